@@ -1,8 +1,8 @@
-"""ONE table of the history events: from the core's compact tuples to AWS's shape.
+"""ONE table of the history events, from the core's tuples to AWS's shape.
 
-An event is `(code, previousEventId, *fields)`. Its id is implicit: the first id of its unit plus
-its place. Fields are Payloads (shown as JSON text, with `inputDetails`/`outputDetails` beside
-`input`/`output`), strings, integers, or None, which leaves the member out.
+An event is `(code, previousEventId, *fields)`. Its id is the first id of its unit plus its place.
+Fields are Payloads (shown as JSON text, with `inputDetails` or `outputDetails` beside `input` or
+`output`), strings, integers, or None, which omits the member.
 
 Source: reference recordings of the service; the details member and its fields are those of the Step
 Functions API model.
@@ -20,8 +20,7 @@ _EXITED = ("stateExitedEventDetails", "name", "output", "assignedVariables")
 _FAILURE = ("error", "cause")
 _SERVICE = ("resourceType", "resource")
 
-# (type, details member, *fields): the place in this tuple is the stored code, so rows are only ever
-# appended
+# (type, details member, *fields). The place of a row is its stored code: only append
 TABLE: Final[tuple[tuple[str, ...], ...]] = (
     (
         "ExecutionStarted",
@@ -111,11 +110,11 @@ EXITED: Final = tuple(CODES.get(f"{state}StateExited", -1) for state in STATE_TY
 def to_aws(
     event: HistoryEvent, event_id: int, timestamp_ms: int, include_data: bool = True
 ) -> dict[str, Any]:
-    """One event as GetExecutionHistory gives it: {id, previousEventId, timestamp (epoch seconds),
-    type, <one details member>?}.
+    """One event of GetExecutionHistory: {id, previousEventId, timestamp (epoch seconds), type,
+    <one details member>?}.
 
-    include_data False leaves out input, output and parameters with their details objects; error and
-    cause stay.
+    include_data  False: without input, output and parameters and their details objects; error and
+                  cause stay
     """
     row = TABLE[event[0]]
     shown: dict[str, Any] = {

@@ -1,11 +1,11 @@
-"""A state under test: the compiled state itself, with evaluators that write down what they give.
-TestState's only addition to a run.
+"""A state under test: a copy of the compiled state whose evaluators record their results. It is all
+that TestState adds to the interpreter.
 
-    probe = Probe(state, ...);  the interpreter runs probe.state as any other;  probe.seen is the
-    data flow, as far as the state came
+    probe = Probe(state, ...)    the interpreter runs probe.state like any other state
+    probe.seen                   the data flow, as far as the state got
 
-Nothing is evaluated a second time, so what is seen is what happened. Behind the state every road
-ends: its successors are replaced by Succeed states of their names.
+Nothing is evaluated twice: what is recorded is what happened. The successors of the state are
+replaced by Succeed states of the same names.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from stepwell.asl.program import (
 
 _IN: Final = ("afterInputPath", "afterParameters")
 _OUT: Final = ("afterResultSelector", "afterResultPath")
-# In JSONPath, these are shown even if the field is not given (recorded; documented for Pass).
+# In JSONPath, these are shown even if the state lacks the field (recorded; documented for Pass).
 _ALWAYS: Final[dict[int, tuple[str, ...]]] = {
     PASS: (*_IN, *_OUT),
     TASK: (*_IN, *_OUT),
@@ -47,10 +47,10 @@ _NEVER: Final[dict[int, tuple[str, ...]]] = {
 
 
 class Probe:
-    """What TestState needs to see of one state.
+    """Records what TestState shows of one state.
 
-    state   to be run in place of the original
-    seen    member of InspectionData -> value (JSON; a number for the limits of a Map)
+    state  runs in place of the original
+    seen   member of InspectionData -> value (JSON; a number for the limits of a Map)
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class Probe:
         """
         input    of the state
         retries  attempts that each retrier has used before
-        items    what the ItemReader of a Map would give        pointed  whether an ItemsPointer
-                 picks them
+        items    the mocked result of a Map's ItemReader
+        pointed  an ItemsPointer picks the items
         """
         self.seen: dict[str, Json] = {}
         self.state = state = copy.copy(original)
@@ -77,12 +77,10 @@ class Probe:
         if original.otherwise is not None:
             state.otherwise = original.otherwise._replace(next=_end(original.otherwise.next))
         state.retriers = tuple(_used(retrier, retries) for retrier in original.retriers)
-        state.branches = ()  # that nobody runs: the result of a Parallel comes from outside
+        state.branches = ()  # not run: the result of a Parallel is mocked
         if original.constant is not None:
             self.seen["result"] = original.constant.value
-        if (
-            original.type == FAIL and not original.jsonata
-        ):  # it reads its paths from the input itself
+        if original.type == FAIL and not original.jsonata:  # its paths read the input itself
             self.seen["afterInputPath"] = input
         self._watch(original)
         if original.map is not None:
@@ -92,33 +90,31 @@ class Probe:
         state = self.state
         state.plain_in = state.plain_out = False
         if original.jsonata:
-            state.parameters = self._noting("afterArguments", original.parameters)
+            state.parameters = self._recording("afterArguments", original.parameters)
             return
-        state.input_path = self._noting("afterInputPath", original.input_path)
-        state.parameters = self._noting("afterParameters", original.parameters)
-        state.result_selector = self._noting("afterResultSelector", original.result_selector)
+        state.input_path = self._recording("afterInputPath", original.input_path)
+        state.parameters = self._recording("afterParameters", original.parameters)
+        state.result_selector = self._recording("afterResultSelector", original.result_selector)
         merge = original.result_path
         if merge is not None or "afterResultPath" in _ALWAYS[state.type]:
-            state.result_path = lambda raw, result: self._note(
+            state.result_path = lambda raw, result: self._record(
                 "afterResultPath", result if merge is None else merge(raw, result)
             )
 
-    def _noting(self, member: str, evaluate: Callable[[Json, Env], Any] | None) -> Evaluator | None:
-        """An evaluator with a memory. None, where nothing is evaluated and nothing is to be
-        shown.
-        """
+    def _recording(
+        self, member: str, evaluate: Callable[[Json, Env], Any] | None
+    ) -> Evaluator | None:
+        """An evaluator that records its result; None if nothing is evaluated or shown."""
         if member in _NEVER.get(self.state.type, ()):
             return evaluate
         if evaluate is not None:
-            return lambda value, env: self._note(member, evaluate(value, env))
+            return lambda value, env: self._record(member, evaluate(value, env))
         if self.state.jsonata or member not in _ALWAYS[self.state.type]:
             return None
-        return lambda value, env: self._note(member, value)
+        return lambda value, env: self._record(member, value)
 
-    def _note(self, member: str, value: Any) -> Any:
-        if value is not None or member.startswith(
-            "after"
-        ):  # a limit that is not given is not shown
+    def _record(self, member: str, value: Any) -> Any:
+        if value is not None or member.startswith("after"):  # an absent limit is not shown
             self.seen[member] = value
         return value
 
@@ -136,25 +132,25 @@ class Probe:
 
         def concurrency(value: Json, env: Env) -> int:
             bounded = spec.concurrency(value, env)
-            self._note("maxConcurrency", spec.max_concurrency(value, env))
+            self._record("maxConcurrency", spec.max_concurrency(value, env))
             return bounded
 
         def batch(inputs: list[Any], value: Json, env: Env) -> list[Any]:
             if spec.selector is not None:
-                self._note("afterItemSelector", [each.value for each in inputs])
+                self._record("afterItemSelector", [each.value for each in inputs])
             if spec.batch is None:
                 return inputs
             batches = spec.batch(inputs, value, env)
-            self._note("afterItemBatcher", [each.value for each in batches])
+            self._record("afterItemBatcher", [each.value for each in batches])
             return batches
 
         self.state.map = spec._replace(
-            items=(lambda value, env: self._note(shown, find(value, env))) if shown else find,
+            items=(lambda value, env: self._record(shown, find(value, env))) if shown else find,
             concurrency=concurrency,
-            most_failed=lambda value, env: self._note(
+            most_failed=lambda value, env: self._record(
                 "toleratedFailureCount", spec.most_failed(value, env)
             ),
-            most_failed_percent=lambda value, env: self._note(
+            most_failed_percent=lambda value, env: self._record(
                 "toleratedFailurePercentage", spec.most_failed_percent(value, env)
             ),
             batch=batch,
@@ -163,7 +159,7 @@ class Probe:
 
 
 def _end(state: State | None) -> Any:
-    """A state of the same name, where the test is over."""
+    """A state of the same name that ends the test."""
     if state is None:
         return None
     end = State(state.name, SUCCEED, state.block, state.jsonata)
@@ -172,9 +168,7 @@ def _end(state: State | None) -> Any:
 
 
 def _used(retrier: Retrier, times: int) -> Retrier:
-    """What is left of a retrier. Its jitter is not drawn: a test shows the delay that it is taken
-    from.
-    """
+    """A retrier after some attempts. It has no jitter: a test shows the delay without it."""
     try:
         interval = retrier.interval * retrier.backoff**times
     except OverflowError:

@@ -1,32 +1,35 @@
-"""Executions and history to bytes and back.
+"""Executions and history as bytes, and back.
 
     blob           see blobs.py; its body is msgpack
     history row    [unit, ...]; unit = [ms, place of the output or nil, table, events]
     continuation   [deadline, transitions, next frame, next payload row, extras, table, frames or
                    nil]
+    frame          [table, values]; for the values, see frame_codec.py
 
-A row of history starts as one unit; later a few rows become one. A continuation, a frame and a unit
-each name every payload and scope once, in their table, however often the same object occurs:
-everything else refers to a place in the table. An entry of the table is
+A row of history is written as one unit; later, several rows are merged into one. A continuation, a
+frame and a unit have a table with an entry for each payload and scope that occurs in them. Whatever
+else refers to a payload or scope gives its place in the table. An entry is
 
-    bytes         the JSON text                     dict {name: place}   a Scope
-    int           the payload row of that number    nil                  the input of the execution
+    bytes               the JSON text
+    int                 the number of a payload row
+    dict {name: place}  a Scope
+    nil                 the input of the execution
 
-JSON stays text, so integers of any size survive, and nothing is parsed before somebody looks at the
-value. The input of an execution is entry 0 of its first history row and is stored nowhere else.
-Frames: see frame_codec.py.
+JSON is stored as text: integers of any size survive, and a value is parsed at the first access.
+The input of an execution is entry 0 of its first history row and is stored nowhere else.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 from msgspec.msgpack import Ext
 
 from stepwell.asl import json_text
+from stepwell.asl.program import Program
 from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.model import (
     NO_VARIABLES,
@@ -47,28 +50,19 @@ from stepwell.engine.store.blobs import (
     unpack_json,
 )
 
-if TYPE_CHECKING:
-    from stepwell.asl.program import Program
-
-# compress from: of what is soon written again, a continuation, or a unit that will be merged
+# continuations, and units that will be merged, are soon replaced: only large ones are compressed
 BRIEF_FROM_BYTES: Final = 1024
-PAYLOAD_ROWS: Final = (
-    1 << keys.ROW_BITS
-)  # of one execution; what comes after them stays in the blobs
-WIDE_SCOPE_BYTES: Final = (
-    8192  # beyond it, variables of a sixteenth of the usual size get rows of their own
-)
+PAYLOAD_ROWS: Final = 1 << keys.ROW_BITS  # of one execution; further payloads stay in the blobs
+# in a larger scope, variables of a sixteenth of the usual size get rows of their own
+WIDE_SCOPE_BYTES: Final = 8192
 
-Rows = Mapping[
-    int, tuple[Payload, int]
-]  # id(payload) -> (payload, its row): what an execution has stored already
+Rows = Mapping[int, tuple[Payload, int]]
+"""id(payload) -> (payload, its row), of the payload rows of an execution."""
 Entry = bytes | int | None
 
 
 class StoredPayload(Payload):
-    """A payload as read: its value is parsed at the first look (the slot stays unset until
-    then).
-    """
+    """A payload as read. Its value is parsed at the first access: the slot is unset until then."""
 
     __slots__ = ()
 
@@ -83,7 +77,7 @@ class StoredPayload(Payload):
 
 
 class StoredScope(Scope):
-    """A scope as read, with values parsed at the first look."""
+    """A scope as read. Its values are parsed at the first access."""
 
     __slots__ = ()
 
@@ -128,11 +122,11 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class Writer:
-    """Encodes the blobs of one execution after another. One thread, one Writer.
+    """Encodes the blobs of one execution after another. Not safe to share between threads.
 
-    begin()    an execution, what of it has payload rows already, and the number of the next row
-    .fresh     as `known`: the rows that the blobs since then need
-    .used      as `known`: the rows that the blobs since then refer to; reset it to tell blobs apart
+    begin()  the next execution: its input, its payload rows, and the number of the next row
+    .fresh   payload rows that the blobs since begin() need and that are not stored yet
+    .used    payload rows that the blobs refer to; reset it to tell blobs apart
     """
 
     def __init__(self) -> None:
@@ -141,10 +135,8 @@ class Writer:
         self.known: Rows = {}
         self.used: dict[int, tuple[Payload, int]] = {}
         self.fresh: dict[int, tuple[Payload, int]] = {}
-        get, place = (
-            self.places.get,
-            self._place,
-        )  # looked up once: this is called for every payload of every event
+        # looked up once: the hook is called for every payload of every event
+        get, place = self.places.get, self._place
         self._pack = msgspec.msgpack.Encoder(
             enc_hook=lambda value: get(id(value)) or place(value)
         ).encode
@@ -161,8 +153,10 @@ class Writer:
         first: bool,
         brief: bool = False,
     ) -> bytes:
-        """A unit. first: it holds the input; brief: it will be merged. Payloads get no new rows:
-        together they compress better.
+        """A row of one unit. Its payloads get no new rows: together they compress better.
+
+        first  it holds the input
+        brief  it will be merged
         """
         self._open(_UNLIMITED)
         self.used = {}
@@ -186,7 +180,9 @@ class Writer:
     def continuation(
         self, execution: Execution, frames: list[tuple[Any, ...]] | None, limit: int
     ) -> bytes:
-        """frames: see frame_codec; None if frame() has written them one by one before."""
+        """frames: see frame_codec.frame_values(); None if frame() has encoded each of them.
+        limit: larger payloads get rows of their own, bytes.
+        """
         self._open(limit)
         body = msgspec.Raw(self._pack(frames))
         extras = pack_json(execution.extras)
@@ -274,11 +270,11 @@ _decode_entries: Final = msgspec.msgpack.Decoder(list[Any]).decode
 
 
 class Reader:
-    """Reads the blobs of one execution. Its input, and each payload row, is one object wherever the
-    blobs refer to it.
+    """Reads the blobs of one execution. Its input and each payload row become one object, however
+    many blobs refer to them.
 
-    input  gives the JSON text of the execution's input       row  gives that of a payload row; both
-           are asked at most once
+    input  returns the JSON text of the execution's input
+    row    returns that of a payload row; both are called at most once for each text
     """
 
     def __init__(self, input: Callable[[], bytes], row: Callable[[int], bytes]) -> None:
@@ -297,27 +293,27 @@ class Reader:
             return self.input
         if isinstance(entry, bytes):
             return StoredPayload(entry)
-        found = self.rows.get(entry)
-        if found is None:
-            found = self.rows[entry] = StoredPayload(self._read_row(entry))
-        return found
+        payload = self.rows.get(entry)
+        if payload is None:
+            payload = self.rows[entry] = StoredPayload(self._read_row(entry))
+        return payload
 
     def objects(self, table: Sequence[Any]) -> list[Payload | Scope]:
-        found: list[Any] = []
+        """The payloads and scopes of a table."""
+        objects: list[Any] = []
         for entry in table:
-            if isinstance(entry, dict):
-                found.append(
-                    StoredScope({name: found[place] for name, place in entry.items()})
-                    if entry
-                    else NO_VARIABLES
-                )
+            if not isinstance(entry, dict):
+                objects.append(self.payload(entry))
+            elif entry:
+                variables = {name: objects[place] for name, place in entry.items()}
+                objects.append(StoredScope(variables))
             else:
-                found.append(self.payload(entry))
-        return found
+                objects.append(NO_VARIABLES)
+        return objects
 
     def history(self, blob: bytes, first: int) -> list[tuple[int, int, HistoryEvent]]:
         """(event id, ms, event) of each event of a row that starts with event `first`."""
-        found: list[tuple[int, int, HistoryEvent]] = []
+        history: list[tuple[int, int, HistoryEvent]] = []
         for unit in _decode_history(unpack(blob)):
             if first == 1 and self._input is None:
                 self._input = StoredPayload(unit.table[0])
@@ -325,20 +321,20 @@ class Reader:
             if first == 1:
                 objects[0] = self.input
             events = _resolve(unit.events, objects, list[tuple[Any, ...]])
-            found += [(number, unit.at, event) for number, event in enumerate(events, first)]
+            history += [(number, unit.at, event) for number, event in enumerate(events, first)]
             first += len(events)
-        return found
+        return history
 
     def output(self, blob: bytes) -> bytes | None:
-        """The output that the last row of an execution holds."""
+        """The output, from the last row of an execution."""
         unit = _decode_history(unpack(blob))[-1]
         return None if unit.output is None else self.payload(unit.table[unit.output]).data
 
 
 def read_input(blob: bytes) -> bytes:
     """The input, from the first row of an execution."""
-    found: bytes = _decode_history(unpack(blob))[0].table[0]
-    return found
+    text: bytes = _decode_history(unpack(blob))[0].table[0]
+    return text
 
 
 def pack_map_run(run: MapRun) -> bytes:
@@ -351,8 +347,8 @@ def unpack_map_run(blob: bytes) -> MapRun:
 
 
 def merge(blobs: Sequence[bytes]) -> bytes:
-    """Rows of history that follow one another as one: compressed together they take a fraction, as
-    most of each repeats the one before.
+    """Successive rows of history as one row. Compressed together they are much smaller: most of
+    each row repeats the one before.
     """
     return pack(_encode([unit for blob in blobs for unit in _decode_units(unpack(blob))]))
 
@@ -364,10 +360,11 @@ def _resolve(body: msgspec.Raw, objects: Sequence[Any], type: Any) -> Any:
 
 
 class Continuation:
-    """A continuation as read: everything but the Program.
+    """A continuation as read. execution() completes it with the Program.
 
-    frames         (objects of its table, its values) of each blob
-    items, results frame id -> what stands in rows of its own
+    frames          the stored values of each frame
+    items, results  by frame id, those in rows of their own
+    split           the frames are in rows of their own: see add_frame()
     """
 
     def __init__(self, row: ExecutionRow, reader: Reader, blob: bytes) -> None:
@@ -391,10 +388,9 @@ class Continuation:
         )
 
     def add_results(self, frame: int, blob: bytes) -> None:
-        found = (
-            (slot, self.reader.payload(entry)) for slot, entry in _decode_entries(unpack(blob))
-        )
-        self.results.setdefault(frame, []).extend(found)
+        entries = _decode_entries(unpack(blob))
+        results = [(slot, self.reader.payload(entry)) for slot, entry in entries]
+        self.results.setdefault(frame, []).extend(results)
 
     @property
     def visits(self) -> bool:

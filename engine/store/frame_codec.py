@@ -1,9 +1,9 @@
-"""A frame as the tuple of values that is stored of it, and back.
+"""A frame as a tuple of stored values, and back.
 
-    _COMMON    attributes of every frame: its block by index, its state by name
-    _BY_PHASE  what a TaskAttempt or Children hold, and the defaults: both use the same fields
+    _COMMON    attributes of every frame; the block is stored by index, the state by name
+    _BY_PHASE  the fields of its TaskAttempt or Children, with their defaults
 
-A field is only ever appended: a frame of an older blob is shorter, and the rest have their
+Fields are only ever appended. A frame of an older blob is shorter: its other fields have their
 defaults.
 """
 
@@ -29,8 +29,10 @@ _COMMON: Final = (
     *("id", "parent", "slot", "block.index", "state.name", "phase", "seq", "due", "heartbeat_due"),
     *("prev", "entered", "before", "entered_at", "raw", "data", "scope", "retries", "item"),
 )
-# parked: after a crash, nothing is sent again; extra: the role of a task, or the state of a Map;
-# done: the children that have ended, or 1 if a task is submitted
+# shared by TaskAttempt and Children, under the names that the format gave them
+#   parked  handed_over; of children: they are frames of the same execution
+#   extra   role; map_run
+#   done    submitted; ended
 _BY_PHASE: Final = {
     "items": None,
     "results": None,
@@ -55,7 +57,7 @@ _NO_WORK: Final = tuple(_BY_PHASE.values())
 def frame_values(
     frame: Frame, items: int | None = None, results: int | None = None
 ) -> tuple[Any, ...]:
-    """A number of items or results stands for as many that have rows of their own."""
+    """items, results: how many have rows of their own; None: none, so that the tuple holds them."""
     common: tuple[Any, ...] = _common_values(frame)
     attempt, children = frame.attempt, frame.children
     if attempt is not None:
@@ -67,7 +69,6 @@ def frame_values(
     return (
         *common,
         (children.items or None) if items is None else items,
-        # the list may be longer than what belongs to this frame
         (children.results[: children.ended] or None) if results is None else results,
         *(children.next_item, children.live, children.failures, not frame.in_map_run, None, None),
         None if children.map_run is NO_MAP_RUN else _map_run_values(children.map_run),
@@ -76,14 +77,14 @@ def frame_values(
 
 
 def _map_run_values(state: MapRunState) -> tuple[Any, ...]:
-    """Its bit set is wider than an integer of msgpack."""
+    """The bit set becomes bytes: it is wider than an integer of msgpack."""
     closed = state.closed.to_bytes((state.closed.bit_length() + 7) // 8, "big")
     place = state._fields.index("closed")
     return (*state[:place], closed, *state[place + 1 :])
 
 
 def map_run_state(values: Sequence[Any]) -> MapRunState:
-    """From its stored values; an older blob has fewer."""
+    """From its stored values. An older blob has fewer of them."""
     state = MapRunState(*values)
     closed: Any = state.closed
     if isinstance(closed, bytes):
@@ -97,7 +98,7 @@ def read_frame(
     items: Mapping[int, list[Payload]],
     results: Mapping[int, list[tuple[int, Payload]]],
 ) -> Frame:
-    """items, results: by frame id, those that have rows of their own."""
+    """items, results: by frame id, those in rows of their own."""
     stored = {**_BY_PHASE, **dict(zip(FIELDS, values))}
     block, item = program.blocks[stored["block.index"]], stored["item"]
     frame = Frame(
