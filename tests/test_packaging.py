@@ -219,9 +219,10 @@ def test_documents_point_at_what_exists(page):
         if not re.match(r"[a-z]+:", link)
     }
     assert [link for link in sorted(links - {""}) if not (page.parent / link).exists()] == []
+    folders = [*PACKAGES, "benchmarks", "docs", "examples", "scripts", "tests"]
     paths = set(
         re.findall(
-            rf"`((?:{'|'.join([*PACKAGES, 'benchmarks', 'docs', 'examples', 'scripts', 'tests'])})/[\w./-]*)`",  # noqa: E501
+            rf"`((?:{'|'.join(folders)})/[\w./-]*)`",
             text,
         )
     )

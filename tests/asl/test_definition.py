@@ -33,19 +33,17 @@ FIELDS = {
     "ItemProcessor": "Comment States StartAt ProcessorConfig",
     "ProcessorConfig": "Comment Mode ExecutionType",
     "PassState": f"{STEP} Parameters Result ResultPath",
-    "TaskState": f"{FAILING} Resource Parameters Arguments Credentials TimeoutSeconds TimeoutSecondsPath "  # noqa: E501
-    "HeartbeatSeconds "
-    "HeartbeatSecondsPath",
+    "TaskState": f"{FAILING} Resource Parameters Arguments Credentials "
+    "TimeoutSeconds TimeoutSecondsPath HeartbeatSeconds HeartbeatSecondsPath",
     "ChoiceState": f"{COMMON} InputPath OutputPath Choices Default Assign Output",
     "WaitState": f"{STEP} Seconds SecondsPath Timestamp TimestampPath",
     "SucceedState": f"{COMMON} InputPath OutputPath Output",
     "FailState": f"{COMMON} Error ErrorPath Cause CausePath",
     "ParallelState": f"{FAILING} Branches Parameters Arguments",
-    "MapState": f"{FAILING} ItemProcessor Iterator ItemSelector Parameters ItemsPath Items ItemReader "  # noqa: E501
-    "ItemBatcher ResultWriter Label "
-    "MaxConcurrency MaxConcurrencyPath ToleratedFailureCount ToleratedFailureCountPath "
-    "ToleratedFailurePercentage "
-    "ToleratedFailurePercentagePath",
+    "MapState": f"{FAILING} ItemProcessor Iterator ItemSelector Parameters ItemsPath Items "
+    "ItemReader ItemBatcher ResultWriter Label MaxConcurrency MaxConcurrencyPath "
+    "ToleratedFailureCount ToleratedFailureCountPath "
+    "ToleratedFailurePercentage ToleratedFailurePercentagePath",
     "Retrier": (
         "Comment ErrorEquals IntervalSeconds MaxAttempts BackoffRate MaxDelaySeconds JitterStrategy"
     ),
@@ -53,9 +51,8 @@ FIELDS = {
     "ChoiceRule": "Comment Next Condition Output Assign",
     "Credentials": "RoleArn RoleArn.$",
     "ItemReader": "Comment Resource Parameters Arguments ReaderConfig",
-    "ReaderConfig": "Comment InputType Transformation ManifestType CSVHeaderLocation CSVHeaders CSVDelimiter "  # noqa: E501
-    "MaxItems MaxItemsPath "
-    "ItemsPointer",
+    "ReaderConfig": "Comment InputType Transformation ManifestType CSVHeaderLocation CSVHeaders "
+    "CSVDelimiter MaxItems MaxItemsPath ItemsPointer",
     "ItemBatcher": (
         "Comment MaxItemsPerBatch MaxItemsPerBatchPath MaxInputBytesPerBatch "
         "MaxInputBytesPerBatchPath BatchInput"

@@ -84,7 +84,7 @@ def test_features_are_what_vectors_say() -> None:
     }
 
 
-# --- the suite's tables are written apart from the engine's: neither may know more than the other ----  # noqa: E501
+# --- the suite's tables and the engine's are written separately, and must agree -------------------
 def test_the_tables_know_all_operations_and_events() -> None:
     model = botocore.session.get_session().get_service_model("stepfunctions")
     assert set(features.OPERATIONS) == set(model.operation_names)

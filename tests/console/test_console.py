@@ -401,15 +401,17 @@ def test_texts_stay_in_their_boxes_in_any_font(page: Page, live: Live):
     for font in ("serif", "monospace", "'DejaVu Sans'"):
         outside = page.evaluate(
             """(font) => {
-                document.querySelectorAll(".picture-view text").forEach((each) => each.style.setProperty("font-family", font, "important"));
-                return [...document.querySelectorAll(".picture-view g.state, .picture-view g.rule")].flatMap((group) => {
+                for (const each of document.querySelectorAll(".picture-view text"))
+                    each.style.setProperty("font-family", font, "important");
+                const groups = ".picture-view g.state, .picture-view g.rule";
+                return [...document.querySelectorAll(groups)].flatMap((group) => {
                     const box = group.querySelector(".box").getBBox();
                     return [...group.querySelectorAll("text:not(.pill text)")].filter((text) => {
                         const own = text.getBBox();
                         return own.x < box.x || own.x + own.width > box.x + box.width;
                     }).map((text) => text.textContent);
                 });
-            }""",  # noqa: E501
+            }""",
             font,
         )
         assert outside == [], font
@@ -581,19 +583,27 @@ def test_a_page_of_another_origin_cannot_call(live: Live, browser: Browser, tmp_
         const read = async (answer) => told.push(answer.type + (await answer.text()));
         const note = (promise) => promise.then(read, () => told.push("refused"));
         await note(fetch(url + "/", { method: "POST", body, headers: target }));
-        await note(fetch(url + "/", { method: "POST", body, headers: { "Content-Type": "text/plain" } }));
+        const plain = { "Content-Type": "text/plain" };
+        await note(fetch(url + "/", { method: "POST", body, headers: plain }));
         await note(fetch(url + "/", { method: "POST", body, mode: "no-cors" }));
         await note(fetch(url + "/console/api/search"));
         await note(fetch(url + "/console/api/search", { mode: "no-cors" }));
         const source = new EventSource(url + "/console/api/changes");
-        await new Promise((done) => { source.onerror = () => done(told.push("refused")); source.onopen = () => done(told.push("open")); });
+        await new Promise((done) => {
+          source.onerror = () => done(told.push("refused"));
+          source.onopen = () => done(told.push("open"));
+        });
         const frame = document.createElement("iframe");
         frame.src = url;
         document.body.append(frame);
         await new Promise((done) => setTimeout(done, 500));
-        try { told.push(frame.contentDocument === null ? "refused" : "shown"); } catch { told.push("refused"); }
+        try {
+          told.push(frame.contentDocument === null ? "refused" : "shown");
+        } catch {
+          told.push("refused");
+        }
         return told;
-    }"""  # noqa: E501
+    }"""
     other = Live(live.environment, tmp_path / "other.db")
     context = browser.new_context()
     try:
@@ -638,7 +648,8 @@ def test_a_history_of_25_000_events_scrolls_with_few_rows_in_the_page(
     expect(table).to_have_attribute("aria-rowcount", "24965")
     most, late = page.evaluate(
         """async () => {
-            const view = document.querySelector(".view .rows"), frame = () => new Promise(requestAnimationFrame);
+            const view = document.querySelector(".view .rows");
+            const frame = () => new Promise(requestAnimationFrame);
             let most = 0, late = [];
             for (let step = 0; step <= 200; step++) {
                 view.scrollTop = (view.scrollHeight - view.clientHeight) * step / 200;
@@ -649,7 +660,7 @@ def test_a_history_of_25_000_events_scrolls_with_few_rows_in_the_page(
                 most = Math.max(most, document.querySelectorAll(".view .rows-body .row").length);
             }
             return [most, late.sort((one, other) => one - other)[Math.floor(late.length / 2)]];
-        }"""  # noqa: E501
+        }"""
     )
     assert 10 < most < 40
     assert late < 100  # two frames, on a machine that others use too

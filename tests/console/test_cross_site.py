@@ -10,25 +10,31 @@ from playwright.sync_api import BrowserContext
 from tests.integrations.server.live import Live, eventually
 
 SEND = """async target => {
-    const form = {method: 'POST', headers: {'Content-Type': 'application/x-www-form-urlencoded'}, body: 'Action=CreateTopic&Name=form'};
+    const type = 'application/x-www-form-urlencoded';
+    const body = 'Action=CreateTopic&Name=form';
+    const form = {method: 'POST', headers: {'Content-Type': type}, body};
     const names = ['img', 'script', 'iframe', 'video', 'embed', 'link'];
     const settled = [];
     for (const name of names) {
         const element = document.createElement(name);
         if (name === 'link') element.rel = 'stylesheet';
-        settled.push(new Promise(done => { element.onload = element.onerror = done; setTimeout(done, 3000); }));
+        settled.push(new Promise(done => {
+            element.onload = element.onerror = done;
+            setTimeout(done, 3000);
+        }));
         element[name === 'link' ? 'href' : 'src'] = target.get;
         document.body.append(element);
     }
     for (const mode of ['no-cors', 'cors']) {
         for (const options of [{}, form, {method: 'POST', body: target.form}, {method: 'HEAD'}]) {
-            settled.push(fetch(options.method === 'POST' ? target.url : target.get, {mode, ...options}).catch(() => 0));
+            const url = options.method === 'POST' ? target.url : target.get;
+            settled.push(fetch(url, {mode, ...options}).catch(() => 0));
         }
     }
-    navigator.sendBeacon(target.url, new Blob([target.form], {type: 'application/x-www-form-urlencoded'}));
+    navigator.sendBeacon(target.url, new Blob([target.form], {type}));
     navigator.sendBeacon(target.get);
     await Promise.all(settled);
-}"""  # noqa: E501
+}"""
 
 
 class Site:
@@ -90,10 +96,11 @@ def test_a_page_of_another_origin_cannot_call(
             const form = document.createElement('form');
             form.method = 'POST';
             form.action = url;
-            form.innerHTML = '<input name=Action value=CreateTopic><input name=Name value=submitted>';
+            form.innerHTML =
+                '<input name=Action value=CreateTopic><input name=Name value=submitted>';
             document.body.append(form);
             form.submit();
-        }""",  # noqa: E501
+        }""",
         target["url"],
     )
     page.wait_for_url(f"{url}/")

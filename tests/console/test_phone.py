@@ -64,13 +64,14 @@ def too_wide(page: Page) -> list[str]:
     found: list[str] = page.evaluate(
         """() => [...document.body.querySelectorAll("*")].filter((each) => {
           const box = each.getBoundingClientRect();
-          if (!box.width || !box.height || box.right <= innerWidth + 1 || each.closest("svg, .unseen")) return false;
+          if (!box.width || !box.height || box.right <= innerWidth + 1) return false;
+          if (each.closest("svg, .unseen")) return false;
           for (let up = each.parentElement; up && up !== document.body; up = up.parentElement) {
             const cuts = /auto|scroll|hidden/.test(getComputedStyle(up).overflowX);
             if (cuts && up.getBoundingClientRect().right <= innerWidth + 1) return false;
           }
           return true;
-        }).map((each) => each.outerHTML.slice(0, 120))"""  # noqa: E501
+        }).map((each) => each.outerHTML.slice(0, 120))"""
     )
     wider = page.evaluate(
         "[document.documentElement.scrollWidth, "

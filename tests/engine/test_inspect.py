@@ -523,9 +523,7 @@ async def test_retries_of_tasks_and_of_maps_are_counted() -> None:
     assert (task.status, task.attempts, task.retries, task.error) == (v.SUCCEEDED, 2, 1, "Busy")
 
 
-async def test_an_evaluation_that_fails_belongs_to_its_state_even_if_its_event_points_before_it() -> (  # noqa: E501
-    None
-):
+async def test_a_failed_evaluation_belongs_to_its_state_though_its_event_points_before_it() -> None:
     state = {
         "Type": "Pass",
         "QueryLanguage": "JSONata",

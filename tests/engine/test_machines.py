@@ -260,9 +260,12 @@ async def test_metadata_only_hides_what_the_customers_key_encrypts(life: EngineF
         execution = (await life.engine.start_execution(arn, input='{"secret": 1}'))["executionArn"]
         await life.engine.wait(execution)
         hidden = encryption is not None
-        for call in (life.engine.describe_state_machine(arn, included_data="METADATA_ONLY"),
-                     life.engine.describe_state_machine_for_execution(execution, included_data="METADATA_ONLY")):  # fmt: skip  # noqa: E501
-            assert ((await call)["definition"] == "{}") is hidden
+        for call, of in (
+            (life.engine.describe_state_machine, arn),
+            (life.engine.describe_state_machine_for_execution, execution),
+        ):
+            described = await call(of, included_data="METADATA_ONLY")
+            assert (described["definition"] == "{}") is hidden
         described = await life.engine.describe_execution(execution, included_data="METADATA_ONLY")
         assert ("input" not in described and "output" not in described) is hidden
         assert described["inputDetails"] == {"included": not hidden} == described["outputDetails"]

@@ -22,8 +22,12 @@ NOT_REPEATABLE = {
     "null_required_parameter": "the answer recorded is the client library's own",
     "test_map_state_legacy_config_distributed_item_selector": OLD_MAP,
     "test_map_state_config_inline_item_selector": OLD_MAP,
-    "test_lambda_service_invoke_with_retry_extended_input": "recorded before the Context object had RedriveCount",  # noqa: E501
-    "test_max_concurrency_path_negative": "the recording stops after ExecutionStarted: the service never ended that execution",  # noqa: E501
+    "test_lambda_service_invoke_with_retry_extended_input": (
+        "recorded before the Context object had RedriveCount"
+    ),
+    "test_max_concurrency_path_negative": (
+        "the recording stops after ExecutionStarted: the service never ended that execution"
+    ),
 }
 
 

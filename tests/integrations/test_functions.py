@@ -158,10 +158,13 @@ async def test_context(bench: Bench) -> None:
         """
         def handler(event, context):
             left = context.get_remaining_time_in_millis()
-            names = ("aws_request_id", "function_name", "function_version", "invoked_function_arn", "memory_limit_in_mb", "log_group_name",
-                     "log_stream_name", "identity", "task_token")
-            return {name: getattr(context, name) for name in names}, left, context.client_context.custom["a"]
-        """,  # noqa: E501
+            names = (
+                "aws_request_id", "function_name", "function_version", "invoked_function_arn",
+                "memory_limit_in_mb", "log_group_name", "log_stream_name", "identity", "task_token",
+            )
+            values = {name: getattr(context, name) for name in names}
+            return values, left, context.client_context.custom["a"]
+        """,
     )
     call = Call(
         ID,

@@ -16,19 +16,19 @@ from tests.integrations.bench import alive, until
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
 UNSHARE = ["unshare", "--pid", "--fork", "--kill-child"]
-# It marks a helper as one of its functions would be, and tells of it; then it ends, or waits until
-# it is told to.
+# marks a process as a function's, prints its folder, and ends, or waits for the end of its input
 SERVER = """
     import subprocess, sys, tempfile
     from stepwell.integrations.services.runtime import orphans
 
     mark = orphans.new_mark()
     folder = tempfile.mkdtemp(prefix=f"{orphans.FOLDER}{mark}-")
-    subprocess.Popen(["sleep", sys.argv[2]], env={"PATH": "/usr/bin:/bin", orphans.NAME: mark}, start_new_session=True, stdout=-3)
+    env = {"PATH": "/usr/bin:/bin", orphans.NAME: mark}
+    subprocess.Popen(["sleep", sys.argv[2]], env=env, start_new_session=True, stdout=-3)
     print(folder, flush=True)
     if sys.argv[1] == "waits":
         sys.stdin.read()
-"""  # noqa: E501
+"""
 CLEAR = "from stepwell.integrations.services.runtime import orphans; orphans.kill_abandoned()"
 SECONDS = iter(
     range(10_000_000 + os.getpid() * 100, 20_000_000)

@@ -49,7 +49,8 @@ async def furnished(path: Path, *denied: dict[str, Any]) -> EmbeddedEngine:
     return house
 
 
-# --- what a Deny of ONE resource must stop: (resource that is denied, action, Resource of the task, its parameters) ----  # noqa: E501
+# --- calls that a Deny of ONE resource must stop --------------------------------------------------
+# (denied resource, action, Resource of the task, its parameters)
 
 
 def invoke(function: Any, **more: Any) -> tuple[str, str, str, Any]:
@@ -349,11 +350,15 @@ async def test_an_allow_says_what_it_says_and_no_more(tmp_path: Path) -> None:
 # --- the same as a law: whatever a service takes for the secret thing, a Deny of it holds ---------
 
 BEFORE = st.sampled_from([
-    *("", "function:", "123456789012:function:", "999999999999:function:", "arn:aws:lambda:us-east-1:123456789012:function:"),  # noqa: E501
-    *("arn:aws-cn:lambda:eu-west-1:999999999999:function:", "arn:aws:lambda:", "http://h/123456789012/", "https://h/a/b/123456789012/"),  # noqa: E501
-    *("/", "123456789012/", "http://h/999999999999/", "arn:aws:sqs:us-east-1:123456789012:", "arn:aws-cn:sqs:us-east-1:123456789012:"),  # noqa: E501
-    *("arn:aws:sns:us-east-1:123456789012:", "arn:aws:events:us-east-1:123456789012:event-bus/", "arn:x:y:z:0:event-bus/"),  # noqa: E501
-    *("a/b/", "event-bus/", "http://h//123456789012//"),
+    "", "function:", "123456789012:function:", "999999999999:function:",
+    "arn:aws:lambda:us-east-1:123456789012:function:",
+    "arn:aws-cn:lambda:eu-west-1:999999999999:function:", "arn:aws:lambda:",
+    "http://h/123456789012/", "https://h/a/b/123456789012/",
+    "/", "123456789012/", "http://h/999999999999/",
+    "arn:aws:sqs:us-east-1:123456789012:", "arn:aws-cn:sqs:us-east-1:123456789012:",
+    "arn:aws:sns:us-east-1:123456789012:",
+    "arn:aws:events:us-east-1:123456789012:event-bus/", "arn:x:y:z:0:event-bus/",
+    "a/b/", "event-bus/", "http://h//123456789012//",
 ])  # fmt: skip
 NAMES = st.sampled_from(["secret"] * 6 + ["public", "SECRET", "%73ecret", " secret", "secret\n"])
 AFTER = st.sampled_from(

@@ -27,16 +27,16 @@ from tests.integrations.server.live import ACCOUNT, REGION, ROLE, Live, eventual
 KILLS = int(os.environ.get("STEPWELL_SERVICE_KILLS", "3"))
 SEED = int(os.environ.get("STEPWELL_KILL_SEED", random.randrange(2**31)))
 SERVICES = ("stepfunctions", "sqs", "sns", "events", "lambda")
-# It notes each call in a file of its own: an existing one is written to again, so that the number
-# of its bytes is that of the calls.
+# appends a byte to a file for each call, so that the size of the file is the number of calls
 NOTE = """
 import os
 def handler(event, context):
-    for each in [json.loads(record["body"]) for record in event["Records"]] if "Records" in event else [event]:
+    records = event.get("Records")
+    for each in [event] if records is None else [json.loads(record["body"]) for record in records]:
         with open(os.path.join(FOLDER, each["way"] + "-" + each["id"]), "ab", buffering=0) as file:
             file.write(b".")
     return event
-"""  # noqa: E501
+"""
 DIRECT, ROUTED, TOPIC = "direct", "routed", "topic"  # queues
 
 

@@ -461,6 +461,7 @@ async def test_a_killed_process_is_followed_by_one_that_finds_the_child(tmp_path
     the parent has its output.
     """
     db = tmp_path / "nested.db"
+    child, parent = machine({**WAIT, "Seconds": 3}), machine(start(".sync:2", Input={"n": 1}))
     program = f"""
         import asyncio
         from stepwell.engine import Engine
@@ -468,8 +469,8 @@ async def test_a_killed_process_is_followed_by_one_that_finds_the_child(tmp_path
 
         async def main():
             async with Engine({str(db)!r}, tasks=Registry()) as engine:
-                await engine.create_state_machine("child", {machine({**WAIT, "Seconds": 3})!r})
-                await engine.create_state_machine("parent", {machine(start(".sync:2", Input={"n": 1}))!r})
+                await engine.create_state_machine("child", {child!r})
+                await engine.create_state_machine("parent", {parent!r})
                 started = await engine.start_execution("{MACHINE}parent", name="p")
                 while not (await engine.list_executions("{MACHINE}child"))["executions"]:
                     await asyncio.sleep(0.01)
@@ -477,7 +478,7 @@ async def test_a_killed_process_is_followed_by_one_that_finds_the_child(tmp_path
                 await asyncio.sleep(60)
 
         asyncio.run(main())
-    """  # noqa: E501
+    """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -257,7 +257,8 @@ _ROWS = {
     "frame": ("key", ROW_BITS, 0.1),
     "continuation": ("id", 0, 1.0),
 }
-"""Tables of blobs -> their key, the bits of it that are not the execution's, and how likely a row of it is hit."""  # noqa: E501
+"""Tables of blobs -> their key, the bits of it that are not the execution's, and how likely a row
+is damaged."""
 
 
 def damage(path: Path, rng: random.Random) -> int | None:

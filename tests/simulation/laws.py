@@ -20,18 +20,33 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS: Final = 2000
 _SUCCEEDED: Final = 1
 _KNOWN: Final = "SELECT id FROM execution"
+_CONTINUED: Final = "SELECT id FROM continuation"
 LEFT_BEHIND: Final = {
-    "continuations of what has succeeded": f"SELECT id FROM continuation WHERE id NOT IN ({_KNOWN} WHERE status <> {_SUCCEEDED})",  # noqa: E501
-    "frames of nothing that goes on": f"SELECT key FROM frame WHERE key >> {ROW_BITS} NOT IN (SELECT id FROM continuation)",  # noqa: E501
-    "items of nothing that goes on": "SELECT execution FROM map_item WHERE execution NOT IN (SELECT id FROM continuation)",  # noqa: E501
-    "results of nothing that goes on": "SELECT execution FROM map_result WHERE execution NOT IN (SELECT id FROM continuation)",  # noqa: E501
-    "payloads of no execution": f"SELECT key FROM payload WHERE key >> {ROW_BITS} NOT IN ({_KNOWN})",  # noqa: E501
-    "history of no execution": f"SELECT key FROM history WHERE key >> {EVENT_BITS} NOT IN ({_KNOWN})",  # noqa: E501
+    "continuations of succeeded executions": (
+        f"SELECT id FROM continuation WHERE id NOT IN ({_KNOWN} WHERE status <> {_SUCCEEDED})"
+    ),
+    "frames without a continuation": (
+        f"SELECT key FROM frame WHERE key >> {ROW_BITS} NOT IN ({_CONTINUED})"
+    ),
+    "items without a continuation": (
+        f"SELECT execution FROM map_item WHERE execution NOT IN ({_CONTINUED})"
+    ),
+    "results without a continuation": (
+        f"SELECT execution FROM map_result WHERE execution NOT IN ({_CONTINUED})"
+    ),
+    "payloads of no execution": (
+        f"SELECT key FROM payload WHERE key >> {ROW_BITS} NOT IN ({_KNOWN})"
+    ),
+    "history of no execution": (
+        f"SELECT key FROM history WHERE key >> {EVENT_BITS} NOT IN ({_KNOWN})"
+    ),
     "Map Runs of no execution": f"SELECT execution FROM map_run WHERE execution NOT IN ({_KNOWN})",
     "executions that run on": "SELECT id, tail FROM execution WHERE status = 0",
-    "Express executions": "SELECT e.id, e.tail FROM execution e JOIN series s ON s.id = e.series WHERE s.express",  # noqa: E501
+    "Express executions": (
+        "SELECT e.id, e.tail FROM execution e JOIN series s ON s.id = e.series WHERE s.express"
+    ),
 }
-"""What may not be left in the database -> how it is found."""
+"""Rows that may not remain in the database -> the query that finds them."""
 
 
 # an alarm looks at the clock again after 10 s; then the execution has to be read and decided upon

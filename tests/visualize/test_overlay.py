@@ -303,6 +303,10 @@ OVER_5 = {"Variable": "$.n", "NumericGreaterThan": 5}
 ALL = ["-1", "0", "1"]
 
 
+def kept(number: int) -> dict[str, Any]:
+    return {"Variable": "$kept", "NumericEquals": number}
+
+
 @pytest.mark.parametrize(
     ("definition", "given", "taken"),
     [
@@ -310,11 +314,23 @@ ALL = ["-1", "0", "1"]
         (forked(OVER_5, {"Variable": "$.n", "NumericGreaterThan": 2}), '{"n": 3}', ["1"]),
         (forked(OVER_5, {"Variable": "$.n", "NumericGreaterThan": 2}), '{"n": 1}', ["-1"]),
         (forked(OVER_5, OVER_5, InputPath="$.in"), '{"in": {"n": 9}}', ["0"]),
-        (forked({"Variable": "$kept", "NumericEquals": 8}, {"Variable": "$kept", "NumericEquals": 7}), "{}", ["1"]),  # noqa: E501
+        (forked(kept(8), kept(7)), "{}", ["1"]),
         (forked({"Variable": "$$.Execution.Input.n", "NumericEquals": 3}), "{}", ["0"]),
-        (forked({"Condition": "{% $states.input.n > 5 %}"}, {"Condition": "{% $kept = 7 %}"}, language="JSONata"), '{"n": 1}', ["1"]),  # noqa: E501
-        # nobody knows
-        (forked(OVER_5, {"Variable": "$$.State.EnteredTime", "IsTimestamp": True}), '{"n": 1}', ALL),  # noqa: E501
+        (
+            forked(
+                {"Condition": "{% $states.input.n > 5 %}"},
+                {"Condition": "{% $kept = 7 %}"},
+                language="JSONata",
+            ),
+            '{"n": 1}',
+            ["1"],
+        ),
+        # cannot be determined
+        (
+            forked(OVER_5, {"Variable": "$$.State.EnteredTime", "IsTimestamp": True}),
+            '{"n": 1}',
+            ALL,
+        ),
         (forked({"Variable": "${Where}", "NumericEquals": 1}, OVER_5), '{"n": 1}', ALL),
         (forked(OVER_5, OVER_5), None, ALL),  # a history without data
     ],

@@ -205,10 +205,12 @@ def test(r: Random, item: Any, root: Any, depth: int = 2) -> str:
             literal(r, each) for each in (other, scalar(r)) if not isinstance(each, (list, dict))
         )
         return f"{left} {r.choice(['in', 'nin', 'subsetof', 'anyof', 'noneof'])} [{others}]"
-    return (
-        f"{left} "
-        f"{r.choice(['contains ' + literal(r, r.choice(WORDS)), f'size {r.randint(0, 3)}', 'empty ' + r.choice(['true', 'false'])])}"  # noqa: E501
+    tests = (
+        f"contains {literal(r, r.choice(WORDS))}",
+        f"size {r.randint(0, 3)}",
+        f"empty {r.choice(['true', 'false'])}",
     )
+    return f"{left} {r.choice(tests)}"
 
 
 def pair(seed: int) -> tuple[str, Any]:

@@ -30,7 +30,10 @@ from stepwell.engine.core.model import Payload
 from stepwell.engine.limits import Limits
 
 A = machine("A", A=PASS)
-ARN = "mapRunArn=arn:aws:states:us-east-1:123456789012:mapRun:M/L:5f3e4f4b-2950-f315-21f9-663cb018018e"  # noqa: E501
+ARN = (
+    "mapRunArn=arn:aws:states:us-east-1:123456789012:mapRun:M/L:"
+    "5f3e4f4b-2950-f315-21f9-663cb018018e"
+)
 EXCEEDED = "The specified tolerated failure threshold was exceeded"
 
 

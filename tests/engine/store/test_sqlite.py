@@ -509,7 +509,8 @@ async def main(path, seed):
         while len(runs) < 12:
             count += 1
             machine = random.choice(list(DEFINITIONS))
-            runs.append(Run(store, machine, {"items": list(range(50)), "why": "w"}, f"r{seed}-{count}", seed=count))
+            input = {"items": list(range(50)), "why": "w"}
+            runs.append(Run(store, machine, input, f"r{seed}-{count}", seed=count))
         chosen = random.sample(runs, 6)
         await store.commit([unit for run in chosen for unit in run.units])
         for run in chosen:
@@ -522,7 +523,7 @@ async def main(path, seed):
         runs = [run for run in runs if run.running or run.units]
 
 asyncio.run(main(sys.argv[1], int(sys.argv[2])))
-"""  # noqa: E501
+"""
 
 
 def environment() -> dict[str, str]:

@@ -237,13 +237,17 @@ def test_other_work_goes_on_while_functions_misbehave(
 # --- node, and runtimes of one's own ----
 
 NODE = """
-exports.handler = async (event, context) => ({ event, version: context.functionVersion, left: context.getRemainingTimeInMillis() > 0 });
+exports.handler = async (event, context) => ({
+  event,
+  version: context.functionVersion,
+  left: context.getRemainingTimeInMillis() > 0,
+});
 exports.boom = async () => { throw new TypeError("no"); };
 exports.callback = (event, context, callback) => setTimeout(() => callback(null, "later"), 5);
 exports.exit = () => process.exit(3);
 exports.seen = async (event, context) => [context.awsRequestId, process.env];
 exports.nothing = () => { setTimeout(() => 1, 5); };
-"""  # noqa: E501
+"""
 
 
 def test_node(live: Live, client: Any, make: Callable[..., str]) -> None:
@@ -261,7 +265,7 @@ def test_node(live: Live, client: Any, make: Callable[..., str]) -> None:
     )
     assert (
         value["trace"][0] == "TypeError: no"
-        and "/var/task/f.js:3" in value["trace"][1]
+        and "/var/task/f.js:7" in value["trace"][1]
         and "bootstrap.mjs" not in str(value)
     )
     assert invoke(client, make(**code, handler="f.callback"))[0] == "later"

@@ -685,7 +685,9 @@ def test_what_a_damaged_page_or_definition_leaves(serve: Serve, command: Command
     eventually(lambda: client.describe_execution(executionArn=good)["status"] == "SUCCEEDED")
     assert live.stop() == 0
     statement = {
-        "history": "UPDATE history SET blob = substr(blob, 1, length(blob) / 2) WHERE key >> 15 = 1",  # noqa: E501
+        "history": (
+            "UPDATE history SET blob = substr(blob, 1, length(blob) / 2) WHERE key >> 15 = 1"
+        ),
         "definition": "UPDATE definition SET text = substr(text, 1, length(text) / 2) WHERE id = 1",
     }[what]
     with closing(sqlite3.connect(live.db)) as db:

@@ -277,6 +277,8 @@ def test_fifo_and_dead_letters_and_their_return(client: Any) -> None:
 # --- refusals -------------------------------------------------------------------------------------
 
 NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
+NO_ATTRIBUTE = ("InvalidAttributeName", "Unknown Attribute Colour.")
+TEXT_A = {"DataType": "String", "StringValue": "a"}
 MANY = [{"Id": str(n), "MessageBody": "m"} for n in range(11)]
 VALUE = "InvalidParameterValue"
 TYPES = "You must use only the following supported type prefixes: Binary, Number, String."
@@ -290,31 +292,56 @@ def sent(name: str, **value: Any) -> dict[str, Any]:
     ("operation", "given", "code", "text"),
     [
         ("get_queue_url", {"QueueName": "no"}, *NO_QUEUE),
-        ("get_queue_url", {"QueueName": "test", "QueueOwnerAWSAccountId": "999999999999"}, *NO_QUEUE),  # noqa: E501
+        (
+            "get_queue_url",
+            {"QueueName": "test", "QueueOwnerAWSAccountId": "999999999999"},
+            *NO_QUEUE,
+        ),
         ("send_message", {"QueueUrl": "http://x/123456789012/no", "MessageBody": "m"}, *NO_QUEUE),
-        ("send_message", {"QueueUrl": "no", "MessageBody": "m"}, "InvalidAddress", "The address no is not valid for this endpoint."),  # noqa: E501
-        ("send_message", {"MessageBody": ""}, "MissingParameter", "The request must contain the parameter MessageBody."),  # noqa: E501
-        ("send_message", {"MessageBody": "\x07"}, "InvalidMessageContents", "Invalid characters found."),  # noqa: E501
+        (
+            "send_message",
+            {"QueueUrl": "no", "MessageBody": "m"},
+            "InvalidAddress",
+            "The address no is not valid for this endpoint.",
+        ),
+        (
+            "send_message",
+            {"MessageBody": ""},
+            "MissingParameter",
+            "The request must contain the parameter MessageBody.",
+        ),
+        (
+            "send_message",
+            {"MessageBody": "\x07"},
+            "InvalidMessageContents",
+            "Invalid characters found.",
+        ),
         (
             "send_message",
             {"MessageBody": "m" * 1_048_577},
             VALUE,
-            ("One or more parameters are invalid. Reason: Message must be shorter than "
-"1048576 bytes."),
+            (
+                "One or more parameters are invalid. Reason: Message must be shorter than "
+                "1048576 bytes."
+            ),
         ),
         (
             "send_message",
             {"MessageBody": "m", "DelaySeconds": 901},
             VALUE,
-            ("Value 901 for parameter DelaySeconds is invalid. Reason: DelaySeconds must be "
-">= 0 and <= 900."),
+            (
+                "Value 901 for parameter DelaySeconds is invalid. Reason: DelaySeconds must be "
+                ">= 0 and <= 900."
+            ),
         ),
         (
             "send_message",
             {"MessageBody": "m", "MessageDeduplicationId": "d"},
             VALUE,
-            ("Value d for parameter MessageDeduplicationId is invalid. Reason: The request "
-"include parameter that is not valid for this"),
+            (
+                "Value d for parameter MessageDeduplicationId is invalid. Reason: The request "
+                "include parameter that is not valid for this"
+            ),
         ),
         (
             "send_message",
@@ -332,7 +359,7 @@ def sent(name: str, **value: Any) -> dict[str, Any]:
         ("send_message", sent("AWS.a", DataType="String", StringValue="a"), VALUE, "Message"),
         (
             "send_message",
-            {"MessageBody": "m", "MessageAttributes": {f"a{n}": {"DataType": "String", "StringValue": "a"} for n in range(11)}},  # noqa: E501
+            {"MessageBody": "m", "MessageAttributes": {f"a{n}": TEXT_A for n in range(11)}},
             VALUE,
             "Number of message attributes [11] exceeds the allowed maximum [10].",
         ),
@@ -348,13 +375,20 @@ def sent(name: str, **value: Any) -> dict[str, Any]:
             "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
             "Maximum number of entries per request are 10. You have sent 11.",
         ),
-        ("send_message_batch", {"Entries": [MANY[0]] * 2}, "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Id 0 repeated."),  # noqa: E501
+        (
+            "send_message_batch",
+            {"Entries": [MANY[0]] * 2},
+            "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+            "Id 0 repeated.",
+        ),
         (
             "send_message_batch",
             {"Entries": [{"Id": "a b", "MessageBody": "m"}]},
             "AWS.SimpleQueueService.InvalidBatchEntryId",
-            ("A batch entry id can only contain alphanumeric characters, hyphens and "
-"underscores. It can be at most 80 letters long."),
+            (
+                "A batch entry id can only contain alphanumeric characters, hyphens and "
+                "underscores. It can be at most 80 letters long."
+            ),
         ),
         (
             "send_message_batch",
@@ -366,26 +400,37 @@ def sent(name: str, **value: Any) -> dict[str, Any]:
             "receive_message",
             {"MaxNumberOfMessages": 11},
             VALUE,
-            ("Value 11 for parameter MaxNumberOfMessages is invalid. Reason: Must be between "
-"1 and 10, if provided."),
+            (
+                "Value 11 for parameter MaxNumberOfMessages is invalid. Reason: Must be between "
+                "1 and 10, if provided."
+            ),
         ),
         (
             "receive_message",
             {"WaitTimeSeconds": 21},
             VALUE,
-            ("Value 21 for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= "
-"20, if provided."),
+            (
+                "Value 21 for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= "
+                "20, if provided."
+            ),
         ),
-        ("receive_message", {"AttributeNames": ["Colour"]}, "InvalidAttributeName", "Unknown Attribute Colour."),  # noqa: E501
-        ("get_queue_attributes", {"AttributeNames": ["Colour"]}, "InvalidAttributeName", "Unknown Attribute Colour."),  # noqa: E501
-        ("set_queue_attributes", {"Attributes": {"Colour": "red"}}, "InvalidAttributeName", "Unknown Attribute Colour."),  # noqa: E501
-        ("delete_message", {"ReceiptHandle": "x"}, "ReceiptHandleIsInvalid", 'The input receipt handle "x" is not a valid receipt handle.'),  # noqa: E501
+        ("receive_message", {"AttributeNames": ["Colour"]}, *NO_ATTRIBUTE),
+        ("get_queue_attributes", {"AttributeNames": ["Colour"]}, *NO_ATTRIBUTE),
+        ("set_queue_attributes", {"Attributes": {"Colour": "red"}}, *NO_ATTRIBUTE),
+        (
+            "delete_message",
+            {"ReceiptHandle": "x"},
+            "ReceiptHandleIsInvalid",
+            'The input receipt handle "x" is not a valid receipt handle.',
+        ),
         (
             "change_message_visibility",
             {"ReceiptHandle": "x", "VisibilityTimeout": 43_201},
             VALUE,
-            ("Value 43201 for parameter VisibilityTimeout is invalid. Reason: Must be between "
-"0 and 43200."),
+            (
+                "Value 43201 for parameter VisibilityTimeout is invalid. Reason: Must be between "
+                "0 and 43200."
+            ),
         ),
         (
             "start_message_move_task",
@@ -394,7 +439,7 @@ def sent(name: str, **value: Any) -> dict[str, Any]:
             "The resource that you specified for the SourceArn parameter doesn't exist.",
         ),
     ],
-)  # fmt: skip
+)
 def test_refusals(client: Any, operation: str, given: dict[str, Any], code: str, text: str) -> None:
     if operation not in ("get_queue_url", "start_message_move_task"):
         given = {"QueueUrl": client.create_queue(QueueName="refusing")["QueueUrl"], **given}
