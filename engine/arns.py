@@ -15,14 +15,14 @@ _ROLE = re.compile(r"arn:[\w-]+:iam::\d{12}:role/.+", re.ASCII)
 
 
 class Home(NamedTuple):
-    """The account and region that an engine speaks for."""
+    """The account and region that an engine serves."""
 
     region: str = "us-east-1"
     account: str = "123456789012"
     partition: str = "aws"
 
     def arn(self, kind: str, *parts: str) -> str:
-        """Of something of Step Functions."""
+        """The ARN of a resource of Step Functions."""
         return ":".join((self.service_arn("states", kind), *parts))
 
     def service_arn(self, service: str, resource: str, account: str | None = None) -> str:
@@ -30,12 +30,12 @@ class Home(NamedTuple):
         return f"arn:{self.partition}:{service}:{self.region}:{owner}:{resource}"
 
     def root(self, account: str | None = None) -> str:
-        """The principal that stands for all of an account."""
+        """The principal of a whole account."""
         return f"arn:{self.partition}:iam::{self.account if account is None else account}:root"
 
     @property
     def role(self) -> str:
-        """The role that a machine has if none is given."""
+        """The default role of a state machine."""
         return f"arn:{self.partition}:iam::{self.account}:role/stepwell"
 
 

@@ -66,7 +66,7 @@ class Engine:
     tasks      resolves Task resources: Registry(functions={"name": callable}) of
                stepwell.integrations.tasks.registry; without it no Task can run
     store      in place of `db`: another Store
-    new_uuid   gives a random UUID as text: where names and the seeds of executions come from
+    new_uuid   returns a random UUID as text, for names and the seeds of executions
     log_sink   where the logs of machines with a loggingConfiguration go
                (stepwell.integrations.log_sink); without it nowhere
 

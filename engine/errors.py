@@ -1,12 +1,11 @@
 """Errors of the engine's operations.
 
 EngineError
-├── ApiError         an operation of the API refuses: `code` as AWS names it, `message` as AWS words
-                     it
+├── ApiError              an operation of the API refuses, with AWS's code and message
 ├── ExecutionFailedError  an execution that was run for its output has none
-├── ExecutionParked  one execution cannot go on, everything else does (see parking.py)
-└── StoreError       the store failed: memory is ahead of the disk, so the process drops it and
-                     recovers (crash-only)
+├── ExecutionParkedError  one execution cannot continue, all others do (see parking.py)
+└── StoreError            the store failed: memory is ahead of the disk, so the process drops it and
+                          recovers (crash-only)
 """
 
 from collections.abc import Mapping
@@ -40,7 +39,7 @@ class ExecutionFailedError(EngineError):
         )
 
 
-class ExecutionParked(EngineError):
+class ExecutionParkedError(EngineError):
     """What is stored of one execution cannot be read, compiled, decided upon or encoded."""
 
 

@@ -1,4 +1,4 @@
-"""Payloads and definitions that a caller may give as Python values: -> JSON text."""
+"""Payloads and definitions that a caller may pass as Python values: -> JSON text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Definition = str | Mapping[str, object]
 
 
 def json_text_of(value: JsonInput, what: str) -> str:
-    """Raises TypeError for what JSON has no form for; `what` names it there."""
+    """Raises TypeError, with `what` in its text, for a value that is not JSON."""
     if isinstance(value, str):
         return value
     if value is None:  # with boto3 it is an error too: it may mean "no input"

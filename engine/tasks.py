@@ -1,5 +1,5 @@
-"""What the engine asks of a task integration. Services live in integrations/; the engine knows only
-these shapes.
+"""The interface between the engine and the integrations of tasks. Services are in integrations/;
+the engine knows only these shapes.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from stepwell.asl.evaluation import Json
@@ -28,10 +28,10 @@ class TaskError(Exception):
 
 
 class Trace:
-    """TestState at level TRACE: what an HTTP task sent and got, written down by its handler.
+    """TestState at level TRACE: the request and response of an HTTP task, recorded by its handler.
 
-    request   {protocol, method, url, headers, body}, each a string        response  {protocol,
-              statusCode, statusMessage, headers, body}
+    request   {protocol, method, url, headers, body}, each a string
+    response  {protocol, statusCode, statusMessage, headers, body}, each a string
     reveal    whether the secrets of the connection are shown
     """
 
@@ -43,77 +43,41 @@ class Trace:
         self.response: dict[str, str] = {}
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
 class TaskRequest:
-    """One attempt of a Task.
+    """One attempt of a Task. A handler must not change it.
 
-    payload    the effective input (Parameters or Arguments), never to be changed
-    token      the task token: names this attempt, and stays the same when it is sent again after a
-               crash
-    again      True: an earlier process may have sent this already
-    timeout    seconds or None
+    payload    the effective input (Parameters or Arguments)
+    timeout    seconds or None; heartbeat as well
+    again      an earlier process may have sent this already
     submitted  for `.sync`: await it with the answer of the starting call before waiting for the job
-    waiting    `async with request.waiting():` around every wait for something that others do (a
-               nested execution, the end of a job): the attempt holds no slot inside, so that those
-               others cannot be kept from it
-    trace      to be filled in by an HTTP task; None: nobody asks
+    waiting    `async with request.waiting():` around every wait for other work (a nested execution,
+               the end of a job): the attempt holds no slot inside, so the other work can get one
+    trace      for an HTTP task to fill in; None: no trace is wanted
     """
 
-    __slots__ = (
-        *(
-            "resource",
-            "payload",
-            "_token",
-            "timeout",
-            "heartbeat",
-            "again",
-            "execution_arn",
-            "machine_arn",
-            "state_name",
-            "role_arn",
-        ),
-        *("submitted", "trace", "waiting"),
-    )
-
-    def __init__(
-        self,
-        resource: Resource,
-        payload: Json,
-        token: str | Callable[[], str],
-        timeout: int | None,
-        heartbeat: int | None,
-        again: bool,
-        execution_arn: str,
-        machine_arn: str,
-        state_name: str,
-        role_arn: str,
-        submitted: Callable[[Json], Awaitable[None]],
-        trace: Trace | None = None,
-        waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
-    ) -> None:
-        self.resource, self.payload, self._token, self.timeout, self.heartbeat = (
-            resource,
-            payload,
-            token,
-            timeout,
-            heartbeat,
-        )
-        self.again, self.execution_arn, self.machine_arn, self.state_name = (
-            again,
-            execution_arn,
-            machine_arn,
-            state_name,
-        )
-        self.role_arn, self.submitted, self.trace, self.waiting = (
-            role_arn,
-            submitted,
-            trace,
-            waiting,
-        )
+    resource: Resource
+    payload: Json
+    new_token: Callable[[], str]
+    timeout: int | None
+    heartbeat: int | None
+    again: bool
+    execution_arn: str
+    machine_arn: str
+    state_name: str
+    role_arn: str
+    submitted: Callable[[Json], Awaitable[None]]
+    trace: Trace | None = None
+    waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    _token: str | None = field(default=None, init=False, repr=False)
 
     @property
     def token(self) -> str:
-        if not isinstance(self._token, str):
-            self._token = self._token()  # a hash: most attempts never need it
+        """The task token: it names this attempt, and is the same if that is repeated after a
+        crash.
+        """
+        if self._token is None:
+            self._token = self.new_token()  # a hash: most attempts never need it
         return self._token
 
 
@@ -161,13 +125,13 @@ in_line: Final[ContextVar[Callable[[], AbstractAsyncContextManager[None]]]] = Co
 )
 """`async with in_line.get()():` around a wait for a scarce resource: a process, a connection.
 
-The attempt of a task that waits so has not begun: its time limits stand still. Elsewhere it does
-nothing.
+Inside, the time limits of the attempt of a task stand still, as if it had not begun. Outside of an
+attempt it does nothing.
 """
 
 
 async def acquire(free: asyncio.Semaphore) -> None:
-    """Take one of those; in line if there is none."""
+    """Acquire a semaphore, in line if it is taken."""
     if free.locked():
         async with in_line.get()():
             await free.acquire()
@@ -186,7 +150,7 @@ class Tasks(Protocol):
     """The registry handed to the engine."""
 
     def connect(self, engine: Any) -> None:
-        """Called once by the engine that the tasks run for: nested executions are started on it."""
+        """Called once by the engine that the tasks run for. Nested executions are started on it."""
 
     def resolve(self, resource: Resource) -> Handler | None:
         """The handler of a resource, or None if nothing here serves it."""
@@ -195,20 +159,19 @@ class Tasks(Protocol):
         """Something for a Resource that is none of AWS's and can run here, None if it cannot."""
 
     def mock_fault(self, resource: Resource, result: Json, strict: bool) -> str | None:
-        """What TestState says against the mocked result of a task, by the model of the service's
-        API; None: nothing.
+        """The error text of TestState for a mocked result that does not fit the service's model;
+        None: it fits.
 
-        strict  False: members that the API always gives may be missing
+        strict  False: members that the API always returns may be missing
         """
 
     async def close(self) -> None: ...
 
     @property
     def on_status(self) -> Callable[[list[dict[str, Any]]], Transaction[None] | None] | None:
-        """Receives the "Step Functions Execution Status Change" events (see status.py) of a
-        decision before it is committed.
+        """Receives the "Step Functions Execution Status Change" events (see status_events.py) of a
+        decision before it is committed. None: there is no receiver.
 
-        What it answers is stored in the same transaction, and its `then` is called after it. Called
-        on the event loop: it must not block.
-        None: nobody wants them.
+        What it returns is stored in the same transaction. Called on the event loop: it must not
+        block.
         """

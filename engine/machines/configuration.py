@@ -1,5 +1,5 @@
-"""Logging, tracing and encryption of a state machine, and tags: what is given -> checked, with
-every member, as Describe shows it.
+"""Logging, tracing and encryption of a state machine, and tags: from requests, checked and
+completed, to the members that descriptions show.
 """
 
 from __future__ import annotations
@@ -35,24 +35,26 @@ def checked(
     tracing: Mapping[str, Any] | None,
     encryption: Mapping[str, Any] | None,
 ) -> dict[str, dict[str, Any]]:
-    """Those that were given, by their names in the API, complete. Raises ApiError."""
-    found: dict[str, dict[str, Any]] = {}
+    """Those that are not None, by their names in the API, with every member. Raises ApiError
+    InvalidLoggingConfiguration, InvalidEncryptionConfiguration.
+    """
+    settings: dict[str, dict[str, Any]] = {}
     if logging is not None:
-        found["loggingConfiguration"] = _logging(logging)
+        settings["loggingConfiguration"] = _logging(logging)
     if tracing is not None:
-        found["tracingConfiguration"] = {"enabled": bool(tracing.get("enabled", False))}
+        settings["tracingConfiguration"] = {"enabled": bool(tracing.get("enabled", False))}
     if encryption is not None:
-        found["encryptionConfiguration"] = checked_encryption(encryption)
-    return found
+        settings["encryptionConfiguration"] = checked_encryption(encryption)
+    return settings
 
 
 def stored(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is the default."""
+    """A configuration without the members that are the default."""
     return {name: value for name, value in configuration.items() if value != DEFAULTS[name]}
 
 
-def _logging(given: Mapping[str, Any]) -> dict[str, Any]:
-    level, destinations = given.get("level", "OFF"), list(given.get("destinations") or ())
+def _logging(logging: Mapping[str, Any]) -> dict[str, Any]:
+    level, destinations = logging.get("level", "OFF"), list(logging.get("destinations") or ())
     if len(destinations) > 1 or (level != "OFF" and not destinations):
         raise ApiError("InvalidLoggingConfiguration", messages.ONE_LOG_DESTINATION)
     for each in destinations:
@@ -61,20 +63,17 @@ def _logging(given: Mapping[str, Any]) -> dict[str, Any]:
             raise ApiError("InvalidLoggingConfiguration", messages.NO_LOG_DESTINATION)
     complete = {
         "level": level,
-        "includeExecutionData": bool(given.get("includeExecutionData", False)),
+        "includeExecutionData": bool(logging.get("includeExecutionData", False)),
     }
     return complete | ({"destinations": destinations} if destinations else {})
 
 
-def checked_encryption(given: Mapping[str, Any]) -> dict[str, Any]:
+def checked_encryption(encryption: Mapping[str, Any]) -> dict[str, Any]:
     """An EncryptionConfiguration with its defaults. Raises ApiError
     InvalidEncryptionConfiguration.
     """
-    own, key, seconds = (
-        given.get("type") != CUSTOMER_KEY,
-        given.get("kmsKeyId"),
-        given.get("kmsDataKeyReusePeriodSeconds"),
-    )
+    own = encryption.get("type") != CUSTOMER_KEY
+    key, seconds = encryption.get("kmsKeyId"), encryption.get("kmsDataKeyReusePeriodSeconds")
     if own and (key is not None or seconds is not None):
         raise ApiError("InvalidEncryptionConfiguration", messages.KEY_NOT_ALLOWED)
     if own:
@@ -89,8 +88,8 @@ def checked_encryption(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hides(configuration: Mapping[str, Any], included_data: str) -> bool:
-    """Whether a caller gets no payloads and texts: he wants none decrypted that are encrypted with
-    the customer's key.
+    """Whether an answer leaves out payloads and texts: if they are encrypted with a customer's key
+    and its caller wants METADATA_ONLY.
     """
     encryption = configuration.get("encryptionConfiguration", OWN_KEY)
     return included_data == "METADATA_ONLY" and encryption["type"] == CUSTOMER_KEY
@@ -100,19 +99,19 @@ def hides(configuration: Mapping[str, Any], included_data: str) -> bool:
 
 
 def tagged(
-    old: Mapping[str, str], given: Sequence[Mapping[str, str]], limits: Limits, arn: str
+    old: Mapping[str, str], new: Sequence[Mapping[str, str]], limits: Limits, arn: str
 ) -> dict[str, str]:
-    """The tags of a resource with those given: new values of old keys win. Raises ApiError
-    TooManyTags, ValidationException.
+    """The tags of a resource when new ones are added: a new value replaces that of the same key.
+    Raises ApiError TooManyTags, ValidationException.
     """
-    for number, each in enumerate(given, 1):
-        if "key" not in each:  # the model does not demand it
+    for number, each in enumerate(new, 1):
+        if "key" not in each:  # the service model does not require it
             error = messages.MEMBER_NULL.format(at=f"tags.{number}.member.key")
             raise ApiError("ValidationException", messages.VALIDATION.format(errors=error))
         for text in (each["key"], each.get("value", "")):
             if not _TAG.fullmatch(text):
                 raise ApiError("ValidationException", messages.BAD_TAG.format(text=text))
-    tags = {**old, **{each["key"]: each.get("value", "") for each in given}}
+    tags = {**old, **{each["key"]: each.get("value", "") for each in new}}
     if len(tags) > limits.tags:
         raise ApiError("TooManyTags", messages.TOO_MANY_TAGS.format(arn=arn, limit=limits.tags))
     return tags

@@ -30,8 +30,8 @@ DELETING: Final = "DELETING"
 
 
 class Target(NamedTuple):
-    """What an execution is started on: a revision of a machine, and the version and alias that led
-    to it.
+    """What an execution is started on: a revision of a machine (its definition's id, role and
+    configuration), and the ARNs of the version and alias that led to it.
     """
 
     machine: MachineRow
@@ -82,7 +82,7 @@ def changed(row: MachineRow, **parts: Any) -> MachineRow:
 
 
 def with_extras(row: MachineRow, extras: dict[str, Any]) -> MachineRow:
-    """With other things of the library's user."""
+    """The row with other extras of the library's user."""
     return row._replace(extras={**extras, **({KEY: row.extras[KEY]} if KEY in row.extras else {})})
 
 
@@ -107,8 +107,8 @@ def version_arn(row: MachineRow, number: int | str) -> str:
 
 
 def current_version(row: MachineRow, description: str | None = None) -> str | None:
-    """The number of the newest version of the current revision, if it is published and, where one
-    is given, has that description.
+    """The number of the newest version of the current revision; None if it is not published, or,
+    with a description, not under that one.
     """
     versions = part(row, "versions")
     number = next(
@@ -132,11 +132,11 @@ def current_version_arn(row: MachineRow) -> str | None:
 def publish(
     row: MachineRow, description: str | None, now: int, limits: Limits, described: bool = False
 ) -> tuple[MachineRow, str]:
-    """The row with its revision published, and the version's number; the same again if it is
-    published already.
+    """(the row with its revision published, the version's number). If it is published already, the
+    row is unchanged.
 
-    described  a version with another description does not count (UpdateStateMachine;
-               PublishStateMachineVersion ignores it)
+    described  a version with another description does not count (as for UpdateStateMachine;
+               PublishStateMachineVersion ignores the description)
     """
     number = current_version(row, description if described else None)
     if number is not None:
@@ -168,7 +168,7 @@ def version_of(row: MachineRow, qualifier: str) -> str:
 
 
 def check_room(row: MachineRow, limits: Limits) -> None:
-    """Whether one more version can be published. Raises ApiError ServiceQuotaExceededException."""
+    """Raises ApiError ServiceQuotaExceededException if the machine has all versions that it may."""
     if len(part(row, "versions")) >= limits.versions:
         raise ApiError(
             "ServiceQuotaExceededException",
@@ -189,8 +189,8 @@ def routed_to(row: MachineRow, number: str) -> list[str]:
 
 
 def target(row: MachineRow, qualifier: str | None, draw: int) -> Target | None:
-    """What a start leads to; None if there is no such version or alias. `draw` is a random number:
-    it chooses among an alias's versions.
+    """What a start leads to; None if there is no such version or alias. `draw` is a random number,
+    which chooses among the versions of an alias.
     """
     if qualifier is None:
         return Target(row, row.definition_id, row.role_arn, row.configuration)

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from stepwell.engine.core import model
 from stepwell.engine.core.events import Stop
-from stepwell.engine.errors import ExecutionParked
+from stepwell.engine.errors import ExecutionParkedError
 from stepwell.engine.runtime.worker import Worker
 
 
@@ -32,7 +32,7 @@ async def end_children(worker: Worker, execution_id: int, frame: int, seq: int) 
     ):
         for row in page:
             await worker.room()
-            with suppress(ExecutionParked):
+            with suppress(ExecutionParkedError):
                 live = await worker.load(row.id)
                 if live is not None:
                     # if it has closed since it was listed, this lets it leave memory

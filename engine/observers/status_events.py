@@ -1,8 +1,9 @@
-"""What Step Functions tells EventBridge: the status of a Standard execution has changed. Pure.
+"""The events that Step Functions sends to EventBridge when the status of a Standard execution
+changes. Pure.
 
-Express executions have no such events. Who wants them stores what becomes of them in the
-transaction that they tell of, so none is lost and none comes of what did not happen. (AWS promises
-no more than its best effort.)
+Express executions have none. The receiver of the events stores its part in the transaction of the
+change itself, so none is lost, and none is sent of a change that did not happen. (AWS delivers them
+with best effort.)
 """
 
 from __future__ import annotations

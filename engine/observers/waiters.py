@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 class Waiters:
-    """By execution. `with waiters.of(id) as ended: x = await ended` gives it as its last commit
-    left it; len(): of how many executions.
+    """The waiters of each execution. `with waiters.of(id) as ended: x = await ended` has it as of
+    its last commit; len(): the number of executions.
     """
 
     __slots__ = ("_futures",)
@@ -35,7 +35,7 @@ class Waiters:
                 future.set_result(x)
 
     def fail(self, error: BaseException, execution_id: int | None) -> None:
-        """What those wait for who wait for this execution, or for any, will not come."""
+        """The waiters of this execution, or of all if it is None, get an error."""
         for each in [execution_id] if execution_id is not None else list(self._futures):
             for future in self._futures.pop(each, ()):
                 if not future.done():

@@ -1,9 +1,8 @@
-"""The operations on executions that have been started."""
+"""The operations on executions that were started."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 from stepwell.asl.program import Program
@@ -11,7 +10,7 @@ from stepwell.engine import arns, messages
 from stepwell.engine.core import model
 from stepwell.engine.core.events import Stop
 from stepwell.engine.core.model import Execution
-from stepwell.engine.errors import ApiError, ExecutionParked
+from stepwell.engine.errors import ApiError, ExecutionParkedError
 from stepwell.engine.machines import configuration, machine_parts
 from stepwell.engine.observers.tracker import Started
 from stepwell.engine.operations import paging, payloads, shapes
@@ -30,7 +29,9 @@ from stepwell.engine.store.blobs import scrub
 
 
 class Executions:
-    """Showing, listing, stopping and awaiting executions."""
+    """Describing, listing, stopping and awaiting executions. Every operation with the ARN of one
+    raises ApiError InvalidArn, ExecutionDoesNotExist.
+    """
 
     def __init__(self, base: Base, map_runs: MapRuns, redrives: Redrives) -> None:
         self._store, self._clock, self._limits = base.store, base.clock, base.limits
@@ -57,8 +58,8 @@ class Executions:
         return shapes.execution(await self._tracker.row(execution_arn))
 
     async def _described(self, row: ExecutionRow | Execution) -> DescribeExecutionOutput:
-        """What its row says and, of the child of a Map Run, what that says of it; of others,
-        whether they can be redriven now.
+        """Of the child of a Map Run with what its Map Run says; of others with whether they can be
+        redriven now.
         """
         answer = shapes.execution(row)
         if row.parent is not None:
@@ -73,7 +74,9 @@ class Executions:
     async def describe_state_machine_for_execution(
         self, execution_arn: str, *, included_data: str = "ALL_DATA"
     ) -> DescribeStateMachineForExecutionOutput:
-        """The revision that the execution started with, whatever became of its state machine."""
+        """The revision that the execution started with, even if its state machine was updated or
+        deleted since.
+        """
         arns.kind(execution_arn, "execution")
         row = await self._tracker.row(execution_arn)
         answer, revision = await self._machine_of(row)
@@ -121,14 +124,9 @@ class Executions:
                 map_run_arn, status_filter, redrive_filter, max_results, next_token
             )
         assert state_machine_arn is not None
-        for unfit, member in (
-            (status_filter == "PENDING_REDRIVE", "PENDING_REDRIVE"),
-            (redrive_filter is not None, "redriveFilter"),
-        ):
-            if unfit:
-                raise ApiError(
-                    "ValidationException", messages.FILTER_OF_MAP_RUN.format(filter=member)
-                )
+        if status_filter == "PENDING_REDRIVE" or redrive_filter is not None:
+            member = "PENDING_REDRIVE" if status_filter == "PENDING_REDRIVE" else "redriveFilter"
+            raise ApiError("ValidationException", messages.FILTER_OF_MAP_RUN.format(filter=member))
         machine_arn, qualifier = await self._listed(state_machine_arn)
         qualified = {} if qualifier is None else {"qualifier": qualifier}
         return await self._list(
@@ -146,14 +144,14 @@ class Executions:
         max_results: int = 0,
         next_token: str | None = None,
     ) -> ListExecutionsOutput:
-        """list_executions' answer for all state machines, those of Map Runs too. Ours: AWS lists
-        one at a time.
+        """list_executions' answer for all state machines and Map Runs. Not an operation of AWS,
+        which lists those of one.
         """
         return await self._list((None, status_filter), max_results, next_token)
 
     async def _listed(self, arn: str) -> tuple[str, str | None]:
-        """The machine whose executions are asked for, and the ARN of the version or alias if it is
-        one. Children's machines are ours.
+        """(the ARN of the machine to list, that of the version or alias, or None). MACHINE/LABEL,
+        which AWS does not list, is the machine of the children of a Map Run.
         """
         parts = arns.read_machine(arn.partition("/")[0])
         row = await self._machines.get(
@@ -167,15 +165,18 @@ class Executions:
         return (arn, None) if parts.qualifier is None else (parts.machine, arn)
 
     async def _list(
-        self, asked: Sequence[str | None], max_results: int, next_token: str | None, **filters: Any
+        self,
+        filter: tuple[str | None, str | None],
+        max_results: int,
+        next_token: str | None,
+        **rows_of: Any,
     ) -> ListExecutionsOutput:
-        question, size = (
-            ["ListExecutions", *asked],
-            paging.size(max_results, self._limits.list_page, self._limits),
-        )
+        """filter: (ARN, status). rows_of: parameters of Store.list_executions."""
+        question = ["ListExecutions", *filter]
+        size = paging.size(max_results, self._limits.list_page, self._limits)
         after = self._pages.read(question, next_token)
         rows = await self._store.list_executions(
-            status=asked[1], limit=size + 1, after=after, **filters
+            status=filter[1], limit=size + 1, after=after, **rows_of
         )
         answer: ListExecutionsOutput = {
             "executions": [shapes.execution_item(row) for row in rows[:size]]
@@ -189,7 +190,7 @@ class Executions:
     async def stop_execution(
         self, execution_arn: str, *, error: str | None = None, cause: str | None = None
     ) -> StopExecutionOutput:
-        """{"stopDate"}. Stopping a closed execution changes nothing."""
+        """{"stopDate"} once the end is durable. Stopping a closed execution changes nothing."""
         arns.kind(execution_arn, "execution")
         payloads.check_failure(error, cause, self._limits)
         row = await self._tracker.row(execution_arn)
@@ -200,22 +201,22 @@ class Executions:
                 done = asyncio.get_running_loop().create_future()
                 self._worker.submit(live, stop, done)
                 await done
-        except ExecutionParked:
+        except ExecutionParkedError:
             await abort(self._worker, row, stop)
         row = await self._tracker.row(execution_arn)
         return {"stopDate": (row.stopped or self._clock.now()) / 1000}
 
     async def parked(self) -> dict[str, str]:
-        """ARN -> why: the running executions that cannot go on (see parking.py). They can be
-        stopped. Ours: AWS has no such thing.
+        """ARN -> reason, of the parked executions (see parking.py). They can be stopped. Not an
+        operation of AWS, which knows no parked executions.
         """
         return {arn: reason for _, arn, reason in await self._store.parked()}
 
     async def wait(
         self, execution_arn: str, timeout: float | None = None
     ) -> DescribeExecutionOutput:
-        """describe_execution's answer once the execution has closed. TimeoutError after `timeout`
-        seconds.
+        """describe_execution's answer once the execution has closed. Raises TimeoutError after
+        `timeout` seconds, ExecutionParkedError, StoreError.
         """
         if timeout is None:
             return await self._ended(execution_arn)
@@ -230,7 +231,7 @@ class Executions:
             return shapes.execution(row)
         self._worker.parking.check(row.id)
         with self._tracker.waiters.of(row.id) as ended:
-            # it may have closed, and been forgotten, while its row was read and nobody waited yet
+            # it may have closed, and been forgotten, while its row was read
             if known is None:
                 again = await self._tracker.row(execution_arn)
                 if again.status != model.RUNNING:

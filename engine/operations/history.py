@@ -30,7 +30,9 @@ class Histories:
         next_token: str | None = None,
         include_execution_data: bool = True,
     ) -> GetExecutionHistoryOutput:
-        """{"events": [...], "nextToken"?}: committed events only."""
+        """{"events": [...], "nextToken"?}: the committed events. Raises ApiError
+        ExecutionDoesNotExist, InvalidToken, InvalidArn (also for Express executions).
+        """
         arns.kind(execution_arn, "execution")
         row = await self._tracker.row(execution_arn)
         question = ["GetExecutionHistory", execution_arn, reverse_order]
@@ -47,17 +49,17 @@ class Histories:
         return answer
 
     async def watch(self, execution_arn: str, after: int = 0) -> AsyncIterator[HistoryEvent]:
-        """Every history event as it is committed, from the one after `after`; ends after the
-        last.
+        """Every history event as it is committed, from the one after the id `after`; ends after the
+        last event of the execution.
         """
         async for page in self.watch_pages(execution_arn, after):
             for event in page:
                 yield event
 
     async def look_history(self, execution_arn: str) -> AsyncIterator[HistoryEvent]:
-        """Every event that is committed by now, also of an Express execution that is watched."""
+        """Every event that is committed so far."""
         row, after = await self._tracker.row(execution_arn), 0
-        while events := await self._tracker.events(row, after, self._limits.history_page, False):
+        while events := await self._tracker.events(row, after, self._limits.history_page):
             for number, at, event in events:
                 yield _shown(event, number, at)
             after = events[-1][0]
@@ -65,21 +67,20 @@ class Histories:
     async def watch_pages(
         self, execution_arn: str, after: int = 0, data_of: Callable[[str], bool] = lambda type: True
     ) -> AsyncIterator[list[HistoryEvent]]:
-        """The same in lists: all that is committed when the next one is asked for, up to a page.
-        Who asks seldom gets longer ones.
+        """watch() in lists: each has the events that were committed since the list before, up to a
+        page.
 
-        data_of  of which types the events come with their input, output and parameters
+        data_of  event type -> whether its events have their input, output and parameters
         """
         row = await self._tracker.row(execution_arn)
         while True:
             with self._tracker.watching(row.id) as signal:
                 row = await self._tracker.row(execution_arn)
-                events = await self._tracker.events(row, after, self._limits.history_page, False)
+                events = await self._tracker.events(row, after, self._limits.history_page)
                 if not events:
                     if row.status != model.RUNNING and after >= row.events:
-                        self._tracker.signal(
-                            row.id
-                        )  # others may wait for a commit that this one has already seen on the disk
+                        # others may wait for a commit that this call has already read
+                        self._tracker.signal(row.id)
                         return
                     await self._tracker.changed(signal)
                     continue
@@ -90,15 +91,14 @@ class Histories:
             after = events[-1][0]
 
     async def event(self, execution_arn: str, event_id: int) -> HistoryEvent | None:
-        """One committed event of the history; None if there is none of that id. Ours: AWS gives
-        pages only.
+        """The committed event of that id; None if there is none. Not an operation of AWS, which
+        has pages only.
         """
-        found = await self._tracker.events(
-            await self._tracker.row(execution_arn), event_id - 1, 1, False
-        )
-        return next(
-            (_shown(event, number, at) for number, at, event in found if number == event_id), None
-        )
+        row = await self._tracker.row(execution_arn)
+        for number, at, event in await self._tracker.events(row, event_id - 1, 1):
+            if number == event_id:
+                return _shown(event, number, at)
+        return None
 
 
 def _shown(

@@ -1,4 +1,4 @@
-"""The operations on Map Runs, and what others say of their children."""
+"""The operations on Map Runs, and what other operations answer about their children."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from stepwell.engine.operations.results import (
     DescribeMapRunOutput,
     DescribeStateMachineForExecutionOutput,
     EmptyOutput,
+    ExecutionListItem,
     ListExecutionsOutput,
     ListMapRunsOutput,
 )
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MapRunRow
 
 PENDING_REDRIVE: Final = "PENDING_REDRIVE"
-_FELL: Final = (FAILED, TIMED_OUT, ABORTED)
+_UNSUCCESSFUL: Final = (FAILED, TIMED_OUT, ABORTED)
 
 
 class MapRuns:
-    """Map Runs, and what the API says of their children."""
+    """Map Runs and their children. Raises ApiError ResourceNotFound for an unknown Map Run."""
 
     def __init__(self, base: Base) -> None:
         self._store, self._limits, self._pages = base.store, base.limits, base.pages
@@ -52,7 +53,7 @@ class MapRuns:
         return answer
 
     async def describe_map_run(self, map_run_arn: str) -> DescribeMapRunOutput:
-        """How many children and items are where, and the limits as they are now; as of the last
+        """The counts of children and items by status, and the present limits, as of the last
         commit.
         """
         return map_run_shapes.described(await self._map_run(map_run_arn), self._limits)
@@ -65,8 +66,8 @@ class MapRuns:
         tolerated_failure_percentage: float | None = None,
         tolerated_failure_count: int | None = None,
     ) -> EmptyOutput:
-        """{} once it is durable. Only of a Map Run that goes on. Less concurrency stops no child;
-        too little tolerance fails it.
+        """{} once it is durable. A lower concurrency stops no child; a lower tolerance may fail the
+        Map Run. Raises ApiError ValidationException if the Map Run has ended.
         """
         row = await self._map_run(map_run_arn)
         live = await self._worker.load(row.execution)
@@ -87,7 +88,7 @@ class MapRuns:
         return {}
 
     async def exported(self, execution_arn: str) -> dict[str, Any]:
-        """An ended child as a ResultWriter shows it."""
+        """A child that has ended, as a ResultWriter writes it."""
         return shapes.exported(await self._tracker.row(execution_arn))
 
     async def _map_run(self, arn: str) -> MapRunRow:
@@ -100,7 +101,7 @@ class MapRuns:
             raise ApiError("ResourceNotFound", messages.REFERENCE_UNKNOWN)
         return row
 
-    # --- what others say of children --------------------------------------------------------------
+    # --- children ---------------------------------------------------------------------------------
 
     async def list_children(
         self,
@@ -110,8 +111,8 @@ class MapRuns:
         max_results: int,
         next_token: str | None,
     ) -> ListExecutionsOutput:
-        """A page may have fewer children than there are left: what waits for a redrive is told from
-        what failed one by one.
+        """list_executions' answer for a Map Run. A page may be shorter than asked for: whether a
+        failed child waits for a redrive is known only when it is read.
         """
         row = await self._map_run(map_run_arn)
         question = ["ListExecutions", map_run_arn, status_filter, redrive_filter]
@@ -119,22 +120,23 @@ class MapRuns:
         after = self._pages.read(question, next_token)
         parent = (row.execution, row.run.frame, row.run.seq)
         stored = None if status_filter == PENDING_REDRIVE else status_filter
-        found = await self._store.list_executions(
+        rows = await self._store.list_executions(
             status=stored, limit=size + 1, after=after, parent=parent
         )
-        items = []
-        for child in found[:size]:
-            item = map_run_shapes.child_item(child, row, _status(child, row))
-            redriven = redrive_filter is None or (item["redriveCount"] > 0) == (
-                redrive_filter == "REDRIVEN"
-            )
-            if redriven and status_filter in (None, item["status"]):
-                items.append(item)
-        answer: ListExecutionsOutput = {"executions": items}
-        if len(found) > size:
-            answer["nextToken"] = self._pages.token(
-                question, found[size - 1].started, found[size - 1].id
-            )
+        children = [
+            map_run_shapes.child_item(child, row, _status(child, row)) for child in rows[:size]
+        ]
+        answer: ListExecutionsOutput = {
+            "executions": [
+                child
+                for child in children
+                if status_filter in (None, child["status"])
+                and redrive_filter in (None, _redriven(child))
+            ]
+        }
+        if len(rows) > size:
+            last = rows[size - 1]
+            answer["nextToken"] = self._pages.token(question, last.started, last.id)
         return answer
 
     async def describe_child(
@@ -162,12 +164,17 @@ class MapRuns:
         answer["definition"] = json_text.dumps(processor)
 
 
+def _redriven(child: ExecutionListItem) -> str:
+    """The redriveFilter that selects a child."""
+    return "REDRIVEN" if child["redriveCount"] else "NOT_REDRIVEN"
+
+
 def _status(child: ExecutionRow | Execution, row: MapRunRow) -> str:
-    """A child's status as its Map Run sees it: one that failed in an earlier round waits for its
-    redrive.
+    """A child's status as its Map Run sees it: one that failed in an earlier round is
+    PENDING_REDRIVE.
     """
     waits = (
-        child.status in _FELL
+        child.status in _UNSUCCESSFUL
         and row.run.status == model.RUNNING
         and child.extras.get("round", 0) != row.run.state.round
     )

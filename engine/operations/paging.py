@@ -1,9 +1,8 @@
-"""Page tokens: opaque to callers, bound to one question, good for a day.
+"""Page tokens: opaque to callers, bound to one question, valid for a day.
 
-A token says where the page before ended. It carries a digest of that, of the question (operation
-and filters) and of the time it was given out, keyed with the secret of the database: the token of
-another list or another database, one that was made up, a garbled one and an old one are all
-refused: InvalidToken.
+A token says where its page ended. It carries a digest of that, of the question (operation and
+filters) and of the time it was issued, keyed with the secret of the database. A forged, damaged or
+expired token, and that of another list or database, is refused: InvalidToken.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ T = TypeVar("T")
 
 
 class Pages:
-    """Gives out page tokens and reads them again. secret: the key of the digests, once the store is
+    """Issues page tokens and reads them again. secret: the key of the digests, once the store is
     open.
     """
 
@@ -72,10 +71,10 @@ class Pages:
         return items[begin:end], more
 
     def _digest(self, question: Sequence[object], issued: int, key: Sequence[object]) -> str:
-        asked = json.dumps([question, issued, key]).encode()
-        return hashlib.blake2b(asked, digest_size=16, key=self._secret()).hexdigest()
+        signed = json.dumps([question, issued, key]).encode()
+        return hashlib.blake2b(signed, digest_size=16, key=self._secret()).hexdigest()
 
 
 def size(max_results: int | None, most: int, limits: Limits) -> int:
-    """How many items a page has: 0 and None ask for the default."""
+    """How many items a page has; 0 and None mean the default."""
     return min(max_results or limits.page_default, most)

@@ -27,8 +27,9 @@ class Redrives:
     async def redrive_execution(
         self, execution_arn: str, *, client_token: str | None = None
     ) -> RedriveExecutionOutput:
-        """{"redriveDate"} once the redrive is durable. The same token again, soon after, gives the
-        same answer and does nothing.
+        """{"redriveDate"} once the redrive is durable. A repeated call with the same client token
+        has the same answer and does nothing. Raises ApiError ExecutionNotRedrivable,
+        ExecutionDoesNotExist.
         """
         arns.kind(execution_arn, "execution")
         self._worker.check()
@@ -68,7 +69,7 @@ class Redrives:
         return {"redriveDate": at / 1000}
 
     async def not_redrivable(self, row: ExecutionRow | Execution) -> str | None:
-        """Why not, in AWS's words; None: it can be redriven now."""
+        """Why the execution cannot be redriven now, in AWS's words; None: it can."""
         reason = shapes.not_redrivable(row, self._clock.now(), self._limits)
         if reason is not None:
             return reason
@@ -83,13 +84,13 @@ class Redrives:
         return None
 
     def _redriven_with(self, token: str | None, x: ExecutionRow | Execution) -> int | None:
-        """ms: when this client token redrove the execution, if that is not long ago."""
+        """ms: when this client token redrove the execution, if that was recently."""
         tokens = x.extras.get("tokens", ())
         latest = self._clock.now() - self._limits.redrive_token_seconds * 1000
         return next((at for known, at in tokens if known == token and at >= latest), None)
 
     def _with_token(self, x: Execution, token: str | None) -> ExecutionExtras:
-        """What the execution remembers of the tokens of its redrives."""
+        """The extras that remember the client tokens of redrives."""
         if token is None:
             return {}
         tokens = x.extras.get("tokens", [])

@@ -1,6 +1,4 @@
-"""From stored rows to the API's answers: names and casing of AWS, times in epoch seconds, payloads
-as JSON text.
-"""
+"""From stored rows to the answers of the API (results.py)."""
 
 from __future__ import annotations
 
@@ -88,8 +86,9 @@ def _add_extras(
 def not_redrivable(
     row: ExecutionRow | Execution, now: int | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> str | None:
-    """Why an execution cannot be redriven, as far as its row tells; None: it can. `now`: whether it
-    still can, ms.
+    """Why an execution cannot be redriven, as far as its row says; None: it can.
+
+    now  ms; None: ignore the limits of time
     """
     if row.status in (model.RUNNING, model.SUCCEEDED):
         return messages.NOT_REDRIVABLE.format(status=row.status)
@@ -137,8 +136,8 @@ def without_data(answer: Described) -> Described:
 
 
 def result_of_child(x: ExecutionRow | Execution) -> Payload | None:
-    """What a child gives to its Map Run: its output, or its description if the ResultWriter wants
-    executions (Transformation NONE).
+    """The result of a child for its Map Run: its output, or its description if the ResultWriter
+    writes executions (Transformation NONE).
     """
     if x.output is None:
         return None
@@ -291,15 +290,15 @@ def validation(
     found: Validation, limits: Limits, severity: str, max_results: int
 ) -> ValidateStateMachineDefinitionOutput:
     """ValidateStateMachineDefinition: with the severity ERROR warnings are left out."""
-    asked = [
+    wanted = [
         each for each in found.diagnostics if severity == "WARNING" or each.severity == "ERROR"
     ]
-    shown = asked[: max_results or limits.diagnostics]
+    shown = wanted[: max_results or limits.diagnostics]
     failed = any(each.severity == "ERROR" for each in found.diagnostics)
     return {
         "result": "FAIL" if failed else "OK",
         "diagnostics": [_diagnostic(each) for each in shown],
-        "truncated": len(asked) > len(shown),
+        "truncated": len(wanted) > len(shown),
     }
 
 

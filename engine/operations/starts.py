@@ -43,6 +43,9 @@ class Starts:
     ) -> StartExecutionOutput:
         """{"executionArn", "startDate"} once the start is durable. Idempotent while an execution of
         that name and input runs.
+
+        name   a UUID if None
+        input  JSON text, or a value
         """
         return await self._start(state_machine_arn, name, input, trace_header, self._worker.admit)
 
@@ -67,14 +70,11 @@ class Starts:
         target = machines.targets.get(state_machine_arn) or await machines.target(state_machine_arn)
         payload = payloads.execution_input(input, self._limits)
         express = target.machine.type == EXPRESS
-        given = name is not None
-        name = (
-            arns.check_name(name, self._limits.name_chars) if name is not None else self._new_uuid()
-        )
+        name, named = self._name(name), name is not None
         arn = arns.execution_arn(target.machine.arn, name, self._new_uuid() if express else None)
         program = await self._programs.program(target.definition)
         await admitted(target.machine.arn)
-        if given and not express:
+        if named and not express:
             # nothing is awaited between the answer that the name is free and taking it
             known = await self._named(arn)
             if known is not None:
@@ -96,9 +96,15 @@ class Starts:
             raise
         return {"executionArn": arn, "startDate": execution.started / 1000}
 
+    def _name(self, name: str | None) -> str:
+        """Raises ApiError InvalidName."""
+        if name is None:
+            return self._new_uuid()
+        return arns.check_name(name, self._limits.name_chars)
+
     async def _named(self, arn: str) -> Execution | ExecutionRow | None:
         """The execution that has this name: as it was started while that is not durable, else as it
-        is now.
+        is now; None if the name is free.
         """
         while True:
             held = self._tracker.open.get(arn)
@@ -225,9 +231,7 @@ class Starts:
         if target.machine.type != EXPRESS:
             raise ApiError("StateMachineTypeNotSupported", messages.TYPE_NOT_SUPPORTED)
         payload = payloads.execution_input(input, self._limits)
-        name = (
-            arns.check_name(name, self._limits.name_chars) if name is not None else self._new_uuid()
-        )
+        name = self._name(name)
         arn = arns.execution_arn(target.machine.arn, name, self._new_uuid())
         program = await self._programs.program(target.definition)
         await self._worker.admit(target.machine.arn)
@@ -236,7 +240,7 @@ class Starts:
 
 
 def _extras(target: Target, trace_header: str | None) -> ExecutionExtras:
-    """What an execution keeps from its start on, beside what every one has."""
+    """The extras that an execution has from its start on."""
     extras: ExecutionExtras = {}
     trace = scrub(trace_header)
     if trace is not None:

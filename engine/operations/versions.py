@@ -40,8 +40,8 @@ class Versions:
         revision_id: str | None = None,
         description: str | None = None,
     ) -> PublishStateMachineVersionOutput:
-        """{"creationDate", "stateMachineVersionArn"} of a version of the current revision; the same
-        again for the same revision.
+        """{"creationDate", "stateMachineVersionArn"} of a version of the current revision;
+        idempotent for a revision. Raises ApiError ConflictException, ServiceQuotaExceededException.
         """
         async with self._machines.lock:
             row = await self._machines.active(state_machine_arn)
@@ -62,7 +62,9 @@ class Versions:
         }
 
     async def delete_state_machine_version(self, state_machine_version_arn: str) -> EmptyOutput:
-        """Its executions go on. Deleting what does not exist is no error."""
+        """{}. Its executions continue. Deleting a version that does not exist is no error. Raises
+        ApiError ConflictException if an alias leads to it.
+        """
         parts = arns.read_machine(state_machine_version_arn)
         if parts.version is None:
             raise ApiError("InvalidArn", messages.INVALID_ARN.format(arn=state_machine_version_arn))
@@ -82,8 +84,8 @@ class Versions:
     async def list_state_machine_versions(
         self, state_machine_arn: str, *, max_results: int = 0, next_token: str | None = None
     ) -> ListStateMachineVersionsOutput:
-        """{"stateMachineVersions": [...], "nextToken"?}, the newest first; of an unknown machine:
-        none.
+        """{"stateMachineVersions": [...], "nextToken"?}, the newest first; none of an unknown
+        machine.
         """
         parts = arns.read_machine(state_machine_arn)
         row = await self._store.machine(state_machine_arn)
@@ -115,8 +117,11 @@ class Versions:
         *,
         description: str | None = None,
     ) -> CreateStateMachineAliasOutput:
-        """{"stateMachineAliasArn", "creationDate"}. The machine is that of the versions.
-        Idempotent.
+        """{"stateMachineAliasArn", "creationDate"}, of the machine that the versions belong to.
+        Idempotent. Raises ApiError ConflictException, ServiceQuotaExceededException.
+
+        routing_configuration  one or two of {"stateMachineVersionArn", "weight"}; the weights sum
+                               to 100
         """
         arns.check_alias(name, self._limits.name_chars)
         arn, routes = _routes(routing_configuration)
@@ -126,27 +131,27 @@ class Versions:
             _check_versions(row, routes)
             assert row is not None
             aliases, now = machine_parts.part(row, "aliases"), self._clock.now()
-            found = aliases.get(name)
-            if found is None:
+            alias = aliases.get(name)
+            if alias is None:
                 if len(aliases) >= self._limits.aliases:
                     raise ApiError(
                         "ServiceQuotaExceededException",
                         messages.ALIAS_LIMIT.format(limit=self._limits.aliases, arn=arn),
                     )
-                found = {
+                alias = {
                     "routes": routes,
                     "created": now,
                     "updated": now,
                     **({"description": description} if description else {}),
                 }
                 await self._machines.put(
-                    machine_parts.changed(row, aliases={**aliases, name: found})
+                    machine_parts.changed(row, aliases={**aliases, name: alias})
                 )
-            elif found["routes"] != routes:
+            elif alias["routes"] != routes:
                 raise ApiError("ConflictException", messages.ALIAS_ROUTED_OTHERWISE)
-            elif found.get("description") != (description or None):
+            elif alias.get("description") != (description or None):
                 raise ApiError("ConflictException", messages.ALIAS_DESCRIBED_OTHERWISE)
-        return {"stateMachineAliasArn": f"{arn}:{name}", "creationDate": found["created"] / 1000}
+        return {"stateMachineAliasArn": f"{arn}:{name}", "creationDate": alias["created"] / 1000}
 
     async def update_state_machine_alias(
         self,
@@ -155,7 +160,7 @@ class Versions:
         description: str | None = None,
         routing_configuration: Sequence[Mapping[str, Any]] | None = None,
     ) -> UpdateStateMachineAliasOutput:
-        """{"updateDate"}. Holds for starts to come."""
+        """{"updateDate"}. Applies to executions that are started from then on."""
         if description is None and routing_configuration is None:
             raise ApiError(
                 "ValidationException",
@@ -170,7 +175,7 @@ class Versions:
             if routing_configuration is not None:
                 arn, alias["routes"] = _routes(routing_configuration)
                 if arn != row.arn:
-                    raise _routing_fault(messages.ROUTES_OF_SEVERAL, routing_configuration)
+                    raise _routing_error(messages.ROUTES_OF_SEVERAL, routing_configuration)
                 _check_versions(row, alias["routes"])
             if description is not None:
                 alias["description"] = description
@@ -186,7 +191,7 @@ class Versions:
         return shapes.alias(*await self._alias(state_machine_alias_arn))
 
     async def delete_state_machine_alias(self, state_machine_alias_arn: str) -> EmptyOutput:
-        """Deleting what does not exist is no error."""
+        """{}. Deleting an alias that does not exist is no error."""
         parts = _alias_parts(state_machine_alias_arn)
         async with self._machines.lock:
             row = await self._store.machine(parts.machine)
@@ -199,8 +204,8 @@ class Versions:
     async def list_state_machine_aliases(
         self, state_machine_arn: str, *, max_results: int = 0, next_token: str | None = None
     ) -> ListStateMachineAliasesOutput:
-        """{"stateMachineAliases": [...], "nextToken"?} by name; with a version's ARN those that
-        lead to it.
+        """{"stateMachineAliases": [...], "nextToken"?} by name; with the ARN of a version only
+        those that lead to it.
         """
         parts = arns.read_machine(state_machine_arn)
         row = await self._machines.active(parts.machine)
@@ -248,34 +253,34 @@ def _alias_parts(arn: str) -> arns.MachineArn:
     return parts
 
 
-def _routes(given: Sequence[Mapping[str, Any]]) -> tuple[str, list[list[int]]]:
+def _routes(routing: Sequence[Mapping[str, Any]]) -> tuple[str, list[list[int]]]:
     """The machine of a routing configuration, and [version, weight] of each entry. Raises ApiError
     ValidationException.
     """
-    found: list[list[int]] = []
+    routes: list[list[int]] = []
     machines = set()
-    for each in given:
+    for each in routing:
         try:
             parts = arns.read_machine(each["stateMachineVersionArn"])
         except ApiError:
             parts = arns.MachineArn("")
         if parts.version is None:
-            raise _routing_fault(messages.ROUTES_NOT_VERSIONS, given)
+            raise _routing_error(messages.ROUTES_NOT_VERSIONS, routing)
         machines.add(parts.machine)
-        found.append([int(parts.version), each["weight"]])
-    if len({each["stateMachineVersionArn"] for each in given}) < len(given):
-        raise _routing_fault(messages.ROUTES_NOT_DISTINCT, given)
+        routes.append([int(parts.version), each["weight"]])
+    if len({each["stateMachineVersionArn"] for each in routing}) < len(routing):
+        raise _routing_error(messages.ROUTES_NOT_DISTINCT, routing)
     if len(machines) != 1:
-        raise _routing_fault(messages.ROUTES_OF_SEVERAL, given)
-    if sum(weight for _, weight in found) != 100:
-        raise _routing_fault(messages.ROUTES_SUM, given)
-    return machines.pop(), found
+        raise _routing_error(messages.ROUTES_OF_SEVERAL, routing)
+    if sum(weight for _, weight in routes) != 100:
+        raise _routing_error(messages.ROUTES_SUM, routing)
+    return machines.pop(), routes
 
 
-def _routing_fault(text: str, given: Sequence[Mapping[str, Any]]) -> ApiError:
-    received = {"arns": "stateMachineVersionArn", "weights": "weight"}
+def _routing_error(text: str, routing: Sequence[Mapping[str, Any]]) -> ApiError:
+    members = {"arns": "stateMachineVersionArn", "weights": "weight"}
     shown = {
-        name: ", ".join(str(each[member]) for each in given) for name, member in received.items()
+        name: ", ".join(str(each[member]) for each in routing) for name, member in members.items()
     }
     return ApiError("ValidationException", text.format(**shown), "INVALID_ROUTING_CONFIGURATION")
 

@@ -11,7 +11,7 @@ from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide
 from stepwell.engine.core.events import CancelTask, Decision, Stop
 from stepwell.engine.core.model import Execution, MapRun, Payload
-from stepwell.engine.errors import ExecutionParked
+from stepwell.engine.errors import ExecutionParkedError
 from stepwell.engine.limits import Limits
 from stepwell.engine.map_runs.orphans import end_children
 from stepwell.engine.runtime.live import Live
@@ -37,7 +37,7 @@ async def abort(worker: Worker, row: ExecutionRow | Execution, stop: Stop) -> No
     parked = live.broken = (
         live.broken
         or worker.parking.parked.get(row.id)
-        or ExecutionParked(f"execution {row.arn} is parked")
+        or ExecutionParkedError(f"execution {row.arn} is parked")
     )
     if live.x.status != model.RUNNING:
         return

@@ -1,5 +1,5 @@
-"""What a worker has done since it began: plain numbers that only grow, for whoever shows them.
-Counting must cost next to nothing.
+"""The counters of a worker since its start, for metrics: numbers that only grow. Counting must cost
+next to nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ BATCH_UNITS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Histogram:
-    """How many values were at most bounds[i] and more than the bound before it: counts[i]; the last
-    count is of those above all bounds.
+    """counts[i]: how many values were above bounds[i - 1] and at most bounds[i]; the last counts
+    those above all bounds.
     """
 
     __slots__ = ("bounds", "counts", "sum")

@@ -54,18 +54,18 @@ def effect_kind(resource: Resource) -> str:
 
 
 class Pool:
-    """The slots of one kind of effect, and who waits for one.
+    """The slots of one kind of effect, and what waits for one.
 
-    taken    held by an effect, or reserved for one whose intent is on its way to the disk
-    back     effects that have waited for something and go on: before those that have not begun
-    waiting  attempts that have not begun: state machines take turns
+    taken     held by an effect, or reserved for one whose intent is on its way to the disk
+    resuming  effects that gave theirs back while they waited: they are served first
+    waiting   attempts that have not begun: state machines take turns
     """
 
-    __slots__ = ("most", "taken", "back", "waiting")
+    __slots__ = ("most", "taken", "resuming", "waiting")
 
     def __init__(self, most: int) -> None:
         self.most, self.taken = most, 0
-        self.back: deque[asyncio.Future[None]] = deque()
+        self.resuming: deque[asyncio.Future[None]] = deque()
         self.waiting = Turns[tuple[Live, RunTask]]()
 
     def take(self) -> bool:
@@ -76,7 +76,7 @@ class Pool:
 
 
 class Slot:
-    """What an effect holds while it works, and gives back while it waits: what it waits for may
+    """Held by an effect while it works, and given back while it waits, since what it waits for may
     need a slot itself.
 
     fresh  the attempt has not begun in an earlier process
@@ -94,14 +94,12 @@ class Slot:
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
-        """Hold no slot inside. What the body raises goes on without one: there is only cleaning up
-        to do.
-        """
+        """Hold no slot inside. An error of the body is raised without one: only cleanup follows."""
         self.give_back()
         yield
         if not self.pool.take():
             turn = asyncio.get_running_loop().create_future()
-            self.pool.back.append(turn)
+            self.pool.resuming.append(turn)
             try:
                 await turn
             except asyncio.CancelledError:
@@ -166,7 +164,7 @@ class Effects:
             self._free(pool)
 
     def _start(self, pool: Pool, live: Live, command: RunTask) -> bool:
-        """False: it was given up before it began."""
+        """False: the attempt was over before it began."""
         frame = live.x.frames.get(command.frame)
         if frame is None or frame.seq != command.seq:
             return False
@@ -180,11 +178,11 @@ class Effects:
         return True
 
     def _free(self, pool: Pool) -> None:
-        """A slot is free: for the next that goes on, or else begins."""
+        """Hand a free slot to the next effect that resumes, or else begins."""
         pool.taken -= 1
-        while not self._closed and (pool.back or pool.waiting.count) and pool.take():
-            if pool.back:
-                turn = pool.back.popleft()
+        while not self._closed and (pool.resuming or pool.waiting.count) and pool.take():
+            if pool.resuming:
+                turn = pool.resuming.popleft()
                 used = not turn.done()
                 if used:
                     turn.set_result(None)
@@ -213,7 +211,7 @@ _SCALARS: Final = (str, int, float, bool, type(None))
 
 
 def _text(error: BaseException) -> str:
-    """What an error says, if it can say it."""
+    """The text of an error; its type if str() fails."""
     try:
         return str(error)
     except Exception:
@@ -221,8 +219,8 @@ def _text(error: BaseException) -> str:
 
 
 def checked(result: Json) -> Payload:
-    """What a handler gave, if it is JSON as it stands: a look-alike (bytes, a tuple, a number as a
-    key) would be another after a crash.
+    """The result of a handler, if it is JSON: a value that only becomes JSON when it is encoded (a
+    tuple, a number as a key) would be another one after a crash.
 
     Raises TypeError, JsonError.
     """
@@ -258,8 +256,8 @@ async def perform(
     trace: Trace | None = None,
     waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> Event:
-    """Run the handler of a Task's resource. Raises nothing of the handler's own: that is the task's
-    failure. Raises StoreError.
+    """Run the handler of a Task's resource. An error of the handler is the task's failure; only
+    StoreError is raised.
     """
     resource, frame, seq = command.resource, command.frame, command.seq
     try:
@@ -272,19 +270,19 @@ async def perform(
             )
         result = await handler(
             TaskRequest(
-                resource,
-                command.payload.value,
-                partial(token, x, frame, seq),
-                command.timeout,
-                command.heartbeat,
-                command.again,
-                x.arn,
-                x.machine_arn,
-                command.state.name,
-                command.role or x.role_arn,
-                submitted,
-                trace,
-                waiting,
+                resource=resource,
+                payload=command.payload.value,
+                new_token=partial(token, x, frame, seq),
+                timeout=command.timeout,
+                heartbeat=command.heartbeat,
+                again=command.again,
+                execution_arn=x.arn,
+                machine_arn=x.machine_arn,
+                state_name=command.state.name,
+                role_arn=command.role or x.role_arn,
+                submitted=submitted,
+                trace=trace,
+                waiting=waiting,
             )
         )
         also = result if type(result) is Transaction else None
@@ -315,9 +313,8 @@ async def perform(
 class Attempts:
     """The attempts of a worker's executions.
 
-    submit  hands an event on to the core; the future, if there is one, is done when all that was
-            decided so far is durable
-    fail    is told that the store failed
+    submit  hands an event to the worker (see Worker.submit)
+    fail    is called when the store failed
     """
 
     def __init__(
@@ -329,7 +326,7 @@ class Attempts:
         self._tasks, self._submit, self._fail = tasks, submit, fail
 
     def begun(self, live: Live, command: RunTask) -> None:
-        """It had to wait for a slot."""
+        """An attempt that had to wait for a slot begins."""
         self._submit(live, TaskBegan(command.frame, command.seq), None)
 
     async def run(self, live: Live, command: RunTask, slot: Slot) -> None:
@@ -346,12 +343,12 @@ class Attempts:
 
     @asynccontextmanager
     async def _in_line(self, live: Live, command: RunTask) -> AsyncIterator[None]:
-        """An attempt waits for what it works with: its time limits stand still, durably, and are
-        whole when it begins.
+        """While an attempt waits for a scarce resource its time limits stand still, durably; they
+        are whole when it begins.
 
-        Not where a task that the handler has started waits. (The attempt is looked up: in its own
-        context it would be a cycle of references, and each one that has ended would be left to the
-        garbage collector.)
+        Only the attempt itself, not an asyncio task that its handler has started. (The attempt is
+        looked up: a reference from its own context would be a cycle, which only the garbage
+        collector ends.)
         """
         frame, attempt = (
             live.x.frames.get(command.frame),
@@ -372,7 +369,7 @@ class Attempts:
                 self._submit(live, TaskBegan(command.frame, command.seq), None)
 
     async def _submitted(self, live: Live, command: RunTask, answer: Json) -> None:
-        """What a `.sync` task was started with is durable when this returns."""
+        """Record the answer of the call that started a `.sync` job: durable when this returns."""
         done = asyncio.get_running_loop().create_future()
         self._submit(live, TaskSubmitted(command.frame, command.seq, checked(answer)), done)
         await done

@@ -116,7 +116,7 @@ def log_events(
 
 
 def record(event: Mapping[str, Any], at: int, execution_arn: str, redrives: int) -> dict[str, Json]:
-    """A history event as GetExecutionHistory gives it -> its log record.
+    """A history event as in GetExecutionHistory -> its log record.
 
     Numbers in details are text, too, and an event without details has {} (unconfirmed: no recording
     has either).

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from stepwell.engine.errors import ExecutionParked, StoreError
+from stepwell.engine.errors import ExecutionParkedError, StoreError
 
 
 class Lifecycle:
@@ -50,5 +50,5 @@ class Lifecycle:
         self.background.discard(task)
         if task.cancelled() or self.closing or (error := task.exception()) is None:
             return
-        if not isinstance(error, ExecutionParked):  # which is reported already
+        if not isinstance(error, ExecutionParkedError):  # which is reported already
             self._fail(error)

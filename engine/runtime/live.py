@@ -43,8 +43,9 @@ class Live:
     effects   (frame, seq) -> the running asyncio task of its effect
     backlog   events that wait for a decision in a thread, first that which is decided upon there
     patience  of that decision
-    ephemeral an Express execution: of its units none is stored but the first of an asynchronous one
-    kept      the latest published units of an Express execution that somebody watches
+    broken    the error that it is parked with
+    ephemeral an Express execution: only the first unit of an asynchronous one is stored
+    kept      the latest published units of an Express execution that is watched
     shown     that execution as it was published last
     more      frames are ready to run, and Continue has not been sent yet
     """
@@ -77,13 +78,13 @@ class Live:
         self.more = False
 
     def refuse(self, error: BaseException, answer: Answer = None) -> None:
-        """Answer all who wait for a decision, and this caller, with an error."""
+        """Answer this caller, and all callers that wait for a decision, with an error."""
         for each in (answer, *(waiting for _, waiting in self.backlog or ())):
             resolve(each, error)
 
     def keep(self, unit: Unit, most: int) -> None:
-        """Remember the history of an Express execution that is watched, the latest `most` events of
-        it.
+        """Remember a unit of an Express execution that is watched; in all, the latest `most` events
+        of its history.
         """
         if self.kept is not None:
             self.shown = unit.execution
@@ -148,7 +149,7 @@ class LiveExecutions:
 
     async def load(self, execution_id: int) -> Live | None:
         """The execution in memory, read from the store if it is not there; None if it is closed for
-        good or unknown. Raises ExecutionParked.
+        good or unknown. Raises ExecutionParkedError.
 
         A closed one that may be redriven is loaded, too: submit() something to it or settle() it,
         so that it leaves memory again.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from stepwell.engine.clock import Clock
-from stepwell.engine.errors import ExecutionParked
+from stepwell.engine.errors import ExecutionParkedError
 from stepwell.engine.store.base import Store
 from stepwell.engine.store.blobs import scrub
 
@@ -32,10 +32,10 @@ class Parking:
         store: Store,
         clock: Clock,
         spawn: Callable[[Coroutine[Any, Any, object]], None],
-        on_failure: Callable[[ExecutionParked, int], None],
+        on_failure: Callable[[ExecutionParkedError, int], None],
     ) -> None:
         self._store, self._clock, self._spawn, self._on_failure = store, clock, spawn, on_failure
-        self.parked: dict[int, ExecutionParked] = {}
+        self.parked: dict[int, ExecutionParkedError] = {}
         self._marked: set[int] = set()  # in the database, by an earlier process too
 
     async def open(self) -> None:
@@ -45,13 +45,13 @@ class Parking:
         """How many there are, as far as is known."""
         return len(self._marked | self.parked.keys())
 
-    def park(self, execution_id: int, error: Exception, name: str = "") -> ExecutionParked:
+    def park(self, execution_id: int, error: Exception, name: str = "") -> ExecutionParkedError:
         """Stop working on an execution because of an error. `name`: its ARN, if that is known."""
         name = name or f"number {execution_id}"
         log.error(
             "execution %s is parked: %r; everything else goes on", name, error, exc_info=error
         )
-        parked = self.parked[execution_id] = ExecutionParked(
+        parked = self.parked[execution_id] = ExecutionParkedError(
             f"execution {name} is parked: {error!r}"
         )
         parked.__cause__ = error
@@ -61,7 +61,7 @@ class Parking:
         return parked
 
     def check(self, execution_id: int) -> None:
-        """Raises ExecutionParked if this process has parked it."""
+        """Raises ExecutionParkedError if this process has parked it."""
         parked = self.parked.get(execution_id)
         if parked is not None:
             raise parked.with_traceback(None)

@@ -1,9 +1,9 @@
 """Records: small durable documents of the embedded services (topics, queues, messages, functions),
 in the engine's own database.
 
-A record is bytes under a text key; what they mean is the service's business. Writes are committed
-in groups with the executions, in the order in which they were asked for. A task that publishes
-something hands its writes over with its result instead (tasks.Transaction).
+A record is bytes under a text key; only its service knows what they mean. Writes are committed in
+groups with the executions, in the order of the calls. A task that publishes something returns its
+writes with its result instead (tasks.Transaction).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Records:
         await self._worker.write(writes, then)
 
     async def commit(self, transaction: Transaction[A]) -> A:
-        """Store what an operation prepared; its answer. What has no writes is true at once."""
+        """Store what an operation prepared. Returns its answer; without writes at once."""
         if transaction.writes:
             await self.write(transaction.writes, transaction.then)
         else:

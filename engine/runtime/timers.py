@@ -37,7 +37,7 @@ class Timers:
         self._closed = False
 
     def set(self, at: int, execution_id: int) -> None:
-        """Look at an execution at that time, or earlier if that was asked for before."""
+        """Call due() for an execution at that time, or earlier if that was set before."""
         known = self.at.get(execution_id)
         if known is None or at < known:
             self.at[execution_id] = at

@@ -40,7 +40,7 @@ from stepwell.engine.core.events import (
 )
 from stepwell.engine.core.model import Execution
 from stepwell.engine.delegation import delegated
-from stepwell.engine.errors import ExecutionParked, StoreError
+from stepwell.engine.errors import ExecutionParkedError, StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.operations import shapes
 from stepwell.engine.runtime.activity_queues import ActivityQueues
@@ -170,7 +170,7 @@ class Worker:
         after = 0
         while page := await self.store.in_flight(after, limit=self.limits.recovery_page):
             for execution_id in page:
-                with suppress(ExecutionParked):
+                with suppress(ExecutionParkedError):
                     await self.load(execution_id)
             after = page[-1]
         # those whose tasks had begun have slots first
@@ -255,7 +255,7 @@ class Worker:
                 return self.submit(live, Start(accept=True), answer)
             self.long_decisions.begin(decide, live, event, now, answer)
         except Exception as error:
-            # a bug of ours: park this execution as it is on disk, and go on with the others
+            # a bug: park this execution as it is on disk; the others continue
             self.park(live, error, answer)
         else:
             self.accept(live, decision, now, answer, getattr(event, "also", None))
@@ -272,7 +272,7 @@ class Worker:
             self.life.spawn(self._load_and_submit(execution_id, event))
 
     async def _load_and_submit(self, execution_id: int, event: Event) -> None:
-        with suppress(ExecutionParked):
+        with suppress(ExecutionParkedError):
             live = await self.load(execution_id)
             if live is not None:
                 self.submit(live, event)
@@ -387,7 +387,7 @@ class Worker:
         else:
             live.passing += 1
             asyncio.get_running_loop().call_soon(self._pass, live, unit, commands, answer)
-        if unit.passing or unit.dropped:  # else it goes on once its start is durable
+        if unit.passing or unit.dropped:  # else it continues once its start is durable
             self._continue(live)
 
     def _pass(self, live: Live, unit: Unit, commands: Sequence[Following], answer: Answer) -> None:
@@ -472,7 +472,7 @@ class Worker:
     def _report(self, live: Live, event: Event, answer: Answer) -> None:
         self.submit(live, event, answer)
 
-    def _parked(self, error: ExecutionParked, execution_id: int) -> None:
+    def _parked(self, error: ExecutionParkedError, execution_id: int) -> None:
         self.on_failure(error, execution_id)
 
     async def _start_child(self, parent: Execution, command: StartChild, program: Program) -> None:

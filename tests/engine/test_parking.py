@@ -13,7 +13,7 @@ import pytest
 from tests.engine.engine_fixture import EngineFixture, Shape, Small, task, wait
 
 from stepwell.engine import Engine
-from stepwell.engine.errors import ApiError, ExecutionParked
+from stepwell.engine.errors import ApiError, ExecutionParkedError
 from stepwell.engine.store import batch
 from stepwell.engine.store.sqlite.store import SqliteStore
 
@@ -112,7 +112,7 @@ async def test_damage_parks_one_execution(life: EngineFixture, what: str, harm: 
         and len((await life.engine.list_state_machines())["stateMachines"]) == 2
     )
     assert list(await life.engine.parked()) == [bad] and len(life.engine.worker.parking) == 1
-    with pytest.raises(ExecutionParked):
+    with pytest.raises(ExecutionParkedError):
         await life.engine.wait(bad)
     await life.restart()  # tried again, in vain
     await life.after(61)
@@ -318,7 +318,7 @@ async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(
     later = (await life.engine.start_execution(machine, name="bad2"))["executionArn"]
     good = (await life.engine.start_execution(machine, name="good"))["executionArn"]
     monkeypatch.setattr(batch.Batcher, "_execution", picky)
-    with pytest.raises(ExecutionParked, match="planted"):
+    with pytest.raises(ExecutionParkedError, match="planted"):
         await life.engine.start_execution(machine, name="bad1")
     with pytest.raises(ApiError):
         await life.engine.describe_execution(later.replace("bad2", "bad1"))
@@ -326,7 +326,7 @@ async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(
     assert await life.status(good) == "SUCCEEDED" and await life.status(hanging) == "RUNNING"
     assert life.engine.worker.failed is None and list(await life.engine.parked()) == [later]
     assert (await life.types(later))[-1] == "WaitStateEntered"
-    with pytest.raises(ExecutionParked):
+    with pytest.raises(ExecutionParkedError):
         await life.engine.wait(later)
     monkeypatch.undo()
     assert (await life.engine.start_execution(machine, name="bad1"))["executionArn"]

@@ -10,7 +10,7 @@ import pytest
 from stepwell.asl.resources import Resource
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
-from stepwell.engine.errors import ApiError, ExecutionParked, StoreError
+from stepwell.engine.errors import ApiError, ExecutionParkedError, StoreError
 from stepwell.engine.store.sqlite.store import SqliteStore
 from stepwell.engine.tasks import TaskRequest, TaskResult, Transaction
 
@@ -282,7 +282,7 @@ async def test_a_key_that_is_no_text_harms_its_execution_only(tmp_path: Path, ki
             return await engine.wait((await start(machine, name=name))["executionArn"])
 
         done = await asyncio.gather(run("good1"), run("bad"), run("good2"), return_exceptions=True)
-        assert isinstance(done[1], ExecutionParked), done[1]
+        assert isinstance(done[1], ExecutionParkedError), done[1]
         assert done[0]["status"] == done[2]["status"] == "SUCCEEDED"
         assert engine.worker.failed is None and (await run("good3"))["status"] == "SUCCEEDED"
         assert [key async for key, _ in engine.records.all("")] == [

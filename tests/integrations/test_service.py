@@ -36,17 +36,17 @@ def request(
         raise AssertionError("nothing here is a job")
 
     return TaskRequest(
-        resource(text),
-        payload,
-        token,
-        timeout,
-        None,
-        False,
-        "execution",
-        "machine",
-        "State",
-        "role",
-        submitted,
+        resource=resource(text),
+        payload=payload,
+        new_token=lambda: token,
+        timeout=timeout,
+        heartbeat=None,
+        again=False,
+        execution_arn="execution",
+        machine_arn="machine",
+        state_name="State",
+        role_arn="role",
+        submitted=submitted,
     )
 
 

@@ -410,17 +410,17 @@ async def send_again(registry: Tasks, again: bool, **parameters: Any) -> tuple[A
     handler = registry.resolve(resource)
     assert handler is not None
     request = TaskRequest(
-        resource,
-        payload,
-        "the token",
-        None,
-        None,
-        again,
-        "execution",
-        "machine",
-        "State",
-        "role",
-        submitted,
+        resource=resource,
+        payload=payload,
+        new_token=lambda: "the token",
+        timeout=None,
+        heartbeat=None,
+        again=again,
+        execution_arn="execution",
+        machine_arn="machine",
+        state_name="State",
+        role_arn="role",
+        submitted=submitted,
     )
     return await handler(request), told
 

@@ -132,7 +132,9 @@ def memory(process: "Process") -> dict[str, list[Any]]:
         "children": list(worker.executions.children),
         "alarms": list(worker.timers.at),
         "effects": [*worker.effects.running, *worker.effects.waiting],
-        "slots": [kind for kind, pool in worker.effects.pools.items() if pool.taken or pool.back],
+        "slots": [
+            kind for kind, pool in worker.effects.pools.items() if pool.taken or pool.resuming
+        ],
         "waiters": list(engine.tracker.waiters),
         "names": list(engine.tracker.open),
         "signals": list(engine.tracker.signals),

@@ -17,7 +17,11 @@ from stepwell.engine.core.model import Execution, Frame, Payload, Scope
 
 
 class PastExecution:
-    """An execution as its history tells it: the frames of its visits, as they stood."""
+    """An execution as its history shows it: the frames of its visits, as they were.
+
+    states, definitions  by name, compiled and as JSON       history  event id -> event
+    all                  the visits of all states
+    """
 
     def __init__(
         self,
@@ -49,7 +53,7 @@ class PastExecution:
         )
 
     def frame(self, visit: Visit) -> Frame:
-        """The frame as it stood when the state was entered."""
+        """The frame as it was when the state was entered."""
         state = self.states[visit.name]
         frame = Frame(
             0,

@@ -182,7 +182,7 @@ class Walk:
         )
 
     def plain_map(self) -> bool:
-        """Nothing stands between the result and the output."""
+        """Whether the result is the output: no field shapes it."""
         return not any(
             name in self.fields for name in ("ResultSelector", "ResultPath", "OutputPath", "Output")
         )

@@ -1,8 +1,8 @@
-"""The checks of a TestState request: what may be given together with what, and what a mock and a
-Context object may hold.
+"""The checks of a TestState request: which members go together, and what a mock and a Context
+object may contain.
 
-Each check raises ApiError with AWS's code and text. They run in the order of `check`: what comes
-first is what AWS names.
+Each check raises ApiError with AWS's code and text. `check` runs them in AWS's order: the first
+that fails is reported.
 """
 
 from __future__ import annotations
@@ -79,11 +79,11 @@ def check(
 def _check_unmocked(
     state: State, configuration: Mapping[str, Any], role_arn: str | None, context: str | None
 ) -> None:
-    for field, given in (
+    for field, value in (
         ("MapIterationFailureCount", configuration.get("mapIterationFailureCount")),
         ("Context", context),
     ):
-        if given is not None:
+        if value is not None:
             raise refuse(messages.NEEDS_MOCK.format(field=field))
     if state.type in (PARALLEL, MAP):
         raise refuse(messages.MOCK_NEEDED, "InvalidDefinition")
@@ -152,28 +152,28 @@ def context(text: str | None, program: Program, state: State) -> dict[str, Json]
     except json_text.JsonError:
         found = None
     if not isinstance(found, dict):
-        raise _context_fault(messages.CONTEXT_NOT_OBJECT)
+        raise _context_error(messages.CONTEXT_NOT_OBJECT)
     if "Map" in found and not in_map(program, state.block):
-        raise _context_fault(messages.CONTEXT_MAP)
+        raise _context_error(messages.CONTEXT_MAP)
     if "Task" in found and not (state.resource is not None and state.resource.pattern):
-        raise _context_fault(messages.CONTEXT_TASK)
+        raise _context_error(messages.CONTEXT_TASK)
     _check_section(found, _CONTEXT, "")
     return found
 
 
-def _check_section(given: dict[str, Json], fields: Mapping[str, Any], path: str) -> None:
-    for name, value in given.items():
+def _check_section(section: dict[str, Json], fields: Mapping[str, Any], path: str) -> None:
+    for name, value in section.items():
         wanted = fields.get(name)
         if wanted is None:
-            raise _context_fault(messages.CONTEXT_FIELD.format(field=name))
+            raise _context_error(messages.CONTEXT_FIELD.format(field=name))
         if not isinstance(wanted, dict):
             if not _FITS[wanted](value):
-                raise _context_fault(messages.CONTEXT_TYPE.format(field=path + name, type=wanted))
+                raise _context_error(messages.CONTEXT_TYPE.format(field=path + name, type=wanted))
         elif isinstance(value, dict):
             _check_section(value, wanted, f"{path}{name}.")
         else:
-            raise _context_fault(messages.CONTEXT_TYPE.format(field=path + name, type=_OBJECT))
+            raise _context_error(messages.CONTEXT_TYPE.format(field=path + name, type=_OBJECT))
 
 
-def _context_fault(text: str) -> ApiError:
+def _context_error(text: str) -> ApiError:
     return refuse(messages.CONTEXT.format(text=text))
