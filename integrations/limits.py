@@ -1,5 +1,5 @@
-"""All limits of a process with the embedded services, the server and the command: each is in the
-table beside its owner.
+"""The limits of the server process: those of logs and connections, and in one table with them those
+of the engine and of all services, which are in a limits.py beside their owner.
 """
 
 from dataclasses import dataclass
@@ -40,22 +40,14 @@ class Limits(
 ):
     """Upper bounds, all inclusive."""
 
-    # what an execution tells others: logs, and events of its status
-    log_buffer_bytes: int = (
-        8 * 1024 * 1024
-    )  # taken by a sink and not yet written; beyond it, records are dropped and counted
-    log_file_bytes: int = 64 * 1024 * 1024  # then the file is put aside
-    log_files: int = 5  # put aside and kept, for each file
+    # --- logs of executions
+    log_buffer_bytes: int = 8 * 1024 * 1024  # records not written yet; more are dropped and counted
+    log_file_bytes: int = 64 * 1024 * 1024  # of a log file, before the next one is started
+    log_files: int = 5  # older files that are kept, per log
 
-    # the API
-    connections: int = 8_192  # a new one takes the place of an idle or incomplete one
-    drain_seconds: float = 10.0  # that a server which was told to stop gives to open requests
-
-    # events and what delivers them
-    rules: int = 300  # of one bus
-
-    # HTTP APIs
-    http_apis: int = 600
+    # --- the API
+    connections: int = 8_192  # a new one replaces an idle or incomplete one
+    drain_seconds: float = 10.0  # for open requests when the server stops
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -1,11 +1,14 @@
-"""Every limit of every table is enforced by some code, every text of every table is said, and each
-stands in one table only.
+"""The tables of limits and messages: every entry is used, is in one table only, and every limit is
+documented.
 """
 
 import ast
 import re
 from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from tests.conftest import ROOT
@@ -46,3 +49,25 @@ def test_every_entry_is_used(name: str) -> None:
 def test_an_entry_stands_in_one_table(name: str) -> None:
     entries = [entry for _, entry in tables(name)]
     assert sorted(entries) == sorted(set(entries))
+
+
+@pytest.fixture(scope="module")
+def page() -> ModuleType:
+    """scripts/limits, which writes the page of limits."""
+    path = ROOT / "scripts" / "limits"
+    spec = spec_from_loader("limits_page", SourceFileLoader("limits_page", str(path)))
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_limit_says_what_it_bounds(page: ModuleType) -> None:
+    described = [(path, limit.name) for path in page.files() for limit in page.limits(path)]
+    assert sorted(described) == sorted(tables("limits.py"))
+    bare = [limit for path in page.files() for limit in page.limits(path) if len(limit.text) < 5]
+    assert bare == []
+
+
+def test_the_page_of_limits_is_current(page: ModuleType) -> None:
+    assert page.PAGE.read_text() == page.page(), "run scripts/limits"

@@ -1,4 +1,4 @@
-"""The limits of calls to services elsewhere: part of integrations/limits.py."""
+"""The limits of outgoing calls: part of integrations/limits.py."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 class AwsLimits:
     """Upper bounds, all inclusive."""
 
-    # HTTP that goes out
-    outbound_connections: int = 256  # of tasks; as many of what topics and rules deliver
-    outbound_seconds: float = 60.0  # of one call, from the name's resolution to the last byte
-    outbound_response_bytes: int = 262_144
+    # --- outgoing HTTP
+    outbound_connections: int = 256  # of tasks; the same for deliveries of topics and rules
+    outbound_seconds: float = 60.0  # of one call, from name resolution to the last byte
+    outbound_response_bytes: int = 262_144  # body of a response
 
-    # services of others
-    aws_threads: int = 64  # calls at a time
-    aws_queue: int = 1_000  # calls that wait for one
-    aws_clients: int = 16  # kept, one a service
+    # --- calls to AWS and configured endpoints
+    aws_threads: int = 64  # concurrent calls
+    aws_queue: int = 1_000  # calls that wait for a thread
+    aws_clients: int = 16  # clients in memory, one per service
     aws_seconds: float = 60.0  # of one call

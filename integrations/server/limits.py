@@ -7,34 +7,22 @@ from dataclasses import dataclass
 class ServerLimits:
     """Upper bounds, all inclusive."""
 
-    # the API
-    request_bytes: int = (
-        2 * 1024 * 1024
-    )  # of one request's body; AWS says 1 MB, which a definition of full length cannot keep to
-    upload_bytes: int = (
-        72 * 1024 * 1024
-    )  # the same of requests that bring code (50 MB, as base64) or the payload of a function (6 MB)
-    request_seconds: float = 30.0  # that a client may take to send it
-    answer_seconds: float = 60.0  # that a client may take nothing of its answer
-    request_head_seconds: float = 20.0  # the same of its head, from the first byte
-    request_head_bytes: int = 65_536
-    open_head_bytes: int = 64 * 1024 * 1024  # of all heads that are not complete yet
-    pipelined_requests: int = (
-        64  # of one connection, sent before an earlier one was answered; beyond it, it is closed
-    )
-    pipelined_bytes: int = 65_536  # of the body of such a one
-    open_requests: int = (
-        4_096  # being answered, long polls among them; more are refused: ThrottlingException
-    )
-    open_request_bytes: int = (
-        256 * 1024 * 1024
-    )  # of all their bodies together, as far as they have come
-    peer_request_bytes: int = (
-        128 * 1024 * 1024
-    )  # the same of one address of a client (one /64 of IPv6)
-    connection_idle_seconds: int = (
-        75  # longer than clients keep theirs, so that they never use one that is being closed
-    )
-
-    # HTTP APIs
-    http_api_bytes: int = 10 * 1024 * 1024  # of one request's body
+    # body of a request; AWS has 1 MiB, which is too little for a definition of full length
+    request_bytes: int = 2 * 1024 * 1024
+    # body of a request with code (50 MB in Base64) or with the payload of a function (6 MB)
+    upload_bytes: int = 72 * 1024 * 1024
+    request_seconds: float = 30.0  # for a client to send the body
+    request_head_seconds: float = 20.0  # for a client to send the headers, from the first byte
+    answer_seconds: float = 60.0  # for which a client may read nothing of a response
+    request_head_bytes: int = 65_536  # headers of a request
+    open_head_bytes: int = 64 * 1024 * 1024  # all incomplete headers together
+    # requests of one connection that are sent before an earlier response; more close it
+    pipelined_requests: int = 64
+    pipelined_bytes: int = 65_536  # body of such a request
+    # requests without a response, including long polls; more get a ThrottlingException
+    open_requests: int = 4_096
+    open_request_bytes: int = 256 * 1024 * 1024  # received bytes of all their bodies
+    peer_request_bytes: int = 128 * 1024 * 1024  # the same of one client address (IPv6: one /64)
+    # before an idle connection is closed; clients close theirs earlier, so none is closed in use
+    connection_idle_seconds: int = 75
+    http_api_bytes: int = 10 * 1024 * 1024  # AWS: body of a request to an HTTP API

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 class HttpApiLimits:
     """Upper bounds, all inclusive."""
 
-    http_routes: int = 300  # of one API; the same for integrations
-    http_stages: int = 10
+    http_apis: int = 600  # AWS: HTTP APIs
+    http_routes: int = 300  # AWS: of one API; the same for integrations
+    http_stages: int = 10  # AWS: of one API
     http_deployments: int = 20  # of one API; beyond, the oldest unused ones are deleted

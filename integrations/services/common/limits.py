@@ -1,4 +1,4 @@
-"""The limits of what services deliver to targets: part of integrations/limits.py."""
+"""The limits of deliveries to targets: part of integrations/limits.py."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 class DeliveryLimits:
     """Upper bounds, all inclusive."""
 
-    # patterns over events
-    pattern_combinations: int = 1_000  # of the alternatives of `$or`
-    pattern_depth: int = 100
+    # --- event patterns
+    pattern_combinations: int = 1_000  # AWS: of the alternatives of `$or`
+    pattern_depth: int = 100  # nested JSON containers of a pattern
 
-    # events and what delivers them
-    deliveries_held: int = 10_000  # in memory; the others wait on the disk
-    deliveries_page: int = 1_000
-    deliveries_in_flight: int = 256
-    deliveries_remembered: int = 2_000  # that are over, of all services: for the console
-    delivery_attempts: int = 185
-    delivery_seconds: int = 24 * 3600
-    delivery_pause_seconds: float = 1.0  # before the second attempt; the pauses double
-    delivery_pause_most_seconds: float = 600.0
+    # --- deliveries to targets
+    deliveries_held: int = 10_000  # pending ones in memory; the others are in the store
+    deliveries_page: int = 1_000  # pending ones that are read at a time
+    deliveries_in_flight: int = 256  # concurrent attempts
+    deliveries_remembered: int = 2_000  # completed ones of all services, for the console
+    delivery_attempts: int = 185  # AWS: retries of one delivery
+    delivery_seconds: int = 24 * 3600  # AWS: age of an event, after which it is not retried
+    delivery_pause_seconds: float = 1.0  # before the second attempt; then doubled
+    delivery_pause_most_seconds: float = 600.0  # longest pause between two attempts

@@ -7,5 +7,5 @@ from dataclasses import dataclass
 class SchedulerLimits:
     """Upper bounds, all inclusive."""
 
-    schedules: int = 100_000
-    schedule_groups: int = 500
+    schedules: int = 100_000  # schedules of all groups
+    schedule_groups: int = 500  # AWS: schedule groups
