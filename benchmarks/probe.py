@@ -17,12 +17,13 @@ from benchmarks.workloads import INPUT, Echo
 from stepwell.engine import Engine
 from stepwell.engine.loop import run
 from stepwell.engine.store.batch import Batch
-from stepwell.engine.store.sqlite import store as sqlite_store
+from stepwell.engine.store.sqlite.store import SqliteStore
+from stepwell.engine.store.sqlite.writing import write
 
 UNITS = 64
 
 
-class _Recording(sqlite_store.SqliteStore):
+class _Recording(SqliteStore):
     """The real store, which records its rows in `batches`, one for each unit."""
 
     def __init__(self, path: str) -> None:
@@ -32,7 +33,7 @@ class _Recording(sqlite_store.SqliteStore):
     async def commit(self, units: Any) -> None:
         for unit in units:
             self.batches.append(self._batcher.batch([unit]))
-            await self._transaction(partial(sqlite_store._write, self.batches[-1]))
+            await self.database.transaction(partial(write, self.batches[-1]))
 
 
 async def _record(path: str, machine: dict[str, Any], executions: int) -> list[Batch]:
@@ -78,7 +79,7 @@ def raw(folder: str, machine: dict[str, Any], executions: int) -> dict[str, floa
                 merged.rows[statement] += parameters
                 rows += len(parameters) // statement.columns
         connection.execute("BEGIN IMMEDIATE")
-        sqlite_store._write(merged, connection)
+        write(merged, connection)
         connection.execute("COMMIT")
     wall = time.perf_counter() - began
     connection.close()

@@ -20,7 +20,7 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import StoreError
 from stepwell.engine.runtime.execution_logs import LogSink
 from stepwell.engine.store.base import Store, StoreInUse
-from stepwell.engine.store.opening import check_name, open_store
+from stepwell.engine.store.opening import open_store, sqlite_path
 from stepwell.integrations import operation_socket
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
@@ -47,10 +47,9 @@ def database_path(option: Path | None) -> Path:
     if option is None:
         return default_path()
     try:
-        check_name(str(option))
+        return Path(sqlite_path(option))
     except StoreError as fault:
         raise UsageError(f"--db {fault}") from None
-    return option
 
 
 def existing(path: Path) -> Path:

@@ -4,15 +4,18 @@ stores there are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from os import PathLike
+from os import PathLike, fspath
+from typing import Final
 
+from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.store.base import Finding, Store
-from stepwell.engine.store.sqlite.file import check_path as check_name
 from stepwell.engine.store.sqlite.store import SqliteStore
 
-__all__ = ["check_name", "damaged", "open_store"]
+_SQLITE: Final = "sqlite:///"
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # a Path has lost the second slash
 
 
 def open_store(
@@ -20,11 +23,24 @@ def open_store(
 ) -> Store:
     """The store of a database; its open() opens it. Raises StoreError if no store has that scheme.
 
-    url        a file's path, or ":memory:"
+    url        a file's path, sqlite:///PATH (with a fourth slash if it is absolute), or ":memory:"
     read_only  read committed rows only, without the lock: beside the process that works on the
                database, or after that process was killed
     """
-    return SqliteStore(url, read_only=read_only, limits=limits)
+    return SqliteStore(sqlite_path(url), read_only=read_only, limits=limits)
+
+
+def sqlite_path(url: str | PathLike[str]) -> str:
+    """The path of the file that the URL of a database names. Raises StoreError."""
+    text = fspath(url)
+    if text.startswith(_SQLITE):
+        return text.removeprefix(_SQLITE)
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return text
+    if scheme[1] == "sqlite":
+        raise StoreError(f"{text}: give the path alone, or as {_SQLITE}PATH")
+    raise StoreError(f"no store for {scheme[1]}; stepwell stores in SQLite: give a path")
 
 
 async def damaged(

@@ -15,8 +15,10 @@ from stepwell.engine.machines import programs
 from stepwell.engine.operations import machines
 from stepwell.engine.operations.test_state import operation as test_state
 from stepwell.engine.runtime import worker
-from stepwell.engine.store import batch, codec
+from stepwell.engine.store import codec
 from stepwell.engine.store.base import size_of
+from stepwell.engine.store.batch import Batch
+from stepwell.engine.store.batcher import Batcher
 
 DEEP: Any = 0
 for _ in range(600):
@@ -172,15 +174,15 @@ async def test_large_batches_are_encoded_by_the_thread_of_the_store_in_order(
 ) -> None:
     life = await small(batch_bytes=100_000, encode_inline_bytes=50_000)
     batches: list[tuple[bool, int]] = []
-    encode = batch.Batcher.batch
+    encode = Batcher.batch
 
-    def watched(self: batch.Batcher, units: Any) -> batch.Batch:
+    def watched(self: Batcher, units: Any) -> Batch:
         batches.append(
             (threading.current_thread() is threading.main_thread(), sum(map(size_of, units)))
         )
         return encode(self, units)
 
-    monkeypatch.setattr(batch.Batcher, "batch", watched)
+    monkeypatch.setattr(Batcher, "batch", watched)
     states = {
         f"S{number}": {
             "Type": "Pass",

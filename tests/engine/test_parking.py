@@ -14,7 +14,7 @@ from tests.engine.engine_fixture import EngineFixture, Shape, Small, task, wait
 
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError, ExecutionParkedError
-from stepwell.engine.store import batch
+from stepwell.engine.store.batcher import Batcher
 from stepwell.engine.store.sqlite.store import SqliteStore
 
 EACH: Shape = {
@@ -304,7 +304,7 @@ async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(
     """At its start: it never was. Later: it stands where it was; the same batch stores the
     others.
     """
-    made = batch.Batcher._execution
+    made = Batcher._execution
 
     def picky(self: Any, into: Any, execution: Any, units: Any, created: bool) -> None:
         if execution.name in ("bad1", "bad2"):
@@ -317,7 +317,7 @@ async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(
     machine = await life.machine({"S": {**wait(1), "End": False, "Next": "T"}, "T": task("ok")})
     later = (await life.engine.start_execution(machine, name="bad2"))["executionArn"]
     good = (await life.engine.start_execution(machine, name="good"))["executionArn"]
-    monkeypatch.setattr(batch.Batcher, "_execution", picky)
+    monkeypatch.setattr(Batcher, "_execution", picky)
     with pytest.raises(ExecutionParkedError, match="planted"):
         await life.engine.start_execution(machine, name="bad1")
     with pytest.raises(ApiError):

@@ -74,7 +74,7 @@ async def test_it_goes_on_where_it_failed(life: EngineFixture, restart: bool) ->
         answer["redriveDate"],
         "SUCCEEDED",
     )
-    assert not life.engine.worker.live and not life.store._batcher.live
+    assert not life.engine.worker.live and not life.store._batcher.continuations.live
 
 
 async def test_what_was_stopped_goes_on(life: EngineFixture, restart: bool) -> None:

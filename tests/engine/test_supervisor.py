@@ -131,7 +131,7 @@ async def test_loops_end_with_the_engine_and_what_a_loop_finds_broken_ends_it() 
         reading = supervisor.start("reads", reads)
         await calm()
         assert not reading.done(), "what could not be read once is read again"
-        engine.store._failed = OSError("disk full")  # type: ignore[attr-defined]
+        engine.store.database.failed = OSError("disk full")  # type: ignore[attr-defined]
         clock.advance(60_000)
         await calm()
         assert reading.done() and engine.worker.failed is not None

@@ -452,7 +452,10 @@ def test_other_things_that_are_refused(command, write, tmp_path):
         (["--db", tmp_path], f"{tmp_path} is a folder, not a database"),
         (["--db", text], "cannot be read as a database"),
         (["--db", text / "below"], f"{text}: "),
-        (["--db", "postgresql://me@host/db"], "the scheme postgresql: is not known"),
+        (
+            ["--db", "postgresql://me@host/db"],
+            "no store for postgresql; stepwell stores in SQLite: give a path",
+        ),
     ):
         done = command("run", machine, *words)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
@@ -474,7 +477,9 @@ def test_no_command_takes_a_url_for_a_file(command, write, tmp_path):
         assert (done.returncode, done.stdout) == (
             2,
             "",
-        ) and "the scheme postgresql: is not known" in done.stderr, done.stderr
+        ) and "no store for postgresql; stepwell stores in SQLite: give a path" in done.stderr, (
+            done.stderr
+        )
     assert not any("postgresql" in each.name for each in tmp_path.rglob("*"))
 
 

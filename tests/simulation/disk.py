@@ -9,6 +9,7 @@ sectors. With synchronous=FULL that is never anything that was acknowledged.
 """
 
 import asyncio
+import os
 import random
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -21,8 +22,8 @@ from tests.simulation.virtual import PROCESS
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import Unit
 from stepwell.engine.store.keys import EVENT_BITS, ROW_BITS
-from stepwell.engine.store.sqlite import store as sqlite_store
-from stepwell.engine.store.sqlite import thread
+from stepwell.engine.store.sqlite import database, thread, writing
+from stepwell.engine.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -95,15 +96,41 @@ class Thread(thread.Thread):
                 self._connection = None
 
 
-class Store(sqlite_store.SqliteStore):
+class Database(database.Database):
+    """The real database, whose transactions may fail. `units` are those of the latest commit."""
+
+    def __init__(self, process: "Process", path: Path) -> None:
+        settings = process.world.settings
+        super().__init__(
+            os.fspath(path), full=settings.full, read_only=False, limits=settings.limits
+        )
+        self._process = process
+        self.units: Sequence[Any] = ()
+
+    def in_transaction(self, work: Any, connection: Any) -> Any:
+        process, fate = self._process, self._process.fate("transaction")
+        cut = PowerCut(self.path, process) if fate == "power cut" else None
+        connection.before = _failing(process, fate, connection)
+        try:
+            result = super().in_transaction(work, connection)
+        finally:
+            if not process.dying:
+                connection.before = None
+        units = self.units if getattr(work, "func", None) is writing.write else ()
+        process.world.ledger.durable(process, [unit for unit in units if type(unit) is Unit])
+        if cut is not None:
+            cut.happen()
+            raise DiedError
+        return result
+
+
+class Store(SqliteStore):
     """The real store, in a process that may die before, in and after a transaction."""
 
     def __init__(self, process: "Process", path: Path) -> None:
-        super().__init__(
-            path, full=process.world.settings.full, limits=process.world.settings.limits
-        )
+        super().__init__(path, limits=process.world.settings.limits)
         self._process = process
-        self._units: Sequence[Any] = ()
+        self.database: Database = Database(process, path)
 
     async def commit(self, units: Sequence[Any]) -> Any:
         process = self._process
@@ -118,7 +145,7 @@ class Store(sqlite_store.SqliteStore):
             process.shut.set()
         if fate == "usurped":
             process.usurp()
-        self._units = units
+        self.database.units = units
         refused = await super().commit(units)
         if fate == "kill after":
             await process.kill()
@@ -127,28 +154,12 @@ class Store(sqlite_store.SqliteStore):
         process.world.ledger.published(process, [unit for unit in units if type(unit) is Unit])
         return refused
 
-    def _in_transaction(self, work: Any, connection: Any) -> Any:
-        process, fate = self._process, self._process.fate("transaction")
-        cut = PowerCut(self.path, process) if fate == "power cut" else None
-        connection.before = _failing(process, fate, connection)
-        try:
-            result = super()._in_transaction(work, connection)
-        finally:
-            if not process.dying:
-                connection.before = None
-        units = self._units if getattr(work, "func", None) is sqlite_store._write else ()
-        process.world.ledger.durable(process, [unit for unit in units if type(unit) is Unit])
-        if cut is not None:
-            cut.happen()
-            raise DiedError
-        return result
-
     def drop(self) -> None:
-        """What the system does with a dead process's locks, and somebody's cleverness with those of
+        """What the system does with a dead process's locks, and a user's cleverness with those of
         one that lives.
         """
-        if self._lock is not None:
-            self._lock.close()
+        if self.database.file is not None:
+            self.database.file.close()
 
 
 def _failing(

@@ -9,9 +9,9 @@ from tests.simulation import disk
 from tests.simulation.functions import STATUS
 
 from stepwell.engine.core.model import RUNNING
-from stepwell.engine.store.batch import MERGE_EVENTS
+from stepwell.engine.store.batcher import MERGE_EVENTS
 from stepwell.engine.store.keys import EVENT_BITS, EVENTS, ROW_BITS
-from stepwell.engine.store.sqlite.store import MERGE_BYTES, MERGE_ROWS
+from stepwell.engine.store.sqlite.writing import MERGE_BYTES, MERGE_ROWS
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -138,7 +138,7 @@ def memory(process: "Process") -> dict[str, list[Any]]:
         "waiters": list(engine.tracker.waiters),
         "names": list(engine.tracker.open),
         "signals": list(engine.tracker.signals),
-        "rows of continuations": list(process.store._batcher.live),
+        "rows of continuations": list(process.store._batcher.continuations.live),
     }
 
 

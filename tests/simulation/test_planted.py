@@ -33,9 +33,11 @@ from stepwell.engine.runtime.retention import Retention
 from stepwell.engine.runtime.timers import Wakes
 from stepwell.engine.runtime.worker import Worker
 from stepwell.engine.store.base import Unit, Writes
-from stepwell.engine.store.batch import Batch, Batcher
-from stepwell.engine.store.sqlite import sql
-from stepwell.engine.store.sqlite import store as sqlite_store
+from stepwell.engine.store.batch import DELETE_FRAMES, DELETE_VISITS, Batch
+from stepwell.engine.store.continuations import Continuations
+from stepwell.engine.store.sqlite import writing
+from stepwell.engine.store.sqlite.sql import SQL
+from stepwell.engine.store.sqlite.store import SqliteStore
 from stepwell.engine.tasks import Transaction
 
 SEEDS = 80
@@ -179,7 +181,7 @@ class NoSync(disk.Connection):
         )
 
 
-_write, _commit = sqlite_store._write, sqlite_store.SqliteStore.commit
+_write, _commit = writing.write, SqliteStore.commit
 
 
 def _without(*left_out: str) -> Callable[[Batch, sqlite3.Connection], None]:
@@ -192,7 +194,7 @@ def _without(*left_out: str) -> Callable[[Batch, sqlite3.Connection], None]:
     return write
 
 
-async def _without_express_starts(store: sqlite_store.SqliteStore, units: Sequence[Any]) -> None:
+async def _without_express_starts(store: SqliteStore, units: Sequence[Any]) -> None:
     await _commit(
         store,
         [
@@ -262,21 +264,21 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "records of a task are dropped": (_as(DropsRecords), ()),
     "answer before its record": (_as(AnswersBeforeRecords), ()),
     "start of an asynchronous Express not stored": (
-        lambda: patch.object(sqlite_store.SqliteStore, "commit", _without_express_starts),
+        lambda: patch.object(SqliteStore, "commit", _without_express_starts),
         (),
     ),
     "no BEGIN": (lambda: patch.object(disk, "Connection", NoBegin), ()),
     "commits are not synced": (lambda: patch.object(disk, "Connection", NoSync), ()),
     "frames of closed executions stay": (
-        lambda: patch.object(sqlite_store, "_write", _without(sql.DELETE_FRAMES)),
+        lambda: patch.object(writing, "write", _without(DELETE_FRAMES)),
         (),
     ),
     "items of closed executions stay": (
-        lambda: patch.object(sqlite_store, "_write", _without(*sql.DELETE_VISITS)),
+        lambda: patch.object(writing, "write", _without(*DELETE_VISITS)),
         (),
     ),
     "history is never merged": (
-        lambda: patch.object(sqlite_store, "_merge", lambda first, last, connection: None),
+        lambda: patch.object(writing, "merge", lambda first, last, connection: None),
         (),
     ),
     "alarms ignore a forward jump": (
@@ -291,8 +293,8 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "a timer scan per frame": (lambda: patch.object(Run, "indexed", _scan), ()),
     "a slot held by a waiter": (lambda: patch.object(Slot, "waiting", nullcontext), ()),
     "slots are lost": (lambda: patch.object(Slot, "give_back", lambda slot: None), ()),
-    "a store opened twice": (lambda: patch.object(sql, "FENCE", "SELECT ?"), ()),
-    "retention leaves payloads": (lambda: patch.object(sql, "DELETE_PAYLOADS", "SELECT ?, ?"), ()),
+    "a store opened twice": (lambda: patch.dict(SQL, fence="SELECT ?"), ()),
+    "retention leaves payloads": (lambda: patch.dict(SQL, delete_payloads="SELECT ?, ?"), ()),
     "definitions are never swept": (lambda: patch.object(Retention, "_sweep", _nothing), ()),
     "executions of a deleted machine go on": (
         lambda: patch.object(Deletions, "committed", lambda self, live, unit: None),
@@ -304,7 +306,7 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     ),
     "one damaged row stops the server": (lambda: patch.object(Parking, "park", _raise), ()),
     "rows of parked executions stay": (
-        lambda: patch.object(Batcher, "park", lambda batcher, execution_id: None),
+        lambda: patch.object(Continuations, "park", lambda continuations, execution_id: None),
         (),
     ),
     "status changes are not stored": (

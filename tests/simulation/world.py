@@ -39,7 +39,7 @@ from stepwell.engine.core.events import Event
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, EngineError, StoreError
 from stepwell.engine.runtime import worker as worker_module
-from stepwell.engine.store.sqlite import store as sqlite_store
+from stepwell.engine.store.sqlite import database
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.limits import Limits
 
@@ -85,7 +85,7 @@ class Settings:
     fates: tuple[str, ...] = tuple(FATES)
     limits: Limits = LIMITS
     full: bool = True
-    pages: int = sqlite_store.CHECKPOINT_PAGES
+    pages: int = database.CHECKPOINT_PAGES
     status: bool = False
     steps: tuple[float, ...] = ()
     retention: bool = False
@@ -128,8 +128,8 @@ class World:
     def run(self, clients: Sequence[Callable[[], Coroutine[Any, Any, Any]]]) -> None:
         """Until every client has ended. Raises Stuck."""
         with ExitStack() as stack:
-            stack.enter_context(patch.object(sqlite_store, "Thread", Thread))
-            stack.enter_context(patch.object(sqlite_store, "CHECKPOINT_PAGES", self.settings.pages))
+            stack.enter_context(patch.object(database, "Thread", Thread))
+            stack.enter_context(patch.object(database, "CHECKPOINT_PAGES", self.settings.pages))
             stack.enter_context(patch.object(clock_module, "time", self.wall))
             stack.enter_context(patch.object(worker_module, "decide", self.meter.decide))
             stack.enter_context(patch.object(asyncio, "to_thread", self._to_thread))

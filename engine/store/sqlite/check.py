@@ -17,7 +17,10 @@ from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.store import blobs, codec
 from stepwell.engine.store.base import Finding, StoreFormat
 from stepwell.engine.store.keys import EVENT_BITS, EVENTS, ROW_BITS
-from stepwell.engine.store.sqlite import reading, sql
+from stepwell.engine.store.rows import scrubbed
+from stepwell.engine.store.sqlite import reading
+from stepwell.engine.store.sqlite.database import snapshot
+from stepwell.engine.store.sqlite.sql import SQL
 
 Connection = sqlite3.Connection
 PAGE: Final = 500  # rows
@@ -67,7 +70,7 @@ async def damage(
             while page := await read(partial(_page, statement, after, check, programs, record)):
                 for row, found in page:
                     if found is not None:
-                        yield Finding(*reading.shown((f"{table} {row}", *found)))
+                        yield Finding(*scrubbed((f"{table} {row}", *found)))
                 after = page[-1][0].encode(errors="surrogateescape") if named else page[-1][0]
         except StoreError as error:
             yield Finding(table, path, f"cannot be read: {error}", RESTORE)
@@ -104,7 +107,7 @@ def _checked(
 
 
 def _arn(execution_id: int, connection: Connection) -> str:
-    found = connection.execute(sql.EXECUTION, (execution_id,)).fetchone()
+    found = connection.execute(SQL["execution"], (execution_id,)).fetchone()
     return f"{found[2]}:{found[3]}" if found else f"an execution that is gone ({execution_id})"
 
 
@@ -140,7 +143,7 @@ def _continuation(
     row: dict[str, Any], connection: Connection, programs: dict[int, Program], record: Any
 ) -> Any:
     def work() -> None:
-        stored = reading.snapshot(partial(reading.load, row["id"]), connection)
+        stored = snapshot(partial(reading.load, row["id"]), connection)
         if stored is not None:  # else it has ended meanwhile
             program = programs.get(stored.row.definition)
             if program is None:

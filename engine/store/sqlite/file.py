@@ -1,14 +1,14 @@
-"""The database file before it is a store: who holds it, whose it is, and which format it has.
+"""The lock on a database file, and whether its name still leads to it.
 
-Three things keep a second owner out, or an owner that is none any more:
+Three things keep out a second owner, and an owner that lost the database:
 
-    locks    <path>.lock of the real path names the holder; one byte of the database file itself is
-             locked as well, which no other name of the file (a symbolic or hard link) and no
-             deleted .lock gets around
-    inodes   a name that leads elsewhere than when it was opened: the file was deleted or replaced,
-             and commits to it are lost
-    epoch    of the database: each opening raises it, each transaction asks for the one of its
-             opening (sql.FENCE)
+    locks    <path>.lock of the real path names the owner's process; one byte of the database file
+             itself is locked as well, so that another name of the file (a symbolic or hard link)
+             or a deleted .lock does not open it twice
+    inodes   of the files as they were opened: a name that leads to another file was deleted or
+             replaced, and commits to it would be lost
+    epoch    of the database: each opening raises it, each transaction checks it (the statement
+             `fence`)
 """
 
 from __future__ import annotations
@@ -16,41 +16,26 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
-import sqlite3
 import stat
 import struct
-from pathlib import Path
 from typing import IO, Final
 
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store.base import StoreFormat, StoreInUse, StoreLost
-from stepwell.engine.store.sqlite import sql
+from stepwell.engine.store.base import StoreInUse, StoreLost
 
-MIGRATIONS: Final = Path(__file__).with_name("migrations")
-MODE: Final = 0o600  # of all files of a database: payloads are nobody else's
+MODE: Final = 0o600  # of all files of a database: payloads are private
 PARTS: Final = ("", "-wal", "-shm")
 LOCKED_BYTE: Final = 1 << 62  # far behind the bytes that SQLite locks, and the end of any file
-_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 _held: set[tuple[int, int]] = set()  # (device, inode) of the databases that this process holds
 
 
-def check_path(path: str) -> None:
-    """Raises StoreError if it is a URL: no scheme is known so far. (A Path has one of its two
-    slashes left.)
-    """
-    found = _URL.match(path)
-    if found:
-        raise StoreError(f"{path}: a database is a file; the scheme {found[1]}: is not known")
+class LockedFile:
+    """A database file that is locked until close() or the end of the process. Creates the file if
+    there is none. Raises StoreInUse, StoreError.
 
-
-class Hold:
-    """A database file that this process holds until close(), or until it dies, however it dies. A
-    new file is made if there is none.
-
-    Raises StoreInUse, StoreError. Closing it after all connections: a process that closes any
-    handle of a file loses SQLite's own locks.
+    Close it after all connections: a process that closes any handle of a file loses SQLite's locks
+    on it.
     """
 
     def __init__(self, path: str) -> None:
@@ -72,9 +57,8 @@ class Hold:
             raise
 
     def _lock_inode(self) -> int:
-        if (
-            os.path.exists(self.path) and _inode(os.stat(self.path)) in _held
-        ):  # before a handle of it is opened here, and closed
+        # checked first: to open a handle here and close it would lose the other store's locks
+        if os.path.exists(self.path) and _inode(os.stat(self.path)) in _held:
             raise self._in_use()
         try:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
@@ -84,9 +68,8 @@ class Hold:
             _lock_byte(file)
         except OSError as error:
             os.close(file)
-            if isinstance(
-                error, BlockingIOError | PermissionError
-            ):  # held: the system may answer with either
+            # the system may answer with either for a locked byte
+            if isinstance(error, BlockingIOError | PermissionError):
                 raise self._in_use() from None
             raise
         self._held = _inode(os.fstat(file))
@@ -97,31 +80,31 @@ class Hold:
         self._lock.seek(0)
         return _in_use(self.path, self._lock.read())
 
-    def settle(self) -> None:
-        """All files are there, and are the ones to be watched from now on. Nobody else may read
-        them.
+    def watch(self) -> None:
+        """SQLite has created all files: remember their inodes for check(), and make the files
+        private.
         """
         for part in PARTS:
             with contextlib.suppress(FileNotFoundError):  # such as in another journal mode
-                found = os.stat(self.path + part)
-                self._inodes.append((self.path + part, _inode(found)))
-                if stat.S_IMODE(found.st_mode) != MODE and found.st_uid == os.geteuid():
+                status = os.stat(self.path + part)
+                self._inodes.append((self.path + part, _inode(status)))
+                if stat.S_IMODE(status.st_mode) != MODE and status.st_uid == os.geteuid():
                     os.chmod(self.path + part, MODE)
         if os.stat(self.path).st_ino != self._held[1]:
             raise StoreLost(f"{self.path} was replaced while it was opened")
         os.fchmod(self._lock.fileno(), MODE)
 
     def check(self) -> None:
-        """Raises StoreLost if a name does not lead to the file any more that it led to."""
+        """Raises StoreLost if a name no longer leads to the file that was opened."""
         for name, inode in self._inodes:
             try:
-                found = os.stat(name)
+                status = os.stat(name)
             except OSError as error:
                 raise StoreLost(f"{name} is gone while it is in use: {error.strerror}") from error
-            if _inode(found) != inode:
+            if _inode(status) != inode:
                 raise StoreLost(f"{name} was replaced while it is in use")
             if name.endswith("-wal"):
-                self.wal_bytes = found.st_size
+                self.wal_bytes = status.st_size
 
     def close(self) -> None:
         if self._file >= 0:
@@ -131,8 +114,8 @@ class Hold:
         self._lock.close()
 
 
-def _inode(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
+def _inode(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _in_use(path: str, holder: str) -> StoreInUse:
@@ -143,9 +126,9 @@ def _in_use(path: str, holder: str) -> StoreInUse:
 
 
 def _lock_file(path: str) -> IO[str]:
-    """<path>.lock, held."""
+    """<path>.lock, open and locked. Raises StoreInUse, StoreError."""
     try:
-        file = open(f"{path}.lock", "a+", opener=lambda name, flags: os.open(name, flags, MODE))  # noqa: SIM115  # kept
+        file = open(f"{path}.lock", "a+", opener=lambda name, flags: os.open(name, flags, MODE))  # noqa: SIM115  # closed by LockedFile
     except OSError as error:
         raise StoreError(f"{path} cannot be opened: {error}") from error
     try:
@@ -159,10 +142,8 @@ def _lock_file(path: str) -> IO[str]:
 
 
 def _lock_byte(file: int) -> None:
-    """Lock LOCKED_BYTE: with the open file, where the system can, since the locks of a process end
-    with any handle that it closes.
-
-    Raises BlockingIOError, OSError.
+    """Lock LOCKED_BYTE for this handle where the system can, since a process loses its own locks
+    when it closes any handle of the file. Raises BlockingIOError, PermissionError, OSError.
     """
     try:
         command = fcntl.F_OFD_SETLK  # Linux
@@ -172,40 +153,3 @@ def _lock_byte(file: int) -> None:
         fcntl.fcntl(
             file, command, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)
         )
-
-
-def _migrations() -> list[tuple[int, Path]]:
-    return sorted((int(path.name[:4]), path) for path in MIGRATIONS.glob("[0-9]*.sql"))
-
-
-def version_of(connection: sqlite3.Connection, path: str) -> int:
-    """The format of the database: the number of its last migration, 0 for a new one. Raises
-    StoreFormat.
-    """
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    ours = connection.execute("PRAGMA application_id").fetchone()[0] == sql.APPLICATION_ID
-    newest = _migrations()[-1][0]
-    if not ours and (
-        version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    ):
-        raise StoreFormat(f"{path} is a database of another program")
-    if version > newest:
-        raise StoreFormat(
-            f"{path} has format {version}, written by a newer version of stepwell; this one "
-            f"knows formats up to {newest}"
-        )
-    return version
-
-
-def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Each migration is a transaction of its own, its number included: a crash leaves the format
-    before or after it.
-    """
-    for number, path in _migrations():
-        if number > version:
-            settings = (
-                f"PRAGMA application_id = {sql.APPLICATION_ID}; PRAGMA user_version = {number};"
-            )
-            connection.executescript(
-                f"BEGIN IMMEDIATE; {path.read_text(encoding='utf-8')} {settings} COMMIT;"
-            )

@@ -1,183 +1,128 @@
-"""What SQLite has stored -> rows of base.py and continuations. Called in the threads, with one of
-their connections.
-
-A value that is damaged harms what it belongs to: in a list, and in a description, it counts as
-absent, and the log and `stepwell db check` tell of it; whoever cannot do without it gets
-StoreFormat.
-"""
+"""Reads that take several statements. Called in the reader's thread."""
 
 from __future__ import annotations
 
-import logging
+import heapq
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, TypeVar
-
-import msgspec
+from itertools import islice
+from typing import Any, Final
 
 from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.store import blobs, codec
-from stepwell.engine.store.base import (
-    STATUSES,
-    ActivityRow,
-    ExecutionRow,
-    MachineRow,
-    MapRunRow,
-    StoreFormat,
+from stepwell.engine.store.base import STATUSES, ExecutionRow, StoreFormat
+from stepwell.engine.store.keys import (
+    EVENT_BITS,
+    EVENTS,
+    event_keys,
+    row_key,
+    row_keys,
+    split_arn,
 )
-from stepwell.engine.store.keys import EVENT_BITS, EVENTS, ROW_BITS, ROWS, split_arn
-from stepwell.engine.store.sqlite import sql
+from stepwell.engine.store.rows import execution_row, readable
+from stepwell.engine.store.sqlite.sql import SQL
 
-T = TypeVar("T")
 Connection = sqlite3.Connection
 
-log: Final = logging.getLogger("stepwell.store")
+_ALL: Final = (1 << 63) - 1  # above every id
 
 
-def snapshot(work: Callable[[Connection], T], connection: Connection) -> T:
-    """work() on one state of the database, whatever is committed meanwhile."""
-    connection.execute("BEGIN")
-    try:
-        return work(connection)
-    finally:
-        connection.execute("COMMIT")
-
-
-def named(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """Those whose first column, by which they are found and paged, is text."""
-    for row in rows:
-        if blobs.is_text(row[0]):
-            yield row
-        else:
-            log.error("a row is left out, since its key is no UTF-8 text: %r", row[0])
-
-
-def shown(row: Iterable[Any]) -> list[Any]:
-    """With U+FFFD for what is no UTF-8 in its texts."""
-    return [blobs.scrub(value) if type(value) is str else value for value in row]
-
-
-def _blob(connection: Connection, statement: str, *values: int) -> bytes:
-    found = connection.execute(statement, values).fetchone()
-    if found is None:
-        raise StoreFormat(f"a row is missing: {statement} {values}")
-    blob: bytes = found[0]
+def _blob(connection: Connection, name: str, *keys: int) -> bytes:
+    row = connection.execute(SQL[name], keys).fetchone()
+    if row is None:
+        raise StoreFormat(f"a row is missing: {SQL[name]} {keys}")
+    blob: bytes = row[0]
     return blob
 
 
 def reader_of(connection: Connection, execution_id: int) -> codec.Reader:
+    first = execution_id << EVENT_BITS | 1
     return codec.Reader(
-        lambda: codec.read_input(_blob(connection, sql.FIRST_UNIT, execution_id << EVENT_BITS | 1)),
-        lambda number: blobs.unpack(
-            _blob(connection, sql.PAYLOAD, execution_id << ROW_BITS | number)
-        ),
+        lambda: codec.read_input(_blob(connection, "first_history", first)),
+        lambda number: blobs.unpack(_blob(connection, "payload", row_key(execution_id, number))),
     )
-
-
-def execution_row(values: Sequence[Any]) -> ExecutionRow:
-    """A row of sql.EXECUTION..., without input and output."""
-    (
-        id,
-        uuid,
-        prefix,
-        tail,
-        machine,
-        machine_name,
-        role,
-        express,
-        definition,
-        block,
-        status,
-        *rest,
-    ) = shown(values)
-    started, stopped, events, error, cause, *parent, extras = rest
-    return ExecutionRow(
-        *(
-            id,
-            uuid.hex(),
-            f"{prefix}:{tail}",
-            tail.partition(":")[0],
-            machine,
-            machine_name,
-            role,
-            bool(express),
-            definition,
-            block,
-        ),
-        *(
-            STATUSES[status],
-            started,
-            stopped,
-            events,
-            error,
-            cause,
-            None if parent[0] is None else tuple(parent),
-        ),
-        _extras(extras, f"execution {id}"),
-    )
-
-
-def _extras(blob: bytes | None, owner: str) -> Any:
-    """One damaged value must not hide the others of a list: it counts as empty. `stepwell db check`
-    tells of it.
-    """
-    try:
-        return blobs.unpack_json(blob)
-    except StoreFormat as error:
-        log.error("extras of %s cannot be read: %s", owner, error)
-        return {}
-
-
-def readable(read: Callable[[], bytes | None], what: str, arn: str) -> bytes | None:
-    try:
-        return read()
-    except (StoreFormat, msgspec.DecodeError) as error:
-        log.error("the %s of %s cannot be read: %s", what, arn, error)
-        return None
 
 
 def describe(arn: str, connection: Connection) -> ExecutionRow | None:
-    found = connection.execute(sql.EXECUTION_BY_ARN, split_arn(arn)).fetchone()
-    if found is None:
+    values = connection.execute(SQL["execution_by_arn"], split_arn(arn)).fetchone()
+    if values is None:
         return None
-    row, reader = execution_row(found), reader_of(connection, found[0])
+    row, reader = execution_row(values), reader_of(connection, values[0])
     output = None
     if row.stopped is not None:
-        last = (sql.LAST_UNIT, row.id << EVENT_BITS, row.id << EVENT_BITS | EVENTS)
-        output = readable(lambda: reader.output(_blob(connection, *last)), "output", arn)
+        keys = event_keys(row.id)
+        output = readable(
+            lambda: reader.output(_blob(connection, "last_history", *keys)), "output", arn
+        )
     return row._replace(input=readable(lambda: reader.input.data, "input", arn), output=output)
 
 
 def load(execution_id: int, connection: Connection) -> codec.Continuation | None:
-    found = connection.execute(sql.CONTINUATION, (execution_id,)).fetchone()
-    if found is None:
+    continuation = connection.execute(SQL["continuation"], (execution_id,)).fetchone()
+    if continuation is None:
         return None
-    row = execution_row(connection.execute(sql.EXECUTION, (execution_id,)).fetchone())
-    stored = codec.Continuation(row, reader_of(connection, execution_id), found[0])
+    row = execution_row(connection.execute(SQL["execution"], (execution_id,)).fetchone())
+    stored = codec.Continuation(row, reader_of(connection, execution_id), continuation[0])
     if stored.split:
-        for (blob,) in connection.execute(
-            sql.FRAMES, (execution_id << ROW_BITS, execution_id << ROW_BITS | ROWS)
-        ):
+        for (blob,) in connection.execute(SQL["frames"], row_keys(execution_id)):
             stored.add_frame(blob)
     if stored.visits:
-        for frame, blob in connection.execute(sql.ITEMS, (execution_id,)):
+        for frame, blob in connection.execute(SQL["items"], (execution_id,)):
             stored.add_items(frame, blob)
-        for frame, blob in connection.execute(sql.RESULTS, (execution_id,)):
+        for frame, blob in connection.execute(SQL["results"], (execution_id,)):
             stored.add_results(frame, blob)
     stored.reader.input  # noqa: B018  # read it now, in this thread
     return stored
 
 
+def executions(
+    machine_arn: str | None,
+    status: str | None,
+    limit: int,
+    after: tuple[int, int] | None,
+    parent: tuple[int, int, int] | None,
+    qualifier: str | None,
+    connection: Connection,
+) -> list[ExecutionRow]:
+    """See Store.list_executions(). Merges the pages of the chosen statuses, each read in the order
+    of its index.
+    """
+    if status is not None and status not in STATUSES:
+        return []
+    codes = range(len(STATUSES)) if status is None else [STATUSES.index(status)]
+    page = (after[1] if after else _ALL, limit)
+    queries: list[tuple[str, tuple[Any, ...]]]
+    if parent is not None:
+        queries = [("page_of_map_run", (*parent, code, *page)) for code in codes]
+    elif qualifier is not None:
+        number = connection.execute(SQL["qualifier"], (qualifier,)).fetchone() or (None,)
+        version = qualifier.rpartition(":")[2].isdecimal()
+        name = "page_of_version" if version else "page_of_alias"
+        queries = [(name, (*number, code, *page)) for code in codes]
+    elif machine_arn is not None:
+        series = [row[0] for row in connection.execute(SQL["series_of_machine"], (machine_arn,))]
+        queries = [("page_of_series", (each, code, *page)) for each in series for code in codes]
+    elif status is None:
+        queries = [("page_of_all", page)]
+    else:
+        queries = [("page_by_status", (codes[0], *page))]
+    rows = heapq.merge(
+        *(connection.execute(SQL[name], values) for name, values in queries),
+        key=lambda row: row[0],
+        reverse=True,
+    )
+    return [execution_row(row) for row in islice(rows, limit)]
+
+
 def history(
     execution_id: int, after: int, limit: int, reverse: bool, connection: Connection
 ) -> list[tuple[int, int, HistoryEvent]]:
-    base, reader = execution_id << EVENT_BITS, reader_of(connection, execution_id)
+    (start, end), reader = event_keys(execution_id), reader_of(connection, execution_id)
     if reverse:
-        units = connection.execute(sql.UNITS_BACK, (base, base | (after - 1 if after else EVENTS)))
+        last = start | after - 1 if after else end
+        units = connection.execute(SQL["history_backwards"], (start, last))
     else:
-        units = connection.execute(
-            sql.UNITS, (base, base | min(after + 1, EVENTS), base, base | EVENTS)
-        )
+        first = start | min(after + 1, EVENTS)
+        units = connection.execute(SQL["history"], (start, first, start, end))
     page: list[tuple[int, int, HistoryEvent]] = []
     for key, blob in units:
         events = reader.history(blob, key & EVENTS)
@@ -188,33 +133,3 @@ def history(
         if len(page) >= limit:
             break
     return page[:limit]
-
-
-def machine_row(row: Sequence[Any]) -> MachineRow:
-    arn, name, type, role, text, number, revision, created, updated, status, *more = shown(row)
-    definition = (readable(lambda: blobs.unpack(text), "definition", arn) or b"").decode()
-    extras, configuration = (_extras(each, arn) for each in more)
-    return MachineRow(
-        arn,
-        name,
-        type,
-        role,
-        definition,
-        number,
-        revision,
-        created,
-        updated,
-        status,
-        extras,
-        configuration,
-    )
-
-
-def map_run_row(row: Sequence[Any]) -> MapRunRow:
-    *rest, blob = shown(row)
-    return MapRunRow._make([*rest, codec.unpack_map_run(blob)])
-
-
-def activity_row(row: Sequence[Any]) -> ActivityRow:
-    arn, name, created, extras = shown(row)
-    return ActivityRow(arn, name, created, _extras(extras, arn))

@@ -15,7 +15,7 @@ from stepwell.engine import Engine
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.store.base import Writes
-from stepwell.engine.store.sqlite import store as sqlite_store
+from stepwell.engine.store.sqlite import database
 from stepwell.engine.store.sqlite.store import SqliteStore
 
 
@@ -80,7 +80,7 @@ async def test_closing_does_not_wait_for_a_lock_for_long(
 async def test_the_log_is_cut_when_no_reader_needs_it(
     path: Path, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_store, "CUT_SECONDS", 0.0)
+    monkeypatch.setattr(database, "CUT_SECONDS", 0.0)
     most = 1 << 20
     store = SqliteStore(path, full=False, limits=replace(DEFAULT_LIMITS, wal_bytes=most))
     await store.open()

@@ -18,7 +18,8 @@ from tests.engine.store.machines import Run
 from stepwell.engine import Engine
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import StoreInUse, StoreLost, Writes
-from stepwell.engine.store.sqlite import store as sqlite_store
+from stepwell.engine.store.opening import open_store
+from stepwell.engine.store.sqlite import database
 from stepwell.engine.store.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -87,15 +88,15 @@ async def test_the_opened_of_two_owners_that_no_lock_keeps_apart(
     transaction.
     """
 
-    class NoHold:
+    class NoLock:
         wal_bytes = 0
 
         def __init__(self, path: str) -> None: ...
-        def settle(self) -> None: ...
+        def watch(self) -> None: ...
         def check(self) -> None: ...
         def close(self) -> None: ...
 
-    monkeypatch.setattr(sqlite_store, "Hold", NoHold)
+    monkeypatch.setattr(database, "LockedFile", NoLock)
     first, second = SqliteStore(tmp_path / "one.db"), SqliteStore(tmp_path / "one.db")
     await first.open()
     await commits(first, "before")
@@ -176,9 +177,26 @@ async def test_a_url_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "mysql+x://h",
         "file:///tmp/a.db",
     ):
-        with pytest.raises(StoreError, match=r"scheme .* is not known"):
-            SqliteStore(url)
+        with pytest.raises(StoreError, match=r"no store for .*: give a path"):
+            open_store(url)
+    for url in ("sqlite:/one.db", "sqlite://one.db"):
+        with pytest.raises(StoreError, match="sqlite:///PATH"):
+            open_store(url)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["one.db", "sqlite:///one.db", "sqlite:///{folder}/one.db"])
+async def test_names_of_a_database(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = open_store(name.format(folder=tmp_path))
+    await store.open()
+    await store.commit([Writes({"a": b""})])
+    await store.close()
+    assert (tmp_path / "one.db").stat().st_size
+    for memory in (":memory:", "sqlite:///:memory:"):
+        assert open_store(memory).folder is None
 
 
 async def test_the_owner_may_be_read_beside(store: SqliteStore, tmp_path: Path) -> None:

@@ -53,7 +53,9 @@ async def steps(path: Path, executions: int) -> dict[str, int]:
             nonlocal count
             count += 1
 
-        await store._reader.run(lambda connection: connection.set_progress_handler(step, 10))
+        await store.database.reader.run(
+            lambda connection: connection.set_progress_handler(step, 10)
+        )
         await call()
         found[name] = count
     await store.close()

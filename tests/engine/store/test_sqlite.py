@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -21,9 +22,12 @@ from stepwell.engine.core.model import Payload, Scope
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store import batch
 from stepwell.engine.store.base import StoreFormat, StoreInUse
+from stepwell.engine.store.batch import ORDER, Change
+from stepwell.engine.store.batcher import MERGE_EVENTS, Batcher
+from stepwell.engine.store.continuations import PAYLOAD_ROW_BYTES
 from stepwell.engine.store.keys import EVENT_BITS
-from stepwell.engine.store.sqlite import sql
-from stepwell.engine.store.sqlite.file import MIGRATIONS
+from stepwell.engine.store.sqlite.schema import APPLICATION_ID, MIGRATIONS
+from stepwell.engine.store.sqlite.sql import SQL, for_rows
 from stepwell.engine.store.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,21 +60,21 @@ def rows(path: Path, table: str) -> int:
 
 async def test_settings(store: SqliteStore, path: Path) -> None:
     async def setting(name: str) -> object:
-        return await store._writer.run(
+        return await store.database.writer.run(
             lambda connection: connection.execute(f"PRAGMA {name}").fetchone()[0]
         )
 
     assert await setting("journal_mode") == "wal"
     assert await setting("synchronous") == 2
-    assert await setting("application_id") == sql.APPLICATION_ID
-    assert await setting("user_version") == len(list(MIGRATIONS.glob("*.sql")))
+    assert await setting("application_id") == APPLICATION_ID
+    assert await setting("user_version") == len(list(MIGRATIONS.iterdir()))
     with pytest.raises(StoreError, match="readonly"):
-        await store._reader.run(lambda connection: connection.execute("DELETE FROM meta"))
+        await store.database.reader.run(lambda connection: connection.execute("DELETE FROM meta"))
     await store.close()
     relaxed = SqliteStore(path, full=False)
     await relaxed.open()
     assert (
-        await relaxed._writer.run(
+        await relaxed.database.writer.run(
             lambda connection: connection.execute("PRAGMA synchronous").fetchone()[0]
         )
         == 1
@@ -129,8 +133,8 @@ async def test_a_migration_is_done_wholly_or_not_at_all(
     path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     migrations = tmp_path / "migrations"
-    shutil.copytree(MIGRATIONS, migrations)
-    monkeypatch.setattr("stepwell.engine.store.sqlite.file.MIGRATIONS", migrations)
+    shutil.copytree(str(MIGRATIONS), migrations)
+    monkeypatch.setattr("stepwell.engine.store.sqlite.schema.MIGRATIONS", migrations)
     store = SqliteStore(path)
     await store.open()
     run = Run(store, "tasks")
@@ -154,39 +158,46 @@ def explained(statement: str, connection: sqlite3.Connection) -> list[tuple[obje
     ).fetchall()
 
 
+CHANGES = {each.name: each for each in vars(batch).values() if isinstance(each, Change)}
+WHOLE = {
+    # of one row, or read whole: at the opening, by the daily sweep
+    *("definition_ids", "definitions_used", "meta", "advance"),
+    *("all_series", "all_qualifiers", "all_pins", "delete_unused_series"),
+    # of a small table, seldom
+    *("count_machines", "parked"),
+    # only the first part of others
+    *("executions", "map_runs", "all_machines"),
+}
+
+
 async def test_every_statement_uses_an_index(store: SqliteStore) -> None:
-    whole = {
-        "DEFINITION_IDS",
-        "DEFINITIONS_USED",
-        "META",
-        "SERIES",
-        "QUALIFIERS",
-        "DELETE_SERIES",
-        "PINS",
-        "ADVANCE",
-    }  # of one row, or read whole: at the start, by the daily sweep
-    whole |= {"COUNT_MACHINES", "PARKED"}  # of a small table, seldom
-    checked = 0
-    for name, value in vars(sql).items():
-        for statement in value if isinstance(value, tuple) else (value,):
-            text = sql.SQLITE.many(statement, 2) if isinstance(statement, sql.Many) else statement
-            if (
-                name.startswith("_")
-                or not isinstance(text, str)
-                or not text.startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))
-            ):
-                continue
-            plan = await store._writer.run(partial(explained, text))
-            steps = [
-                str(step)
-                for *_, step in plan
-                if "CONSTANT ROW" not in str(step) and step != "SCAN closed"
-            ]
-            assert name in whole or not [
-                step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step
-            ], (name, steps)
-            checked += 1
-    assert checked > 40
+    for name, statement in SQL.items():
+        if name == "create_empty_parked":
+            continue
+        text = for_rows(CHANGES[name], 2) if name in CHANGES else statement
+        plan = await store.database.writer.run(partial(explained, text))
+        steps = [
+            str(step)
+            for *_, step in plan
+            if "CONSTANT ROW" not in str(step) and step != "SCAN changed"
+        ]
+        assert name in WHOLE or not [
+            step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step
+        ], (name, steps)
+    assert len(SQL) > 60
+
+
+def test_every_statement_is_used_and_every_change_has_one() -> None:
+    folder = ROOT / "engine" / "store"
+    sources = [path.read_text() for path in folder.rglob("*.py")]
+    used = {name for text in sources for name in re.findall(r'"([a-z_]+)"', text)}
+    queries = (folder / "sqlite" / "queries.sql").read_text()
+    used |= set(re.findall(r"^\{([a-z_]+)\}", queries, re.MULTILINE))
+    assert SQL.keys() <= used
+    for name, change in CHANGES.items():
+        assert for_rows(change, 3).count("?") == 3 * change.columns, name
+    records = {batch.PUT_RECORD, batch.DELETE_RECORD}
+    assert set(CHANGES.values()) == {*ORDER, *records}
 
 
 # --- failures -------------------------------------------------------------------------------------
@@ -195,7 +206,9 @@ async def test_every_statement_uses_an_index(store: SqliteStore) -> None:
 async def test_a_full_disk_is_the_end_of_this_store_and_nothing_is_lost(store: SqliteStore) -> None:
     kept = Run(store, "tasks")
     await store.commit(kept.taken())
-    await store._writer.run(lambda connection: connection.execute("PRAGMA max_page_count = 1"))
+    await store.database.writer.run(
+        lambda connection: connection.execute("PRAGMA max_page_count = 1")
+    )
     lost = [Run(store, "tasks", Payload({"text": os.urandom(2_000).hex()})) for _ in range(64)]
     with pytest.raises(StoreError, match="full"):
         await store.commit([unit for run in lost for unit in run.units])
@@ -251,7 +264,7 @@ async def test_text_that_is_no_utf_8_harms_one_execution(store: SqliteStore, fie
 async def test_damaged_rows_are_named_as_such(store: SqliteStore, blob: bytes) -> None:
     run = Run(store, "tasks")
     await store.commit(run.taken())
-    await store._writer.run(
+    await store.database.writer.run(
         lambda connection: connection.execute("UPDATE history SET blob = ?", (blob,))
     )
     for read in (store.history(run.id), store.load(run.id)):
@@ -277,9 +290,9 @@ async def test_the_death_of_the_thread_is_told(path: Path) -> None:
     await store.open()
     run = Run(store, "tasks")
     gate = threading.Event()
-    blocked = asyncio.create_task(store._writer.run(lambda connection: gate.wait()))
+    blocked = asyncio.create_task(store.database.writer.run(lambda connection: gate.wait()))
     await asyncio.sleep(0)
-    store._writer._db._tx.put_nowait(None)  # type: ignore[arg-type]  # what no caller does: it ends the thread
+    store.database.writer._db._tx.put_nowait(None)  # type: ignore[arg-type]  # what no caller does: it ends the thread
     waiting = asyncio.create_task(store.commit(run.units))
     await asyncio.sleep(0)
     gate.set()
@@ -319,7 +332,7 @@ async def test_readers_see_committed_state_while_a_commit_runs(store: SqliteStor
         gate.wait()
         connection.execute("DELETE FROM history WHERE blob = ?", (b"x",))
 
-    held = asyncio.create_task(store._transaction(hold))
+    held = asyncio.create_task(store.database.transaction(hold))
     commit = asyncio.create_task(store.commit(run.units))
     await asyncio.to_thread(inside.wait)
     assert len(await store.history(run.id)) == run.units[0].first - 1
@@ -366,7 +379,7 @@ async def test_nothing_of_a_continuation_stays_behind(
     if machine != "failing":
         assert [rows(path, table) for table in continuation] == [0, 0, 0, 0]
     store.forget(run.id)
-    store_live = store._batcher.live
+    store_live = store._batcher.continuations.live
     assert store_live == {}
     await store.delete_closed(2**60)
     assert [
@@ -412,7 +425,7 @@ async def test_the_cost_of_a_step_does_not_grow_with_the_map(store: SqliteStore)
             seed=1,
             calm=True,
         )
-        batcher, sizes[items] = batch.Batcher({}, {}, {}), []
+        batcher, sizes[items] = Batcher({}, {}, {}), []
         for _ in range(items // 2):
             made = batcher.batch(run.taken())
             sizes[items].append(
@@ -452,7 +465,7 @@ async def test_large_payloads_are_written_once(
     large = {
         id(each)
         for each in payloads
-        if len(each.data) > batch.PAYLOAD_ROW_BYTES and each is not run.execution.input
+        if len(each.data) > PAYLOAD_ROW_BYTES and each is not run.execution.input
     }
     assert 0 < rows(path, "payload") <= len(large)
 
@@ -466,7 +479,7 @@ async def test_history_is_merged_as_it_grows_and_at_the_end(store: SqliteStore, 
         run.step()
     await store.commit(run.taken())
     assert run.execution.events > 2_000
-    assert rows(path, "history") <= run.execution.events // batch.MERGE_EVENTS + 3
+    assert rows(path, "history") <= run.execution.events // MERGE_EVENTS + 3
     assert most < 200
     assert flat(await store.history(run.id, limit=9_999)) == flat(run.history)
     assert flat(await store.history(run.id, 700, 600)) == flat(run.history[700:1300])

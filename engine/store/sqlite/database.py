@@ -1,0 +1,289 @@
+"""One SQLite database: the file, a connection to write with and one to read with, each in its own
+thread (in memory, and for reading only, one connection does both).
+
+    transaction(work)   in the writer: BEGIN, the owner's epoch, work(connection), COMMIT
+    read(work)          in the reader, which sees committed rows only
+
+After a failed transaction the database is finished: each later call fails, until it is opened
+again. A database that is no longer this process's fails, too: each transaction and each read checks
+the epoch of this opening and that the file's name still leads to the file (file.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from time import monotonic
+from typing import Any, Final, TypeVar
+
+from stepwell.engine.errors import StoreError
+from stepwell.engine.limits import Limits
+from stepwell.engine.store.base import StoreFormat, StoreLost
+from stepwell.engine.store.rows import named
+from stepwell.engine.store.sqlite.file import LockedFile
+from stepwell.engine.store.sqlite.schema import PARKED_SINCE, migrate, version_of
+from stepwell.engine.store.sqlite.sql import SQL, SQLITE_VERSION
+from stepwell.engine.store.sqlite.thread import Thread
+
+T = TypeVar("T")
+Connection = sqlite3.Connection
+
+log: Final = logging.getLogger("stepwell.store")
+
+MEMORY: Final = ":memory:"
+CHECKPOINT_PAGES: Final = 4000
+BUSY_MS: Final = 250  # of one wait for another program's lock; see _begin
+CUT_MS: Final = 50
+CUT_SECONDS: Final = 5.0  # between two attempts to truncate the log
+
+
+def snapshot(work: Callable[[Connection], T], connection: Connection) -> T:
+    """work() on one state of the database, whatever is committed meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        return work(connection)
+    finally:
+        connection.execute("COMMIT")
+
+
+class Database:
+    """path       a file, or ":memory:"
+    full       synchronous=FULL, else NORMAL: see SqliteStore
+    read_only  committed rows only, without the lock
+    failed     why nothing can be written any more
+    """
+
+    def __init__(self, path: str, *, full: bool, read_only: bool, limits: Limits) -> None:
+        self.path = path if path == MEMORY else os.path.realpath(path)
+        self.full, self.read_only, self.limits = full, read_only, limits
+        self.failed: BaseException | None = None
+        self.writer = self.reader = Thread()
+        self.file: LockedFile | None = None
+        self._epoch, self._given_up, self._cut_again = 0, False, 0.0
+
+    # --- opening and closing ----------------------------------------------------------------------
+
+    async def open(self, first: Callable[[Connection], T]) -> T | None:
+        """Lock, migrate and take over the database, then run first(connection) in the writer and
+        return its result. read_only: None.
+
+        Raises StoreInUse, StoreFormat, StoreError.
+        """
+        try:
+            return await self._open(first)
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+
+    async def _open(self, first: Callable[[Connection], T]) -> T | None:
+        if self.read_only:
+            self.failed = StoreError("the store is open for reading only")
+            await self.reader.start(self.path, self._prepare_reading)
+            return None
+        self.failed, self._given_up = None, False
+        self.file = None if self.path == MEMORY else LockedFile(self.path)
+        try:
+            self.writer = self.reader = Thread()
+            result = await self.writer.start(self.path, partial(self._prepare, first))
+            if self.file is not None:
+                self.file.watch()
+            if self.path != MEMORY:
+                reader = Thread()
+                await reader.start(
+                    self.path, lambda connection: connection.execute("PRAGMA query_only = ON")
+                )
+                self.reader = reader
+        except BaseException:
+            await self.close()
+            raise
+        return result
+
+    async def close(self) -> None:
+        try:
+            if self.reader is not self.writer:
+                await self.reader.stop()
+            await self.writer.stop()
+        finally:
+            self.reader = self.writer = Thread()
+            if self.file is not None:
+                self.file.close()
+                self.file = None
+
+    def _prepare_reading(self, connection: Connection) -> None:
+        version = version_of(connection, self.path)
+        if not version:
+            raise StoreFormat(f"{self.path} is empty")
+        if version < PARKED_SINCE:
+            connection.execute(SQL["create_empty_parked"])
+        connection.execute("PRAGMA query_only = ON")
+
+    def _prepare(self, first: Callable[[Connection], T], connection: Connection) -> T:
+        if sqlite3.sqlite_version_info < SQLITE_VERSION:
+            raise StoreError(
+                f"SQLite {sqlite3.sqlite_version} is too old: "
+                f"{'.'.join(map(str, SQLITE_VERSION))} or newer is needed"
+            )
+        connection.execute(
+            f"PRAGMA busy_timeout = {round(self.limits.foreign_lock_seconds * 1000)}"
+        )
+        try:
+            version = version_of(connection, self.path)
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            raise StoreFormat(f"{self.path} cannot be read as a database: {error}") from error
+        connection.execute(f"PRAGMA synchronous = {'FULL' if self.full else 'NORMAL'}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {2 * CHECKPOINT_PAGES * 4096}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        migrate(connection, version)
+        self._epoch = connection.execute(SQL["take_over"]).fetchone()[0]
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        return first(connection)
+
+    # --- ownership --------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raises StoreError if nothing can be written any more."""
+        if self.failed is not None:
+            raise self.failure()
+        self.writer.check()
+        self._check_file()
+
+    def failure(self) -> StoreError:
+        return StoreError(f"an earlier commit failed: {self.failed}; open the store again")
+
+    def _check_file(self) -> None:
+        """Raises StoreLost unless the file's name leads to the file. Also called in the threads."""
+        if self.file is None:
+            return
+        try:
+            self.file.check()
+        except StoreLost as error:
+            self.failed = error
+            raise
+
+    def _check_owner(self, connection: Connection) -> None:
+        """Raises StoreLost if another process has opened the database since. (A process that is
+        believed dead may go on without a commit for long.)
+        """
+        if connection.execute(SQL["fence"], (self._epoch,)).fetchone() is None:
+            self.failed = StoreLost(f"{self.path} has another owner now")
+            raise self.failed
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    async def transaction(self, work: Callable[[Connection], T]) -> T:
+        """work(connection) in a transaction of the writer: all or nothing."""
+        return await self.writer.run(partial(self.in_transaction, work))
+
+    def in_transaction(self, work: Callable[[Connection], T], connection: Connection) -> T:
+        """The same, called in the writer's thread."""
+        if self.failed is not None:
+            raise self.failure()
+        try:
+            self._begin(connection)
+            self._check_owner(connection)
+            result = work(connection)
+            connection.execute("COMMIT")
+            self._check_file()
+            if self.wal_bytes > self.limits.wal_bytes:
+                self._cut_wal(connection)
+            return result
+        except BaseException as error:
+            # a text that no database takes is the caller's error: it was rolled back, no more
+            if not isinstance(error, UnicodeEncodeError):
+                self.failed = error
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _begin(self, connection: Connection) -> None:
+        """Begin to write once no other program does: in short waits, so that a store that is being
+        closed can give up.
+        """
+        end, logged = monotonic() + self.limits.foreign_lock_seconds, False
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or self._given_up or monotonic() >= end:
+                    raise
+            if not logged:
+                log.warning("%s is locked by another program: waiting", self.path)
+                logged = True
+
+    def give_up(self) -> None:
+        """Wait for another program's lock no longer: waiting transactions fail."""
+        self._given_up = True
+
+    @property
+    def wal_bytes(self) -> int:
+        """Size of the write-ahead log as of the last commit."""
+        return 0 if self.file is None else self.file.wal_bytes
+
+    def _cut_wal(self, connection: Connection) -> None:
+        """Write the log back and truncate it, as far as no other program still reads from it."""
+        if monotonic() < self._cut_again:
+            return
+        connection.execute(f"PRAGMA busy_timeout = {CUT_MS}")
+        try:
+            busy, pages, done = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        self._cut_again = monotonic() + CUT_SECONDS
+        if busy:
+            log.warning(
+                "%s-wal has %d bytes: another program reads from it (%d of %d pages written back)",
+                self.path,
+                self.wal_bytes,
+                done,
+                pages,
+            )
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """work(connection) in the reader, on committed rows."""
+
+        def checked(connection: Connection) -> T:
+            if not self.read_only:
+                self._check_file()
+                self._check_owner(connection)
+            return work(connection)
+
+        return await self.reader.run(checked)
+
+    async def snapshot(self, work: Callable[[Connection], T]) -> T:
+        """work(connection) in the reader, on one state of the database."""
+        return await self.read(partial(snapshot, work))
+
+    async def rows(self, name: str, *values: Any) -> list[Any]:
+        """All rows of a statement of queries.sql."""
+        return await self.read(lambda connection: connection.execute(SQL[name], values).fetchall())
+
+    async def row(self, name: str, *values: Any) -> Any:
+        """The first row of a statement; None if there is none."""
+        return next(iter(await self.rows(name, *values)), None)
+
+    async def page(self, limit: int, name: str, *values: Any) -> list[Any]:
+        """Up to `limit` rows whose keys are text; the others do not count."""
+
+        def work(connection: Connection) -> list[Any]:
+            with closing(connection.execute(SQL[name], values)) as rows:
+                return list(islice(named(rows), limit))
+
+        return await self.read(work)
+
+    async def execute(self, name: str, *values: Any) -> int:
+        """A statement in a transaction of its own: how many rows it changed."""
+        return await self.transaction(
+            lambda connection: connection.execute(SQL[name], values).rowcount
+        )
