@@ -1,6 +1,4 @@
-"""Choice rules: the table of operators, types, missing values, And, Or, Not, faults, and the laws
-of the comparisons.
-"""
+"""Choice rules: the table of operators, types, missing values, And, Or, Not, errors, properties."""
 
 import re
 from typing import Any
@@ -268,7 +266,7 @@ def test_faults(rule: dict[str, Any], faults: list[tuple[str, str | None]]) -> N
     assert all(isinstance(fault, Fault) and "\n" not in fault.message for fault in found)
 
 
-# --- laws -----------------------------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------
 MOMENTS = (
     st.datetimes()
     .map(lambda moment: moment.isoformat() + "Z")

@@ -1,6 +1,4 @@
-"""Intrinsic functions: the table, each function's results and failures, the syntax of a call, and
-laws.
-"""
+"""Intrinsic functions: the table, results and failures, the syntax of calls, properties."""
 
 import base64
 import hashlib
@@ -365,7 +363,7 @@ def test_a_seed_gives_what_java_gives(seed: int, bound: int, result: int) -> Non
     assert on("MathRandom", 0, bound, seed) == result
 
 
-# --- laws -----------------------------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------
 SCALARS = (
     st.none()
     | st.booleans()

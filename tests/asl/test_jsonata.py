@@ -581,7 +581,7 @@ def test_replace(source: str, expected: Any) -> None:
         assert value(source) == expected
 
 
-# --- the law: a result depends on the Env alone ---------------------------------------------------
+# --- a result depends on the Env alone ------------------------------------------------------------
 
 DRAWING = [
     "$uuid()",

@@ -425,7 +425,7 @@ def test_put_where_the_path_does_not_fit(path: str, target: Any) -> None:
     )
 
 
-# --- laws -----------------------------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="'\\"), max_size=5)
 JSON = st.recursive(
     st.none()

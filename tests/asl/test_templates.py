@@ -145,7 +145,7 @@ def test_the_functions_of_a_field_can_be_narrowed() -> None:
         compile_value_path("$.no", "CausePath", TEXT_FUNCTIONS)(5, ENV)
 
 
-# --- laws -----------------------------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6)
 )

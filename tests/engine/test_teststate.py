@@ -873,7 +873,7 @@ async def test_results_that_are_too_large() -> None:
     assert (answer["status"], answer["error"]) == ("FAILED", "States.DataLimitExceeded")
 
 
-# --- laws -----------------------------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------
 
 VALUES = st.recursive(
     st.none()

@@ -225,7 +225,7 @@ def test_few_models_are_kept() -> None:
     assert models.model_of.cache_info().maxsize == 4
 
 
-# --- laws -----------------------------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------
 
 SAMPLES = [
     ("stepfunctions", SDK + "sfn"),

@@ -347,7 +347,7 @@ async def test_an_allow_says_what_it_says_and_no_more(tmp_path: Path) -> None:
         ] == "SUCCEEDED"
 
 
-# --- the same as a law: whatever a service takes for the secret thing, a Deny of it holds ---------
+# --- a Deny of a resource applies to every spelling that the service accepts ----------------------
 
 BEFORE = st.sampled_from([
     "", "function:", "123456789012:function:", "999999999999:function:",
@@ -419,7 +419,7 @@ async def test_what_a_service_takes_for_a_thing_is_denied_as_that_thing(tmp_path
 
     @settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
     @given(SPELLINGS, st.sampled_from(sorted(doors)))
-    def law(text: str, service: str) -> None:
+    def holds(text: str, service: str) -> None:
         takes, parameters, task = doors[service]
         if not takes(text):
             return
@@ -433,7 +433,7 @@ async def test_what_a_service_takes_for_a_thing_is_denied_as_that_thing(tmp_path
         )
 
     try:
-        law()
+        holds()
         assert seen["lambda"] and seen["sqs"] and seen["events"]  # a topic has one spelling
     finally:
         await house.close()

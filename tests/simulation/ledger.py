@@ -1,4 +1,4 @@
-"""Laws that are checked at each commit and at each start of an effect."""
+"""Invariants that are checked at each commit and at each start of an effect."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from tests.simulation import disk, laws
+from tests.simulation import disk, invariants
 from tests.simulation.disk import Thread
 from tests.simulation.functions import HANG
 from tests.simulation.ledger import Ledger
@@ -167,7 +167,7 @@ class World:
         self._clients = [self.outside(client()) for client in clients]
         if self.settings.steps:
             self.outside(self._set_clock())
-            self.outside(laws.in_time(self))
+            self.outside(invariants.in_time(self))
         while not self._checked:
             await self._lifetime()
         while self._zombies:
@@ -249,7 +249,7 @@ class World:
         await asyncio.wait(self._clients)
         process.fate_of = ""
         await asyncio.sleep(REST_SECONDS)
-        await laws.at_rest(self, process)
+        await invariants.at_rest(self, process)
         self._checked = True
 
     async def _set_clock(self) -> None:

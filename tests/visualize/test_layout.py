@@ -1,6 +1,4 @@
-"""Laws of every picture, over generated machines and in both layout programs; and how long pictures
-take.
-"""
+"""Properties of diagrams of generated machines in both layout programs, and the time of layout."""
 
 import json
 import os
@@ -33,8 +31,8 @@ from stepwell.visualize.words import printable
 
 MACHINES = int(
     os.environ.get("STEPWELL_MACHINES", "60")
-)  # generated, for each law and each layout program
-LAWS = settings(
+)  # generated, for each property and each layout program
+PROPERTIES = settings(
     max_examples=MACHINES,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -50,7 +48,7 @@ def squeezed(text: str) -> str:
     return re.sub(r"\s", "", text)
 
 
-@LAWS
+@PROPERTIES
 @given(machine=machines())
 @example(
     machine={
@@ -68,7 +66,7 @@ def test_every_state_is_drawn_once_under_its_name(machine: dict[str, Any], engin
     assert len(ids) == len(set(ids))
 
 
-@LAWS
+@PROPERTIES
 @given(machine=machines())
 def test_no_edge_leads_up_but_those_that_close_loops(machine: dict[str, Any], engine: str) -> None:
     for direction, side in (("TB", 1), ("LR", 0)):
@@ -82,7 +80,7 @@ def test_no_edge_leads_up_but_those_that_close_loops(machine: dict[str, Any], en
                 assert tail[side + 2] <= head[side] + 0.5, edge
 
 
-@LAWS
+@PROPERTIES
 @given(machine=machines())
 def test_nothing_overlaps_and_frames_hold_what_is_theirs(
     machine: dict[str, Any], engine: str
@@ -98,7 +96,7 @@ def test_nothing_overlaps_and_frames_hold_what_is_theirs(
         assert [id for id in nodes.keys() - inside if frames[box.id].meets(nodes[id])] == []
 
 
-@LAWS
+@PROPERTIES
 @given(machine=machines())
 def test_nothing_in_a_picture_can_be_run_or_fetched(machine: dict[str, Any], engine: str) -> None:
     _, drawn = picture(machine, engine)

@@ -1,4 +1,4 @@
-"""Patterns: each operator, the laws of the index, and how fast it is."""
+"""Patterns: each operator, properties of the index, and its speed."""
 
 import re
 import time

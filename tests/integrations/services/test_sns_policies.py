@@ -1,4 +1,4 @@
-"""Filter policies against a small oracle, and the laws of retry schedules."""
+"""Filter policies against a small oracle, and properties of retry schedules."""
 
 import dataclasses
 import json
@@ -276,7 +276,7 @@ def schedules(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(schedules(), st.floats(0, 1))
-def test_the_laws_of_a_schedule(policy: dict[str, Any], jitter: float) -> None:
+def test_properties_of_a_schedule(policy: dict[str, Any], jitter: float) -> None:
     whole, at_once, first, last = (
         policy[f"num{each}Retries"] for each in ("", "NoDelay", "MinDelay", "MaxDelay")
     )

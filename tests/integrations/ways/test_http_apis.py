@@ -611,7 +611,7 @@ def test_what_is_refused(site: Site, api: Api) -> None:
     assert ask(f"{api.url}/a").status == 500  # a route that leads nowhere
 
 
-# --- laws -----------------------------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------
 
 NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=3)
 SEGMENTS = st.lists(

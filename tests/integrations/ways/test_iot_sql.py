@@ -1,4 +1,4 @@
-"""The SQL of topic rules, and topics: examples as AWS documents them, and laws."""
+"""The SQL of topic rules, and topics: examples from AWS's documentation, and properties."""
 
 import base64
 import json
@@ -262,7 +262,7 @@ def test_templates() -> None:
         compile_template("${1 +}")
 
 
-# --- laws -----------------------------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------
 
 LEAVES = st.one_of(
     st.integers(-9, 99).map(lambda n: f"({n})"),

@@ -1,6 +1,4 @@
-"""Laws of queues, whatever senders, receivers, time and crashes do; against models that are too
-simple to be wrong.
-"""
+"""Queues compared with simple models, under random senders, receivers, times and crashes."""
 
 import asyncio
 import tempfile

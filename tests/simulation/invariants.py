@@ -1,5 +1,5 @@
-"""Laws of a world that has come to rest: its clients are content, its executions closed. Nothing is
-left that nobody needs.
+"""Invariants of a world at rest (all clients done, all executions closed): nothing unneeded is left
+in the database and in memory.
 """
 
 import asyncio

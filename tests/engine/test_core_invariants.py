@@ -1,4 +1,4 @@
-"""Laws of decide() and of what surrounds it, over machines drawn at random.
+"""Invariants of decide() and its callers, over random machines.
 
 The driver asserts two more at each decision: the given execution stays as it was, and the same call
 gives the same decision again.
