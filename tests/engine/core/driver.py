@@ -1,15 +1,16 @@
 """Runs a machine through decide() alone: virtual time, scripted task answers, no engine and no
 store.
 
-    trace = run(machine, {"n": 1}, T=(Fails("E"), {"ok": True}))     # state T fails, then succeeds;
-    an unscripted task echoes its payload assert trace.lines == lines('''
+    # state T fails, then succeeds; a task that is not scripted answers its payload
+    trace = run(machine, {"n": 1}, T=(Fails("E"), {"ok": True}))
+    assert trace.lines == lines('''
         1<0 ExecutionStarted {"n":1}
         2<0 TaskStateEntered T {"n":1}
         ...
     ''')
 
-Every decision is made twice and compared, and the execution it was made from must stay as it was;
-every history must be well formed.
+Every decision is made twice and compared, and must leave its arguments unchanged. Every history
+must be well formed.
 """
 
 import heapq
@@ -60,7 +61,7 @@ TERMINAL = {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "Execut
 
 # --- answers --------------------------------------------------------------------------------------
 class Fails(NamedTuple):
-    """The attempt fails. runtime: as States.Runtime, without an event of its own."""
+    """The attempt fails. runtime: with States.Runtime, without an event of its own."""
 
     error: str | None = None
     cause: str | None = None
@@ -75,7 +76,7 @@ class Later(NamedTuple):
 
 
 class Submits(NamedTuple):
-    """The call behind a .sync or callback task is accepted, then the answer comes."""
+    """The service accepts the call of a .sync or callback task, then the answer comes."""
 
     output: Any
     answer: Any
@@ -103,9 +104,7 @@ class Silent:
 def machine(
     start: str, language: str | None = None, timeout: int | None = None, **states: dict[str, Any]
 ) -> dict[str, Any]:
-    """A States block; a state without Next gets End, a Comment-free definition that AWS would
-    take.
-    """
+    """A States block. A state without Next gets End."""
     ended = {}
     for name, state in states.items():
         last = state["Type"] in ("Succeed", "Fail", "Choice") or "Next" in state
@@ -146,8 +145,8 @@ def wait(seconds: int, **rest: Any) -> dict[str, Any]:
 
 
 def fail(error: str | None = None, cause: str | None = None) -> dict[str, Any]:
-    given = {"Error": error, "Cause": cause}
-    return {"Type": "Fail", **{key: value for key, value in given.items() if value is not None}}
+    fields = {"Error": error, "Cause": cause}
+    return {"Type": "Fail", **{key: value for key, value in fields.items() if value is not None}}
 
 
 def parallel(*branches: dict[str, Any], **rest: Any) -> dict[str, Any]:
@@ -194,11 +193,12 @@ def compiled(
 
 
 class Driver:
-    """One execution, its clock, and what it asked for.
+    """One execution, its clock, and its commands.
 
-    lines      its history, see line()      tasks      (state, payload value) of every task that was
-               started
-    cancelled  states whose effect was given up             elapsed  seconds since its start
+    lines      its history, see line()
+    tasks      (state, payload value) of every task that was started
+    cancelled  states whose effect was cancelled
+    elapsed    seconds since its start
     """
 
     def __init__(
@@ -295,7 +295,7 @@ class Driver:
 
     # --- what a test does -------------------------------------------------------------------------
     def send(self, event: Event) -> Decision:
-        """One decision, and the Continues that it asks for. In an Express run, which only its time
+        """One decision, and the Continues that follow it. In an Express run, which only its time
         bounds, each takes a second.
         """
         first = decision = self._decide(event)
@@ -309,7 +309,7 @@ class Driver:
         before = snapshot(self.x)
         decision = decide(self.program, self.x, event, self.now, self.limits, True, self.activities)
         again = decide(self.program, self.x, event, self.now, self.limits, True, self.activities)
-        assert snapshot(self.x) == before, "decide() changed the execution it was given"
+        assert snapshot(self.x) == before, "decide() changed its argument"
         assert (_comparable(decision), decision.commands, decision[4:]) == (
             _comparable(again),
             again.commands,
@@ -334,7 +334,7 @@ class Driver:
 
     def run(self, until: float | None = None) -> "Driver":
         """Deliver answers and fire timers until the execution is closed, `until` (seconds) is over,
-        or nothing will ever happen.
+        or nothing is due any more.
         """
         last = None if until is None else self.x.started + round(until * 1000)
         while self.x.status == model.RUNNING:
@@ -465,13 +465,13 @@ def run(definition: dict[str, Any] | Program, input: Any = None, **options: Any)
 
 
 def begin(definition: dict[str, Any] | Program, input: Any = None, **options: Any) -> Driver:
-    """The same, up to where the first decision leaves it."""
+    """The execution after its first decision; keywords as for run()."""
     answers = {name: options.pop(name) for name in list(options) if name[0].isupper()}
     return Driver(definition, input, answers=answers, **options)
 
 
 def snapshot(x: Execution) -> list[Any]:
-    """Every value of an execution, to compare."""
+    """All values of an execution, to compare."""
     own = [
         getattr(x, each.name)
         for each in fields(Execution)
@@ -514,8 +514,8 @@ _HIDDEN = (
 
 
 def line(event: dict[str, Any]) -> str:
-    """`5<4 TaskFailed error=E cause=text`: id, previousEventId, type, then the details that are not
-    the same everywhere.
+    """`5<4 TaskFailed error=E cause=text`: id, previousEventId, type, then the details that differ
+    between events.
     """
     parts = [f"{event['id']}<{event['previousEventId']} {event['type']}"]
     details = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
@@ -606,7 +606,7 @@ def check_history(events: list[dict[str, Any]], status: str) -> None:
             iterations[key] += 1 if kind.endswith("Started") else -1
             assert iterations[key] >= 0, f"iteration {key} ended twice"
             fallen[key] += kind.endswith(("Failed", "Aborted"))
-        elif kind == "ExecutionRedriven":  # they may go on without a new start
+        elif kind == "ExecutionRedriven":  # branches may resume without a new start
             iterations += fallen
             fallen.clear()
     kinds = Counter(event["type"] for event in events)

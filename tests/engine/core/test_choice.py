@@ -1,6 +1,4 @@
-"""Choice: the order of rules, every operator, paths without result, JSONata conditions, and no
-match at all.
-"""
+"""Choice: the order of rules, every operator, paths without a result, JSONata conditions."""
 
 from typing import Any
 
@@ -140,7 +138,7 @@ def test_presence() -> None:
         assert holds(absent, value) is not present
 
 
-def test_logic_stops_as_soon_as_it_knows() -> None:
+def test_logic_stops_as_soon_as_the_result_is_certain() -> None:
     missing, one = {"Variable": "$.no", "IsNull": True}, {"Variable": "$.x", "NumericEquals": 1}
     assert holds({"Or": [one, missing]}, {"x": 1})
     assert not holds({"And": [{"Not": one}, missing]}, {"x": 1})

@@ -222,7 +222,7 @@ def test_result_path_that_does_not_fit(path: str) -> None:
 @pytest.mark.parametrize("kind", ["task", "parallel", "map"])
 def test_catch(kind: str, catcher: dict[str, Any], output: Any) -> None:
     """The Error Output goes into the raw input by the catcher's own ResultPath; the state's other
-    paths have no say.
+    paths do not apply.
     """
     inner = machine("T", T=PLAIN)
     state = {"task": PLAIN, "parallel": parallel(inner), "map": each(inner, ItemsPath="$.list")}[

@@ -363,7 +363,7 @@ def test_result_that_is_too_large() -> None:
         ]
 
 
-def test_a_state_that_catches_goes_on_with_its_own_next_state_afterwards() -> None:
+def test_a_later_visit_of_a_state_that_caught_continues_with_its_own_next_state() -> None:
     state = {**TASK, "Catch": catch(next="W"), "Next": "E"}
     trace = run(machine("S", S=state, W=wait(2, Next="S"), E=PASS), S=(Fails("E"), "ok"))
     assert (trace.output, trace.elapsed) == ("ok", 2)

@@ -1,9 +1,9 @@
 """Random machines, inputs, answers and limits: every run ends, without an exception, with a history
 that is well formed.
 
-The driver asserts the rest: decisions are repeatable and leave their arguments alone, and the tree
-of frames is sound after each of them.
-What works stands often in the lists below, what fails seldom: else no run would come far.
+The driver asserts the rest: decisions are repeatable and leave their arguments unchanged, and the
+tree of frames is sound after each of them. The lists below repeat what succeeds and contain little
+that fails: otherwise most runs would end early.
 """
 
 from collections.abc import Callable, Sequence
@@ -92,7 +92,7 @@ LEAVES = ["Pass", "Pass", "Task", "Task", "Task", "Wait", "Wait", "Choice", "Suc
 
 
 class Dice:
-    """Throws for one machine. names: of states, which must differ in the whole machine."""
+    """Random choices for one machine. names: of states, unique in the whole machine."""
 
     def __init__(self, random: Random, express: bool) -> None:
         self.random, self.express, self.names = (
@@ -132,7 +132,7 @@ class Dice:
 
 # --- machines -------------------------------------------------------------------------------------
 def block(dice: Dice, depth: int) -> dict[str, Any]:
-    """A States block: a chain, with choices and catchers that lead anywhere, also back."""
+    """A States block: a chain with choices and catchers that lead anywhere, backwards too."""
     chain = [next(dice.names) for _ in range(dice.random.randint(1, 4))]
     states = {
         name: state(dice, depth, chain, following)
@@ -361,7 +361,7 @@ def inner_blocks(outer: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def sound_machine(dice: Dice) -> dict[str, Any]:
-    """One that AWS would take: without states that cannot be reached, or lead nowhere."""
+    """A machine that AWS accepts: every state can be reached and can lead to an end."""
     while True:
         made = block(dice, 2) | ({"TimeoutSeconds": dice.one([1, 4, 9])} if dice.maybe(0.1) else {})
         if validate(made, "EXPRESS" if dice.express else "STANDARD").definition is not None:

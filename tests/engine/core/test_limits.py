@@ -1,6 +1,4 @@
-"""Limits, each with a tiny value; units that end at their budget; Express executions; nesting
-without end.
-"""
+"""Limits, each with a tiny value; units that end at their budget; Express; deep nesting."""
 
 from typing import Any
 
@@ -64,7 +62,7 @@ SMALL = Limits(payload_bytes=20)
         ({**PLAIN, "ResultPath": "$.longer.than"}, None, "5<4 LambdaFunctionSucceeded"),
     ],
 )
-def test_what_a_state_makes_is_too_large(
+def test_input_or_output_of_a_state_is_too_large(
     state: dict[str, Any], language: str | None, last: str
 ) -> None:
     trace = run(only(state, language), {"a": "xxxxx"}, limits=SMALL)
@@ -80,7 +78,7 @@ def test_what_just_fits() -> None:
     assert run(only({**PASS, "Result": "é" * 10}), limits=SMALL).status == "FAILED"
 
 
-def test_nothing_catches_what_a_state_makes_of_its_input() -> None:
+def test_nothing_catches_an_effective_input_that_is_too_large() -> None:
     state = parallel(
         machine("A", A={**PASS, "Result": "x" * 19}), Retry=retry(), Catch=catch(ResultPath=None)
     )
@@ -124,7 +122,7 @@ def test_history_that_just_fits() -> None:
 
 @pytest.mark.parametrize("limit", range(2, 45))
 def test_history_is_full_anywhere(limit: int) -> None:
-    """Whatever is going on, nothing but the failure follows, and what is in flight is cancelled."""
+    """Wherever the history ends, only the failure follows, and effects in flight are cancelled."""
     item = machine(
         "P",
         P=parallel(
@@ -226,8 +224,8 @@ RICH = machine(
 
 
 def happened(trace: Driver) -> list[str]:
-    """The events without their ids, but for branches that were aborted before or after they
-    began.
+    """The events without their ids, except for those of aborted branches: these may or may not have
+    begun.
     """
     texts = (line.partition(" ")[2] for line in trace.lines)
     return sorted(
@@ -236,8 +234,8 @@ def happened(trace: Driver) -> list[str]:
 
 
 @pytest.mark.parametrize("budget", [1, 2, 3, 5, 8, 13])
-def test_units_end_at_their_budget_and_go_on(budget: int) -> None:
-    """However the run is cut, the same things happen, in another order at most."""
+def test_units_end_at_their_budget_and_resume(budget: int) -> None:
+    """However a run is cut into units, the same events occur, at most in another order."""
     whole, cut = (
         run(RICH, [1, 2, 3], limits=Limits(unit_transitions=number)) for number in (256, budget)
     )
@@ -262,7 +260,7 @@ def test_stop_between_two_units() -> None:
 
 
 # --- evaluations ----------------------------------------------------------------------------------
-def test_a_long_evaluation_is_refused_first_and_done_when_asked_again() -> None:
+def test_a_long_evaluation_is_refused_inline_and_done_off_the_event_loop() -> None:
     trace = begin(
         jsonata({"Type": "Wait", "Seconds": 5, "Output": "{% $sum([1..20000].($ * 2)) %}"})
     )

@@ -42,9 +42,7 @@ def test_no_items() -> None:
 
 
 def test_one_after_the_other() -> None:
-    """The next iteration follows from the last state of the one before, as its ...Succeeded
-    does.
-    """
+    """The next iteration points to the last state of the previous one, as its ...Succeeded does."""
     assert run(machine("S", S=each(A, MaxConcurrency=1, Next="E"), E=PASS), [7, 8, 9]).lines[
         2:
     ] == lines("""
@@ -185,7 +183,7 @@ def test_maps_within_maps() -> None:
 
 
 def test_a_loop_around_a_map() -> None:
-    """The state is entered again and again: nothing of the last visit is left."""
+    """The state is entered again and again: nothing of the previous visit remains."""
     choice = {
         "Type": "Choice",
         "Choices": [{"Variable": "$[2]", "IsPresent": True, "Next": "E"}],
@@ -295,7 +293,7 @@ def test_retry() -> None:
     assert trace.times("MapStateStarted") == [0, 3]
 
 
-def test_retry_gives_up_all_results() -> None:
+def test_retry_discards_all_results() -> None:
     trace = run(
         only(each(T, MaxConcurrency=1, Retry=retry())), [1, 2], T=("one", Fails("E"), "uno", "due")
     )

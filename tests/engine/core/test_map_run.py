@@ -42,7 +42,7 @@ def inputs(trace: Any) -> list[Any]:
 
 
 def failing(*slots: int, status: str = "FAILED") -> Any:
-    """Children that fail in these places, and succeed with their slot in all others."""
+    """Children that fail in these slots, and succeed with their slot in all others."""
     return lambda slot, value: Ends(status) if slot in slots else Ends("SUCCEEDED", slot)
 
 
@@ -133,7 +133,7 @@ def test_a_label_is_made_for_each_state_and_an_id_for_each_run() -> None:
         ),
     ],
 )
-def test_what_a_run_is_to_tolerate_is_judged_when_the_state_has_started(
+def test_the_tolerance_of_a_run_is_evaluated_when_the_state_has_started(
     fields: dict[str, Any], cause: str
 ) -> None:
     trace = run(
@@ -148,7 +148,7 @@ def test_what_a_run_is_to_tolerate_is_judged_when_the_state_has_started(
     assert cause in trace.lines[-1] and trace.commands == []
 
 
-def test_concurrency_is_judged_before_the_state_starts() -> None:
+def test_concurrency_is_evaluated_before_the_state_starts() -> None:
     trace = run(
         only(distributed(A, ItemsPath="$.items", MaxConcurrencyPath="$.n")),
         {"n": "x", "items": [1]},
@@ -379,7 +379,7 @@ def test_repeated_and_late_reports_change_nothing() -> None:
     assert trace.send(first).history == []
 
 
-def test_recovery_asks_again_for_children_that_have_not_reported() -> None:
+def test_recovery_starts_children_again_that_have_not_reported() -> None:
     trace = begin(
         only(distributed(A, MaxConcurrency=3)), list(range(5)), child=lambda slot, value: Silent
     )
@@ -422,7 +422,7 @@ def dataset(items: Any) -> dict[str, Any]:
 
 
 def test_items_from_a_reader() -> None:
-    """The length is not known when the Map starts; a selector sees where an item is from."""
+    """The length is unknown when the Map starts; a selector sees the source of an item."""
     selector = {"v.$": "$$.Map.Item.Value", "from.$": "$$.Map.Item.Source", "x.$": "$.x"}
     trace = run(
         only(distributed(A, ItemReader=READER, ItemSelector=selector)), {"x": 1}, S=dataset([7, 8])
@@ -449,16 +449,16 @@ def test_items_from_a_reader() -> None:
             [{"k": "a", "v": 1}],
         ),
         ([1, 2, 3], {"ItemBatcher": {"MaxItemsPerBatch": 2}}, [{"Items": [1, 2]}, {"Items": [3]}]),
-        ([1], {"ItemsPath": "$.elsewhere"}, [1]),  # recorded: it has no say
+        ([1], {"ItemsPath": "$.elsewhere"}, [1]),  # recorded: it has no effect
     ],
 )
-def test_what_a_reader_may_find(items: Any, rest: dict[str, Any], output: Any) -> None:
+def test_datasets_of_a_reader(items: Any, rest: dict[str, Any], output: Any) -> None:
     assert (
         run(only(distributed(A, ItemReader=READER, **rest)), {}, S=dataset(items)).output == output
     )
 
 
-def test_what_is_asked_of_a_reader_is_evaluated() -> None:
+def test_the_input_of_a_reader_is_evaluated() -> None:
     reader = {
         **READER,
         "Parameters": {"Bucket.$": "$.b", "Key": "k"},
@@ -482,7 +482,7 @@ def test_what_is_asked_of_a_reader_is_evaluated() -> None:
         ({"ResultWriter": WRITER}, "States.ResultWriterFailed"),
     ],
 )
-def test_what_cannot_be_read_or_written(fields: dict[str, Any], error: str) -> None:
+def test_a_reader_or_writer_that_fails(fields: dict[str, Any], error: str) -> None:
     trace = run(only(distributed(A, **fields)), [1], S=Fails("NoSuchBucket", "There is none."))
     assert trace.lines[-3:] == [
         f"5<4 MapRunFailed error={error} cause=There is none.",
@@ -514,7 +514,7 @@ def test_a_selector_that_fails_on_what_was_read() -> None:
 
 
 def test_results_that_are_written() -> None:
-    """Where they are is the state's result."""
+    """Their location is the state's result."""
     where = {"MapRunArn": "arn", "ResultWriterDetails": {"Bucket": "b", "Key": "p/u/manifest.json"}}
     trace = run(
         only(
@@ -536,7 +536,7 @@ def test_results_that_are_written() -> None:
 
 
 def test_reading_and_writing_survive_a_crash() -> None:
-    """The effect is asked for again, as it was, from what is stored."""
+    """The stored state yields the same effect again."""
     trace = begin(only(distributed(A, ItemReader=READER, ResultWriter=WRITER)), {}, S=Silent)
     for action in ("getObject", "putObject"):
         (asked,) = [
@@ -566,7 +566,7 @@ def test_stop_while_reading_or_writing(fields: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("items", [[7], []])
 def test_a_redrive_writes_again(items: list[int]) -> None:
-    """No child is started anew; what was read is not read again."""
+    """No child is started again, and nothing is read again."""
     trace = run(only(distributed(A, ResultWriter=WRITER)), items, S=(Fails("E"), {"done": 1}))
     assert trace.status == "FAILED"
     children = len([command for command in trace.commands if isinstance(command, StartChild)])

@@ -1,5 +1,5 @@
-"""Every text of the sections "running" of asl/messages.py and engine/messages.py is what some
-machine ends with: a table of them.
+"""Every text of the sections "running" of asl/messages.py and engine/messages.py has a machine that
+ends with it.
 """
 
 import ast
@@ -197,7 +197,7 @@ def text_of(name: str) -> str:
 
 
 def pattern(text: str) -> str:
-    """A regular expression for what a text becomes when its holes are filled."""
+    """A regular expression for a text with its placeholders filled."""
     parts = re.split(r"\{\w+\}", text.replace("{{", "\0").replace("}}", "\1"))
     return "(?s)" + ".*".join(
         re.escape(part.replace("\0", "{").replace("\1", "}")) for part in parts
@@ -226,7 +226,7 @@ def test_text_of_a_refused_definition(name: str) -> None:
 
 
 def test_errors_of_tasks_are_shown_as_they_come() -> None:
-    """Braces in a foreign text are no holes."""
+    """Braces in the text of a task are not placeholders."""
     text = "{no} {} {{x}} %s"
     assert run(only(PLAIN), S=Fails("E{}", text)).failure == ("E{}", text)
     runtime = run(only(PLAIN), S=Fails("States.Runtime", text, runtime=True))

@@ -1,6 +1,4 @@
-"""Parallel: how branches start and join, and what is left of them when one fails, in every phase
-that a sibling can be in.
-"""
+"""Parallel: how branches start and join, and the siblings of one that fails, in each phase."""
 
 from typing import Any
 
@@ -159,7 +157,7 @@ def test_a_map_run_among_the_siblings_is_aborted() -> None:
     assert len(trace.cancelled) == 1
 
 
-def test_branches_that_never_began_leave_no_trace() -> None:
+def test_branches_that_never_began_have_no_aborted_event() -> None:
     assert run(only(parallel(machine("F", F=fail("E")), B)), 1).lines[3:] == lines("""
         4<3 FailStateEntered F 1
         5<4 ParallelStateFailed
@@ -183,7 +181,7 @@ def test_catch() -> None:
     """)
 
 
-def test_retry_starts_all_branches_anew_and_shows_no_failure_until_it_is_given_up() -> None:
+def test_retry_starts_all_branches_again_and_shows_no_failure_until_the_last_attempt() -> None:
     state = parallel(
         machine("T", T=TASK),
         machine("W", W=wait(9)),
@@ -364,9 +362,7 @@ def test_evaluation_that_fails_in_a_branch() -> None:
     ],
 )
 def test_what_fails_before_and_after_the_branches(fields: dict[str, Any], types: list[str]) -> None:
-    """After success there is no ...Failed; what follows from the error follows from
-    ...Succeeded.
-    """
+    """After success there is no ...Failed: what the error causes points to ...Succeeded."""
     trace = run(machine("S", S=parallel(A, **fields, Catch=catch()), C=PASS), {"a": 1})
     first = 2 if types[0].startswith("3") else 5
     assert [" ".join(line.split()[:2]) for line in trace.lines[first : first + len(types)]] == types

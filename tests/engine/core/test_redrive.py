@@ -1,6 +1,4 @@
-"""Redrive in the core: what runs again of each type of state, what does not, and what the history
-says of it.
-"""
+"""Redrive in the core: what is repeated for each type of state, what is not, and its history."""
 
 from typing import Any
 
@@ -207,7 +205,7 @@ def test_a_failure_that_was_caught_leaves_no_trace_in_a_later_redrive() -> None:
     assert trace.redrive().run().output == 1
 
 
-def test_late_answers_of_the_time_before_are_stale() -> None:
+def test_late_answers_from_before_the_redrive_are_stale() -> None:
     trace = begin(
         only(parallel(machine("T", T=TASK), machine("U", U=TASK))), {}, T=Later(1, BROKEN), U=Silent
     )
@@ -229,7 +227,7 @@ def test_what_cannot_be_redriven_stays_as_it_is() -> None:
     assert len(full.events) == 6 and full.x.snapshot is None
 
 
-def test_the_whole_execution_again() -> None:
+def test_redrive_of_the_whole_execution() -> None:
     trace = (
         run(machine("A", A=PASS | {"Next": "S"}, S=TASK), {"n": 1}, S=(BROKEN, {"ok": 1}))
         .redrive(whole=True)
@@ -250,7 +248,7 @@ def map_run(child: Any, items: int = 4, **fields: Any) -> Driver:
 
 
 def started(trace: Driver) -> list[tuple[int, int]]:
-    """(slot, round) of each child that was asked for."""
+    """(slot, round) of each child that the Map Run started."""
     return [
         (command.slot, command.round)
         for command in trace.commands
@@ -277,7 +275,7 @@ def test_a_map_run_is_redriven_itself() -> None:
     ]
 
 
-def test_a_child_that_fell_with_the_round_before_is_redriven_when_that_is_known() -> None:
+def test_a_child_that_failed_in_the_previous_round_is_redriven_when_it_reports() -> None:
     trace = (
         run(
             only(distributed(machine("T", T=PASS), ItemsPath="$")),

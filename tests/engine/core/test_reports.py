@@ -1,5 +1,5 @@
-"""Reports of tasks that come late, early or twice; and what is asked of the world: effects, their
-end, and their repetition.
+"""Reports on tasks that come late, early or twice; and commands: effects, their cancellation and
+their repetition.
 """
 
 from typing import Any
@@ -81,7 +81,7 @@ def test_reports_during_the_delay_of_a_retry_change_nothing(place: int) -> None:
 
 
 def test_success_before_the_call_was_answered() -> None:
-    """A worker may be quicker than the service that gave him the token."""
+    """A worker may answer before the service that delivered the token has."""
     trace = begin(
         machine("S", S={**WAIT_FOR_TOKEN, "Next": "W"}, W={"Type": "Wait", "Seconds": 9}), S=Silent
     )
@@ -110,7 +110,7 @@ def test_a_tick_too_early_changes_nothing() -> None:
 
 
 # --- effects --------------------------------------------------------------------------------------
-def test_what_is_given_up_is_cancelled_once() -> None:
+def test_abandoned_effects_are_cancelled_once() -> None:
     two = parallel(
         machine("A", A=TASK), machine("B", B=TASK), machine("W", W={"Type": "Wait", "Seconds": 9})
     )
@@ -121,7 +121,7 @@ def test_what_is_given_up_is_cancelled_once() -> None:
     assert run(machine("S", timeout=5, S=two), A=Silent, B=Silent).cancelled == ["A", "B"]
 
 
-def test_recovery_repeats_what_may_not_have_happened() -> None:
+def test_recovery_repeats_effects_that_may_not_have_happened() -> None:
     branches = [
         machine("A", A=TASK),
         machine("B", B=WAIT_FOR_TOKEN),
@@ -202,7 +202,7 @@ def test_a_task_in_each_iteration() -> None:
         (WAIT_FOR_TOKEN, Submits({}, Silent), None),
         ({**WAIT_FOR_TOKEN, "TimeoutSeconds": 50, "HeartbeatSeconds": 5}, Submits({}, Silent), 5),
         ({**WAIT_FOR_TOKEN, "TimeoutSeconds": 50}, Submits({}, Silent), 50),
-        (JOB, Submits({}, Silent), 0),  # a job goes on being watched
+        (JOB, Submits({}, Silent), 0),  # a job is still watched
         (WORK, Silent, 0),
         (WORK, Taken("w", Silent), None),
         ({**TASK, "Retry": retry(IntervalSeconds=7)}, Fails("E"), 7),
@@ -214,9 +214,7 @@ def test_a_task_in_each_iteration() -> None:
 def test_when_an_execution_needs_attention(
     state: dict[str, Any], answer: Any, attention: float | None
 ) -> None:
-    """0: now, or the process that carries it out must stay; None: when somebody reports, or at the
-    end of its time.
-    """
+    """0: now, and after a restart; None: when an event arrives, or at the end of its time."""
     definition = machine("P", P=state) if state["Type"] == "Parallel" else only(state)
     trace = begin(definition, [1], S=answer, T=answer, child=lambda slot, value: Silent).run(
         until=0

@@ -147,7 +147,7 @@ def test_activity_that_fails() -> None:
     """)
 
 
-def test_activity_that_is_gone() -> None:
+def test_deleted_activity() -> None:
     cause = in_state(f"The activity {ACTIVITY} does not exist.")
     assert run(only({**WORK, "Retry": retry(), "Catch": catch()}, C=PASS), activities=()).lines[
         2:
@@ -428,7 +428,7 @@ def test_timeout_path_that_is_no_time(value: Any, text: str) -> None:
     )
 
 
-def test_paths_of_time_limits_look_at_what_input_path_selects() -> None:
+def test_paths_of_time_limits_read_what_input_path_selects() -> None:
     state = {**PLAIN, "InputPath": "$.i", "TimeoutSecondsPath": "$.n", "Parameters": {"k": 1}}
     assert run(only(state), {"i": {"n": 3}, "n": 9}, S=Silent).elapsed == 3
 
@@ -521,7 +521,7 @@ def test_heartbeat_seconds_mean_nothing_to_a_task_without_token(state: dict[str,
         (["TaskTimedOut"], False),
     ],
 )
-def test_who_catches_a_missed_heartbeat(errors: list[str], caught: bool) -> None:
+def test_names_that_catch_a_missed_heartbeat(errors: list[str], caught: bool) -> None:
     trace = run(
         only({**WAIT_FOR_TOKEN, "HeartbeatSeconds": 5, "Catch": catch(*errors)}, C=PASS), S=Silent
     )

@@ -1,4 +1,4 @@
-"""Assign: what it reads, when its variables are seen, in which scope, and how history shows
+"""Assign: what it reads, when its variables become visible, in which scope, and how history shows
 them.
 """
 
@@ -28,7 +28,7 @@ from stepwell.engine.limits import Limits
 
 
 def read(**names: str) -> dict[str, Any]:
-    """A Pass state whose output is made of variables."""
+    """A Pass state whose output consists of variables."""
     return {**PASS, "Parameters": {f"{key}.$": path for key, path in names.items()}}
 
 

@@ -1,4 +1,4 @@
-"""Wait: its five forms, what is no time, and that it sleeps exactly as long as it should."""
+"""Wait: its five forms, invalid times, and the exact length of the wait."""
 
 from typing import Any
 
@@ -102,7 +102,7 @@ def test_timestamp_path_that_is_no_time(text: str) -> None:
 
 @pytest.mark.parametrize("text", TIMESTAMPS)
 def test_timestamp_that_is_no_time(text: str) -> None:
-    """The event follows ...StateEntered here, as no other EvaluationFailed does."""
+    """The event points to ...StateEntered here, unlike any other EvaluationFailed."""
     trace = run(jsonata({"Type": "Wait", "Timestamp": "{% $states.input %}"}), text)
     cause = in_state(
         "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time "
@@ -209,7 +209,7 @@ def test_timers_fire_in_the_order_of_their_times_even_when_they_are_late() -> No
 
 
 def test_what_fails_after_the_wait_ends_the_execution_once() -> None:
-    """OutputPath and Assign are looked at when the time is over."""
+    """OutputPath and Assign are evaluated when the time is over."""
     for fields in ({"OutputPath": "$.no"}, {"Assign": {"v.$": "$.no"}}):
         trace = run(only(wait(5, **fields)), {"x": 1})
         assert [line.split(" ", 2)[:2] for line in trace.lines[1:]] == [

@@ -1,5 +1,5 @@
-"""decide() costs what it touches, whatever the size of the execution: frames are counted, not
-seconds.
+"""The cost of decide() depends on the frames that it touches, not on the size of the execution: the
+tests count frames, not seconds.
 """
 
 from collections.abc import ItemsView, Iterator, ValuesView
@@ -17,7 +17,7 @@ FAIL = {"Type": "Fail", "Error": "Broken"}
 
 
 class Counted(dict[int, Frame]):
-    """Frames that know how many of them were looked at in a row, one after the other."""
+    """A dict of frames that counts how many are read by iteration."""
 
     seen = 0
 
@@ -62,7 +62,7 @@ class CountedExecution:
         Counted.seen = 0
 
     def send(self, event: Any) -> None:
-        """The event, and what it leaves to be done."""
+        """One decision, and what remains to be done."""
         more = True
         while more:
             decision = decide(self.program, self.x, event, self.now)
@@ -160,7 +160,7 @@ def test_a_failure_visits_each_frame_that_it_aborts_once() -> None:
 
 
 def test_a_small_failure_in_a_large_execution_is_small() -> None:
-    """The branch that fails is caught; the other 900 Waits are not looked at."""
+    """The failing branch is caught; the other 900 Waits are not read."""
     broken = parallel(
         {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 1, "Next": "F"}, "F": FAIL}},
         single(WAIT),
@@ -175,9 +175,7 @@ def test_a_small_failure_in_a_large_execution_is_small() -> None:
 
 
 def test_a_unit_that_resumes_touches_only_what_it_runs() -> None:
-    """8,000 iterations are ready; a unit of 256 transitions neither copies nor looks at the
-    others.
-    """
+    """8,000 iterations are ready; a unit of 256 transitions neither copies nor reads the others."""
     life = CountedExecution(
         named(each(each(each(single({"Type": "Pass", "End": True}))))), express=True
     )
