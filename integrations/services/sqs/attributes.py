@@ -1,4 +1,4 @@
-"""The attributes of queues: which there are, what they may be, what they are by default. Pure."""
+"""The attributes of queues: names, allowed values, defaults. Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _TEXTS: Final = (
     "RedrivePolicy",
     "RedriveAllowPolicy",
     "KmsMasterKeyId",
-)  # an empty text takes them away
+)  # an empty text removes them
 COUNTED: Final = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -71,10 +71,10 @@ def is_fifo(name: str) -> bool:
 
 
 def checked(name: str, given: Mapping[str, str], limits: Limits) -> Attributes:
-    """Attributes for a queue of that name; those that are taken away are "". RedrivePolicies are
-    for the caller. Raises ApiError.
+    """Valid attributes for a queue of that name; "" removes one. The caller checks RedrivePolicies.
+    Raises ApiError.
     """
-    found: Attributes = {}
+    valid: Attributes = {}
     for attribute, value in given.items():
         if (
             attribute in COMPUTED
@@ -82,7 +82,7 @@ def checked(name: str, given: Mapping[str, str], limits: Limits) -> Attributes:
             or (attribute in _OF_FIFO and not is_fifo(name))
         ):
             raise unknown(attribute)
-        found[attribute] = value
+        valid[attribute] = value
         if attribute in _NUMBERS:
             least, most, _ = _NUMBERS[attribute]
             if not (
@@ -92,9 +92,9 @@ def checked(name: str, given: Mapping[str, str], limits: Limits) -> Attributes:
                 and least <= int(value) <= most
             ):
                 raise _bad(attribute)
-            found[attribute] = str(int(value))
+            valid[attribute] = str(int(value))
         if attribute in _WORDS:
-            found[attribute] = word = (
+            valid[attribute] = word = (
                 value.lower() if "true" in _WORDS[attribute] else value
             )  # AWS takes "True" and keeps "true"
             good = word in _WORDS[attribute]
@@ -102,7 +102,7 @@ def checked(name: str, given: Mapping[str, str], limits: Limits) -> Attributes:
             good = attribute != "Policy" or not value or bool(_parsed(value))
         if not good:
             raise _bad(attribute)
-    return found
+    return valid
 
 
 def _bad(name: str) -> ApiError:
@@ -117,7 +117,7 @@ def _parsed(text: str) -> Any:
 
 
 def redrive(text: str, arn: str, find: Callable[[str], Mapping[str, Any] | None]) -> str:
-    """A RedrivePolicy of the queue `arn` as it is kept. find: ARN -> the document of a queue.
+    """A RedrivePolicy of the queue `arn` as it is stored. find: ARN -> the document of a queue.
     Raises ApiError.
     """
 
@@ -136,12 +136,12 @@ def redrive(text: str, arn: str, find: Callable[[str], Mapping[str, Any] | None]
     count, target = str(policy["maxReceiveCount"]), str(policy["deadLetterTargetArn"])
     if not (count.isascii() and count.isdigit() and len(count) < 6 and 1 <= int(count) <= 1_000):
         raise refusal(messages.REDRIVE_COUNT.format(value=count))
-    found = find(target)
-    if found is None:
+    queue = find(target)
+    if queue is None:
         raise refusal(messages.REDRIVE_NO_TARGET)
     if is_fifo(target) != is_fifo(arn):
         raise refusal(messages.REDRIVE_TYPES)
-    allowed = _parsed(found["Attributes"].get("RedriveAllowPolicy", "{}"))
+    allowed = _parsed(queue["Attributes"].get("RedriveAllowPolicy", "{}"))
     permission = allowed.get("redrivePermission", "allowAll")
     if permission == "denyAll" or (
         permission == "byQueue" and arn not in allowed.get("sourceQueueArns", ())
@@ -151,7 +151,7 @@ def redrive(text: str, arn: str, find: Callable[[str], Mapping[str, Any] | None]
 
 
 def redrive_allow(text: str) -> str:
-    """A RedriveAllowPolicy as it is kept. Raises ApiError."""
+    """A RedriveAllowPolicy as it is stored. Raises ApiError."""
     policy = _parsed(text)
     permission = policy.get("redrivePermission") if isinstance(policy, dict) else None
     sources = policy.get("sourceQueueArns") if isinstance(policy, dict) else None
@@ -175,17 +175,17 @@ def number(attributes: Mapping[str, str], name: str) -> int:
 
 def shown(name: str, attributes: Mapping[str, str]) -> Attributes:
     """All attributes of a queue with their values, but for those that are computed."""
-    found = {
+    defaults = {
         each: default for each, (_, _, default) in _NUMBERS.items() if not each.startswith("Kms")
     }
     if attributes.get("KmsMasterKeyId"):
-        found |= {
+        defaults |= {
             "KmsDataKeyReusePeriodSeconds": _NUMBERS["KmsDataKeyReusePeriodSeconds"][2],
             "SqsManagedSseEnabled": "false",
         }
     else:
-        found["SqsManagedSseEnabled"] = "true"
+        defaults["SqsManagedSseEnabled"] = "true"
     if is_fifo(name):
-        found |= {"FifoQueue": "true", "ContentBasedDeduplication": "false"}
-        found |= {"DeduplicationScope": "queue", "FifoThroughputLimit": "perQueue"}
-    return found | {each: value for each, value in attributes.items() if value}
+        defaults |= {"FifoQueue": "true", "ContentBasedDeduplication": "false"}
+        defaults |= {"DeduplicationScope": "queue", "FifoThroughputLimit": "perQueue"}
+    return defaults | {each: value for each, value in attributes.items() if value}

@@ -1,17 +1,16 @@
 """The messages of one queue in memory: which are visible, which are delayed, which are in flight.
-No clock and no I/O: time is an argument.
+No clock and no I/O: time is an argument, in ms.
 
-    add --> DELAYED --due--> READY --take--> FLYING --remove--> (gone; so do others)
-     +------------------------^ ^--due, hide----+
+    add --> DELAYED --due--> READY --take--> IN_FLIGHT --remove--> removed (from every state)
+     +------------------------^ ^--due, hide-----+
 
-A message here is small: its content is in the store, and as bytes in `blob` only as far as there is
-room for that. All times are ms.
+An entry is small: its content is in the store, and also in `blob` while the cache has room.
 
-In a FIFO queue messages belong to groups. One can be taken if none of its group is in flight and
-none before it in the group is hidden; so `ready` has the first messages of groups only.
+In a FIFO queue messages belong to groups. A message can be taken if none of its group is in flight
+and none before it in the group is hidden; so `ready` has only the first messages of groups.
 
-Every operation takes O(log n): the heaps keep what has become outdated until it comes to the top,
-or is more than half of them.
+Every operation takes O(log n): outdated items stay in the heaps until they come to the top, or are
+more than half of a heap.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Final, Generic, TypeVar
 
 READY: Final = 0
 DELAYED: Final = 1
-FLYING: Final = 2
+IN_FLIGHT: Final = 2
 _SMALL: Final = 64
 
 T = TypeVar("T", int, tuple[int, int])
@@ -32,11 +31,10 @@ T = TypeVar("T", int, tuple[int, int])
 class Entry:
     """One message.
 
-    seq    its number, by which a queue is ordered       sent   when it was accepted
-    due    until when it is hidden; 0 if it is not       count  how often it was received
-    first  when that was first, or 0                     group  of a FIFO queue
-    blob   its content, or None: it is on disk only      big    the content is in a record of its
-           own
+    seq    number, which orders the queue        sent   time of acceptance
+    due    end of hiding, 0: visible             count  number of times received
+    first  time of the first receive, or 0       group  in a FIFO queue
+    blob   content, or None: on disk only        big    the content has its own record
     """
 
     __slots__ = ("big", "blob", "count", "due", "first", "group", "sent", "seq", "state")
@@ -56,9 +54,7 @@ class Entry:
 
 
 class _Heap(Generic[T]):
-    """A heap whose items may be outdated; `live` tells those that are not, `most` how many there
-    can be.
-    """
+    """A heap with outdated items. live: whether an item is not; most: how many of those exist."""
 
     def __init__(self, live: Callable[[T], bool], most: Callable[[], int]) -> None:
         self._items: list[T] = []
@@ -84,23 +80,21 @@ class _Heap(Generic[T]):
 
 
 class _Group:
-    """seqs of a group's messages, in order; what is removed out of turn stays until it comes to the
-    front.
-    """
+    """order: seqs of a group's messages; a removed one stays until it comes to the front."""
 
-    __slots__ = ("flying", "name", "order")
+    __slots__ = ("in_flight", "name", "order")
 
     def __init__(self, name: str) -> None:
-        self.name, self.flying = name, 0
+        self.name, self.in_flight = name, 0
         self.order: deque[int] = deque()
 
 
 class Index:
-    """entries: by seq, all messages that there are."""
+    """entries: all messages, by seq."""
 
     def __init__(self, fifo: bool) -> None:
         self.entries: dict[int, Entry] = {}
-        self.flying = self.delayed = 0
+        self.in_flight = self.delayed = 0
         self._groups: dict[str, _Group] | None = {} if fifo else None
         size = self.entries.__len__
         self._ready = _Heap[int](lambda seq: self._state(seq) == READY, size)
@@ -117,23 +111,23 @@ class Index:
 
     @property
     def visible(self) -> int:
-        return len(self.entries) - self.flying - self.delayed
+        return len(self.entries) - self.in_flight - self.delayed
 
     @property
-    def offered(self) -> int:
-        """How many may be taken, at most; 0 if none can."""
+    def available(self) -> int:
+        """An upper bound of the messages that can be taken now; 0: none."""
         return len(self._ready)
 
     # --- in and out -------------------------------------------------------------------------------
 
     def add(self, entry: Entry, now: int) -> None:
-        """One with a count was in flight when an earlier process ended, and is that again."""
+        """A hidden entry with a count was in flight when an earlier process ended."""
         self.entries[entry.seq] = entry
         self._ages.push((entry.sent, entry.seq))
         if self._groups is not None:
             self._group(entry).order.append(entry.seq)
         if entry.due > now:
-            self._become(entry, FLYING if entry.count else DELAYED, entry.due)
+            self._become(entry, IN_FLIGHT if entry.count else DELAYED, entry.due)
         else:
             self._show(entry)
 
@@ -145,36 +139,36 @@ class Index:
         return entry
 
     def oldest(self) -> Entry | None:
-        found = self._ages.first()
-        return None if found is None else self.entries[found[1]]
+        item = self._ages.first()
+        return None if item is None else self.entries[item[1]]
 
     # --- hidden and visible -----------------------------------------------------------------------
 
-    def ripen(self, now: int) -> None:
-        """Let what was hidden until now be visible."""
+    def show_due(self, now: int) -> None:
+        """Make messages visible whose hiding has ended."""
         while (item := self._waiting.first()) is not None and item[0] <= now:
             self._waiting.pop()
             self._show(self.entries[item[1]])
 
     def next_due(self) -> int | None:
-        """When the next of those that are hidden becomes visible."""
+        """When the next hidden message becomes visible."""
         item = self._waiting.first()
         return None if item is None else item[0]
 
     def take(
         self, now: int, most: int, due: int, spent: Callable[[Entry], bool]
     ) -> tuple[list[Entry], list[Entry]]:
-        """(received, spent): up to `most` visible messages together, in flight until `due`. Of the
-        spent ones that is not counted.
+        """(received, spent): together up to `most` visible messages, now in flight until `due`.
+        Only the received ones are counted.
         """
-        self.ripen(now)
+        self.show_due(now)
         received, over = list[Entry](), list[Entry]()
         while (room := most - len(received) - len(over)) > 0 and (
             seq := self._ready.first()
         ) is not None:
             self._ready.pop()
             for entry in self._run(self.entries[seq], room):
-                self._become(entry, FLYING, due)
+                self._become(entry, IN_FLIGHT, due)
                 if spent(entry):
                     over.append(entry)
                 else:
@@ -184,34 +178,34 @@ class Index:
         return received, over
 
     def hide(self, entry: Entry, due: int, now: int) -> None:
-        """Change until when a message in flight is hidden."""
+        """Change the end of hiding of a message in flight."""
         if due > now:
-            self._become(entry, FLYING, due)
+            self._become(entry, IN_FLIGHT, due)
         else:
             self._show(entry)
 
-    def untake(self, entry: Entry) -> None:
-        """As if it had not been received: nobody got it."""
+    def undo_take(self, entry: Entry) -> None:
+        """Make a message visible again whose receiver did not get it."""
         entry.count -= 1
         entry.first = entry.first if entry.count else 0
         self._show(entry)
 
     def _run(self, entry: Entry, most: int) -> list[Entry]:
-        """A visible message, and in a FIFO queue those of its group that follow it; [] if it is not
-        the group's turn.
+        """A visible message, and in a FIFO queue those that follow it in its group; [] if the group
+        is in flight.
         """
         if self._groups is None:
             return [entry]
-        group, found = self._group(entry), list[Entry]()
-        if group.flying or group.order[0] != entry.seq:
-            return found
+        group, run = self._group(entry), list[Entry]()
+        if group.in_flight or group.order[0] != entry.seq:
+            return run
         for seq in group.order:
             following = self.entries.get(seq)
             if following is not None:
-                if following.state != READY or len(found) == most:
+                if following.state != READY or len(run) == most:
                     break
-                found.append(following)
-        return found
+                run.append(following)
+        return run
 
     def _show(self, entry: Entry) -> None:
         self._become(entry, READY, 0)
@@ -225,15 +219,15 @@ class Index:
             self._waiting.push((due, entry.seq))
 
     def _count(self, entry: Entry, by: int) -> None:
-        if entry.state == FLYING:
-            self.flying += by
+        if entry.state == IN_FLIGHT:
+            self.in_flight += by
             if self._groups is not None:
-                self._group(entry).flying += by
+                self._group(entry).in_flight += by
         elif entry.state == DELAYED:
             self.delayed += by
 
     def _offer(self, entry: Entry) -> None:
-        """Something changed about an entry, or in its group: who is ready to be taken now?"""
+        """Put the entry, or the first of its group, into `ready` if it can be taken."""
         if self._groups is None:
             if entry.seq in self.entries:
                 self._ready.push(entry.seq)
@@ -243,7 +237,7 @@ class Index:
             group.order.popleft()
         if not group.order:
             del self._groups[group.name]
-        elif not group.flying and self._state(group.order[0]) == READY:
+        elif not group.in_flight and self._state(group.order[0]) == READY:
             self._ready.push(group.order[0])
 
     def _group(self, entry: Entry) -> _Group:

@@ -1,4 +1,4 @@
-"""What is sent to a queue: how it is checked, counted and summed. Pure."""
+"""Messages to queues: checks, sizes and MD5 sums. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.common.queues import Attributes
 from stepwell.integrations.services.sqs import messages
 
-_NO_LETTER: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_INVALID_CHARACTER: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TOKEN: Final = re.compile(r"""[a-zA-Z0-9!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}""")
 _ATTRIBUTE: Final = re.compile(
     r"(?!(?:AWS|Amazon)\.)(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)", re.IGNORECASE
@@ -28,7 +28,7 @@ _KINDS: Final = {
 
 
 class Summed(NamedTuple):
-    """What a body and its attributes are known by. bytes: their size, as SQS counts it."""
+    """MD5 sums of a body and its attributes. bytes: their size, as SQS counts it."""
 
     bytes: int
     body: str
@@ -42,7 +42,7 @@ def summed(body: str, attributes: Attributes, system: Attributes, limits: Limits
         raise ApiError(
             "MissingParameter", aws_messages.PARAMETER_MISSING.format(name="MessageBody")
         )
-    if _NO_LETTER.search(body):
+    if _INVALID_CHARACTER.search(body):
         raise ApiError("InvalidMessageContents", messages.MESSAGE_LETTERS)
     if len(attributes) > limits.message_attributes:
         text = messages.MESSAGE_ATTRIBUTES.format(
@@ -77,23 +77,23 @@ def _check(name: str, value: Mapping[str, Any]) -> None:
         raise _bad(messages.MESSAGE_ATTRIBUTE_TYPE, name)
     if value.get("StringListValues") or value.get("BinaryListValues"):
         raise ApiError("UnsupportedOperation", messages.MESSAGE_ATTRIBUTE_LIST)
-    given = value.get(kind[1])
-    if not given:
+    content = value.get(kind[1])
+    if not content:
         raise _bad(messages.MESSAGE_ATTRIBUTE_EMPTY, name, type)
-    if kind[1] == "StringValue" and _NO_LETTER.search(given):
+    if kind[1] == "StringValue" and _INVALID_CHARACTER.search(content):
         raise ApiError("InvalidMessageContents", messages.MESSAGE_LETTERS)
     if type.startswith("Number"):
         try:
-            Decimal(given)
+            Decimal(content)
         except InvalidOperation:
             raise _bad(messages.MESSAGE_ATTRIBUTE_NUMBER, name) from None
 
 
 def _value(value: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """(kind of transport, value)"""
+    """(type byte of the MD5, value)"""
     kind, member = _KINDS[value["DataType"].partition(".")[0]]
-    given = value[member]
-    return kind, given if isinstance(given, bytes) else given.encode()
+    content = value[member]
+    return kind, content if isinstance(content, bytes) else content.encode()
 
 
 def _size(name: str, value: Mapping[str, Any]) -> int:
@@ -101,8 +101,8 @@ def _size(name: str, value: Mapping[str, Any]) -> int:
 
 
 def md5(attributes: Attributes) -> str:
-    """As SQS computes it of attributes: name, type and value, each after its length, in the order
-    of the names; "" of none.
+    """As SQS computes it: name, type and value, each after its length, in the order of the names;
+    "" without attributes.
     """
     if not attributes:
         return ""
@@ -116,7 +116,7 @@ def md5(attributes: Attributes) -> str:
 
 
 def check_token(name: str, value: str) -> None:
-    """Of a MessageGroupId, MessageDeduplicationId or ReceiveRequestAttemptId. Raises ApiError."""
+    """name: MessageGroupId, MessageDeduplicationId or ReceiveRequestAttemptId. Raises ApiError."""
     if _TOKEN.fullmatch(value) is None:
         raise bad_value(value, name, messages.MESSAGE_GROUP.format(name=name))
 

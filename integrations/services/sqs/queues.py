@@ -1,4 +1,4 @@
-"""The operations on queues themselves: their life, attributes, tags and permissions."""
+"""The operations on queues: create, delete, purge, list; attributes, tags and permissions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _NO_POLICY: Final = '{"Version":"2008-10-17","Id":"%s/SQSDefaultPolicy","Stateme
 class Queues:
     def __init__(self, store: QueueStore) -> None:
         self._store = store
-        self._deleted: dict[str, int] = {}  # name of a queue that was deleted right before -> ms
+        self._deleted: dict[str, int] = {}  # name of a recently deleted queue -> ms
 
-    # --- life -------------------------------------------------------------------------------------
+    # --- create, delete, purge, list --------------------------------------------------------------
 
     async def create_queue(
         self,
@@ -29,12 +29,12 @@ class Queues:
         tags: Mapping[str, str] | None = None,
     ) -> Answer:
         async with self._store.lock:
-            given = self._checked(queue_name, attributes or {})
-            held = self._store.queues.get(queue_name)
-            if held is None:
-                await self._create(queue_name, given, tags or {})
+            checked = self._checked(queue_name, attributes or {})
+            queue = self._store.queues.get(queue_name)
+            if queue is None:
+                await self._create(queue_name, checked, tags or {})
             else:
-                _same(held, given)
+                _check_same(queue, checked)
         return {"QueueUrl": self._store.url(queue_name)}
 
     def _checked(self, name: str, given: Mapping[str, str]) -> attributes.Attributes:
@@ -46,21 +46,21 @@ class Queues:
             if attributes.is_fifo(name)
             else {},
         )
-        found = attributes.checked(name, given, self._store.limits)
-        if found.get("RedrivePolicy"):
-            found["RedrivePolicy"] = attributes.redrive(
-                found["RedrivePolicy"], self._store.arn(name), self._document
+        checked = attributes.checked(name, given, self._store.limits)
+        if checked.get("RedrivePolicy"):
+            checked["RedrivePolicy"] = attributes.redrive(
+                checked["RedrivePolicy"], self._store.arn(name), self._document
             )
-        if found.get("RedriveAllowPolicy"):
-            found["RedriveAllowPolicy"] = attributes.redrive_allow(found["RedriveAllowPolicy"])
-        return found
+        if checked.get("RedriveAllowPolicy"):
+            checked["RedriveAllowPolicy"] = attributes.redrive_allow(checked["RedriveAllowPolicy"])
+        return checked
 
     def _document(self, arn: str) -> Document | None:
         queue = self._store.by_arn(arn)
         return None if queue is None else queue.document
 
     async def _create(
-        self, name: str, given: attributes.Attributes, tags: Mapping[str, str]
+        self, name: str, checked: attributes.Attributes, tags: Mapping[str, str]
     ) -> None:
         now, pause = self._store.now, self._store.limits.queue_name_seconds
         if self._deleted.get(name, -pause * 1000) + pause * 1000 > now:
@@ -72,7 +72,7 @@ class Queues:
         self._check_tags(name, tags)
         await self._store.reserve()
         number = self._store.next_number()
-        kept = {attribute: value for attribute, value in given.items() if value}
+        kept = {attribute: value for attribute, value in checked.items() if value}
         document = {
             "Name": name,
             "Id": number,
@@ -88,13 +88,13 @@ class Queues:
     async def delete_queue(self, queue_url: str) -> Answer:
         async with self._store.lock:
             queue = self._store.find(queue_url)
-            store, writes = queue.store, self._store.gone(queue)
+            store, writes = queue.store, self._store.discard_record(queue)
             await self._store.documents.delete(queue.name, writes)
             del self._store.queues[queue.name]
-            self._store.abandon(queue)
+            self._store.forget_messages(queue)
             self._remember_deleted(queue.name)
-        self._store.clear(store)
-        self._store.dismiss(queue)
+        self._store.delete_messages(store)
+        self._store.release_pollers(queue)
         return {}
 
     def _remember_deleted(self, name: str) -> None:
@@ -114,12 +114,12 @@ class Queues:
                     "PurgeQueueInProgress",
                     messages.QUEUE_PURGED.format(name=queue.name, seconds=pause),
                 )
-            store, writes = queue.store, self._store.gone(queue)
+            store, writes = queue.store, self._store.discard_record(queue)
             document = {**queue.document, "Store": self._store.next_number()}
             await self._store.documents.put(queue.name, document, writes)
-            self._store.abandon(queue)
+            self._store.forget_messages(queue)
             queue.document, queue.purged = document, now
-        self._store.clear(store)
+        self._store.delete_messages(store)
         return {}
 
     async def get_queue_url(
@@ -139,8 +139,8 @@ class Queues:
         max_results: int | None = None,
     ) -> Answer:
         names = sorted(name for name in self._store.queues if name.startswith(queue_name_prefix))
-        found, more = self._page(["ListQueues", queue_name_prefix], names, next_token, max_results)
-        return ({"QueueUrls": [self._store.url(name) for name in found]} if found else {}) | more
+        page, more = self._page(["ListQueues", queue_name_prefix], names, next_token, max_results)
+        return ({"QueueUrls": [self._store.url(name) for name in page]} if page else {}) | more
 
     async def list_dead_letter_source_queues(
         self, queue_url: str, next_token: str | None = None, max_results: int | None = None
@@ -149,16 +149,14 @@ class Queues:
         names = sorted(
             queue.name for queue in self._store.queues.values() if queue.dead_letters()[0] == arn
         )
-        found, more = self._page(
-            ["ListDeadLetterSourceQueues", arn], names, next_token, max_results
-        )
-        return {"queueUrls": [self._store.url(name) for name in found], **more}
+        page, more = self._page(["ListDeadLetterSourceQueues", arn], names, next_token, max_results)
+        return {"queueUrls": [self._store.url(name) for name in page], **more}
 
     def _page(
         self, question: Sequence[object], names: list[str], token: str | None, most: int | None
     ) -> tuple[list[str], Answer]:
-        """(the names of this page, {"NextToken"} if there are more). A page ends with a name, so
-        that what comes and goes disturbs none.
+        """(the names of this page, {"NextToken"} if there are more). The token has the last name of
+        the page, so created and deleted queues do not shift the pages.
         """
         limit = self._store.limits.queue_page
         if most is not None and not 1 <= most <= limit:
@@ -168,9 +166,7 @@ class Queues:
         except ApiError:
             raise ApiError("InvalidParameterValue", messages.QUEUE_TOKEN) from None
         size, left = most or limit, [name for name in names if name > after]
-        more = (
-            len(left) > size and most is not None
-        )  # who does not ask for pages gets the first names only
+        more = len(left) > size and most is not None  # without MaxResults: the first names only
         return left[:size], {
             "NextToken": self._store.host.pages.token(question, left[size - 1])
         } if more else {}
@@ -186,19 +182,19 @@ class Queues:
                 raise attributes.unknown(name)
         if not attribute_names:
             return {}
-        self._store.expire(queue)
-        queue.index.ripen(self._store.now)
+        self._store.delete_expired(queue)
+        queue.index.show_due(self._store.now)
         document, index = queue.document, queue.index
-        found = attributes.shown(queue.name, document["Attributes"])
-        found |= {
+        shown = attributes.shown(queue.name, document["Attributes"])
+        shown |= {
             "QueueArn": self._store.arn(queue.name),
             "CreatedTimestamp": str(document["Created"] // 1000),
         }
-        found["LastModifiedTimestamp"] = str(document["Modified"] // 1000)
-        found |= zip(attributes.COUNTED, map(str, (index.visible, index.flying, index.delayed)))
-        asked = found if "All" in attribute_names else attribute_names
-        told = {name: found[name] for name in asked if name in found}
-        return {"Attributes": told} if told else {}
+        shown["LastModifiedTimestamp"] = str(document["Modified"] // 1000)
+        shown |= zip(attributes.COUNTED, map(str, (index.visible, index.in_flight, index.delayed)))
+        asked = shown if "All" in attribute_names else attribute_names
+        answer = {name: shown[name] for name in asked if name in shown}
+        return {"Attributes": answer} if answer else {}
 
     async def set_queue_attributes(self, queue_url: str, attributes: Mapping[str, str]) -> Answer:
         async with self._store.lock:
@@ -299,8 +295,8 @@ def _plain(values: list[str]) -> str | list[str]:
     return values[0] if len(values) == 1 else values
 
 
-def _same(queue: Queue, given: Mapping[str, str]) -> None:
-    """Raises ApiError unless a queue has what is asked for."""
+def _check_same(queue: Queue, given: Mapping[str, str]) -> None:
+    """Raises ApiError if a queue has other attributes than the given ones."""
     held = attributes.shown(queue.name, queue.document["Attributes"])
     for name, value in given.items():
         if held.get(name, "") != value:

@@ -1,9 +1,9 @@
-"""The way of a message out of a queue: received, hidden for a while, deleted; or moved away when it
-was received too often.
+"""Receiving: messages are received and hidden, then deleted; after too many receives they move to
+the dead-letter queue.
 
-A receipt is good once it is durable that the message is hidden, so a crash neither shortens the
-time that a receiver has nor spoils what he holds. A receiver who goes away while he waits gives
-back what he would have got.
+Messages are delivered after it is durable that they are hidden, so a crash neither shortens the
+time of a receiver nor invalidates its receipts. The messages of a client that disconnects become
+visible again.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any, Final, NamedTuple
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common.tables import Document, Writes
 from stepwell.integrations.services.sqs import attributes, messages
-from stepwell.integrations.services.sqs.index import FLYING, Entry
+from stepwell.integrations.services.sqs.index import IN_FLIGHT, Entry
 from stepwell.integrations.services.sqs.message import bad_value, check_token, md5
 from stepwell.integrations.services.sqs.sending import SEQUENCE, Prepared, Sender, outcome, refused
 from stepwell.integrations.services.sqs.store import (
     Answer,
     Queue,
     QueueStore,
+    deletion_of,
     key,
-    leaving,
     state_of,
 )
 
@@ -39,7 +39,7 @@ _SYSTEM: Final = (
 
 
 class Asked(NamedTuple):
-    """How messages are to be shown."""
+    """The attributes that a receiver asks for."""
 
     system: frozenset[str]
     attributes: Sequence[str]
@@ -60,13 +60,13 @@ class Receiver:
         wait_time_seconds: int | None = None,
         receive_request_attempt_id: str | None = None,
     ) -> Answer:
-        queue, most = self._store.find(queue_url), max_number_of_messages
+        queue, limit = self._store.find(queue_url), max_number_of_messages
         asked = Asked(
             _system([*attribute_names, *message_system_attribute_names]), message_attribute_names
         )
-        if not 1 <= most <= self._store.limits.queue_batch:
+        if not 1 <= limit <= self._store.limits.queue_batch:
             raise bad_value(
-                most,
+                limit,
                 "MaxNumberOfMessages",
                 messages.RECEIVE_MOST.format(limit=self._store.limits.queue_batch),
             )
@@ -77,7 +77,7 @@ class Receiver:
         )
         if not 0 <= seconds <= 20:
             raise bad_value(seconds, "WaitTimeSeconds", messages.RECEIVE_WAIT)
-        hidden = (
+        hide_seconds = (
             queue.number("VisibilityTimeout")
             if visibility_timeout is None
             else _visibility(visibility_timeout)
@@ -89,31 +89,29 @@ class Receiver:
             check_token("ReceiveRequestAttemptId", attempt)
         until = self._store.now + 1000 * seconds
         while True:
-            taken, over = self._take(queue, most, hidden, attempt)
+            taken, over = self._take(queue, limit, hide_seconds, attempt)
             if taken or over:
-                found = await self._deliver(queue, taken, over, asked)
-                if found:
-                    return {"Messages": found}
+                received = await self._deliver(queue, taken, over, asked)
+                if received:
+                    return {"Messages": received}
             elif self._store.now >= until:
                 return {}
             else:
-                await self._store.wait(queue, until)
+                await self._store.wait_for_message(queue, until)
             queue = self._store.find(queue_url)  # it may have been deleted meanwhile
 
     def _take(
         self, queue: Queue, most: int, hidden: int, attempt: str | None
     ) -> tuple[list[Entry], list[Entry]]:
-        """(messages in flight from here on, those that were received too often). Raises
-        ApiError.
-        """
-        self._store.expire(queue)
+        """(messages that are now in flight, those with too many receives). Raises ApiError."""
+        self._store.delete_expired(queue)
         now, limit = self._store.now, self._store.limits.queue_in_flight
         if attempt is not None and (again := self._repeated(queue, attempt, now)):
             for entry in again:
                 queue.index.hide(entry, now + 1000 * hidden, now)
             return again, []
-        queue.index.ripen(now)
-        if queue.index.flying >= limit:
+        queue.index.show_due(now)
+        if queue.index.in_flight >= limit:
             raise ApiError("OverLimit", messages.QUEUE_IN_FLIGHT.format(limit=limit))
         arn, times = queue.dead_letters()
         spent = times if self._store.by_arn(arn) is not None else 0
@@ -127,76 +125,79 @@ class Receiver:
         return taken, over
 
     def _repeated(self, queue: Queue, attempt: str, now: int) -> list[Entry]:
-        """What an attempt of that id got, if all of it is still as it was then."""
-        at, got = queue.attempts.get(attempt, (0, []))
-        same = at + 1000 * self._store.limits.message_deduplication_seconds > now and all(
+        """The messages of an attempt with that id, if all are as it left them."""
+        at, taken = queue.attempts.get(attempt, (0, []))
+        unchanged = at + 1000 * self._store.limits.message_deduplication_seconds > now and all(
             queue.index.entries.get(entry.seq) is entry
-            and (entry.state, entry.count) == (FLYING, count)
-            for entry, count in got
+            and (entry.state, entry.count) == (IN_FLIGHT, count)
+            for entry, count in taken
         )
-        return [entry for entry, _ in got] if same else []
+        return [entry for entry, _ in taken] if unchanged else []
 
     async def _deliver(
         self, queue: Queue, taken: list[Entry], over: list[Entry], asked: Asked
     ) -> list[Answer]:
-        """The messages, once it is durable that they are in flight. If the caller goes away
-        meanwhile, they are given back.
+        """The messages, once it is durable that they are in flight. If the call is cancelled, they
+        become visible again.
         """
         store, got = queue.store, [(entry, entry.count) for entry in taken]
-        work = self._store.hold(
+        work = self._store.track(
             asyncio.create_task(self._hand_out(queue, store, taken, over, asked))
         )
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            work.add_done_callback(lambda _: self._give_back(queue, store, got))
+            work.add_done_callback(lambda _: self._return(queue, store, got))
             raise
 
     async def _hand_out(
         self, queue: Queue, store: int, taken: list[Entry], over: list[Entry], asked: Asked
     ) -> list[Answer]:
-        found = [
+        readable = [
             (entry, content)
             for entry, content in zip(taken, await self._store.contents(store, taken))
             if content is not None
         ]
-        told = [self._shown(queue, entry, content, asked) for entry, content in found]
-        writes: Writes = {key("state", store, entry.seq): state_of(entry) for entry, _ in found}
-        arn, letters = self._store.arn(queue.name), self._store.by_arn(queue.dead_letters()[0])
+        answers = [self._shown(queue, entry, content, asked) for entry, content in readable]
+        writes: Writes = {key("state", store, entry.seq): state_of(entry) for entry, _ in readable}
+        arn, dead_letters = self._store.arn(queue.name), self._store.by_arn(queue.dead_letters()[0])
         moved = list[tuple[Entry, Prepared]]()
         for entry, content in zip(over, await self._store.contents(store, over)):
-            if content is not None and letters is not None:
+            if content is not None and dead_letters is not None:
                 moved.append(
-                    (entry, self._moved(letters, entry, {**content, "source": arn}, writes))
+                    (entry, self._moved(dead_letters, entry, {**content, "source": arn}, writes))
                 )
-                writes |= leaving(store, entry)
+                writes |= deletion_of(store, entry)
         if writes:
             await self._store.records.write(
-                writes, partial(self._sender.have_moved, queue, store, moved)
+                writes, partial(self._sender.finish_move, queue, store, moved)
             )
-        return told
+        return answers
 
-    def _moved(self, letters: Queue, entry: Entry, content: Document, writes: Writes) -> Prepared:
-        """A message as it comes to its dead-letter queue: with its id and count, in a FIFO queue as
-        a new one of its age.
+    def _moved(
+        self, dead_letters: Queue, entry: Entry, content: Document, writes: Writes
+    ) -> Prepared:
+        """A message in its dead-letter queue: with its id and count; its age starts anew in a FIFO
+        queue.
         """
-        sent = self._store.now if letters.fifo else entry.sent
-        return self._sender.place(
-            letters, self._store.next_number(), content, sent, 0, entry.count, writes
+        sent = self._store.now if dead_letters.fifo else entry.sent
+        return self._sender.new_entry(
+            dead_letters, self._store.next_number(), content, sent, 0, entry.count, writes
         )
 
-    def _give_back(self, queue: Queue, store: int, taken: list[tuple[Entry, int]]) -> None:
+    def _return(self, queue: Queue, store: int, taken: list[tuple[Entry, int]]) -> None:
+        """Make messages visible again that were not delivered."""
         writes = Writes()
         for entry, count in taken:
             if queue.index.entries.get(entry.seq) is entry and (entry.state, entry.count) == (
-                FLYING,
+                IN_FLIGHT,
                 count,
             ):
-                queue.index.untake(entry)
+                queue.index.undo_take(entry)
                 writes[key("state", store, entry.seq)] = state_of(entry) if entry.count else None
-        self._store.stir(queue)
+        self._store.wake_pollers(queue)
         if writes and not self._store.closed:
-            self._store.job("queue_housekeeping", partial(self._store.records.write, writes))
+            self._store.start("queue_housekeeping", partial(self._store.records.write, writes))
 
     def _shown(self, queue: Queue, entry: Entry, content: Document, asked: Asked) -> Answer:
         given: Mapping[str, Any] = content.get("attributes") or {}
@@ -204,14 +205,14 @@ class Receiver:
             name: _value(value) for name, value in given.items() if _named(name, asked.attributes)
         }
         handle = receipt(queue, entry)
-        told: Answer = {
+        answer: Answer = {
             "MessageId": content["id"],
             "ReceiptHandle": handle,
             "MD5OfBody": content["sums"][0],
             "Body": content["body"],
         }
         if asked.system:
-            known = {
+            system_attributes = {
                 "SenderId": self._store.host.home.account,
                 "SentTimestamp": str(entry.sent),
                 "ApproximateReceiveCount": str(entry.count),
@@ -224,17 +225,17 @@ class Receiver:
                 .get("StringValue"),
                 "DeadLetterQueueSourceArn": content.get("source"),
             }
-            told["Attributes"] = {
+            answer["Attributes"] = {
                 name: value
-                for name, value in known.items()
+                for name, value in system_attributes.items()
                 if name in asked.system and value is not None
             }
         if wanted:
-            told["MD5OfMessageAttributes"] = (
+            answer["MD5OfMessageAttributes"] = (
                 content["sums"][1] if len(wanted) == len(given) else md5(wanted)
             )
-            told["MessageAttributes"] = wanted
-        return told
+            answer["MessageAttributes"] = wanted
+        return answer
 
     # --- receipts ---------------------------------------------------------------------------------
 
@@ -293,32 +294,32 @@ class Receiver:
         return outcome(done, failed)
 
     def _delete_by(self, queue: Queue, handle: str) -> Writes:
-        """What deletes the message of a receipt; nothing if it is gone. Raises ApiError."""
+        """The writes that delete the message of a receipt, if it exists. Raises ApiError."""
         seq, count = _read(queue, handle)
         entry = queue.index.entries.get(seq)
         if entry is None:
             return {}
         if queue.fifo:
-            queue.index.ripen(self._store.now)
-            if (entry.state, entry.count) != (FLYING, count):
+            queue.index.show_due(self._store.now)
+            if (entry.state, entry.count) != (IN_FLIGHT, count):
                 raise bad_value(handle, "ReceiptHandle", messages.RECEIPT_EXPIRED)
-        writes = self._store.take_out(queue, seq)
-        self._store.stir(queue)
+        writes = self._store.remove(queue, seq)
+        self._store.wake_pollers(queue)
         return writes
 
     def _hide_by(self, queue: Queue, handle: str, seconds: int) -> Writes:
-        """The same for what hides it from now on for a time. Raises ApiError."""
+        """The writes that hide the message of a receipt for a time. Raises ApiError."""
         _visibility(seconds)
         seq, count = _read(queue, handle)
         now = self._store.now
-        queue.index.ripen(now)
+        queue.index.show_due(now)
         entry = queue.index.entries.get(seq)
         if entry is None:
             raise bad_value(handle, "ReceiptHandle", messages.RECEIPT_GONE)
-        if entry.state != FLYING or (queue.fifo and entry.count != count):
+        if entry.state != IN_FLIGHT or (queue.fifo and entry.count != count):
             raise ApiError("MessageNotInflight", messages.MESSAGE_NOT_IN_FLIGHT)
         queue.index.hide(entry, now + 1000 * seconds if seconds else 0, now)
-        self._store.stir(queue)
+        self._store.wake_pollers(queue)
         return {key("state", queue.store, seq): state_of(entry)}
 
 
@@ -328,14 +329,12 @@ def receipt(queue: Queue, entry: Entry) -> str:
 
 
 def _read(queue: Queue, handle: str) -> tuple[int, int]:
-    """(number of the message, how often it had been received) in a receipt of this queue. Raises
-    ApiError.
-    """
+    """(number of the message, its count) in a receipt of this queue. Raises ApiError."""
     try:
         id, seq, count = base64.b64decode(handle, validate=True).decode().split(":")
         if int(id, 16) == queue.document["Id"]:
             return int(seq, 16), int(count)
-    except ValueError:  # no base64, no UTF-8, no numbers
+    except ValueError:  # not base64, UTF-8 or numbers
         pass
     raise ApiError("ReceiptHandleIsInvalid", messages.RECEIPT_INVALID.format(handle=handle))
 
@@ -362,7 +361,7 @@ def _named(name: str, wanted: Sequence[str]) -> bool:
 
 
 def _value(stored: Mapping[str, Any]) -> Answer:
-    """An attribute as it is given out: a binary value is stored as base64."""
+    """An attribute for an answer: a binary value is stored as base64."""
     if "BinaryValue" not in stored:
         return dict(stored)
     return {**stored, "BinaryValue": base64.b64decode(stored["BinaryValue"])}

@@ -1,7 +1,7 @@
-"""Tasks that move what a dead-letter queue holds: back to where it came from, or to another queue.
+"""Tasks that move the messages of a dead-letter queue to their source or to another queue.
 
-A task is a record, which is changed in the transaction that moves messages. A process that finds
-one that runs goes on with it.
+A task is a record, which is changed in the transactions that move messages. Startup resumes the
+running tasks.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from stepwell.integrations.services.sqs import messages
 from stepwell.integrations.services.sqs.index import Entry
 from stepwell.integrations.services.sqs.message import bad_value
 from stepwell.integrations.services.sqs.sending import Prepared, Sender
-from stepwell.integrations.services.sqs.store import Answer, Queue, QueueStore, leaving
+from stepwell.integrations.services.sqs.store import Answer, Queue, QueueStore, deletion_of
 
-_HIDDEN_MS: Final = 3_600_000  # that messages are hidden while they are moved
+_HIDDEN_MS: Final = 3_600_000  # for which messages are hidden while they are moved
 _RUNNING: Final = "RUNNING"
 _SHOWN: Final = (
     "Status", "SourceArn", "DestinationArn", "MaxNumberOfMessagesPerSecond",
@@ -38,7 +38,7 @@ class Redrive:
         await self.moves.open(self._store.records)
         for name in self.moves:
             if self.moves[name]["Status"] == _RUNNING:
-                self._store.job("message_moves", partial(self._move, name))
+                self._store.start("message_moves", partial(self._move, name))
 
     async def start_message_move_task(
         self,
@@ -62,7 +62,7 @@ class Redrive:
                 raise ApiError("InvalidParameterValue", messages.MOVE_NOT_DEAD_LETTERS)
             if any(each["Status"] == _RUNNING for each in self._of(source_arn)):
                 raise ApiError("UnsupportedOperation", messages.MOVE_RUNNING)
-            source.index.ripen(self._store.now)
+            source.index.show_due(self._store.now)
             handle = base64.b64encode(
                 dumps({"taskId": self._store.new_id(), "sourceArn": source_arn}).encode()
             ).decode()
@@ -84,7 +84,7 @@ class Redrive:
             )
             for each in old:
                 self.moves.hold(_name(each["TaskHandle"]), None)
-        self._store.job("message_moves", partial(self._move, _name(handle)))
+        self._store.start("message_moves", partial(self._move, _name(handle)))
         return {"TaskHandle": handle}
 
     async def cancel_message_move_task(self, task_handle: str) -> Answer:
@@ -104,9 +104,9 @@ class Redrive:
         return {"Results": [_shown(task) for task in self._of(source_arn)[:max_results]]}
 
     def _of(self, arn: str) -> list[Document]:
-        """The tasks of a source, the latest first."""
-        found = [task for task in self.moves.sorted() if task["SourceArn"] == arn]
-        return sorted(found, key=lambda task: -int(task["StartedTimestamp"]))
+        """The tasks of a source queue, the latest first."""
+        tasks = [task for task in self.moves.sorted() if task["SourceArn"] == arn]
+        return sorted(tasks, key=lambda task: -int(task["StartedTimestamp"]))
 
     def _resource(self, arn: str, name: str) -> Queue:
         queue = self._store.by_arn(arn)
@@ -117,7 +117,7 @@ class Redrive:
     # --- moving -----------------------------------------------------------------------------------
 
     async def _move(self, name: str) -> None:
-        """Until nothing visible is left, or the task is cancelled."""
+        """Move messages until none is visible, or the task is cancelled."""
         while (task := self.moves[name])["Status"] == _RUNNING:
             source, now, rate = (
                 self._store.by_arn(task["SourceArn"]),
@@ -148,28 +148,28 @@ class Redrive:
     async def _move_some(
         self, name: str, task: Document, source: Queue, store: int, taken: list[Entry]
     ) -> bool:
-        """False: there is no such queue to move them to."""
+        """False: no target queue exists."""
         writes, moved = Writes(), list[tuple[Entry, Prepared]]()
         for entry, content in zip(taken, await self._store.contents(store, taken)):
             target = self._store.by_arn(task["DestinationArn"] or (content or {}).get("source", ""))
             if content is None or target is None or target.fifo != source.fifo:
                 source.index.hide(entry, 0, self._store.now)
                 continue
-            fresh = {key: value for key, value in content.items() if key != "source"} | {
+            copy = {key: value for key, value in content.items() if key != "source"} | {
                 "id": self._store.new_id()
             }
             moved.append(
                 (
                     entry,
-                    self._sender.place(
-                        target, self._store.next_number(), fresh, self._store.now, 0, 0, writes
+                    self._sender.new_entry(
+                        target, self._store.next_number(), copy, self._store.now, 0, 0, writes
                     ),
                 )
             )
-            writes |= leaving(store, entry)
+            writes |= deletion_of(store, entry)
         if not moved:
             return False
-        then = partial(self._sender.have_moved, source, store, moved)
+        then = partial(self._sender.finish_move, source, store, moved)
         async with self._store.lock:
             changed = {
                 **self.moves[name],

@@ -1,4 +1,4 @@
-"""The way of a message into queues: prepare() -> one transaction -> visible."""
+"""Sending: prepare() -> one transaction -> visible."""
 
 from __future__ import annotations
 
@@ -22,19 +22,15 @@ from stepwell.integrations.services.sqs.store import (
     Known,
     Queue,
     QueueStore,
+    deletion_of,
     key,
-    leaving,
 )
 
-SEQUENCE: Final = (
-    10**19
-)  # so that numbers of FIFO messages have the twenty digits that they have at AWS
+SEQUENCE: Final = 10**19  # added to numbers of FIFO messages: AWS's have twenty digits
 
 
 class Prepared(NamedTuple):
-    """A message whose transaction is still to come. known: what its repetition would be known by,
-    or "".
-    """
+    """A message before its transaction. known: what identifies a repetition, or ""."""
 
     queue: Queue
     store: int
@@ -108,12 +104,13 @@ class Sender:
                 messages.BATCH_BYTES.format(limit=self._store.limits.message_bytes, count=sizes),
             )
         answers = await self._store.records.commit(self.prepare(message for _, message in sent))
-        told = list(zip((id for id, _ in sent), answers))
-        failed += [refused(id, answer) for id, answer in told if isinstance(answer, ApiError)]
-        return outcome(
-            [{"Id": id, **answer} for id, answer in told if not isinstance(answer, ApiError)],
-            failed,
-        )
+        successful = list[Answer]()
+        for (id, _), answer in zip(sent, answers):
+            if isinstance(answer, ApiError):
+                failed.append(refused(id, answer))
+            else:
+                successful.append({"Id": id, **answer})
+        return outcome(successful, failed)
 
     def check_batch(self, entries: Sequence[Mapping[str, Any]], kind: str) -> None:
         """What fails a batch as a whole. kind: of the entries. Raises ApiError."""
@@ -125,14 +122,14 @@ class Sender:
         )
         check_batch(entries, self._store.limits.queue_batch, errors)
 
-    # --- for all who send -------------------------------------------------------------------------
+    # --- for other services -----------------------------------------------------------------------
 
     def prepare(self, sent: Iterable[Outgoing]) -> Transaction[list[Answer | ApiError]]:
         """An answer or a refusal for each message, and what stores them.
 
-        They may be for many queues. What is prepared and never stored has no effect. Only once it
-        is stored are the answers final: those of messages that were sent twice at the same time
-        become the same.
+        They may be for many queues. A transaction that is never committed has no effect. The
+        answers are final after the commit: two concurrent messages with the same deduplication id
+        get the same answer.
         """
         answers, writes, prepared, sums = (
             list[Answer | ApiError](),
@@ -140,11 +137,9 @@ class Sender:
             list[Prepared](),
             dict[tuple[int, int, int], Summed](),
         )
-        listed = list(
-            sent
-        )  # a sum is found by the identity of what it is of, so that must live until the end
+        listed = list(sent)  # sums are found by id(), so the messages must live until the end
         for message in listed:
-            if self._store.total + len(prepared) >= self._store.limits.queue_messages:
+            if self._store.message_count + len(prepared) >= self._store.limits.queue_messages:
                 answers.append(
                     ApiError(
                         "RequestThrottled",
@@ -158,7 +153,7 @@ class Sender:
                 answers.append(error)
             else:
                 answers.append(answer)
-        return Transaction(answers, writes, partial(self.arrived, prepared))
+        return Transaction(answers, writes, partial(self.make_visible, prepared))
 
     def _prepare(
         self,
@@ -169,29 +164,26 @@ class Sender:
     ) -> Answer:
         """Raises ApiError."""
         queue = self._store.find(message.queue)
-        same = (
-            id(message.body),
-            id(message.attributes),
-            id(message.system),
-        )  # one message for a thousand queues is summed once
-        about = sums.get(same)
-        if about is None:
-            about = sums[same] = summed(
+        # one message for a thousand queues is summed once
+        identity = id(message.body), id(message.attributes), id(message.system)
+        sum = sums.get(identity)
+        if sum is None:
+            sum = sums[identity] = summed(
                 message.body, message.attributes, message.system, self._store.limits
             )
-        if about.bytes > queue.number("MaximumMessageSize"):
+        if sum.bytes > queue.number("MaximumMessageSize"):
             raise ApiError(
                 "InvalidParameterValue",
                 messages.MESSAGE_SIZE.format(limit=queue.number("MaximumMessageSize")),
             )
         delay, (known, shown), now = (
             self._delay(queue, message),
-            _known_by(queue, message),
+            _deduplication(queue, message),
             self._store.now,
         )
         first = queue.known.get(known) if known else None
         if first is not None and first.until > now:
-            return _answer(queue, first.id, first.seq, about)
+            return _answer(queue, first.id, first.seq, sum)
         if len(queue.known) >= self._store.limits.queue_messages:
             raise ApiError("RequestThrottled", engine_messages.THROTTLED)
         content: Document = {
@@ -200,19 +192,21 @@ class Sender:
             "group": message.group,
             "known": shown,
         }
-        content |= {"attributes": message.attributes, "system": message.system, "sums": about[1:3]}
+        content |= {"attributes": message.attributes, "system": message.system, "sums": sum[1:3]}
         content = {name: value for name, value in content.items() if value}
         seq = self._store.next_number()
-        found = self.place(queue, seq, content, now, now + 1000 * delay if delay else 0, 0, writes)
-        answer = _answer(queue, content["id"], seq, about)
-        prepared.append(found._replace(known=known, answer=answer))
+        made = self.new_entry(
+            queue, seq, content, now, now + 1000 * delay if delay else 0, 0, writes
+        )
+        answer = _answer(queue, content["id"], seq, sum)
+        prepared.append(made._replace(known=known, answer=answer))
         if known:
             writes[key("once", queue.store, seq)] = pack(
                 {"as": known, "id": content["id"], "at": now}
             )
         return answer
 
-    def place(
+    def new_entry(
         self,
         queue: Queue,
         seq: int,
@@ -222,7 +216,7 @@ class Sender:
         count: int,
         writes: Writes,
     ) -> Prepared:
-        """A message as it comes to lie in a queue; what stores it goes to `writes`."""
+        """A message of a queue; its records are added to `writes`."""
         head: Document = {
             "sent": sent,
             "due": due,
@@ -255,76 +249,78 @@ class Sender:
             raise bad_value(seconds, "DelaySeconds", messages.MESSAGE_DELAY)
         return seconds
 
-    def arrived(self, prepared: Sequence[Prepared]) -> None:
-        """They are durable: let them be seen."""
-        doomed, now = Writes(), self._store.now
+    def make_visible(self, prepared: Sequence[Prepared]) -> None:
+        """Show messages that are durable."""
+        unwanted, now = Writes(), self._store.now
         for each in prepared:
             queue, entry = each.queue, each.entry
             first = queue.known.get(each.known) if each.known else None
             if self._store.queues.get(queue.name) is not queue or queue.store != each.store:
-                doomed |= leaving(each.store, entry)  # deleted or emptied meanwhile
+                unwanted |= deletion_of(
+                    each.store, entry
+                )  # the queue was deleted or purged meanwhile
             elif first is not None and first.until > now:
-                doomed |= leaving(each.store, entry) | {key("once", each.store, entry.seq): None}
+                unwanted |= deletion_of(each.store, entry) | {
+                    key("once", each.store, entry.seq): None
+                }
                 each.answer.update(
                     MessageId=first.id,
                     **({"SequenceNumber": str(SEQUENCE + first.seq)} if queue.fifo else {}),
                 )
             else:
                 if each.known:
-                    if first is not None:  # too old, and not yet forgotten
+                    if first is not None:  # outdated, not yet deleted
                         del queue.known[each.known]
-                        doomed[key("once", each.store, first.seq)] = None
+                        unwanted[key("once", each.store, first.seq)] = None
                     until = entry.sent + 1000 * self._store.limits.message_deduplication_seconds
                     queue.known[each.known] = Known(entry.seq, each.answer["MessageId"], until)
-                self.admit(each, now)
-        if doomed:
-            self._store.job("queue_housekeeping", partial(self._store.delete, doomed))
+                self._show(each, now)
+        if unwanted:
+            self._store.start("queue_housekeeping", partial(self._store.delete_records, unwanted))
 
-    def have_moved(self, queue: Queue, store: int, moved: list[tuple[Entry, Prepared]]) -> None:
-        """It is durable that messages have gone from one queue into others."""
+    def finish_move(self, queue: Queue, store: int, moved: list[tuple[Entry, Prepared]]) -> None:
+        """After the commit that moved messages from one queue to others."""
         for entry, prepared in moved:
             if queue.store == store:
-                self._store.take_out(queue, entry.seq)
-            self.arrived([prepared])
-        self._store.stir(queue)
+                self._store.remove(queue, entry.seq)
+            self.make_visible([prepared])
+        self._store.wake_pollers(queue)
 
-    def admit(self, each: Prepared, now: int) -> None:
-        """A message that is durable becomes visible."""
+    def _show(self, each: Prepared, now: int) -> None:
+        """Show one message."""
         self._store.cache(each.entry, each.blob)
         each.queue.index.add(each.entry, now)
-        self._store.total += 1
-        self._store.watch()
-        self._store.stir(each.queue)
+        self._store.message_count += 1
+        self._store.schedule_sweep()
+        self._store.wake_pollers(each.queue)
 
 
-def _known_by(queue: Queue, message: Outgoing) -> tuple[str, str]:
-    """(what tells a repetition, "" if nothing does; the MessageDeduplicationId of a FIFO message).
-    Raises ApiError.
+def _deduplication(queue: Queue, message: Outgoing) -> tuple[str, str]:
+    """(what identifies a repetition, or ""; the MessageDeduplicationId of a FIFO message). Raises
+    ApiError.
     """
-    given = message.deduplication
-    if given is not None:
-        check_token("MessageDeduplicationId", given)
+    id = message.deduplication
+    if id is not None:
+        check_token("MessageDeduplicationId", id)
     if not queue.fifo:
-        if given is not None:
-            raise bad_value(given, "MessageDeduplicationId", messages.MESSAGE_NOT_FOR_TYPE)
+        if id is not None:
+            raise bad_value(id, "MessageDeduplicationId", messages.MESSAGE_NOT_FOR_TYPE)
         return message.once, ""
-    if given is None:
+    if id is None:
         if queue.text("ContentBasedDeduplication") != "true":
             raise ApiError("InvalidParameterValue", messages.MESSAGE_DEDUPLICATION)
-        given = hashlib.sha256(message.body.encode()).hexdigest()
-    return f"{message.group} {given}" if queue.text(
-        "DeduplicationScope"
-    ) == "messageGroup" else given, given
+        id = hashlib.sha256(message.body.encode()).hexdigest()
+    return f"{message.group} {id}" if queue.text("DeduplicationScope") == "messageGroup" else id, id
 
 
 def _answer(queue: Queue, id: str, seq: int, about: Summed) -> Answer:
-    told = {
+    members = {
         "MD5OfMessageBody": about.body,
         "MD5OfMessageAttributes": about.attributes,
         "MD5OfMessageSystemAttributes": about.system,
     }
-    told |= {"MessageId": id, "SequenceNumber": str(SEQUENCE + seq) if queue.fifo else ""}
-    return {name: value for name, value in told.items() if value}
+    members |= {"MessageId": id, "SequenceNumber": str(SEQUENCE + seq) if queue.fifo else ""}
+    return {name: value for name, value in members.items() if value}
 
 
 def refused(id: str, error: ApiError) -> Answer:

@@ -1,13 +1,9 @@
 """SQS: queues that are as durable as the executions that send to them.
 
-message.py     what is sent: checked, counted, summed (pure)        sending.py    into queues:
-               prepare(), for all who send
-attributes.py  the attributes of queues (pure)                      receiving.py  out of them;
-               receipts; dead letters
-index.py       which messages are visible (pure)                    redrive.py    dead letters that
-               are moved back
-store.py       what is stored and loaded, and who waits             queues.py     the operations on
-               queues themselves
+message.py     checks and sums of messages (pure)   sending.py    send; prepare() for services
+attributes.py  the attributes of queues (pure)      receiving.py  receive, receipts, dead letters
+index.py       which messages are visible (pure)    redrive.py    move dead letters back
+store.py       records, memory and pollers          queues.py     the operations on queues
 """
 
 from __future__ import annotations
@@ -28,8 +24,8 @@ __all__ = ["Sqs"]
 
 
 class Sqs:
-    """The operations of botocore's "sqs", and what other services here use: find, policy_of,
-    prepare, send.
+    """The operations of botocore's "sqs"; find, policy_of, prepare and send are for other
+    services.
     """
 
     def __init__(self, host: Host) -> None:

@@ -1,18 +1,18 @@
-"""What all operations on queues share: the queues and their messages in memory, how they are
-stored, and what wakes those who wait.
+"""What all operations on queues share: queues and messages in memory, their records, and the
+pollers that wait for messages.
 
-    sqs/number                  numbers below it may have been given out       sqs/queue/NAME      a
-                                queue
-    sqs/message/STORE/NUMBER    a message; never changed                       sqs/move/HANDLE     a
-                                task that moves messages (redrive.py)
-    sqs/content/STORE/NUMBER    the content of a long one                      sqs/gone/STORE
-                                what a deleted or emptied queue has left
-    sqs/state/STORE/NUMBER      until when it is hidden, how often received
-    sqs/once/STORE/NUMBER       what it is known by, to recognise its repetition
+    sqs/number                  numbers below it may have been used
+    sqs/queue/NAME              a queue
+    sqs/message/STORE/NUMBER    a message; never changed
+    sqs/content/STORE/NUMBER    the content of a long message
+    sqs/state/STORE/NUMBER      end of hiding, number of receives
+    sqs/once/STORE/NUMBER       the deduplication id of a message
+    sqs/move/HANDLE             a task that moves messages (redrive.py)
+    sqs/gone/STORE              the messages under it are to be deleted
 
-A queue's messages lie under its STORE, a number of its own. Emptying a queue gives it another; what
-lies under the old one is then deleted page by page, whatever happens meanwhile. Numbers are never
-given out twice, so an old receipt never fits a new message.
+A queue's messages lie under its STORE, a number. A purge gives the queue another number; the
+messages under the old one are deleted page by page, across restarts. Numbers are never used twice,
+so an old receipt never fits a new message.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -52,14 +52,14 @@ Answer = dict[str, Any]
 T = TypeVar("T")
 
 _NUMBER: Final = "sqs/number"
-_BLOCK: Final = 1 << 40  # numbers that one process may give out
-_LOST_BLOCKS: Final = 1024  # begun after the latest that is known of, at most
+_BLOCK: Final = 1 << 40  # numbers of one process
+_LOST_BLOCKS: Final = 1024  # at most so many were begun after the highest known number
 _GONE: Final = "sqs/gone/"
 _KINDS: Final = ("message", "content", "state", "once")
 
 
 class Known(NamedTuple):
-    """A message that was accepted, as its repetition is recognised. until: ms."""
+    """An accepted message, whose repetition is recognised until a time (ms)."""
 
     seq: int
     id: str
@@ -72,9 +72,7 @@ class Queue:
     def __init__(self, document: Document) -> None:
         self.document, self.fifo = document, attributes.is_fifo(document["Name"])
         self.empty()
-        self.pollers: dict[
-            asyncio.Future[None], None
-        ] = {}  # those who wait for messages, the longest first
+        self.pollers: dict[asyncio.Future[None], None] = {}  # in the order of their calls
         self.alarm: Alarm | None = None
         self.alarm_due: int | None = None
         self.purged: int | None = None  # ms
@@ -82,9 +80,8 @@ class Queue:
     def empty(self) -> None:
         self.index = Index(self.fifo)
         self.known: OrderedDict[str, Known] = OrderedDict()
-        self.attempts: OrderedDict[str, tuple[int, list[tuple[Entry, int]]]] = (
-            OrderedDict()
-        )  # (ms, (entry, its count))
+        # ReceiveRequestAttemptId -> (ms, [(entry, its count)])
+        self.attempts: OrderedDict[str, tuple[int, list[tuple[Entry, int]]]] = OrderedDict()
 
     @property
     def name(self) -> str:
@@ -104,8 +101,8 @@ class Queue:
         return attributes.number(self.document["Attributes"], attribute)
 
     def dead_letters(self) -> tuple[str, int]:
-        """(ARN of the queue for what was received too often, how often that is); ("", 0): nothing
-        is.
+        """(ARN of the dead-letter queue, receives after which a message moves there); ("", 0):
+        none.
         """
         text = self.text("RedrivePolicy")
         if not text:
@@ -125,23 +122,21 @@ def key(kind: str, store: int, seq: int) -> str:
 
 
 class QueueStore:
-    """The queues of an account. Its parts are used by the operations: Queues, Sender, Receiver,
-    Redrive.
-    """
+    """The queues of an account, for Queues, Sender, Receiver and Redrive."""
 
     def __init__(self, host: Host) -> None:
         self.host, self.limits, self.new_id = host, host.limits, uuids()
         self.documents = Table("sqs/queue/")
         self.queues: dict[str, Queue] = {}
-        self.total = 0  # messages in memory
-        self.cached = 0  # bytes of their contents
+        self.message_count = 0  # messages in memory
+        self.cached_bytes = 0  # of contents
         self.lock = asyncio.Lock()  # held while a queue's document is read and written
-        self.jobs: set[asyncio.Task[Any]] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
         self._sweeper: Alarm | None = None
         self._reserved = False
         self.closed = False
 
-    # --- life -------------------------------------------------------------------------------------
+    # --- open, close ------------------------------------------------------------------------------
 
     async def open(self) -> None:
         self.records = self.host.records
@@ -151,16 +146,16 @@ class QueueStore:
         await self.documents.open(self.records)
         self.queues = {name: Queue(self.documents[name]) for name in self.documents}
         gone = {
-            int(found.removeprefix(_GONE), 16)
-            async for found, _ in stored(self.records, _GONE, unchanged)
+            int(name.removeprefix(_GONE), 16)
+            async for name, _ in stored(self.records, _GONE, unchanged)
         }
         if known is None:
             await self._find_number(gone)
-        if self.queues:  # else the first one does it: who has no queues writes nothing
-            self.job("queue_housekeeping", self.reserve)
+        if self.queues:  # else the first queue does it: without queues nothing is written
+            self.start("queue_housekeeping", self.reserve)
         await self._load(gone)
         for store in gone:
-            self.clear(store)
+            self.delete_messages(store)
         self._sweep()
 
     async def close(self) -> None:
@@ -168,13 +163,13 @@ class QueueStore:
         for alarm in (self._sweeper, *(queue.alarm for queue in self.queues.values())):
             if alarm is not None:
                 alarm.cancel()
-        for job in self.jobs:
-            job.cancel()
-        await asyncio.gather(*self.jobs, return_exceptions=True)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
     async def _load(self, gone: set[int]) -> None:
-        """Every message that was accepted and not deleted. What belongs to none, since a crash came
-        in between, is deleted.
+        """Load the accepted messages. Records without a queue or message, left by a crash, are
+        deleted.
         """
         stores, orphans, now = (
             {queue.store: queue for queue in self.queues.values()},
@@ -182,15 +177,15 @@ class QueueStore:
             self.now,
         )
         states = {
-            found: state async for found, state in stored(self.records, "sqs/state/", unchanged)
+            name: state async for name, state in stored(self.records, "sqs/state/", unchanged)
         }
         damaged = bool(self.documents.damaged)
-        async for found, blob in self.records.all("sqs/message/"):
-            head = document_of(found, blob)
+        async for name, blob in self.records.all("sqs/message/"):
+            head = document_of(name, blob)
             if head is None:
                 damaged = True
                 continue
-            store, seq = _numbers(found)
+            store, seq = _numbers(name)
             queue, state = stores.get(store), states.pop(key("state", store, seq), None)
             if queue is None:
                 orphans |= (
@@ -205,51 +200,47 @@ class QueueStore:
                 entry.due, entry.count, entry.first = state["due"], state["count"], state["first"]
             self.cache(entry, None if entry.big else blob)
             queue.index.add(entry, now)
-            self.total += 1
+            self.message_count += 1
         orphans |= dict.fromkeys(states)
-        async for found, once in stored(self.records, "sqs/once/", unchanged):
-            store, seq = _numbers(found)
+        async for name, once in stored(self.records, "sqs/once/", unchanged):
+            store, seq = _numbers(name)
             queue = stores.get(store)
-            orphans |= {found: None} if queue is None else self._load_known(queue, seq, once)
-        if not damaged:  # else they may be those of a queue or message that cannot be read
-            self.job("queue_housekeeping", partial(self.delete, orphans))
+            orphans |= {name: None} if queue is None else self._load_known(queue, seq, once)
+        if not damaged:  # else they may belong to a queue or message that cannot be read
+            self.start("queue_housekeeping", partial(self.delete_records, orphans))
 
     async def _find_number(self, gone: set[int]) -> None:
-        """The record of the next number is damaged, or was never written: begin above all numbers
-        that anything stored has, and above those that later processes may have given out, of which
-        nothing is left."""
-        found = [0, *gone, *(queue.store for queue in self.queues.values())]
+        """Without a usable record of the next number: begin above all numbers in the records, and
+        above those that later processes may have used without a trace.
+        """
+        numbers = [0, *gone, *(queue.store for queue in self.queues.values())]
         for kind in _KINDS:
             async for each, _ in self.records.all(f"sqs/{kind}/"):
                 with suppress(ValueError):  # a damaged key
-                    found += _numbers(each)
-        highest = max(found)
+                    numbers += _numbers(each)
+        highest = max(numbers)
         self._next = highest + _LOST_BLOCKS * _BLOCK if highest else 1
 
     def _load_known(self, queue: Queue, seq: int, stored: Document) -> Writes:
-        """What is to be deleted: a repetition that a crash kept from being taken away, or a note
-        that is too old.
-        """
-        # a sender here, who was stopped as we were, repeats what he may have sent: he is waited for
+        """The records to delete: those of a duplicate left by a crash, or of an outdated id."""
+        # a service that was stopped with this one may repeat its messages: its time starts anew
         began = stored["at"] if queue.fifo else max(stored["at"], self.now)
         known = Known(seq, stored["id"], began + self.limits.message_deduplication_seconds * 1000)
         first = queue.known.pop(stored["as"], None)
         if first is not None and stored["at"] < first.until:
             queue.known[stored["as"]] = first
-            return {**self.take_out(queue, seq), key("once", queue.store, seq): None}
+            return {**self.remove(queue, seq), key("once", queue.store, seq): None}
         queue.known[stored["as"]] = known
         return {key("once", queue.store, first.seq): None} if first is not None else {}
 
-    def job(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Something that goes on by itself; what of it a crash prevents is done by the next
-        process.
-        """
-        self.hold(self.host.supervisor.start(name, work))
+    def start(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Run a background task. The next process repeats what a crash interrupts."""
+        self.track(self.host.supervisor.start(name, work))
 
-    def hold(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
-        """It is cancelled when the service is closed."""
-        self.jobs.add(task)
-        task.add_done_callback(self.jobs.discard)
+    def track(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
+        """Cancel a task when the service is closed."""
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         return task
 
     # --- names ------------------------------------------------------------------------------------
@@ -259,8 +250,8 @@ class QueueStore:
         return self.host.clock.now()
 
     async def reserve(self) -> None:
-        """Take a block of numbers, once. It is stored before anything of ours that has one of them:
-        writes keep their order.
+        """Reserve a block of numbers, once. Writes keep their order, so this is stored before any
+        record with one of them.
         """
         if not self._reserved:
             self._reserved = True
@@ -283,45 +274,45 @@ class QueueStore:
         return self.queues.get(parts[5])
 
     def policy_of(self, arn: str) -> str | None:
-        """The policy that a queue was given, JSON; "" if none, None if there is no such queue."""
-        found = self.by_arn(arn)
-        return None if found is None else found.text("Policy")
+        """The policy of a queue, JSON; "": it has none, None: there is no such queue."""
+        queue = self.by_arn(arn)
+        return None if queue is None else queue.text("Policy")
 
     def find(self, url: str) -> Queue:
-        """A queue by its URL, with any host, by its ARN, or by its name alone. Raises ApiError."""
+        """A queue by its URL with any host, its ARN, or its name. Raises ApiError."""
         if url.startswith("arn:"):
-            found = self.by_arn(url)
+            queue = self.by_arn(url)
         elif url in self.queues:
-            found = self.queues[url]
+            queue = self.queues[url]
         else:
             rest, _, name = url.rstrip("/").rpartition("/")
             account = rest.rpartition("/")[2]
             if not account:
                 raise ApiError("InvalidAddress", messages.QUEUE_ADDRESS.format(url=public_url(url)))
-            found = self.queues.get(name) if account == self.host.home.account else None
-        if found is None:
+            queue = self.queues.get(name) if account == self.host.home.account else None
+        if queue is None:
             raise ApiError("QueueDoesNotExist", messages.QUEUE_UNKNOWN)
-        return found
+        return queue
 
     # --- messages in memory and on disk -----------------------------------------------------------
 
     def cache(self, entry: Entry, blob: bytes | None) -> None:
-        """Keep a content at hand, if there is room: those that come first are received first."""
-        if blob is not None and self.cached + len(blob) <= self.limits.queue_cache_bytes:
+        """Keep a content in memory, if there is room."""
+        if blob is not None and self.cached_bytes + len(blob) <= self.limits.queue_cache_bytes:
             entry.blob = blob
-            self.cached += len(blob)
+            self.cached_bytes += len(blob)
 
-    def take_out(self, queue: Queue, seq: int) -> Writes:
-        """Remove a message; what makes that durable. It may be gone already."""
+    def remove(self, queue: Queue, seq: int) -> Writes:
+        """Remove a message, if it exists. Returns the writes that delete its records."""
         entry = queue.index.remove(seq)
         if entry is None:
             return {}
-        self.total -= 1
-        self.cached -= len(entry.blob or b"")
-        return leaving(queue.store, entry)
+        self.message_count -= 1
+        self.cached_bytes -= len(entry.blob or b"")
+        return deletion_of(queue.store, entry)
 
     async def contents(self, store: int, entries: Iterable[Entry]) -> list[Document | None]:
-        """Of messages; None of one that was deleted meanwhile."""
+        """The contents of messages; None for one that was deleted meanwhile."""
         return [await self._content(store, entry) for entry in entries]
 
     async def _content(self, store: int, entry: Entry) -> Document | None:
@@ -329,43 +320,41 @@ class QueueStore:
         blob = entry.blob or await self.records.get(name)
         if blob is None:
             return None
-        found = document_of(name, blob)
-        if found is None:
+        document = document_of(name, blob)
+        if document is None:
             return None
-        content: Document = found if entry.big else found["content"]
+        content: Document = document if entry.big else document["content"]
         return content
 
-    def expire(self, queue: Queue) -> bool:
-        """Let go of messages whose retention is over, and of what is too old to be recognised;
-        whether there may be more of it.
+    def delete_expired(self, queue: Queue) -> bool:
+        """Delete expired messages and deduplication ids, up to a page; whether there may be
+        more.
         """
         now, kept, most = (
             self.now,
             queue.number("MessageRetentionPeriod") * 1000,
             self.limits.queue_sweep_page,
         )
-        doomed = Writes()
+        expired = Writes()
         while (
-            len(doomed) < most
+            len(expired) < most
             and (oldest := queue.index.oldest()) is not None
             and oldest.sent + kept <= now
         ):
-            doomed |= self.take_out(queue, oldest.seq)
+            expired |= self.remove(queue, oldest.seq)
         while (
-            len(doomed) < most
+            len(expired) < most
             and queue.known
             and (known := next(iter(queue.known.values()))).until <= now
         ):
             queue.known.popitem(last=False)
-            doomed[key("once", queue.store, known.seq)] = None
-        if doomed:
-            self.job("queue_housekeeping", partial(self.delete, doomed))
-        return len(doomed) >= most
+            expired[key("once", queue.store, known.seq)] = None
+        if expired:
+            self.start("queue_housekeeping", partial(self.delete_records, expired))
+        return len(expired) >= most
 
-    def watch(self) -> None:
-        """There is something that may grow too old: look for it from now on, as long as there
-        is.
-        """
+    def schedule_sweep(self) -> None:
+        """Search for expired messages from now on, as long as there are any messages."""
         if self._sweeper is None and not self.closed:
             self._sweep_at(self.now + round(self.limits.queue_sweep_seconds * 1000))
 
@@ -376,51 +365,51 @@ class QueueStore:
 
     def _sweep(self) -> None:
         self._sweeper = None
-        if [queue for queue in self.queues.values() if self.expire(queue)]:
-            self._sweep_at(self.now)  # there was more than a page of it
+        if [queue for queue in self.queues.values() if self.delete_expired(queue)]:
+            self._sweep_at(self.now)  # there was more than a page
         elif any(queue.index.entries or queue.known for queue in self.queues.values()):
-            self.watch()
+            self.schedule_sweep()
 
-    async def delete(self, doomed: Mapping[str, bytes | None]) -> None:
-        keys, page = list(doomed), self.limits.queue_sweep_page
-        for at in range(0, len(keys), page):
-            await self.records.write(dict.fromkeys(keys[at : at + page]))
+    async def delete_records(self, keys: Iterable[str]) -> None:
+        listed, page = list(keys), self.limits.queue_sweep_page
+        for at in range(0, len(listed), page):
+            await self.records.write(dict.fromkeys(listed[at : at + page]))
 
-    def gone(self, queue: Queue) -> Writes:
-        """The note that nothing of a queue's messages is to be left."""
+    def discard_record(self, queue: Queue) -> Writes:
+        """The write that discards all messages of a queue."""
         return {f"{_GONE}{queue.store:016x}": pack({})}
 
-    def abandon(self, queue: Queue) -> None:
-        """Forget all messages of a queue, once that note is durable."""
-        self.total -= len(queue.index.entries)
-        self.cached -= sum(len(entry.blob or b"") for entry in queue.index.entries.values())
+    def forget_messages(self, queue: Queue) -> None:
+        """Remove all messages of a queue from memory, once discard_record() is durable."""
+        self.message_count -= len(queue.index.entries)
+        self.cached_bytes -= sum(len(entry.blob or b"") for entry in queue.index.entries.values())
         queue.empty()
 
-    async def _clear(self, store: int) -> None:
-        """Delete what lies under a number, and then the note that this is to be done."""
+    async def _delete_messages(self, store: int) -> None:
+        """Delete the messages under a number, then its record in sqs/gone/."""
         for kind in _KINDS:
-            while found := await self.records.scan(
+            while page := await self.records.scan(
                 f"sqs/{kind}/{store:016x}/", limit=self.limits.queue_sweep_page
             ):
-                await self.records.write({found_key: None for found_key, _ in found})
+                await self.records.write(dict.fromkeys(key for key, _ in page))
         await self.records.write({f"{_GONE}{store:016x}": None})
 
-    def clear(self, store: int) -> None:
-        self.job("queue_housekeeping", partial(self._clear, store))
+    def delete_messages(self, store: int) -> None:
+        self.start("queue_housekeeping", partial(self._delete_messages, store))
 
-    # --- those who wait ---------------------------------------------------------------------------
+    # --- pollers ----------------------------------------------------------------------------------
 
-    def stir(self, queue: Queue) -> None:
-        """Something changed: wake as many of those who wait as may find something, and set the
-        alarm for what is visible next.
+    def wake_pollers(self, queue: Queue) -> None:
+        """After a change: wake as many pollers as there may be messages, and set the alarm for the
+        next message that becomes visible.
         """
         if not queue.pollers:
             return
-        queue.index.ripen(self.now)
-        for _ in range(min(queue.index.offered, len(queue.pollers))):
-            rung = next(iter(queue.pollers))
-            del queue.pollers[rung]
-            ring(rung)
+        queue.index.show_due(self.now)
+        for _ in range(min(queue.index.available, len(queue.pollers))):
+            poller = next(iter(queue.pollers))
+            del queue.pollers[poller]
+            _wake(poller)
         due = queue.index.next_due() if queue.pollers else None
         if due != queue.alarm_due:
             if queue.alarm is not None:
@@ -433,39 +422,39 @@ class QueueStore:
     def _due(self, queue: Queue) -> None:
         queue.alarm = queue.alarm_due = None
         if not self.closed:
-            self.stir(queue)
+            self.wake_pollers(queue)
 
-    def dismiss(self, queue: Queue) -> None:
-        """A queue is no more: let those who wait find that out."""
-        for rung in queue.pollers:
-            ring(rung)
+    def release_pollers(self, queue: Queue) -> None:
+        """Wake all pollers of a deleted queue."""
+        for poller in queue.pollers:
+            _wake(poller)
         queue.pollers.clear()
         if queue.alarm is not None:
             queue.alarm.cancel()
 
-    async def wait(self, queue: Queue, until: int) -> None:
-        """Until there may be a message, or a time (ms). Raises ApiError."""
+    async def wait_for_message(self, queue: Queue, until: int) -> None:
+        """Wait until there may be a message, or a time (ms). Raises ApiError."""
         if len(queue.pollers) >= self.limits.pollers:
             raise ApiError(
                 "RequestThrottled", messages.QUEUE_POLLERS.format(limit=self.limits.pollers)
             )
-        rung = asyncio.get_running_loop().create_future()
-        queue.pollers[rung] = None
-        alarm = self.host.clock.call_at(until, lambda: ring(rung))
-        self.stir(queue)
+        poller = asyncio.get_running_loop().create_future()
+        queue.pollers[poller] = None
+        alarm = self.host.clock.call_at(until, lambda: _wake(poller))
+        self.wake_pollers(queue)
         try:
-            await rung
+            await poller
         except asyncio.CancelledError:
-            if rung.done() and not rung.cancelled():
-                self.stir(queue)  # it was this one's turn: let another look
+            if poller.done() and not poller.cancelled():
+                self.wake_pollers(queue)  # pass the wake-up on
             raise
         finally:
             alarm.cancel()
-            queue.pollers.pop(rung, None)
+            queue.pollers.pop(poller, None)
 
 
-def leaving(store: int, entry: Entry) -> Writes:
-    """What deletes a message."""
+def deletion_of(store: int, entry: Entry) -> Writes:
+    """The writes that delete a message."""
     kinds = ["message", *(["content"] if entry.big else []), *(["state"] if entry.count else [])]
     return dict.fromkeys(key(kind, store, entry.seq) for kind in kinds)
 
@@ -474,6 +463,6 @@ def state_of(entry: Entry) -> bytes:
     return pack({"due": entry.due, "count": entry.count, "first": entry.first})
 
 
-def ring(rung: asyncio.Future[None]) -> None:
-    if not rung.done():
-        rung.set_result(None)
+def _wake(poller: asyncio.Future[None]) -> None:
+    if not poller.done():
+        poller.set_result(None)

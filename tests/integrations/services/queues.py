@@ -94,8 +94,8 @@ class QueueFixture:
         return [key for key in found if not key.startswith(("sqs/queue/", "sqs/number"))]
 
     async def calm(self) -> None:
-        while self.sqs.store.jobs:
-            await asyncio.gather(*self.sqs.store.jobs, return_exceptions=True)
+        while self.sqs.store.tasks:
+            await asyncio.gather(*self.sqs.store.tasks, return_exceptions=True)
 
 
 def limited(tmp_path: Path, **limits: Any) -> QueueFixture:

@@ -32,7 +32,7 @@ async def test_what_is_left_of_a_deleted_queue_goes_after_a_crash_too(place: Que
     q = await place.queue("q")
     await q.send(*map(str, range(5)))
     await q.sqs.delete_queue(q.url)
-    for job in list(place.sqs.store.jobs):
+    for job in list(place.sqs.store.tasks):
         job.cancel()
     await place.again(crash=True)
     await place.calm()
@@ -260,13 +260,17 @@ async def test_contents_are_read_from_the_disk_when_memory_is_full(tmp_path: Pat
     q = await place.queue("q")
     bodies = [f"{n}" * (800 if n % 2 else 100) for n in range(9)]
     await q.send(*bodies)
-    assert place.sqs.store.cached <= 2_000
+    assert place.sqs.store.cached_bytes <= 2_000
     await place.again()
     q = place.find("q")
     got = await q.receive()
     assert [each["Body"] for each in got] == bodies
     await q.delete(*got)
-    assert (await place.records(), place.sqs.store.cached, place.sqs.store.total) == ([], 0, 0)
+    assert (await place.records(), place.sqs.store.cached_bytes, place.sqs.store.message_count) == (
+        [],
+        0,
+        0,
+    )
     await place.house.close()
 
 

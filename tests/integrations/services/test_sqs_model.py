@@ -11,7 +11,7 @@ from moto.sqs.models import Message
 from tests.integrations.services.embedded_engine import EmbeddedEngine
 from tests.integrations.services.queues import Queue, QueueFixture
 
-from stepwell.integrations.services.sqs.index import DELAYED, FLYING, READY, Entry, Index
+from stepwell.integrations.services.sqs.index import DELAYED, IN_FLIGHT, READY, Entry, Index
 from stepwell.integrations.services.sqs.message import md5
 
 GROUPS = "ab"
@@ -27,13 +27,13 @@ class Fifo:
     def __init__(self, place: QueueFixture, queue: Queue) -> None:
         self.place, self.queue = place, queue
         self.left: dict[str, list[str]] = {group: [] for group in GROUPS}
-        self.flying: dict[str, tuple[Any, int]] = {}  # body -> (message, until when)
+        self.in_flight: dict[str, tuple[Any, int]] = {}  # body -> (message, until when)
         self.sent = 0
 
     def settle(self) -> None:
         now = self.place.house.clock.now()
-        self.flying = {
-            body: (got, until) for body, (got, until) in self.flying.items() if until > now
+        self.in_flight = {
+            body: (got, until) for body, (got, until) in self.in_flight.items() if until > now
         }
 
     async def send(self, group: str) -> None:
@@ -44,7 +44,7 @@ class Fifo:
 
     async def receive(self, most: int) -> None:
         self.settle()
-        locked = {body[0] for body in self.flying}
+        locked = {body[0] for body in self.in_flight}
         got = await self.queue.receive(most)
         for group in GROUPS:
             bodies = [each["Body"] for each in got if each["Body"][0] == group]
@@ -56,24 +56,24 @@ class Fifo:
                 for group, rest in self.left.items()
             )
         until = self.place.house.clock.now() + 30_000
-        self.flying |= {each["Body"]: (each, until) for each in got}
+        self.in_flight |= {each["Body"]: (each, until) for each in got}
 
     async def delete(self, which: int) -> None:
         self.settle()
-        if self.flying:
-            body = sorted(self.flying)[which % len(self.flying)]
-            await self.queue.delete(self.flying.pop(body)[0])
+        if self.in_flight:
+            body = sorted(self.in_flight)[which % len(self.in_flight)]
+            await self.queue.delete(self.in_flight.pop(body)[0])
             self.left[body[0]].remove(body)
 
     async def hide(self, which: int, seconds: int) -> None:
         self.settle()
-        if self.flying:
-            body = sorted(self.flying)[which % len(self.flying)]
-            got = self.flying[body][0]
+        if self.in_flight:
+            body = sorted(self.in_flight)[which % len(self.in_flight)]
+            got = self.in_flight[body][0]
             await self.queue.sqs.change_message_visibility(
                 self.queue.url, got["ReceiptHandle"], seconds
             )
-            self.flying[body] = got, self.place.house.clock.now() + 1000 * seconds
+            self.in_flight[body] = got, self.place.house.clock.now() + 1000 * seconds
 
     async def again(self, crash: bool) -> None:
         await self.place.again(crash)
@@ -144,9 +144,9 @@ def test_the_index_is_what_a_list_would_be(fifo: bool, steps: list[tuple[str, in
         int, Entry
     ] = {}  # the same entries, whose due and state are compared with what a scan says
     due: dict[int, int] = {}
-    flying: set[int] = set()
+    in_flight: set[int] = set()
     for step, first, second in steps:
-        flying = {seq for seq in flying if due[seq] > now}
+        in_flight = {seq for seq in in_flight if due[seq] > now}
         if step == "add":
             number += 1
             entry = Entry(
@@ -160,7 +160,7 @@ def test_the_index_is_what_a_list_would_be(fifo: bool, steps: list[tuple[str, in
             index.add(entry, now)
             model[number], due[number] = entry, entry.due
         elif step == "take":
-            locked = {model[seq].group for seq in flying}
+            locked = {model[seq].group for seq in in_flight}
             expected = []
             for seq in sorted(model):
                 entry = model[seq]
@@ -179,28 +179,29 @@ def test_the_index_is_what_a_list_would_be(fifo: bool, steps: list[tuple[str, in
                 assert got == expected[:first]
             for seq in got:
                 due[seq] = now + second
-                flying.add(seq)
+                in_flight.add(seq)
         elif step == "remove" and model:
             seq = sorted(model)[first % len(model)]
             assert index.remove(seq) is model.pop(seq)
             assert index.remove(seq) is None
             due.pop(seq)
-            flying.discard(seq)
-        elif step == "hide" and flying:
-            seq = sorted(flying)[first % len(flying)]
-            index.ripen(now)
+            in_flight.discard(seq)
+        elif step == "hide" and in_flight:
+            seq = sorted(in_flight)[first % len(in_flight)]
+            index.show_due(now)
             index.hide(model[seq], now + second, now)
             due[seq] = now + second
         elif step == "pass":
             now += first
-        index.ripen(now)
-        flying = {seq for seq in flying if due[seq] > now}
+        index.show_due(now)
+        in_flight = {seq for seq in in_flight if due[seq] > now}
         states = {
-            seq: FLYING if seq in flying else DELAYED if due[seq] > now else READY for seq in model
+            seq: IN_FLIGHT if seq in in_flight else DELAYED if due[seq] > now else READY
+            for seq in model
         }
         assert {seq: entry.state for seq, entry in index.entries.items()} == states
         waiting = [due[seq] for seq in model if due[seq] > now]
-        assert (index.flying, index.delayed) == (len(flying), len(waiting) - len(flying))
+        assert (index.in_flight, index.delayed) == (len(in_flight), len(waiting) - len(in_flight))
         assert index.visible == len(model) - len(waiting) and index.next_due() == min(
             waiting, default=None
         )
