@@ -1,4 +1,4 @@
-"""The attributes of topics and subscriptions: ONE table each, from a name to what checks its
+"""The attributes of topics and subscriptions: a table each, from the name to the check of its
 value.
 """
 
@@ -23,7 +23,7 @@ Check = Callable[[str, str, Limits], None]  # (name, value, limits); raises Attr
 
 
 class AttributeValueError(ValueError):
-    """What is wrong with a value, in the words that follow "Invalid parameter: "."""
+    """An attribute is invalid; the text is what follows "Invalid parameter: "."""
 
 
 def _object(name: str, value: str) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _delivery(policy: Any, known: tuple[str, ...], limits: Limits) -> None:
 
 
 def _display_name(name: str, value: str, limits: Limits) -> None:
-    """It stands in a header of mails."""
+    """It is part of a header of mails."""
     _longest(100)(name, value, limits)
     if any(unicodedata.category(each) in ("Cc", "Zl", "Zp") for each in value):
         raise AttributeValueError(messages.SNS_ATTRIBUTE_VALUE.format(name=name, value=value))
@@ -163,7 +163,7 @@ TOPIC: Final[Mapping[str, Check]] = {
 }
 FIFO_ONLY: Final = ("ContentBasedDeduplication", "FifoThroughputScope")
 CREATE_ONLY: Final = ("FifoTopic",)
-LARGE: Final = ("sqs", "lambda")  # protocols that messages over the usual size may go to
+LARGE: Final = ("sqs", "lambda")  # protocols of messages over the usual size
 
 
 def is_large(attributes: Mapping[str, str], limits: Limits) -> bool:
@@ -183,7 +183,7 @@ SUBSCRIPTION: Final[Mapping[str, Check]] = {
 
 
 def checked(table: Mapping[str, Check], given: Mapping[str, str], limits: Limits) -> dict[str, str]:
-    """Attributes as they are kept: an empty value is none. Raises AttributeValueError."""
+    """Attributes as they are stored, without empty values. Raises AttributeValueError."""
     for name, value in given.items():
         check = table.get(name)
         if check is None:
@@ -210,7 +210,7 @@ def check_filter(attributes: Mapping[str, str], limits: Limits) -> None:
 
 
 def default_policy(arn: str, account: str) -> str:
-    """Of a topic that was given none."""
+    """The policy of a topic without one."""
     names = (
         "GetTopicAttributes",
         "SetTopicAttributes",
@@ -231,7 +231,7 @@ def default_policy(arn: str, account: str) -> str:
 
 
 def effective_of_topic(attributes: Mapping[str, str]) -> dict[str, Any]:
-    """A topic's delivery policy for HTTP with everything that was left out."""
+    """A topic's delivery policy for HTTP, with defaults."""
     given: Any = loads(attributes.get("DeliveryPolicy", "{}")).get("http") or {}
     request = {
         "headerContentType": "text/plain; charset=UTF-8",
@@ -253,7 +253,7 @@ def effective_of_topic(attributes: Mapping[str, str]) -> dict[str, Any]:
 
 
 def effective(topic: Mapping[str, str], subscription: Mapping[str, str]) -> dict[str, Any]:
-    """A subscription's delivery policy for HTTP, with what it takes from its topic."""
+    """A subscription's delivery policy for HTTP, with what it inherits from its topic."""
     above = effective_of_topic(topic)
     given: Any = (
         {}

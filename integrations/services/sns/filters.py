@@ -1,5 +1,5 @@
-"""Filter policies of subscriptions: the patterns of patterns.py over a message's attributes or its
-body, within SNS's own limits.
+"""Filter policies of subscriptions: event patterns over the attributes or the body of a message,
+within SNS's own limits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SCOPES: Final = (ATTRIBUTES, BODY)
 
 
 class FilterError(ValueError):
-    """What is wrong with a policy."""
+    """A filter policy is invalid; the text says why."""
 
 
 class Filter(NamedTuple):
@@ -33,7 +33,7 @@ class Filter(NamedTuple):
 
 
 def compile_filter(text: str, scope: str, limits: Limits) -> Filter | None:
-    """None of a policy without conditions: all messages fit. Raises FilterError."""
+    """None for a policy without conditions, which all messages match. Raises FilterError."""
     if len(text.encode()) > limits.filter_bytes:
         raise FilterError(messages.SNS_FILTER_LARGE.format(limit=limits.filter_bytes))
     try:
@@ -78,9 +78,7 @@ def _nests(policy: Mapping[str, Any]) -> bool:
 
 
 def _combinations(policy: Mapping[str, Any], depth: int) -> int:
-    """The product of the numbers of conditions, each counted as often as it lies deep; alternatives
-    add up.
-    """
+    """The product over all fields of their conditions times their depth; alternatives add up."""
     total = 1
     for name, inner in policy.items():
         if is_or(name, inner):
@@ -93,7 +91,7 @@ def _combinations(policy: Mapping[str, Any], depth: int) -> int:
 
 
 def attribute_event(attributes: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Message attributes as the matcher sees them; what is binary is not looked at."""
+    """Message attributes as the matcher sees them, without the binary ones."""
     return {
         name: value
         for name, each in attributes.items()
@@ -108,7 +106,7 @@ def _value(type: str, text: str) -> Any:
     if kind == "Number" or type == "String.Array":
         try:
             return loads(text)
-        except JsonError:  # a number that JSON does not know: 007
+        except JsonError:  # not a number of JSON: 007
             return _number(text) if kind == "Number" else text
     return text
 
@@ -121,7 +119,7 @@ def _number(text: str) -> Any:
 
 
 def body_event(text: str) -> dict[str, Any] | None:
-    """A body as the matcher sees it; None if it is no JSON object, which fits nothing."""
+    """A body as the matcher sees it; None if it is no JSON object, which matches nothing."""
     try:
         body: Any = loads(text)
     except JsonError:
@@ -130,9 +128,9 @@ def body_event(text: str) -> dict[str, Any] | None:
 
 
 class Filters:
-    """Who of a topic gets a message.
+    """Which subscriptions of a topic get a message.
 
-    subscriptions  (key, its policy or None, the scope of that)
+    subscriptions  (key, filter or None, scope of the filter)
     """
 
     def __init__(self, subscriptions: Iterable[tuple[str, Filter | None, str]]) -> None:
@@ -146,7 +144,7 @@ class Filters:
         self._indexes = {scope: Index(found) for scope, found in by_scope.items() if found}
 
     def find(self, attributes: Mapping[str, Mapping[str, str]], body: str) -> list[str]:
-        """The keys of the subscriptions that want a message."""
+        """The keys of the subscriptions that match a message."""
         found = list(self._always)
         for scope, index in self._indexes.items():
             event = _EVENTS[scope](attributes, body)

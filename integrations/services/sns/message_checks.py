@@ -1,6 +1,4 @@
-"""What may be published: the checks of a message's parts, in the order and the words of AWS.
-Pure.
-"""
+"""The checks of a message before it is published, in the order and the words of AWS. Pure."""
 
 from __future__ import annotations
 
@@ -19,9 +17,8 @@ from stepwell.integrations.services.common.batches import BatchErrors
 from stepwell.integrations.services.sns import messages
 from stepwell.integrations.services.sns.store import invalid
 
-Given = Mapping[
-    str, Any
-]  # members of Publish, or of an entry of PublishBatch, with their names in Python
+Parameters = Mapping[str, Any]
+"""The parameters of Publish, or of an entry of PublishBatch, named as in Python."""
 
 _ATTRIBUTE_LETTERS: Final = frozenset(string.ascii_letters + string.digits + "_-.")
 _NAME_CHARS: Final = 256
@@ -31,27 +28,27 @@ _NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*\Z"
 _FIELDS: Final = {"String": "StringValue", "Number": "StringValue", "Binary": "BinaryValue"}
 
 
-def message(given: Given, limits: Limits, most: int = 0) -> dict[str, Any]:
-    """Body, subject, structure and attributes of a message of at most so many bytes. Raises
+def message(parameters: Parameters, limits: Limits, most: int = 0) -> dict[str, Any]:
+    """Body, subject, structure and attributes of a message of at most `most` bytes. Raises
     ApiError.
     """
-    body = given.get("message") or ""
+    body = parameters.get("message") or ""
     if not body:
         raise invalid(messages.SNS_EMPTY)
-    attributes = _attributes(given.get("message_attributes") or {})
-    if size(given) > (most or limits.topic_message_bytes):
+    attributes = _attributes(parameters.get("message_attributes") or {})
+    if size(parameters) > (most or limits.topic_message_bytes):
         raise invalid(messages.SNS_TOO_LONG)
-    made: dict[str, Any] = {"body": body, "attributes": attributes}
-    subject = given.get("subject")
+    checked: dict[str, Any] = {"body": body, "attributes": attributes}
+    subject = parameters.get("subject")
     if subject is not None:
         if not _is_subject(subject, limits):
             raise invalid(messages.SNS_SUBJECT)
-        made["subject"] = subject
-    structure = given.get("message_structure")
+        checked["subject"] = subject
+    structure = parameters.get("message_structure")
     if structure:
         _check_structure(structure, body)
-        made["structure"] = True
-    return made
+        checked["structure"] = True
+    return checked
 
 
 def _is_subject(text: str, limits: Limits) -> bool:
@@ -65,58 +62,57 @@ def _check_structure(structure: str, body: str) -> None:
         texts: Any = loads(body)
     except JsonError:
         texts = None
-    if not isinstance(texts, dict) or len(json.loads(body, object_pairs_hook=list)) > len(
-        texts
-    ):  # a key twice
+    # the second condition: a key is repeated
+    if not isinstance(texts, dict) or len(json.loads(body, object_pairs_hook=list)) > len(texts):
         raise invalid(messages.SNS_STRUCTURE_JSON)
     if not isinstance(texts.get("default"), str):
         raise invalid(messages.SNS_STRUCTURE_DEFAULT)
 
 
-def _attributes(given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    return {name: _attribute(name, each) for name, each in given.items()}
+def _attributes(attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    return {name: _attribute(name, each) for name, each in attributes.items()}
 
 
-def _attribute(name: str, given: Mapping[str, Any]) -> dict[str, str]:
-    """{"Type", "Value"}; what is binary as base64. Raises ApiError."""
-    for letter in name:
-        if letter not in _ATTRIBUTE_LETTERS:
-            raise _wrong(messages.SNS_ATTRIBUTE_LETTER.format(code=ord(letter)))
+def _attribute(name: str, attribute: Mapping[str, Any]) -> dict[str, str]:
+    """{"Type", "Value"}; a binary value as base64. Raises ApiError."""
+    for character in name:
+        if character not in _ATTRIBUTE_LETTERS:
+            raise _bad_attribute(messages.SNS_ATTRIBUTE_LETTER.format(code=ord(character)))
     if not name or len(name) > _NAME_CHARS or name[0] == "." or name[-1] == "." or ".." in name:
-        raise _wrong(messages.SNS_ATTRIBUTE_DOTS)
-    type = given.get("DataType") or ""
+        raise _bad_attribute(messages.SNS_ATTRIBUTE_DOTS)
+    type = attribute.get("DataType") or ""
     if not type:
-        raise _wrong(messages.SNS_ATTRIBUTE_NO_TYPE.format(name=name))
+        raise _bad_attribute(messages.SNS_ATTRIBUTE_NO_TYPE.format(name=name))
     field = _FIELDS.get(type.partition(".")[0])
     if field is None:
-        raise _wrong(messages.SNS_ATTRIBUTE_TYPE.format(name=name))
+        raise _bad_attribute(messages.SNS_ATTRIBUTE_TYPE.format(name=name))
     other = next(
         (
             each
             for each in _FIELDS.values()
-            if each != field and each in given and field not in given
+            if each != field and each in attribute and field not in attribute
         ),
         None,
     )
     if other is not None:
-        raise _wrong(
+        raise _bad_attribute(
             messages.SNS_ATTRIBUTE_FIELD.format(
                 name=name, type=type, field=field.removesuffix("Value")
             )
         )
-    value = given.get(field)
+    value = attribute.get(field)
     if not value:
-        raise _wrong(messages.SNS_ATTRIBUTE_EMPTY.format(name=name, type=type))
+        raise _bad_attribute(messages.SNS_ATTRIBUTE_EMPTY.format(name=name, type=type))
     if isinstance(value, bytes):
         return {"Type": type, "Value": base64.b64encode(value).decode()}
     if type.startswith("Number") and not _NUMBER.match(value):
-        raise _wrong(messages.SNS_ATTRIBUTE_NUMBER.format(name=name))
+        raise _bad_attribute(messages.SNS_ATTRIBUTE_NUMBER.format(name=name))
     if type == "String.Array" and not _is_array(value):
-        raise _wrong(messages.SNS_ATTRIBUTE_ARRAY.format(name=name))
+        raise _bad_attribute(messages.SNS_ATTRIBUTE_ARRAY.format(name=name))
     return {"Type": type, "Value": value}
 
 
-def _wrong(text: str) -> ApiError:
+def _bad_attribute(text: str) -> ApiError:
     return ApiError("InvalidParameterValueException", text)
 
 
@@ -127,20 +123,23 @@ def _is_array(text: str) -> bool:
         return False
 
 
-def size(given: Given) -> int:
+def size(parameters: Parameters) -> int:
     """Bytes of a message, as SNS counts them: the body, and names, types and values of its
     attributes.
     """
-    total = len((given.get("message") or "").encode())
-    for name, each in (given.get("message_attributes") or {}).items():
+    total = len((parameters.get("message") or "").encode())
+    for name, each in (parameters.get("message_attributes") or {}).items():
         texts = (name, each.get("DataType") or "", each.get("StringValue") or "")
         total += sum(len(text.encode()) for text in texts) + len(each.get("BinaryValue") or b"")
     return total
 
 
-def check_order(given: Given, fifo: bool, by_content: bool) -> None:
-    """Group and deduplication, as far as the topic wants them. Raises ApiError."""
-    group, deduplication = given.get("message_group_id"), given.get("message_deduplication_id")
+def check_fifo_ids(parameters: Parameters, fifo: bool, by_content: bool) -> None:
+    """The group and deduplication id, which depend on the topic. Raises ApiError."""
+    group, deduplication = (
+        parameters.get("message_group_id"),
+        parameters.get("message_deduplication_id"),
+    )
     if fifo and not group:
         raise invalid(messages.SNS_GROUP)
     if fifo and not deduplication and not by_content:

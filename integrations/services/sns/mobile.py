@@ -1,7 +1,7 @@
 """The operations on platform applications, their endpoints, and phone numbers.
 
-sns/app/PLATFORM/NAME        sns/device/PLATFORM/NAME/UUID        sns/sms/settings,
-                             sns/sms/out/NUMBER
+sns/app/PLATFORM/NAME        sns/device/PLATFORM/NAME/UUID
+sns/sms/settings             sns/sms/out/NUMBER: opted out
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Mobile:
     async def create_platform_application(
         self, name: str, platform: str, attributes: Mapping[str, str]
     ) -> Answer:
-        """The same again if one of that name has these attributes."""
+        """Idempotent if an application of that name has these attributes."""
         if platform not in PLATFORMS:
             raise invalid(messages.SNS_PLATFORM.format(platform=platform))
         async with self._store.lock:
@@ -107,7 +107,7 @@ class Mobile:
         return {"PlatformApplications": items, **more}
 
     async def delete_platform_application(self, platform_application_arn: str) -> Answer:
-        """With its endpoints. One that is not there is no fault."""
+        """With its endpoints. A missing application is no error."""
         async with self._store.lock:
             key = self._store.local_name(
                 platform_application_arn, "PlatformApplicationArn"
@@ -128,7 +128,7 @@ class Mobile:
         custom_user_data: str | None = None,
         attributes: Mapping[str, str] | None = None,
     ) -> Answer:
-        """The same again if the token has an endpoint with these attributes."""
+        """Idempotent if the token has an endpoint with these attributes."""
         async with self._store.lock:
             key, _ = self._application(platform_application_arn)
             given = {"Enabled": "true", **_known(attributes or {}), "Token": token}
@@ -187,7 +187,7 @@ class Mobile:
         return {"Endpoints": items, **more}
 
     async def delete_endpoint(self, endpoint_arn: str) -> Answer:
-        """One that is not there is no fault."""
+        """A missing endpoint is no error."""
         async with self._store.lock:
             name = self._store.local_name(endpoint_arn, "EndpointArn").removeprefix("endpoint/")
             if name in self.devices:
@@ -210,7 +210,7 @@ class Mobile:
         }
 
     async def opt_out(self, phone_number: str) -> None:
-        """For tests: as if somebody had answered STOP. No operation of AWS does it."""
+        """For tests: as if the phone had answered STOP. Not an operation of AWS."""
         async with self._store.lock:
             await self.phones.put(f"out/{phone_number}", {"number": phone_number})
 

@@ -1,10 +1,9 @@
-"""What subscribers get: bodies, headers and records made of a message. Pure, apart from the
-signature that is handed in.
+"""What subscribers get: bodies, headers and records of a message. Pure, apart from the signature.
 
 A message is {"id", "topic", "at" (epoch ms), "url" (of the server, or ""), "body", "attributes":
-{name: {"Type", "Value"}}} and, where it has them, "subject", "structure" (the body is JSON with a
-text for each protocol), "sequence", "group", "deduplication", "version" (of the signature); those
-that ask for a confirmation have "kind" and "token".
+{name: {"Type", "Value"}}} and optionally "subject", "structure" (the body is JSON with a text for
+each protocol), "sequence", "group", "deduplication", "version" (of the signature). Messages about a
+subscription itself have "kind" and "token".
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ PLAIN: Final = "text/plain; charset=UTF-8"
 
 
 class Site(NamedTuple):
-    """url: of this server, without a slash at the end; certificate: where the key for signatures is
-    published
+    """url: of this server, without a slash at the end; certificate: URL of the signing
+    certificate
     """
 
     url: str
@@ -46,7 +45,7 @@ class Site(NamedTuple):
 
 
 def text_for(message: Message, protocol: str) -> str:
-    """The body that a protocol gets; what is no text is ignored."""
+    """The body for a protocol; values other than strings are ignored."""
     if not message.get("structure"):
         return str(message["body"])
     texts: Any = loads(message["body"])
@@ -63,9 +62,7 @@ def kind(message: Message) -> str:
 
 
 def to_sign(message: Message, protocol: str, site: Site) -> str:
-    """The text that a signature is over: names and values, a line each, in the order of the
-    names.
-    """
+    """The signed text: names and values, a line each, in the order of the names."""
     named = {
         "Message": text_for(message, protocol),
         "MessageId": message["id"],
@@ -84,10 +81,10 @@ def to_sign(message: Message, protocol: str, site: Site) -> str:
 def members(
     message: Message, protocol: str, subscription: str, site: Site, sign: Sign
 ) -> dict[str, Any]:
-    """An envelope. Messages of FIFO topics have a number instead of a signature, as with AWS."""
+    """The members of an envelope. Messages of FIFO topics have a number instead of a signature."""
     fifo, token = "sequence" in message, message.get("token")
     version = message.get("version", "1")
-    told: dict[str, Any] = {
+    members: dict[str, Any] = {
         "Type": kind(message),
         "MessageId": message["id"],
         "SequenceNumber": message.get("sequence"),
@@ -99,32 +96,33 @@ def members(
         "Timestamp": timestamp(message),
     }
     if not fifo:
-        told |= {
+        members |= {
             "SignatureVersion": version,
             "Signature": sign(to_sign(message, protocol, site), version),
         }
-        told |= {"SigningCertURL": site.certificate}
+        members |= {"SigningCertURL": site.certificate}
     if not token:
-        told["UnsubscribeURL"] = site.unsubscribe(subscription)
-    return {name: value for name, value in told.items() if value is not None}
+        members["UnsubscribeURL"] = site.unsubscribe(subscription)
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def frame(message: Message, protocol: str, site: Site, sign: Sign) -> Callable[[str], str]:
-    """Makes the JSON of an envelope, laid out as AWS does, for a subscription. All but a link is
-    the same for a thousand of them, and is made for the first."""
+    """A function that makes the JSON of an envelope, in AWS's layout, for a subscription. All but
+    the unsubscribe link is made once for all subscriptions.
+    """
 
     @cache
     def sides() -> tuple[str, str]:
-        told = members(message, protocol, "", site, sign)
+        envelope_members = members(message, protocol, "", site, sign)
         head = "{\n" + ",\n".join(
-            f"  {dumps(name)} : {dumps(value)}" for name, value in told.items()
+            f"  {dumps(name)} : {dumps(value)}" for name, value in envelope_members.items()
         )
         shown = ",\n".join(
             f"    {dumps(name)} : {dumps(value)}" for name, value in message["attributes"].items()
         )
         tail = f',\n  "MessageAttributes" : {{\n{shown}\n  }}\n}}' if shown else "\n}"
-        # the link comes last, and the subscription last in it
-        return (head[:-1], f'"{tail}') if "UnsubscribeURL" in told else (head, tail)
+        # the link is the last member, and ends with the subscription
+        return (head[:-1], f'"{tail}') if "UnsubscribeURL" in envelope_members else (head, tail)
 
     def envelope_for(subscription: str) -> str:
         head, tail = sides()
@@ -139,20 +137,20 @@ def envelope(message: Message, protocol: str, subscription: str, site: Site, sig
 
 
 def record(message: Message, subscription: str, site: Site, sign: Sign) -> dict[str, Any]:
-    """The event that a function gets."""
-    told = members(message, "lambda", subscription, site, sign)
-    told["SigningCertUrl"], told["UnsubscribeUrl"] = (
-        told.pop("SigningCertURL", None),
-        told.pop("UnsubscribeURL"),
+    """The event for a function."""
+    sent = members(message, "lambda", subscription, site, sign)
+    sent["SigningCertUrl"], sent["UnsubscribeUrl"] = (
+        sent.pop("SigningCertURL", None),
+        sent.pop("UnsubscribeURL"),
     )
-    told = {
-        "Type": told.pop("Type"),
-        "MessageId": told.pop("MessageId"),
-        "TopicArn": told.pop("TopicArn"),
+    sent = {
+        "Type": sent.pop("Type"),
+        "MessageId": sent.pop("MessageId"),
+        "TopicArn": sent.pop("TopicArn"),
         "Subject": None,
-        **told,
+        **sent,
     }
-    told["MessageAttributes"] = message["attributes"]
+    sent["MessageAttributes"] = message["attributes"]
     about = {"EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": subscription}
     return {
         "Records": [
@@ -160,7 +158,7 @@ def record(message: Message, subscription: str, site: Site, sign: Sign) -> dict[
                 **about,
                 "Sns": {
                     name: value
-                    for name, value in told.items()
+                    for name, value in sent.items()
                     if value is not None or name == "Subject"
                 },
             }
@@ -169,7 +167,7 @@ def record(message: Message, subscription: str, site: Site, sign: Sign) -> dict[
 
 
 def queue_attributes(message: Message) -> dict[str, dict[str, Any]]:
-    """Message attributes as SQS has them, for a raw message."""
+    """Message attributes in SQS's shape, for a raw message."""
     from base64 import b64decode
 
     return {
@@ -181,15 +179,15 @@ def queue_attributes(message: Message) -> dict[str, dict[str, Any]]:
 
 
 def headers(message: Message, subscription: str, raw: bool, content_type: str) -> dict[str, str]:
-    """Of HTTP."""
-    told = {
+    """The headers for HTTP."""
+    headers = {
         "x-amz-sns-message-type": kind(message),
         "x-amz-sns-message-id": message["id"],
         "x-amz-sns-topic-arn": message["topic"],
         "x-amz-sns-subscription-arn": subscription if kind(message) != CONFIRMATION else "",
         "x-amz-sns-rawdelivery": "true" if raw else "",
     }
-    shown = {name: value for name, value in told.items() if value}
+    shown = {name: value for name, value in headers.items() if value}
     return {
         **shown,
         "Content-Type": content_type,

@@ -1,10 +1,9 @@
-"""Publish and PublishBatch: message -> who wants it -> deliveries that are as durable as the
+"""Publish and PublishBatch: message -> matching subscriptions -> deliveries, durable with the
 answer.
 
-`prepare` makes everything of a call but stores nothing, so that a task can hand it over with its
-success, in one transaction.
-FIFO topics remember the ids of the last five minutes (sns/seen/...), and number their messages by
-the clock, which never goes back.
+`prepare` stores nothing: a task commits its transaction together with its success.
+FIFO topics remember the deduplication ids of the last five minutes (sns/seen/...), and number their
+messages by the clock, which never goes back.
 """
 
 from __future__ import annotations
@@ -23,41 +22,38 @@ from stepwell.engine.tasks import Transaction, together
 from stepwell.integrations.services.common.tables import Document, pack, stored
 from stepwell.integrations.services.sns import message_checks, messages
 from stepwell.integrations.services.sns.delivery.sender import Sender
-from stepwell.integrations.services.sns.message_checks import Given
+from stepwell.integrations.services.sns.message_checks import Parameters
 from stepwell.integrations.services.sns.mobile import Mobile
 from stepwell.integrations.services.sns.store import Answer, TopicStore, invalid
 from stepwell.integrations.services.sns.topics import is_fifo
 
 SEEN: Final = "sns/seen/"
-_FIRST: Final = 10**19  # numbers of AWS have twenty digits
-_A_MILLISECOND: Final = 20  # bits of a number that count within one
+_FIRST: Final = 10**19  # AWS's numbers have twenty digits
+_COUNTER_BITS: Final = 20  # of a number, which count within a millisecond
 _CODES: Final = {
     "InvalidParameterException": "InvalidParameter",
     "InvalidParameterValueException": "ParameterValueInvalid",
     "ThrottledException": "Throttled",
-}  # as they are on the wire, in the answer to a batch
-_PURGE: Final = 16  # expired ids that one message takes with it: more than it brings
+}  # in the answer to a batch
+_PURGE: Final = 16  # expired ids that are deleted with each message
 
 
 def _seen(document: Document) -> Document:
-    int(document["sequence"])  # raises now what would raise below
+    int(document["sequence"])  # raises if the record is damaged
     return document
 
 
 class Publisher:
     def __init__(self, store: TopicStore, sender: Sender, mobile: Mobile) -> None:
         self._store, self._sender, self._mobile = store, sender, mobile
-        self._seen: dict[
-            str, Document
-        ] = {}  # key of an id -> {"at", "id", "sequence"}, the oldest first
+        # key of a deduplication id -> {"at", "id", "sequence"}, the oldest first
+        self._seen: dict[str, Document] = {}
         self._number = 0
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = (
-            WeakValueDictionary()
-        )  # by ARN of a topic
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by topic ARN
 
     async def open(self) -> None:
-        found = [each async for each in stored(self._store.records, SEEN, _seen)]
-        self._seen = dict(sorted(found, key=lambda each: each[1]["at"]))
+        ids = [each async for each in stored(self._store.records, SEEN, _seen)]
+        self._seen = dict(sorted(ids, key=lambda each: each[1]["at"]))
         # the clock may stand where it stood; what is no longer remembered is older than any time
         # that it can show
         self._number = max(
@@ -66,37 +62,41 @@ class Publisher:
 
     # --- Publish ----------------------------------------------------------------------------------
 
-    async def publish(self, /, **given: Any) -> Answer:
-        async with self._turn(given.get("topic_arn") or given.get("target_arn") or ""):
-            return await self._store.records.commit(self.prepare(given, self._store.new_id()))
+    async def publish(self, /, **parameters: Any) -> Answer:
+        async with self._lock(parameters.get("topic_arn") or parameters.get("target_arn") or ""):
+            return await self._store.records.commit(self.prepare(parameters, self._store.new_id()))
 
-    def _turn(self, arn: str) -> AbstractAsyncContextManager[Any]:
-        """Of a FIFO topic: the same id must not come twice before it is remembered."""
+    def _lock(self, arn: str) -> AbstractAsyncContextManager[Any]:
+        """For a FIFO topic: a repeated id must not come before the first one is remembered."""
         return (
-            self._turns.setdefault(arn, asyncio.Lock()) if arn.endswith(".fifo") else nullcontext()
+            self._locks.setdefault(arn, asyncio.Lock()) if arn.endswith(".fifo") else nullcontext()
         )
 
-    def prepare(self, given: Given, id: str) -> Transaction[Answer]:
+    def prepare(self, parameters: Parameters, id: str) -> Transaction[Answer]:
         """Publish's answer, and what it stores. Raises ApiError."""
         targets: list[str] = [
-            given[name] for name in ("topic_arn", "target_arn", "phone_number") if given.get(name)
+            parameters[name]
+            for name in ("topic_arn", "target_arn", "phone_number")
+            if parameters.get(name)
         ]
         if len(targets) != 1:
             raise invalid(messages.SNS_NO_TARGET)
         (target,) = targets
-        if given.get("phone_number"):
-            return self._direct(given, id, "sms", target)
+        if parameters.get("phone_number"):
+            return self._direct(parameters, id, "sms", target)
         if ":endpoint/" in target:
-            return self._direct(given, id, "application", target)
-        return self._to_topic(self._store.topic(target), given, id)
+            return self._direct(parameters, id, "application", target)
+        return self._to_topic(self._store.topic(target), parameters, id)
 
-    def _direct(self, given: Given, id: str, protocol: str, endpoint: str) -> Transaction[Answer]:
-        """Past any topic, to a phone or a device."""
+    def _direct(
+        self, parameters: Parameters, id: str, protocol: str, endpoint: str
+    ) -> Transaction[Answer]:
+        """To a phone or a device, without a topic."""
         self._mobile.check_endpoint(protocol, endpoint)
         message = {
             **self._store.stamp(id),
             "topic": "",
-            **message_checks.message(given, self._store.limits),
+            **message_checks.message(parameters, self._store.limits),
         }
         to = {
             "Key": "",
@@ -108,23 +108,25 @@ class Publisher:
         }
         return self._sender.accept_one(to, message).replying({"MessageId": id})
 
-    def _to_topic(self, topic: Document, given: Given, id: str) -> Transaction[Answer]:
+    def _to_topic(self, topic: Document, parameters: Parameters, id: str) -> Transaction[Answer]:
         fifo, settings = is_fifo(topic), topic["Attributes"]
-        made = message_checks.message(given, self._store.limits, self.most_bytes(topic))
-        message_checks.check_order(given, fifo, settings.get("ContentBasedDeduplication") == "true")
+        checked = message_checks.message(parameters, self._store.limits, self.most_bytes(topic))
+        message_checks.check_fifo_ids(
+            parameters, fifo, settings.get("ContentBasedDeduplication") == "true"
+        )
         message = {
             **self._store.stamp(id),
             "topic": topic["Arn"],
             "version": settings.get("SignatureVersion", "1"),
-            **made,
+            **checked,
         }
-        if given.get("message_group_id"):
-            message["group"] = given["message_group_id"]
+        if parameters.get("message_group_id"):
+            message["group"] = parameters["message_group_id"]
         if not fifo:
             return self._matched(topic, message).replying({"MessageId": id})
         message["deduplication"] = (
-            given.get("message_deduplication_id")
-            or hashlib.sha256(made["body"].encode()).hexdigest()
+            parameters.get("message_deduplication_id")
+            or hashlib.sha256(checked["body"].encode()).hexdigest()
         )
         seen = self._seen.get(self._seen_key(topic, message))
         if seen is not None and not self._expired(seen):
@@ -140,7 +142,7 @@ class Publisher:
         return self._sender.accept(topic, message, [self._store.subscriptions[key] for key in keys])
 
     def most_bytes(self, topic: Document) -> int:
-        """Of a message with its attributes, and of a batch."""
+        """The limit of a message with its attributes, and of a batch."""
         return int(
             topic["Attributes"].get("MaximumMessageSize", self._store.limits.topic_message_bytes)
         )
@@ -148,7 +150,7 @@ class Publisher:
     # --- FIFO -------------------------------------------------------------------------------------
 
     def _next_number(self) -> str:
-        self._number = max(self._number + 1, self._store.now() << _A_MILLISECOND)
+        self._number = max(self._number + 1, self._store.now() << _COUNTER_BITS)
         return str(_FIRST + self._number)
 
     def _seen_key(self, topic: Document, message: Document) -> str:
@@ -168,9 +170,7 @@ class Publisher:
         )
 
     def _remember(self, topic: Document, message: Document) -> Transaction[None]:
-        """The id of a message, and a few less of those that nobody needs any more. Raises
-        ApiError.
-        """
+        """Stores the id of a message and deletes a few expired ones. Raises ApiError."""
         key = self._seen_key(topic, message)
         old = [
             each for each, seen in zip(self._seen, range(_PURGE)) if self._expired(self._seen[each])
@@ -180,7 +180,7 @@ class Publisher:
         seen = {"at": message["at"], "id": message["id"], "sequence": message["sequence"]}
 
         def then() -> None:
-            for each in [*old, key]:  # one that comes again is the youngest
+            for each in [*old, key]:  # a repeated id becomes the youngest
                 self._seen.pop(each, None)
             self._seen[key] = seen
 
@@ -193,31 +193,31 @@ class Publisher:
     ) -> Answer:
         topic, entries = self._store.topic(topic_arn), publish_batch_request_entries
         message_checks.check_batch(entries, self._store.limits)
-        given = [
+        parameters = [
             {str(xform_name(name)): value for name, value in entry.items()} for entry in entries
         ]
-        if sum(map(message_checks.size, given)) > self.most_bytes(topic):
+        if sum(map(message_checks.size, parameters)) > self.most_bytes(topic):
             raise ApiError("BatchRequestTooLongException", messages.SNS_BATCH_LONG)
-        if is_fifo(topic) and not all(each.get("message_group_id") for each in given):
+        if is_fifo(topic) and not all(each.get("message_group_id") for each in parameters):
             raise invalid(messages.SNS_GROUP)
-        async with self._turn(topic["Arn"]):
-            return await self._publish_each(topic, given)
+        async with self._lock(topic["Arn"]):
+            return await self._publish_each(topic, parameters)
 
-    async def _publish_each(self, topic: Document, entries: Sequence[Given]) -> Answer:
-        """Those that are accepted in one transaction; an entry that repeats another's id is that
+    async def _publish_each(self, topic: Document, entries: Sequence[Parameters]) -> Answer:
+        """Accepts entries in one transaction; an entry with another's id gets the answer of that
         one.
         """
-        good, bad, prepared = list[Answer](), list[Answer](), list[Transaction[Answer]]()
+        successful, failed, prepared = list[Answer](), list[Answer](), list[Transaction[Answer]]()
         first: dict[str, Answer] = {}
         for entry in entries:
             try:
                 repeated = first.get(self._identity(topic, entry)) if is_fifo(topic) else None
                 if repeated is not None:
-                    good.append({**repeated, "Id": entry["id"]})
+                    successful.append({**repeated, "Id": entry["id"]})
                     continue
                 transaction = self._to_topic(topic, entry, self._store.new_id())
             except ApiError as error:
-                bad.append(
+                failed.append(
                     {
                         "Id": entry["id"],
                         "Code": _CODES.get(error.code, error.code),
@@ -227,12 +227,12 @@ class Publisher:
                 )
                 continue
             first[self._identity(topic, entry)] = transaction.answer
-            good.append({**transaction.answer, "Id": entry["id"]})
+            successful.append({**transaction.answer, "Id": entry["id"]})
             prepared.append(transaction)
         await self._store.records.commit(together(prepared))
-        return {"Successful": good, "Failed": bad}
+        return {"Successful": successful, "Failed": failed}
 
-    def _identity(self, topic: Document, entry: Given) -> str:
+    def _identity(self, topic: Document, entry: Parameters) -> str:
         body = entry.get("message") or ""
         id = entry.get("message_deduplication_id") or hashlib.sha256(body.encode()).hexdigest()
         return self._seen_key(

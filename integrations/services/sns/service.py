@@ -1,5 +1,6 @@
 """SNS: topics (topics.py), subscriptions (subscriptions.py), messages (publishing.py), phones and
-devices (mobile.py), and the way of a message to its subscribers (delivery.py)."""
+devices (mobile.py), and the delivery to subscribers (delivery/).
+"""
 
 from __future__ import annotations
 
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Sns:
-    """The operations of botocore's "sns" that are served here, and for who uses it as a library:
+    """The operations of botocore's "sns". For users of the library:
 
-    sender.outbox.kept()     what was sent to phones, devices and (without a mail server) to people
-    sender.outbox.providers  "sms", "application", "email" or "email-json" -> `async def
-                             carry(parcel)`, instead of the outbox
-    certificate()            of the key that messages are signed with: PEM
+    sender.outbox.kept()     messages to phones, devices and (without a mail server) mailboxes
+    sender.outbox.providers  "sms", "application", "email" or "email-json" -> an async function that
+                             sends such a message, see Provider
+    certificate()            of the key that signs messages: PEM
     """
 
     def __init__(self, host: Host) -> None:
@@ -48,7 +49,7 @@ class Sns:
 
     @property
     def routes(self) -> Mapping[str, Callable[..., Awaitable[None]]]:
-        """What a server shows besides the operations: path -> ASGI application."""
+        """Further routes of the server: path -> ASGI application."""
         return {self.sender.signer.path: self._show_certificate}
 
     async def certificate(self) -> str:

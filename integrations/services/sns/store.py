@@ -1,8 +1,9 @@
 """What all of SNS shares: topics and subscriptions, in memory and in the records; names, pages and
-refusals.
+errors.
 
-sns/topic/NAME        sns/subscription/NAME:UUID        sns/ended/TOKEN: a subscription that its
-                      last message can renew
+sns/topic/NAME
+sns/subscription/NAME:UUID
+sns/ended/TOKEN             a subscription that the link in its last message can renew
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def invalid(text: str) -> ApiError:
 
 
 class TopicStore:
-    """Topics and subscriptions, and what the operations on them have in common."""
+    """The topics and subscriptions, shared by the operations on them."""
 
     def __init__(self, host: Host) -> None:
         self.host, self.limits, self.new_id = host, host.limits, uuids()
@@ -42,10 +43,9 @@ class TopicStore:
             Table("sns/ended/"),
         )
         self.lock = asyncio.Lock()  # held while a document is read and written
-        self.by_topic: dict[
-            str, dict[str, None]
-        ] = {}  # topic's name -> keys of its subscriptions, the oldest first
-        self._filters: dict[str, Filters] = {}  # of topics, built when a message comes
+        # name of a topic -> keys of its subscriptions, the oldest first
+        self.by_topic: dict[str, dict[str, None]] = {}
+        self._filters: dict[str, Filters] = {}  # of topics, built for the first message
 
     async def open(self) -> None:
         self.records = self.host.records
@@ -65,7 +65,7 @@ class TopicStore:
         return self.host.clock.now()
 
     def local_name(self, arn: str, member: str) -> str:
-        """What an ARN of this service has behind the account. Raises ApiError."""
+        """The part of an ARN after the account; "" for another account. Raises ApiError."""
         parts = arn.split(":", ARN_PARTS - 1)
         if len(parts) < ARN_PARTS:
             raise invalid(messages.SNS_ARN.format(member=member, count=len(parts)))
@@ -79,34 +79,34 @@ class TopicStore:
 
     def topic(self, arn: str, member: str = "TopicArn") -> Document:
         """Raises ApiError."""
-        found = self.topics.get(self.local_name(arn, member))
-        if found is None:
+        topic = self.topics.get(self.local_name(arn, member))
+        if topic is None:
             raise ApiError("NotFoundException", messages.SNS_NO_TOPIC)
-        return found
+        return topic
 
     def policy_of(self, arn: str) -> str | None:
-        """The policy that a topic was given, JSON; "" if none, None if there is no such topic."""
-        found = (
+        """The policy of a topic, JSON; "": it has none, None: there is no such topic."""
+        topic = (
             self.topics.get(arn.rpartition(":")[2])
             if arn == self.arn(arn.rpartition(":")[2])
             else None
         )
-        return None if found is None else found["Attributes"].get("Policy", "")
+        return None if topic is None else topic["Attributes"].get("Policy", "")
 
     def subscription(self, arn: str) -> Document:
         """Raises ApiError."""
-        found = self.subscriptions.get(self.local_name(arn, "SubscriptionArn"))
-        if found is None:
+        subscription = self.subscriptions.get(self.local_name(arn, "SubscriptionArn"))
+        if subscription is None:
             raise ApiError("NotFoundException", messages.SNS_NO_SUBSCRIPTION)
-        return found
+        return subscription
 
     def of_topic(self, name: str) -> list[Document]:
         """The subscriptions of a topic, the oldest first."""
         return [self.subscriptions[key] for key in self.by_topic.get(name, ())]
 
     def check_large(self, protocols: Sequence[str]) -> None:
-        """Whether these may be subscribed to a topic with messages over the usual size. Raises
-        ApiError.
+        """Whether such subscriptions may belong to a topic with messages over the usual size.
+        Raises ApiError.
         """
         most = self.limits.topic_large_subscriptions
         if len(protocols) > most or any(each not in LARGE for each in protocols):
@@ -137,22 +137,22 @@ class TopicStore:
         """What every message has: its id, its time, and the base of its links."""
         return {"id": id, "at": self.now(), "url": REACHED.get()}
 
-    # --- who gets a message -----------------------------------------------------------------------
+    # --- filters ----------------------------------------------------------------------------------
 
     def filters(self, name: str) -> Filters:
-        """Of a topic's confirmed subscriptions."""
-        found = self._filters.get(name)
-        if found is None:
+        """The filters of a topic's confirmed subscriptions."""
+        filters = self._filters.get(name)
+        if filters is None:
             confirmed = [each for each in self.of_topic(name) if not each.get("Token")]
-            found = self._filters[name] = Filters(
+            filters = self._filters[name] = Filters(
                 (each["Key"], *self._filter(each["Attributes"])) for each in confirmed
             )
-        return found
+        return filters
 
     def _filter(self, attributes: Mapping[str, str]) -> tuple[Any, str]:
         scope = attributes.get("FilterPolicyScope", ATTRIBUTES)
         return compile_filter(attributes.get("FilterPolicy", ""), scope, self.limits), scope
 
-    def changed(self, name: str) -> None:
-        """Something about the subscriptions of a topic."""
+    def drop_filters(self, name: str) -> None:
+        """After a change of a topic's subscriptions: build its filters anew."""
         self._filters.pop(name, None)

@@ -1,6 +1,4 @@
-"""The operations on subscriptions. Those of HTTP and mail wait for a confirmation, which their
-endpoint is asked for.
-"""
+"""The operations on subscriptions. Endpoints of HTTP and mail must confirm theirs."""
 
 from __future__ import annotations
 
@@ -22,11 +20,11 @@ from stepwell.integrations.services.sns.store import Answer, TopicStore, invalid
 from stepwell.integrations.services.sns.topics import is_fifo
 
 PENDING: Final = "PendingConfirmation"
-CONFIRMED: Final = ("http", "https", "email", "email-json")  # by their endpoints
+CONFIRMED: Final = ("http", "https", "email", "email-json")  # protocols with confirmation
 RAW: Final = ("sqs", "http", "https")
 _DELETED: Final = "Deleted"
 
-# protocol -> what an endpoint must be
+# protocol -> syntax of its endpoints
 ENDPOINTS: Final[Mapping[str, re.Pattern[str]]] = {
     "http": re.compile(r"http://[^\s/?#]+\S*\Z"),
     "https": re.compile(r"https://[^\s/?#]+\S*\Z"),
@@ -51,12 +49,12 @@ class Subscriptions:
         attributes: Mapping[str, str] | None = None,
         return_subscription_arn: bool = False,
     ) -> Answer:
-        """The same again if the endpoint is subscribed with these attributes."""
+        """Idempotent if the endpoint is subscribed with these attributes."""
         async with self._store.lock:
             topic = self._store.topic(topic_arn)
             _check_endpoint(protocol, endpoint, is_fifo(topic))
-            kept = self._attributes(protocol, attributes or {}, {})
-            held = next(
+            checked = self._attributes(protocol, attributes or {}, {})
+            subscription = next(
                 (
                     each
                     for each in self._store.of_topic(topic["Name"])
@@ -64,12 +62,12 @@ class Subscriptions:
                 ),
                 None,
             )
-            if held is not None and any(
-                held["Attributes"].get(name) != value for name, value in kept.items()
+            if subscription is not None and any(
+                subscription["Attributes"].get(name) != value for name, value in checked.items()
             ):
                 raise invalid(messages.SNS_SUBSCRIBED)
-            if held is None or held.get("Token"):
-                self._check_room(topic["Name"], kept)
+            if subscription is None or subscription.get("Token"):
+                self._check_room(topic["Name"], checked)
                 if table.is_large(topic["Attributes"], self._store.limits):
                     self._store.check_large(
                         [
@@ -77,29 +75,29 @@ class Subscriptions:
                             *(each["Protocol"] for each in self._store.of_topic(topic["Name"])),
                         ]
                     )
-                held = await self._put_new(topic, protocol, endpoint, kept, held)
-        pending = held.get("Token") and not return_subscription_arn
-        return {"SubscriptionArn": "pending confirmation" if pending else held["Arn"]}
+                subscription = await self._put_new(topic, protocol, endpoint, checked, subscription)
+        pending = subscription.get("Token") and not return_subscription_arn
+        return {"SubscriptionArn": "pending confirmation" if pending else subscription["Arn"]}
 
     def _attributes(
         self,
         protocol: str,
-        given: Mapping[str, str],
-        held: Mapping[str, str],
+        changes: Mapping[str, str],
+        attributes: Mapping[str, str],
         prefix: str = messages.SNS_ATTRIBUTES,
     ) -> Any:
-        """Those of a subscription after some were given. Raises ApiError."""
+        """The attributes of a subscription after some were set. Raises ApiError."""
         try:
-            kept = {
-                name: value for name, value in held.items() if name not in given
-            } | table.checked(table.SUBSCRIPTION, given, self._store.limits)
-            if not given.keys().isdisjoint(("FilterPolicy", "FilterPolicyScope")):
-                table.check_filter(kept, self._store.limits)
-            if kept.get("RawMessageDelivery") == "true" and protocol not in RAW:
+            checked = {
+                name: value for name, value in attributes.items() if name not in changes
+            } | table.checked(table.SUBSCRIPTION, changes, self._store.limits)
+            if not changes.keys().isdisjoint(("FilterPolicy", "FilterPolicyScope")):
+                table.check_filter(checked, self._store.limits)
+            if checked.get("RawMessageDelivery") == "true" and protocol not in RAW:
                 raise table.AttributeValueError(messages.SNS_RAW.format(protocol=protocol))
         except table.AttributeValueError as fault:
             raise invalid(prefix.format(text=fault)) from None
-        return kept
+        return checked
 
     def _check_room(self, topic: str, attributes: Mapping[str, str]) -> None:
         if len(self._store.subscriptions) >= self._store.limits.subscriptions:
@@ -143,18 +141,20 @@ class Subscriptions:
             "Authenticated": protocol not in CONFIRMED,
         }
         if protocol not in CONFIRMED:
-            await self._keep(made)
+            await self._store_with(made)
             return made
         made |= {"Token": self._token(), "Asked": self._store.now()}
         text = messages.SNS_CONFIRM.format(topic=topic["Arn"])
-        await self._keep(made, self._letter(topic, notifications.CONFIRMATION, text, made["Token"]))
+        await self._store_with(
+            made, self._notice(topic, notifications.CONFIRMATION, text, made["Token"])
+        )
         return made
 
     def _token(self) -> str:
-        """256 digits that nobody guesses; their order is that of time."""
+        """256 hexadecimal digits, random and ordered by time."""
         return f"{self._store.now():012x}{secrets.token_hex(122)}"
 
-    def _letter(self, topic: Document | None, kind: str, text: str, token: str) -> Document:
+    def _notice(self, topic: Document | None, kind: str, text: str, token: str) -> Document:
         """A message to one subscriber about the subscription itself."""
         version = topic["Attributes"].get("SignatureVersion", "1") if topic else "1"
         arn = topic["Arn"] if topic else ""
@@ -167,26 +167,26 @@ class Subscriptions:
         }
         return {**about, "body": text, "attributes": {}}
 
-    async def _keep(self, subscription: Document, letter: Document | None = None) -> None:
-        """Keep it, with a letter to it in the same transaction."""
-        sent = self._sender.accept_one(subscription, letter) if letter else Transaction(None, {})
+    async def _store_with(self, subscription: Document, notice: Document | None = None) -> None:
+        """Store it, with a message to its endpoint in the same transaction."""
+        sent = self._sender.accept_one(subscription, notice) if notice else Transaction(None, {})
         key = subscription["Key"]
         await self._store.subscriptions.put(key, subscription, sent.writes)
         name = key.partition(":")[0]
         self._store.by_topic.setdefault(name, {})[key] = None
-        self._store.changed(name)
+        self._store.drop_filters(name)
         sent.then()
 
     async def confirm_subscription(
         self, topic_arn: str, token: str, authenticate_on_unsubscribe: str = "false"
     ) -> Answer:
-        """By the token of a letter; again too, as long as the token is good."""
+        """By the token of a confirmation message. Idempotent while the token is valid."""
         if authenticate_on_unsubscribe.lower() == "true" and ANONYMOUS.get():
             raise ApiError("AuthorizationErrorException", messages.SNS_UNSUBSCRIBE)
         async with self._store.lock:
             topic = self._store.topic(topic_arn)
             old = max(0, self._store.now() - self._store.limits.confirmation_seconds * 1000)
-            held = next(
+            subscription = next(
                 (
                     each
                     for each in self._store.of_topic(topic["Name"])
@@ -194,23 +194,23 @@ class Subscriptions:
                 ),
                 None,
             )
-            held = held or self._renewed(topic, token)
-            if held is None or held["Asked"] < old:
+            subscription = subscription or self._renewed(topic, token)
+            if subscription is None or subscription["Asked"] < old:
                 raise invalid(messages.SNS_TOKEN)
-            if held.get("Token"):
+            if subscription.get("Token"):
                 confirmed = {
-                    **held,
+                    **subscription,
                     "Token": None,
                     "Confirmed": token,
                     "Authenticated": authenticate_on_unsubscribe.lower() == "true",
                 }
-                await self._keep(confirmed)
+                await self._store_with(confirmed)
                 if token in self._store.ended:
                     await self._store.ended.delete(token)
-        return {"SubscriptionArn": held["Arn"]}
+        return {"SubscriptionArn": subscription["Arn"]}
 
     def _renewed(self, topic: Document, token: str) -> Document | None:
-        """A subscription that was ended, and whose endpoint wants it back."""
+        """An ended subscription that its endpoint renews."""
         ended = self._store.ended.get(token)
         if ended is None or ended["TopicArn"] != topic["Arn"]:
             return None
@@ -218,19 +218,19 @@ class Subscriptions:
         return ended | {"Key": key, "Arn": self._store.arn(key), "Since": self._store.now()}
 
     async def unsubscribe(self, subscription_arn: str) -> Answer:
-        """One that is not there is no fault. A link ends those only that were confirmed by one, and
-        not with AuthenticateOnUnsubscribe.
+        """A missing subscription is no error. An unsigned request (a link) ends only subscriptions
+        that were confirmed without AuthenticateOnUnsubscribe.
         """
         async with self._store.lock:
             key = self._store.local_name(subscription_arn, "SubscriptionArn")
-            held = self._store.subscriptions.get(key)
-            if held is None:
+            subscription = self._store.subscriptions.get(key)
+            if subscription is None:
                 return {}
-            if held["Authenticated"] and ANONYMOUS.get():
+            if subscription["Authenticated"] and ANONYMOUS.get():
                 raise ApiError("AuthorizationErrorException", messages.SNS_UNSUBSCRIBE)
             name = key.partition(":")[0]
             topic = self._store.topics.get(name)
-            farewell = self._farewell(topic, held)
+            farewell = self._farewell(topic, subscription)
             if topic is not None:
                 await self._store.topics.put(
                     name,
@@ -241,32 +241,36 @@ class Subscriptions:
                 await self._store.subscriptions.delete(key, farewell.writes)
             self._store.subscriptions.hold(key, None)
             self._store.by_topic.get(name, {}).pop(key, None)
-            self._store.changed(name)
+            self._store.drop_filters(name)
             farewell.then()
         return {}
 
-    def _farewell(self, topic: Document | None, held: Document) -> Transaction[Any]:
-        """The letter to an endpoint that left by a link, with which it can come back."""
-        if not ANONYMOUS.get() or held["Protocol"] not in CONFIRMED or held.get("Token"):
+    def _farewell(self, topic: Document | None, subscription: Document) -> Transaction[Any]:
+        """The message to an endpoint that unsubscribed by a link, with a link to renew."""
+        if (
+            not ANONYMOUS.get()
+            or subscription["Protocol"] not in CONFIRMED
+            or subscription.get("Token")
+        ):
             return Transaction(None, {})
         token = self._token()
-        text = messages.SNS_RENEW.format(subscription=held["Arn"])
-        letter = self._letter(topic, notifications.FAREWELL, text, token)
-        ended = held | {"Token": token, "Asked": self._store.now()}
+        text = messages.SNS_RENEW.format(subscription=subscription["Arn"])
+        notice = self._notice(topic, notifications.FAREWELL, text, token)
+        ended = subscription | {"Token": token, "Asked": self._store.now()}
         return together(
             [
                 self._store.ended.bounded(token, ended, self._store.limits.subscriptions_ended),
-                self._sender.accept_one(held, letter),
+                self._sender.accept_one(subscription, notice),
             ]
         )
 
-    # --- looking ----------------------------------------------------------------------------------
+    # --- list and describe ------------------------------------------------------------------------
 
     async def list_subscriptions(self, next_token: str | None = None) -> Answer:
-        found = [
+        subscriptions = [
             each for name in sorted(self._store.by_topic) for each in self._store.of_topic(name)
         ]
-        return self._listed(["ListSubscriptions"], found, next_token)
+        return self._listed(["ListSubscriptions"], subscriptions, next_token)
 
     async def list_subscriptions_by_topic(
         self, topic_arn: str, next_token: str | None = None
@@ -294,41 +298,46 @@ class Subscriptions:
         }
 
     async def get_subscription_attributes(self, subscription_arn: str) -> Answer:
-        held = self._store.subscription(subscription_arn)
-        topic = self._store.topics[held["Key"].partition(":")[0]]
-        home, given = self._store.host.home, held["Attributes"]
+        subscription = self._store.subscription(subscription_arn)
+        topic = self._store.topics[subscription["Key"].partition(":")[0]]
+        home, attributes = self._store.host.home, subscription["Attributes"]
         shown = {
-            "SubscriptionArn": held["Arn"],
-            "TopicArn": held["TopicArn"],
-            "Protocol": held["Protocol"],
-            "Endpoint": held["Endpoint"],
+            "SubscriptionArn": subscription["Arn"],
+            "TopicArn": subscription["TopicArn"],
+            "Protocol": subscription["Protocol"],
+            "Endpoint": subscription["Endpoint"],
             "Owner": home.account,
             "SubscriptionPrincipal": home.root(),
-            "PendingConfirmation": "true" if held.get("Token") else "false",
-            "ConfirmationWasAuthenticated": "true" if held["Authenticated"] else "false",
+            "PendingConfirmation": "true" if subscription.get("Token") else "false",
+            "ConfirmationWasAuthenticated": "true" if subscription["Authenticated"] else "false",
             "RawMessageDelivery": "false",
         }
-        if "FilterPolicy" in given:
+        if "FilterPolicy" in attributes:
             shown["FilterPolicyScope"] = ATTRIBUTES
-        if held["Protocol"] in ("http", "https"):
-            shown["EffectiveDeliveryPolicy"] = dumps(table.effective(topic["Attributes"], given))
-        return {"Attributes": {**shown, **given}}
+        if subscription["Protocol"] in ("http", "https"):
+            shown["EffectiveDeliveryPolicy"] = dumps(
+                table.effective(topic["Attributes"], attributes)
+            )
+        return {"Attributes": {**shown, **attributes}}
 
     async def set_subscription_attributes(
         self, subscription_arn: str, attribute_name: str, attribute_value: str = ""
     ) -> Answer:
         async with self._store.lock:
-            held = self._store.subscription(subscription_arn)
+            subscription = self._store.subscription(subscription_arn)
             if attribute_name not in table.SUBSCRIPTION:
                 raise invalid(messages.SNS_ATTRIBUTE_NAME)
-            kept = self._attributes(
-                held["Protocol"], {attribute_name: attribute_value}, held["Attributes"], "{text}"
+            checked = self._attributes(
+                subscription["Protocol"],
+                {attribute_name: attribute_value},
+                subscription["Attributes"],
+                "{text}",
             )
             if attribute_name == "FilterPolicy" and loads(attribute_value or "{}") == {}:
-                kept = {name: value for name, value in kept.items() if name != "FilterPolicy"}
-            if "FilterPolicy" not in held["Attributes"]:
-                self._check_filters(held["Key"].partition(":")[0], kept)
-            await self._keep(held | {"Attributes": kept})
+                checked = {name: value for name, value in checked.items() if name != "FilterPolicy"}
+            if "FilterPolicy" not in subscription["Attributes"]:
+                self._check_filters(subscription["Key"].partition(":")[0], checked)
+            await self._store_with(subscription | {"Attributes": checked})
         return {}
 
 

@@ -36,7 +36,7 @@ class Topics:
         tags: Sequence[Mapping[str, str]] = (),
         data_protection_policy: str | None = None,
     ) -> Answer:
-        """The same again if a topic of that name has these attributes and tags."""
+        """Idempotent if a topic of that name has these attributes and tags."""
         try:
             kept = table.checked(table.TOPIC, attributes or {}, self._store.limits)
         except table.AttributeValueError as fault:
@@ -76,7 +76,7 @@ class Topics:
         return {"TopicArn": topic["Arn"]}
 
     async def delete_topic(self, topic_arn: str) -> Answer:
-        """With its subscriptions. One that is not there is no fault."""
+        """With its subscriptions. A missing topic is no error."""
         async with self._store.lock:
             name = self._store.local_name(topic_arn, "TopicArn")
             if name in self._store.topics:
@@ -87,7 +87,7 @@ class Topics:
                 for key in keys:
                     self._store.subscriptions.hold(key, None)
                 self._store.by_topic.pop(name, None)
-                self._store.changed(name)
+                self._store.drop_filters(name)
         return {}
 
     async def list_topics(self, next_token: str | None = None) -> Answer:
@@ -100,21 +100,21 @@ class Topics:
 
     async def get_topic_attributes(self, topic_arn: str) -> Answer:
         topic = self._store.topic(topic_arn)
-        given, owned = topic["Attributes"], self._store.of_topic(topic["Name"])
+        attributes, owned = topic["Attributes"], self._store.of_topic(topic["Name"])
         pending = sum(bool(each.get("Token")) for each in owned)
         shown = {
             "TopicArn": topic["Arn"],
             "Owner": self._store.host.home.account,
             "DisplayName": "",
             "Policy": table.default_policy(topic["Arn"], self._store.host.home.account),
-            "EffectiveDeliveryPolicy": dumps({"http": table.effective_of_topic(given)}),
+            "EffectiveDeliveryPolicy": dumps({"http": table.effective_of_topic(attributes)}),
             "SubscriptionsConfirmed": str(len(owned) - pending),
             "SubscriptionsPending": str(pending),
             "SubscriptionsDeleted": str(topic["Deleted"]),
         }
         if is_fifo(topic):
             shown |= {"ContentBasedDeduplication": "false"}
-        return {"Attributes": {**shown, **given}}
+        return {"Attributes": {**shown, **attributes}}
 
     async def set_topic_attributes(
         self, topic_arn: str, attribute_name: str, attribute_value: str = ""
@@ -209,7 +209,7 @@ class Topics:
     async def put_data_protection_policy(
         self, resource_arn: str, data_protection_policy: str
     ) -> Answer:
-        """Kept and shown; nothing is audited or masked by it."""
+        """Stored and shown; nothing is audited or masked."""
         async with self._store.lock:
             topic = self._resource(resource_arn)
             await self._store.topics.put(
@@ -220,19 +220,19 @@ class Topics:
     # --- tags -------------------------------------------------------------------------------------
 
     def _resource(self, arn: str) -> Document:
-        found = self._store.topics.get(self._store.local_name(arn, "ResourceArn"))
-        if found is None:
+        topic = self._store.topics.get(self._store.local_name(arn, "ResourceArn"))
+        if topic is None:
             raise ApiError("ResourceNotFoundException", messages.SNS_NO_RESOURCE)
-        return found
+        return topic
 
     def _tags(self, tags: Sequence[Mapping[str, str]], held: Mapping[str, str]) -> dict[str, str]:
-        """Those of a resource after some were added. Raises ApiError."""
-        given = {each["Key"]: each["Value"] for each in tags}
-        if len(given) < len(tags):
+        """The tags of a resource after some were added. Raises ApiError."""
+        added = {each["Key"]: each["Value"] for each in tags}
+        if len(added) < len(tags):
             raise invalid(messages.SNS_SAME_TAGS)
-        if len({**held, **given}) > self._store.limits.tags:
+        if len({**held, **added}) > self._store.limits.tags:
             raise ApiError("TagLimitExceededException", messages.SNS_TAGS)
-        return {**held, **given}
+        return {**held, **added}
 
     async def list_tags_for_resource(self, resource_arn: str) -> Answer:
         return {

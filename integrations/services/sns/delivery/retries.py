@@ -1,10 +1,10 @@
-"""When a delivery is tried again: SNS's delivery policies, as pure functions.
+"""When a delivery is retried: SNS's delivery policies, as pure functions.
 
     at once (numNoDelayRetries) -> minDelayTarget (numMinDelayRetries) -> growing (the others) ->
     maxDelayTarget (numMaxDelayRetries)
 
-What grows goes from minDelayTarget to maxDelayTarget along `backoffFunction`. AWS shows the
-functions as a picture only: these have its shape.
+Growing pauses go from minDelayTarget to maxDelayTarget along `backoffFunction`. AWS documents these
+functions only as a picture: ours have its shapes.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ _RANGES: Final = {
 
 
 class DeliveryPolicyError(ValueError):
-    """What is wrong with a delivery policy."""
+    """A delivery policy is invalid; the text says why."""
 
 
 def pause(policy: Policy, retry: int, jitter: float = 0.0) -> float | None:
     """Seconds before a retry, the first one being 1; None: there are no more.
 
-    jitter  0 to 1: a growing pause is shortened by that share of what it grew by, so that
-            deliveries which failed together part
+    jitter  0 to 1: a growing pause is shortened by that share of its last growth, so that
+            deliveries that failed together are not retried together
     """
     whole, at_once, first, last = (
         policy[f"num{each}Retries"] for each in ("", "NoDelay", "MinDelay", "MaxDelay")
