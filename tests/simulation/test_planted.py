@@ -250,7 +250,7 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "no timer-window scan": (_with("Wakes", NoWindowScan), ()),
     "no time limits after recovery": (no_time_limits_after_recovery, ()),
     "effects are not sent again": (
-        lambda: patch.object(worker, "recover", lambda program, execution: []),
+        lambda: patch.object(worker, "recover", lambda execution: []),
         (),
     ),
     "children are not sent again": (
