@@ -1,6 +1,6 @@
-"""Show what people were told, and take it out of the queue.
+"""Print the notifications, and delete them from the queue.
 
-python examples/app/inbox.py [SECONDS]      waits so long for the first message; default 20
+python examples/app/inbox.py [SECONDS]      waits up to SECONDS for the first message; default 20
 """
 
 import json

@@ -1,10 +1,9 @@
-"""Make everything that the application is: run it again after a change, and it brings all of it up
-to date.
+"""Create the resources of the application; a second run updates them after a change.
 
-    python examples/app/setup.py [--mail somebody@example.org]
+    python examples/app/setup.py [--mail me@example.org]
 
-botocore does the work, which stepwell brings along; boto3 has the same methods. AWS_ENDPOINT_URL
-says where; without it, http://127.0.0.1:8083.
+The program uses botocore, a dependency of stepwell; boto3 has the same methods. It calls the
+endpoint in AWS_ENDPOINT_URL, or else http://127.0.0.1:8083.
 """
 
 import argparse
@@ -21,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 NAME = "invoices"
 LIMIT = 100
 SESSION = botocore.session.get_session()
-ROLE = "arn:aws:iam::123456789012:role/invoices"  # AWS wants roles; here any will do
+ROLE = "arn:aws:iam::123456789012:role/invoices"  # AWS requires a role; stepwell accepts any
 
 
 @cache
@@ -29,14 +28,14 @@ def client(service):
     url = os.environ.get("AWS_ENDPOINT_URL", "http://127.0.0.1:8083")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     keys = {"aws_access_key_id": "stepwell", "aws_secret_access_key": "stepwell"}
-    given = {} if "AWS_ACCESS_KEY_ID" in os.environ or "AWS_PROFILE" in os.environ else keys
-    return SESSION.create_client(service, endpoint_url=url, region_name=region, **given)
+    configured = "AWS_ACCESS_KEY_ID" in os.environ or "AWS_PROFILE" in os.environ
+    return SESSION.create_client(
+        service, endpoint_url=url, region_name=region, **({} if configured else keys)
+    )
 
 
 def topic(mail):
-    """What people are told goes to a topic; a queue keeps it for inbox.py, and a mail address may
-    have it too.
-    """
+    """The topic of the notifications, with a queue for inbox.py and an optional mail address."""
     sqs, sns = client("sqs"), client("sns")
     queue = sqs.create_queue(QueueName=f"{NAME}-inbox")["QueueUrl"]
     queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
@@ -86,7 +85,7 @@ def machine(topic_arn, api):
 
 
 def rule(machine_arn):
-    """The event of an upload starts an execution."""
+    """An upload event starts an execution."""
     events = client("events")
     events.put_rule(
         Name=NAME,
@@ -96,7 +95,7 @@ def rule(machine_arn):
 
 
 def api():
-    """(id, URL) of the HTTP API; a new one if there is none."""
+    """(id, URL) of the HTTP API, which is created if it does not exist."""
     gateway = client("apigatewayv2")
     for each in gateway.get_apis()["Items"]:
         if each["Name"] == NAME:
@@ -107,7 +106,7 @@ def api():
 
 
 def routes(api_id, decide_arn):
-    """POST /uploads raises an event; GET /decisions/... calls a function."""
+    """POST /uploads sends an event; GET /decisions/... calls a function."""
     upload = {"Source": "invoices", "DetailType": "Invoice Uploaded", "Detail": "$request.body"}
     wanted = {
         "POST /uploads": {
@@ -129,8 +128,8 @@ def routes(api_id, decide_arn):
 
 
 def main():
-    options = argparse.ArgumentParser(description="Make the application.")
-    options.add_argument("--mail", help="an address that gets what people are told")
+    options = argparse.ArgumentParser(description="Create the resources of the application.")
+    options.add_argument("--mail", help="a mail address for the notifications")
     topic_arn = topic(options.parse_args().mail)
     api_id, url = api()
     for name in ("read", "file"):

@@ -1,5 +1,5 @@
-"""Would send the task token to the person on call, in a link; here it is printed. Whoever has it
-can answer.
+"""Prints the task token for the person on call; a real function would send it as a link. Anyone who
+has the token can answer.
 """
 
 ANSWER = """{"approved": true, "by": "the person on call"}"""

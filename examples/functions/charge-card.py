@@ -1,14 +1,14 @@
-"""Takes the money. A card whose token ends in "declined" is refused; the first call of an order
-worth over 1,000 finds the bank busy.
+"""Charges a card. A card token that ends in "declined" fails; the first attempt for a total over
+1,000 fails with BankBusy.
 """
 
 
 class BankBusy(Exception):
-    """Worth another try."""
+    """A retry may succeed."""
 
 
 class CardDeclined(Exception):
-    """Not worth another try."""
+    """A retry cannot succeed."""
 
 
 def handler(event, context):

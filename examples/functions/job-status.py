@@ -1,4 +1,4 @@
-"""Asks how the job is: it is done when it was asked `needed` times."""
+"""The status of a job: it is done at poll number `needed`."""
 
 
 def handler(event, context):

@@ -1,4 +1,4 @@
-"""Packs: at most five units to a parcel."""
+"""Packs at most five units into a parcel."""
 
 
 def handler(event, context):

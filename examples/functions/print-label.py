@@ -1,4 +1,4 @@
-"""Prints the shipping label; the carrier does not go everywhere."""
+"""Prints the shipping label; fails for countries without a carrier."""
 
 ZONES = {"DE": "EU", "FR": "EU", "GB": "UK"}
 

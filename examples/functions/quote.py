@@ -1,12 +1,10 @@
-"""Asks one supplier for a price. Each supplier is unreliable in its own way, and always in the same
-one.
-"""
+"""Asks a supplier for a price: "busy" fails once, "slow" times out, "broken" always fails."""
 
 import time
 
 
 class SupplierBusy(Exception):
-    """Comes with the first attempt, goes with the second."""
+    """Raised by the first attempt only."""
 
 
 def handler(event, context):
@@ -14,7 +12,7 @@ def handler(event, context):
     if supplier == "busy" and event["attempt"] == 0:
         raise SupplierBusy("our lines are full")
     if supplier == "slow":
-        time.sleep(30)  # longer than the state's TimeoutSeconds: never seen through
+        time.sleep(30)  # longer than the state's TimeoutSeconds
     if supplier == "broken":
         return {"supplier": supplier, "price": quantity / 0}
     return {"supplier": supplier, "price": quantity * 12, "attempts": event["attempt"] + 1}

@@ -1,12 +1,12 @@
-"""Puts the lines of an order aside. The id is made from the order, so a call that is sent twice
-reserves once.
+"""Reserves the items of an order. The id is derived from the order, so that two calls for the same
+order make one reservation.
 """
 
 STOCK = {"lamp": 40, "desk": 3, "chair": 12}
 
 
 class OutOfStock(Exception):
-    """There is less of something than was ordered."""
+    """The stock of an item is smaller than the ordered quantity."""
 
 
 def handler(event, context):

@@ -1,8 +1,8 @@
-"""Pretends to resize an image; a file that is not an image is refused."""
+"""Simulates the resizing of an image; fails for a file that is not an image."""
 
 
 class NotAnImage(Exception):
-    """The name says that it is something else."""
+    """The file's suffix is not that of an image."""
 
 
 def handler(event, context):

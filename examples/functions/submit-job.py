@@ -1,4 +1,4 @@
-"""Hands a long job to some other system, which answers with an id at once."""
+"""Submits a long job to another system, which returns an id at once."""
 
 
 def handler(event, context):

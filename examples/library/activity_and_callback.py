@@ -1,4 +1,4 @@
-"""An activity and a callback: work that is done outside the engine, and answered by task token.
+"""An activity and a callback: work outside the engine that is completed with a task token.
 
     python examples/library/activity_and_callback.py
 
@@ -9,7 +9,7 @@ for the answer.
 from stepwell import SyncEngine
 from stepwell.integrations.tasks.registry import Registry
 
-requests = []  # in place of the e-mail or the message that carries the token
+requests = []  # instead of a mail or message with the token
 
 
 def ask(event):

@@ -1,6 +1,4 @@
-"""A person has opened one of the links: end the task whose token is in it. AWS_ENDPOINT_URL says
-where Step Functions is.
-"""
+"""End the task whose token is in the opened link. AWS_ENDPOINT_URL is set by stepwell."""
 
 import botocore.exceptions
 import botocore.session

@@ -1,4 +1,4 @@
-"""File an invoice. Filed twice, as can happen after a crash, it has the same reference."""
+"""File an invoice. A second call, as can happen after a crash, returns the same reference."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Read an invoice: check that it adds up."""
+"""Read an invoice and compute its total."""
 
 
 class Unreadable(Exception):
@@ -13,5 +13,5 @@ def handler(invoice, context):
             "supplier": str(invoice["supplier"]),
             "total": total,
         }
-    except (KeyError, TypeError) as fault:
-        raise Unreadable(f"{type(fault).__name__} {fault}") from None
+    except (KeyError, TypeError) as error:
+        raise Unreadable(f"{type(error).__name__} {error}") from None
