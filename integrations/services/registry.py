@@ -1,5 +1,5 @@
-"""The embedded services: which exist, when they are opened and closed. A new one is a folder or a
-file beside this one and a line in the table.
+"""The embedded services: which exist, when they are opened and closed. A new one is a folder beside
+this file and a line in the table.
 
 Each is a class like the Engine: its async methods are the operations of botocore's model (PutEvents
 is `put_events`, its members are keyword parameters). It also has

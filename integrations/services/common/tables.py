@@ -99,7 +99,7 @@ SHAPES: Final[Mapping[str, tuple[re.Pattern[str], tuple[str, ...]]]] = {
     "sqs/state": (re.compile(f"sqs/state/{_STORED}"), ("due", "count", "first")),
 }
 _FREE: Final[tuple[re.Pattern[str], tuple[str, ...]]] = (_ANY, ())
-_SERVICES: Final = ("events/", "httpapi/", "iot/", "jobs/", "lambda/", "scheduler/", "sns/", "sqs/")
+_SERVICES: Final = tuple({"jobs/", *(f"{key.partition('/')[0]}/" for key in SHAPES)})
 _RAW: Final = (
     "lambda/code/",
 )  # bytes of archives, whose own checksums are checked when they are unpacked
