@@ -53,7 +53,7 @@ class Executions:
             return shapes.without_data(await self._described(row))
         return await self._described(row)
 
-    async def look(self, execution_arn: str) -> DescribeExecutionOutput:
+    async def inspect_execution(self, execution_arn: str) -> DescribeExecutionOutput:
         """describe_execution's answer, also for an Express execution that is watched."""
         return shapes.execution(await self._tracker.row(execution_arn))
 
@@ -94,7 +94,7 @@ class Executions:
         await self._map_runs.describe_machine_of_child(row, revision, answer)
         return answer, revision
 
-    async def look_machine(
+    async def inspect_machine(
         self, execution_arn: str
     ) -> tuple[DescribeStateMachineForExecutionOutput, Program]:
         """describe_state_machine_for_execution's answer and the Program, also for an Express
@@ -206,7 +206,7 @@ class Executions:
         row = await self._tracker.row(execution_arn)
         return {"stopDate": (row.stopped or self._clock.now()) / 1000}
 
-    async def parked(self) -> dict[str, str]:
+    async def parked_executions(self) -> dict[str, str]:
         """ARN -> reason, of the parked executions (see parking.py). They can be stopped. Not an
         operation of AWS, which knows no parked executions.
         """

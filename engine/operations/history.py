@@ -56,7 +56,7 @@ class Histories:
             for event in page:
                 yield event
 
-    async def look_history(self, execution_arn: str) -> AsyncIterator[HistoryEvent]:
+    async def inspect_history(self, execution_arn: str) -> AsyncIterator[HistoryEvent]:
         """Every event that is committed so far."""
         row, after = await self._tracker.row(execution_arn), 0
         while events := await self._tracker.events(row, after, self._limits.history_page):
@@ -90,7 +90,7 @@ class Histories:
             ]
             after = events[-1][0]
 
-    async def event(self, execution_arn: str, event_id: int) -> HistoryEvent | None:
+    async def history_event(self, execution_arn: str, event_id: int) -> HistoryEvent | None:
         """The committed event of that id; None if there is none. Not an operation of AWS, which
         has pages only.
         """

@@ -87,7 +87,7 @@ class MapRuns:
         await done
         return {}
 
-    async def exported(self, execution_arn: str) -> dict[str, Any]:
+    async def exported_execution(self, execution_arn: str) -> dict[str, Any]:
         """A child that has ended, as a ResultWriter writes it."""
         return shapes.exported(await self._tracker.row(execution_arn))
 

@@ -198,8 +198,8 @@ class Starts:
         return answer
 
     def expect_express(self, name: str) -> None:
-        """Watch the next synchronous Express execution of this name: watch(), look() and others can
-        follow it in this process. Not an operation of AWS.
+        """Watch the next synchronous Express execution of this name: watch(), inspect_execution()
+        and others can follow it in this process. Not an operation of AWS.
         """
         self._tracker.expect(name)
 
@@ -207,8 +207,8 @@ class Starts:
         self, state_machine_arn: str, *, name: str | None = None, input: JsonInput = "{}"
     ) -> StartExecutionOutput:
         """{"executionArn", "startDate"} of a synchronous Express execution that watch(), wait() and
-        look() can follow in this process. Not an operation of AWS, which shows nothing of an
-        Express execution.
+        inspect_execution() can follow in this process. Not an operation of AWS, which shows nothing
+        of an Express execution.
         """
         execution, program = await self._express_execution(state_machine_arn, name, input, None)
         self._begin_express(execution, program, watched=True)

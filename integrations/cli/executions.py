@@ -59,7 +59,7 @@ def list_(machine: str | None, status: str | None, limit: int, db: Path | None, 
             for each in shown:
                 print(ndjson(each))
         else:
-            parked = await engine.parked()
+            parked = await engine.parked_executions()
             rows = [_list_row(each, each["executionArn"] in parked) for each in shown]
             screen.table(["name", "machine", "status", "started", "took"], rows, sys.stdout)
 
@@ -117,7 +117,7 @@ def show(execution: str, db: Path | None, json: bool) -> int:
             print(ndjson(described))
             return
         lines, trace = await _progress(engine, described, db_words)
-        parked = (await engine.parked()).get(described["executionArn"])
+        parked = (await engine.parked_executions()).get(described["executionArn"])
         lines += _next(described, parked, db_words)
         screen.write([*lines, *_facts(described), []], sys.stdout)
         if trace is not None:

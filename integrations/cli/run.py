@@ -225,7 +225,7 @@ class Follower:
         skip    events up to this id are not shown
         prefix  of each line, where several executions are shown
         """
-        described = await engine.look(arn)
+        described = await engine.inspect_execution(arn)
         machine, places = await lookup.machine_of(engine, described)
         stored = machine.type != "EXPRESS"
         hint = command("resume", described["name"], *self.db) if stored else ""
@@ -251,7 +251,7 @@ class Follower:
             return exit_codes.INTERRUPTED if interrupted else exit_codes.TIMED_OUT
         finally:
             self.boards.remove(board)
-        closed = await engine.look(arn)
+        closed = await engine.inspect_execution(arn)
         if closed["status"] == "SUCCEEDED":
             self._show_success(closed, board.visits, prefix)
         else:

@@ -97,11 +97,11 @@ class Data:
 
     async def look(self, query: Query) -> bytes:
         """DescribeExecution's answer, also for an Express execution that is watched."""
-        return _json(await self._engine.look(_need(query, "arn")))
+        return _json(await self._engine.inspect_execution(_need(query, "arn")))
 
     async def parked(self, query: Query) -> bytes:
         """{"parked"?}: why a running execution cannot go on, in words."""
-        reason = (await self._engine.parked()).get(_need(query, "arn"))
+        reason = (await self._engine.parked_executions()).get(_need(query, "arn"))
         return _json({} if reason is None else {"parked": words.parked(reason)})
 
     async def diagram(self, query: Query) -> bytes:
@@ -127,7 +127,7 @@ class Data:
     async def _definition(self, arn: str) -> str:
         """The JSON text of what a machine's, version's, alias's or execution's ARN stands for."""
         if ":execution:" in arn or ":express:" in arn:
-            described, _ = await self._engine.look_machine(arn)
+            described, _ = await self._engine.inspect_machine(arn)
             definition: Any = json_text.loads(described["definition"])
             definition.pop("ProcessorConfig", None)  # of the child of a Map Run
             return json_text.dumps(definition)
@@ -153,11 +153,11 @@ class Data:
         value as JSON text.
         """
         arn, state, visit = _need(query, "arn"), _need(query, "state"), query.get("visit", "")
-        described = await self._engine.look(arn)
-        pinned, program = await self._engine.look_machine(arn)
+        described = await self._engine.inspect_execution(arn)
+        pinned, program = await self._engine.inspect_machine(arn)
         definition = json_text.loads(pinned["definition"])
         async with self._evaluating:
-            events = [event async for event in self._engine.look_history(arn)]
+            events = [event async for event in self._engine.inspect_history(arn)]
             try:
                 flow = await asyncio.to_thread(
                     data_flow,
@@ -187,7 +187,7 @@ class Data:
 
     async def event(self, query: Query) -> bytes:
         """One event of a history, as GetExecutionHistory shows it."""
-        found = await self._engine.event(_need(query, "arn"), _number(query, "id"))
+        found = await self._engine.history_event(_need(query, "arn"), _number(query, "id"))
         if found is None:
             raise ApiError("NotFound", messages.CONSOLE_NOT_THERE)
         return _json(found)
@@ -222,7 +222,7 @@ class Data:
             found += [each for each in answer["executions"] if text in each["name"].lower()]
             token = answer.get("nextToken")
             if token is None or len(found) >= wanted or searched >= self._limits.console_searched:
-                parked = await self._engine.parked()
+                parked = await self._engine.parked_executions()
                 marked = [
                     {**each, "parked": True} if each["executionArn"] in parked else each
                     for each in found
@@ -244,7 +244,7 @@ class Data:
         its file.
         """
         arn = _need(query, "arn")
-        described = await self._engine.look(arn)
+        described = await self._engine.inspect_execution(arn)
         return self._exported(arn, described), re.sub(
             r"[^A-Za-z0-9._-]+", "-", described["name"]
         ) + ".json"
@@ -254,7 +254,7 @@ class Data:
     ) -> AsyncGenerator[bytes, None]:
         yield b'{"execution": ' + _json(described) + b',\n"events": ['
         between = b"\n"
-        async for event in self._engine.look_history(arn):
+        async for event in self._engine.inspect_history(arn):
             yield between + _json(event)
             between = b",\n"
         yield b"\n]}\n"

@@ -268,7 +268,9 @@ async def _fallen(host: Host, map_run_arn: str) -> list[Json]:
             page = await engine.list_executions(
                 map_run_arn=map_run_arn, status_filter=status, next_token=token
             )
-            found += [await engine.exported(each["executionArn"]) for each in page["executions"]]
+            found += [
+                await engine.exported_execution(each["executionArn"]) for each in page["executions"]
+            ]
             token = page.get("nextToken")
             if token is None:
                 break

@@ -117,7 +117,7 @@ class EngineFixture:
         """From one alarm to the next until the execution has ended."""
         for _ in range(10_000):
             await self.calm()
-            described = await self.engine.look(arn)
+            described = await self.engine.inspect_execution(arn)
             if described["status"] != "RUNNING":
                 return described
             due = self.clock.next_alarm()
@@ -146,7 +146,7 @@ class EngineFixture:
         return arn
 
     async def status(self, arn: str) -> str:
-        status: str = (await self.engine.look(arn))["status"]
+        status: str = (await self.engine.inspect_execution(arn))["status"]
         return status
 
     async def events(self, arn: str) -> list[Shape]:

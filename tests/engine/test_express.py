@@ -161,7 +161,7 @@ async def test_few_watched_executions_are_remembered(small: Small) -> None:
     assert [await life.status(arn) for arn in arns[2:]] == ["SUCCEEDED"] * 2
     for arn in arns[:2]:
         await refused(
-            life.engine.look(arn),
+            life.engine.inspect_execution(arn),
             "ExecutionDoesNotExist",
             messages.EXECUTION_UNKNOWN.format(arn=arn),
         )

@@ -111,17 +111,20 @@ async def test_damage_parks_one_execution(life: EngineFixture, what: str, harm: 
         len((await life.engine.list_all_executions())["executions"]) == 2
         and len((await life.engine.list_state_machines())["stateMachines"]) == 2
     )
-    assert list(await life.engine.parked()) == [bad] and len(life.engine.worker.parking) == 1
+    assert (
+        list(await life.engine.parked_executions()) == [bad]
+        and len(life.engine.worker.parking) == 1
+    )
     with pytest.raises(ExecutionParkedError):
         await life.engine.wait(bad)
     await life.restart()  # tried again, in vain
     await life.after(61)
-    assert list(await life.engine.parked()) == [bad]
+    assert list(await life.engine.parked_executions()) == [bad]
     await life.engine.stop_execution(bad, error="Gone", cause="damaged")
     described = await life.engine.describe_execution(bad)
     assert (described["status"], described["error"]) == ("ABORTED", "Gone")
     assert (
-        not await life.engine.parked()
+        not await life.engine.parked_executions()
         and not life.engine.worker.live
         and not len(life.engine.worker.parking)
     )
@@ -131,7 +134,7 @@ async def test_damage_parks_one_execution(life: EngineFixture, what: str, harm: 
             for table in ("continuation", "frame", "map_item")
         ] == [0, 0, 0]
     await life.restart()
-    assert await life.status(bad) == "ABORTED" and not await life.engine.parked()
+    assert await life.status(bad) == "ABORTED" and not await life.engine.parked_executions()
     if what not in ("input", "payload"):
         assert (await life.types(bad))[-1] == "ExecutionAborted"
 
@@ -140,10 +143,10 @@ async def test_a_repaired_execution_goes_on(life: EngineFixture) -> None:
     arn = await life.start({"S": wait(60)})
     await change(life, arn, "UPDATE continuation SET blob = harm(blob) WHERE id = ?", flip)
     await life.after(61)
-    assert list(await life.engine.parked()) == [arn]
+    assert list(await life.engine.parked_executions()) == [arn]
     await change(life, arn, "UPDATE continuation SET blob = harm(blob) WHERE id = ?", flip)
     await life.after(1)
-    assert await life.status(arn) == "SUCCEEDED" and not await life.engine.parked()
+    assert await life.status(arn) == "SUCCEEDED" and not await life.engine.parked_executions()
 
 
 async def test_a_parked_map_run_and_its_children(life: EngineFixture) -> None:
@@ -151,7 +154,7 @@ async def test_a_parked_map_run_and_its_children(life: EngineFixture) -> None:
     arn = await life.start(RUN, "[1, 2]")
     await change(life, arn, "UPDATE continuation SET blob = harm(blob) WHERE id = ?", flip)
     children = (await life.engine.list_all_executions(status_filter="RUNNING"))["executions"]
-    assert len(children) == 3 and list(await life.engine.parked()) == [arn]
+    assert len(children) == 3 and list(await life.engine.parked_executions()) == [arn]
     await life.engine.stop_execution(arn)
     await life.calm()
     assert not (await life.engine.list_all_executions(status_filter="RUNNING"))["executions"]
@@ -253,7 +256,7 @@ async def test_text_that_is_no_utf_8_harms_its_row(
     found = [key async for key, _ in life.engine.records.all("x/", page=1)]
     assert found == (["x/a"] if table == "record" else ["x/a", "x/b"])
     await life.engine.list_executions(first)
-    await life.engine.parked()
+    await life.engine.parked_executions()
     await life.after(61)
     assert not life.engine.worker.live and life.engine.worker.failed is None
     assert not (await life.engine.list_all_executions(status_filter="RUNNING"))["executions"]
@@ -324,7 +327,9 @@ async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(
         await life.engine.describe_execution(later.replace("bad2", "bad1"))
     await life.after(2)
     assert await life.status(good) == "SUCCEEDED" and await life.status(hanging) == "RUNNING"
-    assert life.engine.worker.failed is None and list(await life.engine.parked()) == [later]
+    assert life.engine.worker.failed is None and list(await life.engine.parked_executions()) == [
+        later
+    ]
     assert (await life.types(later))[-1] == "WaitStateEntered"
     with pytest.raises(ExecutionParkedError):
         await life.engine.wait(later)
@@ -332,7 +337,7 @@ async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(
     assert (await life.engine.start_execution(machine, name="bad1"))["executionArn"]
     await life.restart()
     await life.after(2)
-    assert await life.status(later) == "SUCCEEDED" and not await life.engine.parked()
+    assert await life.status(later) == "SUCCEEDED" and not await life.engine.parked_executions()
     await life.engine.stop_execution(hanging)
 
 
@@ -350,12 +355,12 @@ async def test_a_parked_execution_can_be_stopped_and_redriven(
 
     monkeypatch.setattr(worker, "decide", decide)
     await life.after(61)
-    assert list(await life.engine.parked()) == [arn]
+    assert list(await life.engine.parked_executions()) == [arn]
     both = await asyncio.gather(life.engine.stop_execution(arn), life.engine.stop_execution(arn))
     assert (
         all("stopDate" in each for each in both)
         and await life.status(arn) == "ABORTED"
-        and not await life.engine.parked()
+        and not await life.engine.parked_executions()
     )
     monkeypatch.setattr(worker, "decide", core.decide)
     await life.engine.redrive_execution(arn)

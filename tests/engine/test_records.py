@@ -175,7 +175,9 @@ async def test_the_answer_of_a_synchronous_express_execution_waits_for_its_recor
         await store.reached.wait()
         for _ in range(20):
             await asyncio.sleep(0)
-        assert not answer.done() and (await engine.look(watched))["status"] == "RUNNING"
+        assert (
+            not answer.done() and (await engine.inspect_execution(watched))["status"] == "RUNNING"
+        )
         store.free.set()
         assert (await asyncio.wait_for(answer, 5))["status"] == "SUCCEEDED" and tasks.told
         assert await engine.records.get(f"message/{tasks.told[0]}") == b"hello"

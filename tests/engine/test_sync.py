@@ -134,13 +134,13 @@ def test_every_operation_is_there_as_it_is_in_engine():
     own = {"open", "close", "watch"}  # made otherwise
     within = {
         "program",
-        "look",
-        "look_machine",
+        "inspect_execution",
+        "inspect_machine",
         "machine_extras",
         "start_nested_execution",
-        "exported",
-        "event",
-        "parked",
+        "exported_execution",
+        "history_event",
+        "parked_executions",
     }
     within |= {"watch_express_execution"}  # of the command and the console
     operations = {

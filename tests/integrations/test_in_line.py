@@ -147,18 +147,17 @@ async def test_who_waits_for_what_it_works_with_does_not_time_out(work: Work, ki
         waits = await started(engine, work, kind, "second")
         await eventually(lambda: in_line(engine))
         await passes(clock, 29)
-        assert (await engine.look(hog))["status"] == "RUNNING"
+        assert (await engine.inspect_execution(hog))["status"] == "RUNNING"
         await passes(
             clock, DAY
         )  # the first one times out; a thread and what it holds are busy until it returns
-        assert (await engine.look(hog))["status"] == "FAILED" and (await engine.look(waits))[
-            "status"
-        ] == "RUNNING"
+        assert (await engine.inspect_execution(hog))["status"] == "FAILED"
+        assert (await engine.inspect_execution(waits))["status"] == "RUNNING"
         work.end("first")
         await eventually(lambda: work.begun("second"))
         await eventually(lambda: not in_line(engine))
         await passes(clock, 29)
-        assert (await engine.look(waits))["status"] == "RUNNING"
+        assert (await engine.inspect_execution(waits))["status"] == "RUNNING"
         await passes(clock, 1)
         assert (await engine.wait(waits, timeout=30))["error"] == "States.Timeout"
 
@@ -180,7 +179,7 @@ async def test_it_does_not_time_out_after_a_restart_either(work: Work):
     async with opened(work, clock) as engine:
         await eventually(lambda: work.begun("second"))
         await passes(clock, 29)
-        assert (await engine.look(waits))["status"] == "RUNNING"
+        assert (await engine.inspect_execution(waits))["status"] == "RUNNING"
         work.end("second")
         assert (await engine.wait(waits, timeout=30))["output"] == '"second"'
 
@@ -204,13 +203,13 @@ async def test_jobs_that_go_on_hold_no_slot(work: Work):
         await eventually(submitted)
         await eventually(lambda: not engine.worker.effects.pools["calls"].taken)
         await passes(clock, 5)
-        assert {(await engine.look(arn))["status"] for arn in arns} == {"RUNNING"}
+        assert {(await engine.inspect_execution(arn))["status"] for arn in arns} == {"RUNNING"}
         (work.folder / "end jobs").touch()
         for _ in range(100):
             await passes(clock, 1)
-            if {(await engine.look(arn))["status"] for arn in arns} == {"SUCCEEDED"}:
+            if {(await engine.inspect_execution(arn))["status"] for arn in arns} == {"SUCCEEDED"}:
                 break
-        assert {(await engine.look(arn))["status"] for arn in arns} == {"SUCCEEDED"}
+        assert {(await engine.inspect_execution(arn))["status"] for arn in arns} == {"SUCCEEDED"}
 
 
 async def test_slow_deliveries_do_not_take_the_connections_of_tasks(work: Work):

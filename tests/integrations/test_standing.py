@@ -37,7 +37,7 @@ async def test_those_that_stand_still_hold_no_slot(tmp_path: Path) -> None:
     async with engine:
         tasks.begin(await running(engine), {wanted})
         assert (await engine.wait(wanted, timeout=30))["output"] == "[7]"
-        assert {(await engine.look(arn))["status"] for arn in standing} == {"RUNNING"}
+        assert {(await engine.inspect_execution(arn))["status"] for arn in standing} == {"RUNNING"}
     engine, tasks = opened(tmp_path)
     async with engine:
         tasks.begin(await running(engine), None)

@@ -372,7 +372,7 @@ async def victim(world: World, name: str) -> None:
     async def look(engine: Engine) -> tuple[int, str, bool]:
         row = await engine.store.describe(mine)
         assert row is not None
-        return row.id, row.status, mine in await engine.parked()
+        return row.id, row.status, mine in await engine.parked_executions()
 
     for _ in range(100):
         await asyncio.sleep(30)
