@@ -1,4 +1,4 @@
-"""What services answer, made from their documents."""
+"""Answers of operations, made from documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Answer = dict[str, Any]
 
 
 def shown(document: Mapping[str, Any], names: Iterable[str]) -> Answer:
-    """Those members of a document that it has."""
+    """The given members of a document, without those that are missing or None."""
     return {name: document[name] for name in names if document.get(name) is not None}
 
 

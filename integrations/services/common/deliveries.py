@@ -1,17 +1,14 @@
-"""Deliveries that outlive the process: each is a record until its target has taken it, or nothing
-more can be tried.
+"""Durable deliveries: each is a record until its target has accepted it, or it is given up.
 
-    accepted --one transaction--> records --due--> deliver() --+--> taken: the record is deleted
-                                            ^                  +--> again later: a record with a
-                                                               later time takes its place
-                                                               +------------------+--> given up:
-                                                               dead-letter queue, and the record is
-                                                               deleted
+    accept --one transaction--> record --due--> deliver() --+--> accepted: delete the record
+                                   ^                        +--> failed: give up, or replace the
+                                   |                        |    record by one that is due later
+                                   +------------------------+
 
-The key of a record begins with the time at which it is due, so the records lie on disk in the order
-of their turns. Up to `deliveries_held` are in memory; of a longer backlog the rest stays on disk
-and is read page by page. Nothing polls: an alarm is set for what is due next. At least once: a
-crash between the taking and the deletion repeats a delivery, under the same id.
+The key of a record begins with its due time, so records are stored in the order in which they are
+due. Up to `deliveries_held` are in memory; the rest of a longer backlog is read page by page.
+Nothing polls: an alarm is set for the next due time. At least once: a crash between acceptance and
+deletion repeats a delivery, with the same id.
 """
 
 from __future__ import annotations
@@ -35,12 +32,12 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("stepwell.deliveries")
 
 
-_UNFORESEEN: Final = "INTERNAL_ERROR"
+_UNEXPECTED: Final = "INTERNAL_ERROR"
 
 
 class DeliveryError(Exception):
-    """A target did not take it. code: as dead-letter queues show it; again: whether another attempt
-    may go better.
+    """A target did not accept a delivery. code: for dead-letter queues; again: whether a retry may
+    succeed.
     """
 
     def __init__(self, code: str, message: str, again: bool = True) -> None:
@@ -54,12 +51,13 @@ class Deliveries:
     name      in logs and metrics
     deliver   makes one attempt; raises DeliveryError. What it returns is committed together with
               the deletion of the record: exactly once
-    give_up   told of one that is tried no more: (document, why, which limit was reached or "")
-    again     of a document that has been tried in vain: when it is tried again (ms), or which limit
-              it has reached
+    give_up   called when a delivery ends without success: (document, error, name of the limit that
+              was reached or "")
+    again     after a failed attempt: document -> due time of the next one (ms), or name of the
+              limit that was reached
 
-    A document has "id", and what `deliver` needs; here "first" (ms) and "attempts" are added. It
-    may have "retry": {"MaximumRetryAttempts", "MaximumEventAgeInSeconds"}.
+    A document has "id" and what `deliver` needs; "first" (ms) and "attempts" are added. It may have
+    "retry": {"MaximumRetryAttempts", "MaximumEventAgeInSeconds"}.
     """
 
     def __init__(
@@ -78,17 +76,14 @@ class Deliveries:
             deliver,
             give_up,
         )
-        self._again = again or self._doubling
-        self._held: dict[str, Document] = {}  # by key: all that wait or are tried, up to the edge
-        self._turns: list[tuple[int, str]] = []  # heap: those of them that wait
-        self._edge: str | None = (
-            None  # keys beyond it are on disk only; None: everything is in memory
-        )
+        self._again = again or self._double_pauses
+        self._held: dict[str, Document] = {}  # by key: pending and running, up to the edge
+        self._pending: list[tuple[int, str]] = []  # heap of (due, key)
+        self._edge: str | None = None  # keys beyond it are on disk only; None: all are in memory
         self._running: set[asyncio.Task[None]] = set()
         self._reading: asyncio.Task[None] | None = None
-        self._meanwhile: list[
-            tuple[str, Document]
-        ] = []  # accepted beyond the edge while a page was read
+        # accepted beyond the edge while a page is read
+        self._meanwhile: list[tuple[str, Document]] = []
         self._alarm: Alarm | None = None
         self._closed = False
 
@@ -97,19 +92,19 @@ class Deliveries:
         self._edge = ""
         await self._read()
         self._alarm = self._host.clock.call_at(
-            self._host.clock.now(), self._host.supervisor.guarded(self._name, self._turn)
+            self._host.clock.now(), self._host.supervisor.guarded(self._name, self._start_due)
         )
 
     async def close(self) -> None:
         self._closed = True
         if self._alarm is not None:
             self._alarm.cancel()
-        doomed = [*self._running, *([self._reading] if self._reading else [])]
-        for task in doomed:
+        tasks = [*self._running, *([self._reading] if self._reading else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*doomed, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    # --- in ---------------------------------------------------------------------------------------
+    # --- accepting --------------------------------------------------------------------------------
 
     def accept(self, documents: list[Document], due: int | None = None) -> Transaction[None]:
         now = self._host.clock.now()
@@ -122,7 +117,7 @@ class Deliveries:
         def then() -> None:
             for each in keyed:
                 self._hold(*each)
-            self._turn()
+            self._start_due()
 
         return Transaction(None, {key: pack(document) for key, document in keyed}, then)
 
@@ -148,17 +143,17 @@ class Deliveries:
                 self._meanwhile.append((key, document))
             return
         self._held[key] = document
-        heapq.heappush(self._turns, (self._due(key), key))
-        if len(self._turns) > self._host.limits.deliveries_held:
-            self._turns.sort()
+        heapq.heappush(self._pending, (self._due(key), key))
+        if len(self._pending) > self._host.limits.deliveries_held:
+            self._pending.sort()
             kept = max(1, self._host.limits.deliveries_held // 2)
-            for _, spilled in self._turns[kept:]:
+            for _, spilled in self._pending[kept:]:
                 del self._held[spilled]
-            del self._turns[kept:]
-            self._edge = self._turns[-1][1]
+            del self._pending[kept:]
+            self._edge = self._pending[-1][1]
 
     async def _read(self) -> None:
-        """The next page of what is on disk beyond the edge."""
+        """Read the next page beyond the edge."""
         size, edge = self._host.limits.deliveries_page, self._edge
         page = await self._records.scan(self._prefix, edge or "", size)
         self._edge = None if len(page) < size else page[-1][0]
@@ -167,10 +162,10 @@ class Deliveries:
             if document is not None:
                 self._hold(key, document)
 
-    # --- out --------------------------------------------------------------------------------------
+    # --- delivering -------------------------------------------------------------------------------
 
-    def _turn(self) -> None:
-        """Start what is due, and set the alarm for what comes next."""
+    def _start_due(self) -> None:
+        """Start the due deliveries, and set the alarm for the next one."""
         if self._closed:
             return
         clock, limits = self._host.clock, self._host.limits
@@ -179,17 +174,17 @@ class Deliveries:
             self._alarm = None
         now = clock.now()
         while (
-            self._turns
-            and self._turns[0][0] <= now
+            self._pending
+            and self._pending[0][0] <= now
             and len(self._running) < limits.deliveries_in_flight
         ):
-            _, key = heapq.heappop(self._turns)
+            _, key = heapq.heappop(self._pending)
             self._start(partial(self._attempt, key, self._held[key]))
-        if not self._turns and self._edge is not None and self._reading is None:
+        if not self._pending and self._edge is not None and self._reading is None:
             self._reading = self._host.supervisor.start(self._name, self._read_on)
-        elif self._turns and self._turns[0][0] > now:
+        elif self._pending and self._pending[0][0] > now:
             self._alarm = clock.call_at(
-                self._turns[0][0], self._host.supervisor.guarded(self._name, self._turn)
+                self._pending[0][0], self._host.supervisor.guarded(self._name, self._start_due)
             )
 
     def _start(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -199,12 +194,12 @@ class Deliveries:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._turn()
+        self._start_due()
 
     async def _read_on(self) -> None:
         await self._read()
         self._reading = None
-        self._turn()
+        self._start_due()
 
     async def _attempt(self, key: str, document: Document) -> None:
         writes: Writes = {key: None}
@@ -230,23 +225,21 @@ class Deliveries:
             self._hold(*later)
 
     async def _once(self, document: Document) -> Transaction[Any] | None:
-        """One attempt. Raises DeliveryError; what nobody has foreseen is one too, so that it has an
-        end and a dead-letter queue.
-        """
+        """One attempt. Raises DeliveryError, also for unexpected errors: they count as failures."""
         try:
             return await self._deliver(document)
         except (DeliveryError, StoreError):
             raise
         except Exception as error:
             self._host.supervisor.report(self._name, error, f"the delivery {document['id']}")
-            raise DeliveryError(_UNFORESEEN, f"{type(error).__name__}: {error}") from None
+            raise DeliveryError(_UNEXPECTED, f"{type(error).__name__}: {error}") from None
 
-    def _doubling(self, document: Document) -> int | str:
-        """EventBridge's way."""
+    def _double_pauses(self, document: Document) -> int | str:
+        """EventBridge's retries."""
         return self._exhausted(document) or self._next(document)
 
     def _exhausted(self, document: Document) -> str:
-        """Which limit an unlucky delivery has reached; "" if it may be tried again."""
+        """The name of the limit that a failed delivery has reached; "": it may be retried."""
         limits, retry = self._host.limits, document.get("retry") or {}
         if document["attempts"] > retry.get("MaximumRetryAttempts", limits.delivery_attempts):
             return "MaximumRetryAttempts"
@@ -258,9 +251,7 @@ class Deliveries:
         )
 
     def _next(self, document: Document) -> int:
-        """When it is tried again: the pauses double, and are shortened a little, each by its own
-        share, so that they do not meet.
-        """
+        """The due time of a retry: pauses double, with some jitter."""
         limits, attempts = self._host.limits, document["attempts"]
         pause: float = min(
             limits.delivery_pause_seconds * 2.0 ** min(attempts - 1, 40),
@@ -272,7 +263,7 @@ class Deliveries:
         )
 
     def status(self) -> dict[str, Any]:
-        """Counts, for whoever watches."""
+        """Counts, for metrics."""
         return {
             "held": len(self._held),
             "running": len(self._running),

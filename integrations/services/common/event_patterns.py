@@ -1,13 +1,13 @@
-"""Patterns over JSON: of EventBridge's rules, and of SNS's filter policies. One matcher for both.
+"""Event patterns: the matcher of EventBridge's rules and SNS's filter policies.
 
     matches = compile_pattern({"source": ["shop"], "detail": {"total": [{"numeric": [">", 100]}]}})
     matches({"source": "shop", "detail": {"total": 120}})  # True
 
-A field's conditions are alternatives, the fields of an object must all fit. Where the event has a
-list any element may fit, and of a list of objects one object must fit all of a nested pattern.
+The conditions of a field are alternatives; the fields of an object must all match. Of a list in the
+event one element must match, and of a list of objects one object must match a nested pattern.
 Matching takes time in proportion to the event: no condition backtracks.
 
-`Index` finds which of many patterns fit, without trying all of them.
+`Index` finds the matching ones of many patterns without trying all of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Final, Generic, TypeVar
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.common import messages
 
-Test = Callable[[Any], bool]  # of one value that is no list
+Test = Callable[[Any], bool]  # of one value that is not a list
 Match = Callable[[Any], bool]  # of an object
 Path = tuple[str, ...]
 
@@ -31,7 +31,7 @@ _SCALARS: Final = (str, int, float, bool, type(None))
 
 
 class PatternError(ValueError):
-    """Why a pattern cannot be used, in the words of AWS's matcher where they are known."""
+    """A pattern is invalid; the text says why, in the words of AWS's matcher if they are known."""
 
 
 def compile_pattern(pattern: Any, limits: Limits = DEFAULT_LIMITS) -> Match:
@@ -73,9 +73,7 @@ def _object(pattern: Mapping[str, Any], depth: int) -> Match:
 
 
 def is_or(name: str, inner: Any) -> bool:
-    """Whether a field is alternatives. An `$or` whose value is no list of two or more objects is a
-    field of that name.
-    """
+    """Whether a field is an `$or` of alternatives: a list of two or more objects."""
     if name != _OR:
         return False
     return (
@@ -90,8 +88,8 @@ def _any_of(matches: list[Match]) -> Match:
 
 
 def _nested(inner: Match) -> Callable[[Any], bool]:
-    """Of a field whose value is an object, or a list of objects; without one, only `exists: false`
-    can hold below.
+    """The match of a field that is an object or a list of objects. Without one, only
+    `exists: false` can match.
     """
     without = inner({})
 
@@ -107,15 +105,15 @@ def _nested(inner: Match) -> Callable[[Any], bool]:
 
 
 def _flat(values: list[Any]) -> list[Any]:
-    """The elements of a list, and of the lists within."""
+    """The elements of a list and of its nested lists."""
     if not any(type(each) is list for each in values):
         return values
-    found: list[Any] = []
-    waiting = [values]
-    while waiting:
-        for each in waiting.pop():
-            waiting.append(each) if type(each) is list else found.append(each)
-    return found
+    flat: list[Any] = []
+    pending = [values]
+    while pending:
+        for each in pending.pop():
+            pending.append(each) if type(each) is list else flat.append(each)
+    return flat
 
 
 # --- the conditions of one field ------------------------------------------------------------------
@@ -144,12 +142,12 @@ def _field(conditions: list[Any]) -> Callable[[Any], bool]:
 
 
 def _exact(value: Any) -> tuple[bool, Any]:
-    """A key under which equal values meet: true is not 1, and 300 is 300.0."""
+    """A key that is equal for equal values: true is not 1, and 300 is 300.0."""
     return type(value) is bool, value
 
 
 def _one(exact: set[tuple[bool, Any]], tests: list[Test]) -> Test:
-    """The test of one value; a pattern of nothing but texts has a short way."""
+    """The test of one value, with a faster one for strings only."""
     if not tests and all(type(value) is str for _, value in exact):
         texts = frozenset(value for _, value in exact)
         return lambda value: type(value) is str and value in texts
@@ -193,7 +191,7 @@ def _equals_ignore_case(operand: Any) -> Test:
 
 
 def _edge(name: str, test: Callable[[str, str], bool]) -> Callable[[Any], Test]:
-    """prefix and suffix, with respect to case or {"equals-ignore-case": ...} without."""
+    """prefix and suffix: a string, or {"equals-ignore-case": string}."""
 
     def make(operand: Any) -> Test:
         if type(operand) is dict and operand.keys() == {"equals-ignore-case"}:
@@ -221,7 +219,7 @@ def _wildcard(operand: Any) -> Test:
         ):
             return False
         at, end = len(first), len(value) - len(last)
-        for piece in middle:  # the earliest place leaves the most room for the others
+        for piece in middle:  # the first occurrence leaves the most room for the others
             at = value.find(piece, at, end)
             if at < 0:
                 return False
@@ -232,7 +230,7 @@ def _wildcard(operand: Any) -> Test:
 
 
 def _pieces(text: str) -> list[str]:
-    """What stands between the stars; `\\*` and `\\\\` are a star and a backslash."""
+    """The texts between the stars; `\\*` and `\\\\` are a star and a backslash."""
     pieces, at = [""], 0
     while at < len(text):
         if text[at] == "\\":
@@ -296,9 +294,7 @@ def _cidr(operand: Any) -> Test:
 
 
 def _anything_but(operand: Any) -> Test:
-    """A value, a list of texts or of numbers, or one of the text operators over a text or a list of
-    them.
-    """
+    """operand: a value, a list of values, or a text operator with a string or a list of strings."""
     if type(operand) is dict:
         if len(operand) != 1:
             raise PatternError(messages.PATTERN_ONE_KEY)
@@ -315,8 +311,8 @@ def _anything_but(operand: Any) -> Test:
         raise PatternError(messages.PATTERN_EMPTY_LIST)
     if not all(type(each) in (str, int, float, bool, type(None)) for each in values):
         raise PatternError(messages.PATTERN_VALUE)
-    refused = {_exact(each) for each in values}
-    return lambda value: (type(value) is bool, value) not in refused
+    excluded = {_exact(each) for each in values}
+    return lambda value: (type(value) is bool, value) not in excluded
 
 
 _NEGATED: Final = ("prefix", "suffix", "equals-ignore-case", "wildcard")
@@ -332,7 +328,7 @@ OPERATORS: Final[dict[str, Callable[[Any], Test]]] = {
 
 
 def _combinations(pattern: Mapping[str, Any]) -> int:
-    """How many patterns without `$or` a pattern stands for."""
+    """The number of patterns without `$or` that a pattern is equivalent to."""
     total = 1
     for name, inner in pattern.items():
         if is_or(name, inner):
@@ -348,25 +344,24 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Index(Generic[Key]):
-    """Patterns by key. Each is filed under that of its fields of texts which the fewest others
-    share, so an event is tried on few.
+    """Patterns by key. Each is filed under its most selective field of strings, so few patterns are
+    tried for an event. Patterns without such a field are tried for every event.
 
-    patterns  (key, pattern as JSON, its Match): those that are tried on every event have no such
-              field
+    patterns  (key, pattern as JSON, its Match)
     """
 
     def __init__(self, patterns: Iterable[tuple[Key, Mapping[str, Any], Match]]) -> None:
         self._always: list[tuple[Key, Match]] = []
         self._by: dict[Path, dict[Needle, list[tuple[Key, Match]]]] = {}
-        given = [(key, dict(_needles(pattern)), matches) for key, pattern, matches in patterns]
-        self._size = len(given)
+        listed = [(key, dict(_needles(pattern)), matches) for key, pattern, matches in patterns]
+        self._size = len(listed)
         shared = Counter(
             (path, needle)
-            for _, fields, _ in given
+            for _, fields, _ in listed
             for path, needles in fields.items()
             for needle in needles
         )
-        for key, fields, matches in given:
+        for key, fields, matches in listed:
             if not fields:
                 self._always.append((key, matches))
                 continue
@@ -385,7 +380,7 @@ class Index(Generic[Key]):
         return self._size
 
     def find(self, event: Mapping[str, Any]) -> list[Key]:
-        """The keys of the patterns that fit."""
+        """The keys of the matching patterns."""
         found = [key for key, matches in self._always if matches(event)]
         for path, lengths, filed in self._paths:
             value: Any = event
@@ -408,7 +403,7 @@ class Index(Generic[Key]):
             ]
             if len(hits) == 1:
                 found += [key for key, matches in filed[hits[0]] if matches(event)]
-            elif hits:  # a pattern may be filed under several
+            elif hits:  # a pattern may be filed under several needles
                 candidates = {key: matches for needle in hits for key, matches in filed[needle]}
                 found += [key for key, matches in candidates.items() if matches(event)]
         return found
@@ -422,7 +417,7 @@ def _cut(text: str, length: int) -> Needle:
 
 
 def _needles(pattern: Mapping[str, Any], above: Path = ()) -> Iterable[tuple[Path, list[Needle]]]:
-    """The fields that must be one of some texts, or begin or end with one, whatever else."""
+    """The fields whose conditions are all strings, prefixes or suffixes."""
     for name, inner in pattern.items():
         if type(inner) is dict:
             yield from _needles(inner, (*above, name))
@@ -442,7 +437,7 @@ def _needle(condition: Any) -> Needle | None:
 
 
 def _texts(value: Any, path: Path) -> set[str]:
-    """All texts at a path, through any lists on the way."""
+    """All strings at a path, through lists."""
     level = [value]
     for name in path:
         level = [each[name] for each in _flat(level) if type(each) is dict and name in each]

@@ -3,8 +3,8 @@
     schedule = parse_schedule("cron(0 9 ? * MON-FRI *)", "Europe/Berlin")
     schedule.next(after)  # epoch seconds of the first time that is later, or None
 
-Source: EventBridge User Guide, schedule types. A time of a cron that the clocks skip in spring is
-left out; one that they repeat in autumn is due once, the first time.
+Source: EventBridge User Guide, schedule types. A local time of a cron that daylight saving skips is
+left out; one that it repeats is due once, the first time.
 """
 
 from __future__ import annotations
@@ -27,17 +27,15 @@ _YEARS: Final = (1970, 2199)
 
 
 class ScheduleError(ValueError):
-    """An expression that is not a schedule."""
+    """An invalid schedule expression."""
 
 
 class TimeZoneError(ScheduleError):
-    """A time zone that does not exist."""
+    """An unknown time zone."""
 
 
 class Schedule(NamedTuple):
-    """next: epoch seconds -> those of the first due time after them, None if there is none any
-    more. once: an at(...).
-    """
+    """next: time -> first due time after it, or None, both in epoch seconds. once: an at(...)."""
 
     next: Callable[[float], float | None]
     once: bool = False
@@ -49,18 +47,18 @@ def parse_schedule(text: str, zone: str = "UTC", start: float = 0) -> Schedule:
     if match is None:
         raise ScheduleError(messages.BAD_SCHEDULE)
     try:
-        where = ZoneInfo(zone)
+        time_zone = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise TimeZoneError(messages.BAD_TIME_ZONE.format(zone=zone)) from None
     kind, inner = match.groups()
     if kind == "rate":
         return _rate(inner, start)
-    return _cron(inner, where) if kind == "cron" else _at(inner, where)
+    return _cron(inner, time_zone) if kind == "cron" else _at(inner, time_zone)
 
 
 def _rate(text: str, start: float) -> Schedule:
     match = re.fullmatch(r"([1-9]\d{0,8}) (minute|hour|day)(s?)", text.strip())
-    if match is None or (match[1] == "1") == bool(match[3]):  # singular exactly if it is one
+    if match is None or (match[1] == "1") == bool(match[3]):  # singular if and only if it is one
         raise ScheduleError(messages.BAD_SCHEDULE)
     period = int(match[1]) * _UNITS[match[2]]
     return Schedule(lambda after: start + period * max((after - start) // period + 1, 0))
@@ -76,7 +74,7 @@ def _at(text: str, zone: ZoneInfo) -> Schedule:
 
 
 def _epoch(local: datetime, zone: ZoneInfo) -> float:
-    """Of a wall-clock time: of two the first."""
+    """The epoch seconds of a local time; the first of two."""
     return local.replace(tzinfo=zone).timestamp()
 
 
@@ -94,7 +92,7 @@ def _cron(text: str, zone: ZoneInfo) -> Schedule:
 
     def next_due(after: float) -> float | None:
         local = datetime.fromtimestamp(after, zone).replace(tzinfo=None)
-        day = local.date() - timedelta(days=1)  # an hour that the clocks repeat can lie behind
+        day = local.date() - timedelta(days=1)  # a repeated hour may lie before
         while day.year <= last_year:
             if day.year not in years:
                 day = date(
@@ -105,9 +103,9 @@ def _cron(text: str, zone: ZoneInfo) -> Schedule:
                 day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
                 continue
             if day.day in days(day.year, day.month):
-                found = _on_day(day, after)
-                if found is not None:
-                    return found
+                due = _on_day(day, after)
+                if due is not None:
+                    return due
             day += timedelta(days=1)
         return None
 
@@ -125,7 +123,7 @@ def _cron(text: str, zone: ZoneInfo) -> Schedule:
 
 def _numbers(field: str, least: int, most: int, names: dict[str, int] | None = None) -> list[int]:
     """The values of a list of numbers, names, ranges and steps; `*` and `?` are all of them."""
-    found: set[int] = set()
+    values: set[int] = set()
     for part in field.split(","):
         span, _, step = part.partition("/")
         first, _, last = span.partition("-")
@@ -135,13 +133,13 @@ def _numbers(field: str, least: int, most: int, names: dict[str, int] | None = N
         if not least <= low <= most or not least <= high <= most or stride < 1:
             raise ScheduleError(messages.BAD_SCHEDULE)
         if low <= high:
-            found.update(range(low, high + 1, stride))
+            values.update(range(low, high + 1, stride))
         else:  # FRI-MON
-            found.update(
+            values.update(
                 (each - least) % (most - least + 1) + least
                 for each in range(low, high + most - least + 2, stride)
             )
-    return sorted(found)
+    return sorted(values)
 
 
 def _number(text: str, names: dict[str, int] | None) -> int:
@@ -159,11 +157,11 @@ def _days_of_month(field: str) -> Callable[[int, int], set[int]]:
     if field == "LW":
         return lambda year, month: {_weekday(year, month, _length(year, month))}
     if match := re.fullmatch(r"(\d{1,2})W", field):
-        wanted = int(match[1])
-        if not 1 <= wanted <= 31:
+        day = int(match[1])
+        if not 1 <= day <= 31:
             raise ScheduleError(messages.BAD_SCHEDULE)
         return lambda year, month: (
-            {_weekday(year, month, wanted)} if wanted <= _length(year, month) else set()
+            {_weekday(year, month, day)} if day <= _length(year, month) else set()
         )
     days = set(_numbers(field, 1, 31))
     return lambda year, month: days
@@ -171,20 +169,20 @@ def _days_of_month(field: str) -> Callable[[int, int], set[int]]:
 
 def _days_of_week(field: str) -> Callable[[int, int], set[int]]:
     if match := re.fullmatch(r"(\w{1,3})#([1-5])", field):
-        wanted, nth = _day(match[1]), int(match[2])
-        return lambda year, month: set(_dates(year, month, {wanted})[nth - 1 : nth])
+        day, nth = _day(match[1]), int(match[2])
+        return lambda year, month: set(_dates(year, month, {day})[nth - 1 : nth])
     if match := re.fullmatch(r"(\w{1,3}?)L", field):
-        wanted = _day(match[1]) if match[1] else 7
-        return lambda year, month: set(_dates(year, month, {wanted})[-1:])
+        day = _day(match[1]) if match[1] else 7
+        return lambda year, month: set(_dates(year, month, {day})[-1:])
     days = set(_numbers(field, 1, 7, _DAYS))
     return lambda year, month: set(_dates(year, month, days))
 
 
 def _day(text: str) -> int:
-    (found, *more) = _numbers(text, 1, 7, _DAYS)
+    (day, *more) = _numbers(text, 1, 7, _DAYS)
     if more:
         raise ScheduleError(messages.BAD_SCHEDULE)
-    return found
+    return day
 
 
 def _length(year: int, month: int) -> int:

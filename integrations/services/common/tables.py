@@ -1,5 +1,5 @@
-"""How the embedded services keep what they know: JSON documents in the engine's records, and tables
-of them that are held in memory.
+"""The state of the embedded services: JSON documents in the engine's records, and tables of them
+that are in memory.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ T = TypeVar("T")
 
 log: Final = logging.getLogger("stepwell.services")
 
-_VERSION: Final = b"\x02"  # CRC-32 of the JSON text, 4 bytes, and the text
-_OLD: Final = b"\x01"  # the text alone
+# a record: version, CRC-32 of the JSON text (4 bytes, not in the old version), the text
+_VERSION: Final = b"\x02"
+_OLD_VERSION: Final = b"\x01"
 _HEAD: Final = 5
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
@@ -38,7 +39,7 @@ def pack(document: Mapping[str, Any]) -> bytes:
 def unpack(data: bytes) -> Document:
     """Raises ValueError for a record that is damaged, or of a newer version."""
     text = data[_HEAD:] if data[:1] == _VERSION else data[1:]
-    if data[:1] not in (_VERSION, _OLD):
+    if data[:1] not in (_VERSION, _OLD_VERSION):
         raise ValueError(f"a record of version {data[:1]!r}, written by a newer program")
     if data[:1] == _VERSION and crc32(text) != int.from_bytes(data[1:_HEAD], "big"):
         raise ValueError("a record is damaged: its checksum is another")
@@ -54,8 +55,7 @@ _STORED: Final = "[0-9a-f]{16}/[0-9a-f]{16}"
 _DELIVERY: Final = re.compile(
     r"(?:sns/delivery/[^/]+|(?:events|iot|scheduler)/delivery)/\d{13}/.+", re.DOTALL
 )
-# first two parts of the key -> what all of it must look like, the members without which no service
-# can use the record
+# first two parts of a key -> syntax of the key, required members of the document
 SHAPES: Final[Mapping[str, tuple[re.Pattern[str], tuple[str, ...]]]] = {
     "events/archived": (re.compile(r"events/archived/.+/\d{13}/.+", re.DOTALL), ()),
     "events/archive": (_ANY, ("ArchiveName", "Bus")),
@@ -100,15 +100,11 @@ SHAPES: Final[Mapping[str, tuple[re.Pattern[str], tuple[str, ...]]]] = {
 }
 _FREE: Final[tuple[re.Pattern[str], tuple[str, ...]]] = (_ANY, ())
 _SERVICES: Final = tuple({"jobs/", *(f"{key.partition('/')[0]}/" for key in SHAPES)})
-_RAW: Final = (
-    "lambda/code/",
-)  # bytes of archives, whose own checksums are checked when they are unpacked
+_RAW: Final = ("lambda/code/",)  # bytes of archives, which have their own checksums
 
 
 def read(key: str, data: bytes) -> Document:
-    """The document of a record. Raises ValueError if it is damaged, or not what a record with this
-    key is.
-    """
+    """The document of a record. Raises ValueError if it is damaged or does not fit its key."""
     document = unpack(data)
     if not isinstance(document, dict):
         raise ValueError("a record is damaged: it is no document")
@@ -122,16 +118,14 @@ def read(key: str, data: bytes) -> Document:
 
 
 def check(key: str, data: bytes) -> None:
-    """Raises ValueError if a record of the services cannot be read. Those of others may be
-    anything.
-    """
+    """Raises ValueError if a record of a service cannot be read. Other records are not checked."""
     if key.startswith(_SERVICES) and not key.startswith(_RAW):
         read(key, data)
 
 
 def readable(key: str, data: bytes, make: Callable[[Document], T]) -> T | None:
-    """What a service makes of a record, None if that fails: then it starts, and goes on, without
-    the record, and the log tells.
+    """`make(document)` of a record; None if that fails. The failure is logged, and the service runs
+    without the record.
     """
     try:
         return make(read(key, data))
@@ -151,7 +145,7 @@ def unchanged(document: Document) -> Document:
 async def stored(
     records: Records, prefix: str, make: Callable[[Document], T]
 ) -> AsyncIterator[tuple[str, T]]:
-    """(key, what is made of the document) of every record under a prefix that can be used."""
+    """(key, `make(document)`) of every usable record under a prefix."""
     async for key, data in records.all(prefix):
         made = readable(key, data, make)
         if made is not None:
@@ -159,10 +153,10 @@ async def stored(
 
 
 class Table:
-    """Documents by name, all of them in memory; what is put is durable before it is seen.
+    """Documents by name, all in memory. A put document is visible once it is durable.
 
-    prefix   of the records: the table's own, ending in "/"
-    damaged  names of those that cannot be used: they stay as they are until they are put again
+    prefix   of the records, ending in "/"
+    damaged  names of unusable records, which stay until they are put again
     """
 
     def __init__(self, prefix: str) -> None:
@@ -195,18 +189,18 @@ class Table:
         return iter(self._rows)
 
     def get(self, name: str) -> Document | None:
-        """Never to be changed: put() a new one."""
+        """Documents are immutable: put() a new one."""
         return self._rows.get(name)
 
     def __getitem__(self, name: str) -> Document:
         return self._rows[name]
 
     def sorted(self, prefix: str = "") -> list[Document]:
-        """In the order of their names, those whose name begins so."""
+        """The documents whose names begin with a prefix, in the order of their names."""
         return [self._rows[name] for name in sorted(self._rows) if name.startswith(prefix)]
 
-    def hold(self, name: str, document: Document | None) -> None:
-        """One that the caller has stored, or deleted, himself."""
+    def set_in_memory(self, name: str, document: Document | None) -> None:
+        """After the caller has stored a document, or deleted it (None)."""
         if document is None:
             self._rows.pop(name, None)
         else:
@@ -215,7 +209,7 @@ class Table:
     async def put(
         self, name: str, document: Document, also: Mapping[str, bytes | None] = {}
     ) -> None:
-        """also: other records, which go into the same transaction."""
+        """also: further writes of the same transaction."""
         await self._records.write({self._prefix + name: pack(document), **also})
         self._rows[name] = document
 

@@ -1,9 +1,9 @@
-"""Where rules and schedules deliver: ONE table from the service in a target's ARN to the call that
-hands the payload over.
+"""The targets of rules and schedules: a table from the service in a target's ARN to the call that
+sends the payload.
 
-Every call carries the delivery's id wherever the target can use it to tell a repetition: the name
-of an execution, an id of deduplication. What a target refuses becomes DeliveryError, with the code
-that a dead-letter queue shows.
+A call has the delivery's id wherever the target uses it to recognise a repetition: as the name of
+an execution, or as a deduplication id. A refusal becomes DeliveryError, with the code for
+dead-letter queues.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("stepwell.deliveries")
 
-Target = Mapping[str, Any]  # with the members that EventBridge's Target has
+Target = Mapping[str, Any]  # members of EventBridge's Target
 # (host, ARN, target, payload: JSON text, id of the delivery) -> what a target in the same database
 # stores
 Send = Callable[["Host", str, Target, str, str], Awaitable[Transaction[Any] | None]]
 
-# what a service answers -> (code of a dead-letter queue, whether it may go better later)
+# error code of a service -> (code for dead-letter queues, whether a retry may succeed)
 _CODES: Final = {
     "AccessDenied": ("NO_PERMISSIONS", False),
     "AccessDeniedException": ("NO_PERMISSIONS", False),
@@ -62,7 +62,7 @@ _REFUSED: Final = (
 
 
 async def deliver(host: Host, target: Target, payload: str, id: str) -> Transaction[Any] | None:
-    """Hand a payload to a target. The transaction is to be committed with the end of the delivery.
+    """Send a payload to a target. The caller commits the transaction with the end of the delivery.
     Raises DeliveryError.
     """
     arn: str = target["Arn"]
@@ -77,7 +77,7 @@ async def deliver(host: Host, target: Target, payload: str, id: str) -> Transact
 
 
 def delivery_error(error: ApiError | ServiceError) -> DeliveryError:
-    """What a refusal means for a delivery."""
+    """The DeliveryError for a refusal."""
     code = error.code
     if code in _CODES:
         name, again = _CODES[code]
@@ -95,7 +95,7 @@ async def _states(host: Host, arn: str, target: Target, payload: str, id: str) -
             arn, name=target.get("ExecutionNamePrefix", "") + requests.request_id(id), input=payload
         )
     except ApiError as error:
-        if error.code != "ExecutionAlreadyExists":  # else an earlier attempt did it
+        if error.code != "ExecutionAlreadyExists":  # else an earlier attempt started it
             raise
 
 
@@ -117,9 +117,7 @@ async def _sqs(host: Host, arn: str, target: Target, payload: str, id: str) -> N
 async def to_dead_letters(
     host: Host, arn: str, body: str, attributes: Mapping[str, str], id: str
 ) -> None:
-    """The last that can be done for a delivery: if the queue does not take it either, that is
-    logged.
-    """
+    """Send a failed delivery to a dead-letter queue. A failure of this is only logged."""
     try:
         await send_to_queue(host, arn, body, attributes, id=id)
     except (ApiError, ServiceError) as error:
@@ -151,7 +149,7 @@ async def _events(host: Host, arn: str, target: Target, payload: str, id: str) -
     events = await host.services.get("events")
     if ":api-destination/" in arn:
         await events.invoke_destination(arn, target, payload)
-    else:  # a schedule's; what rules send to buses is the buses' own affair
+    else:  # of a schedule; rules send to buses in events/publishing.py
         about = target.get("EventBridgeParameters") or {"Source": "", "DetailType": ""}
         entry = {
             "Source": about["Source"],
@@ -263,7 +261,7 @@ TARGETS: Final[Mapping[str, Send]] = {
 async def dead_letter(
     host: Host, document: Document, fault: DeliveryError, limit: str, about: Mapping[str, str]
 ) -> None:
-    """Put what could not be delivered into the dead-letter queue of its target, if it has one."""
+    """Send a failed delivery to the dead-letter queue of its target, if it has one."""
     arn = (document["target"].get("DeadLetterConfig") or {}).get("Arn")
     if arn is None:
         return

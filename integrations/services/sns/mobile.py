@@ -116,7 +116,7 @@ class Mobile:
                 owned = [each for each in self.devices if each.startswith(f"{key}/")]
                 await self.applications.delete(key, {f"sns/device/{each}": None for each in owned})
                 for each in owned:
-                    self.devices.hold(each, None)
+                    self.devices.set_in_memory(each, None)
         return {}
 
     # --- endpoints --------------------------------------------------------------------------------

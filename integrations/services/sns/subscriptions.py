@@ -239,7 +239,7 @@ class Subscriptions:
                 )
             else:
                 await self._store.subscriptions.delete(key, farewell.writes)
-            self._store.subscriptions.hold(key, None)
+            self._store.subscriptions.set_in_memory(key, None)
             self._store.by_topic.get(name, {}).pop(key, None)
             self._store.drop_filters(name)
             farewell.then()

@@ -85,7 +85,7 @@ class Topics:
                     name, dict.fromkeys(f"sns/subscription/{key}" for key in keys)
                 )
                 for key in keys:
-                    self._store.subscriptions.hold(key, None)
+                    self._store.subscriptions.set_in_memory(key, None)
                 self._store.by_topic.pop(name, None)
                 self._store.drop_filters(name)
         return {}

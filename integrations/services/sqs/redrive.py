@@ -83,7 +83,7 @@ class Redrive:
                 _name(handle), task, {f"sqs/move/{_name(each['TaskHandle'])}": None for each in old}
             )
             for each in old:
-                self.moves.hold(_name(each["TaskHandle"]), None)
+                self.moves.set_in_memory(_name(each["TaskHandle"]), None)
         self._store.start("message_moves", partial(self._move, _name(handle)))
         return {"TaskHandle": handle}
 
@@ -177,7 +177,7 @@ class Redrive:
                 + len(moved),
             }
             await self._store.records.write({**writes, f"sqs/move/{name}": pack(changed)}, then)
-            self.moves.hold(name, changed)
+            self.moves.set_in_memory(name, changed)
         return True
 
 
