@@ -1,6 +1,6 @@
 // Dialogs: start, stop, redrive, results of tasks, keyboard shortcuts.
 
-import { ask, attempt, aws, button, factsList, fill, h, last, open, toast } from "./lib.js";
+import { ask, attempt, aws, button, factsList, fill, h, last, open, plain, toast } from "./lib.js";
 import { isJson, pretty } from "./json.js";
 
 const RECENT_INPUTS = 5;
@@ -105,7 +105,7 @@ export function startDialog(arn, machine, input = "{}") {
     attempt(async () => {
       const inputs = await recentInputs(arn);
       const chip = ([value, from]) =>
-        button(from.slice(0, 24), () => use(value), {
+        button(plain(from, 24), () => use(value), {
           class: "plain chip",
           title: value.slice(0, 300),
         });

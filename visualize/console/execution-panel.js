@@ -106,7 +106,8 @@ export function taskToken(page, row) {
     const name = page.visits.get(row[W.entered])[V.name];
     callbackDialog(name, token, () => page.afterAction());
   };
-  return [json(token, "Task token"), !page.info.readOnly && button("Answer", report)];
+  const title = h("p", { class: "muted" }, "Task token");
+  return [title, json(token, "Task token"), !page.info.readOnly && button("Answer", report)];
 }
 
 async function definition(page, panel) {

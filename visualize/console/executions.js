@@ -14,7 +14,7 @@ import {
   open,
   rowLink,
   took,
-  when,
+  whenCell,
 } from "./lib.js";
 import { Rows } from "./rows.js";
 
@@ -141,14 +141,14 @@ const columns = (machine) => [
   {
     title: "Status",
     width: "8rem",
-    narrow: "6rem",
+    narrow: "5.5rem",
     cell: (each) => badge(each.status, each.parked),
   },
   {
     title: "Started",
     width: "12rem",
-    narrow: "10.5rem",
-    cell: (each) => when(each.startDate),
+    narrow: "8.9rem",
+    cell: (each) => whenCell(each.startDate),
     class: "number",
   },
   {

@@ -190,6 +190,9 @@ export function when(seconds, exact = false) {
   const text = new Date(Math.round(seconds * 1000)).toISOString().replace("T", " ");
   return `${text.slice(0, exact ? 23 : 19)} UTC`;
 }
+/** The same for a cell of a list, which omits the zone on a phone. */
+export const whenCell = (seconds) =>
+  h("span", {}, when(seconds).slice(0, -4), h("span", { class: "wide" }, " UTC"));
 export const count = (number, thing) =>
   `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
 /** SUCCEEDED -> succeeded, timed out -> timed-out: the class names of the pictures. */

@@ -109,11 +109,17 @@ function counts(run) {
   );
 }
 
+/** The names of a Map Run differ in what follows the last hyphen: a phone shows only that. */
+function shortName(name) {
+  const start = name.lastIndexOf("-") + 1;
+  return [h("span", { class: "wide" }, name.slice(0, start)), name.slice(start)];
+}
+
 const COLUMNS = [
   {
     title: "Execution",
     width: "minmax(16rem, 2fr)",
-    cell: (each) => rowLink(each.name, "x", each.executionArn),
+    cell: (each) => rowLink(shortName(each.name), "x", each.executionArn),
     class: "strong",
   },
   { title: "Status", width: "8rem", narrow: "6rem", cell: (each) => badge(each.status) },

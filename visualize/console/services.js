@@ -16,6 +16,7 @@ import {
   table,
   tabs,
   when,
+  whenCell,
 } from "./lib.js";
 import { json } from "./json.js";
 import { Rows } from "./rows.js";
@@ -197,8 +198,8 @@ const DELIVERY_COLUMNS = [
   {
     title: "When",
     width: "11rem",
-    narrow: "10.5rem",
-    cell: (row) => when(row[AT]),
+    narrow: "8.9rem",
+    cell: (row) => whenCell(row[AT]),
     class: "number first",
   },
   {
