@@ -1,9 +1,9 @@
-"""What the console asks for beyond the AWS API: pictures, data flows, searches, exports, and the
-streams of what changes.
+"""The data of the console that the AWS API does not have: diagrams, data flows, searches, exports,
+and streams of changes.
 
-Answers are JSON, made from a request's query. Streams are server-sent events. They hold no queue:
-each message is read from what is committed when the client has taken the one before, so a slow page
-gets fewer and longer messages, and the server keeps nothing for it.
+Answers are JSON, made from the query of a request. Streams are server-sent events without a buffer:
+each message is read from the database when the client has taken the previous one. A slow page gets
+fewer and longer messages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import shapes
 from stepwell.engine.operations.data_flow import as_json, data_flow
 from stepwell.engine.operations.results import ExecutionListItem, HistoryEvent
-from stepwell.engine.runtime.live import Live as Worked
+from stepwell.engine.runtime.live import Live as LiveExecution
 from stepwell.engine.store.base import StoreFormat, Unit
 from stepwell.integrations.console import messages
 from stepwell.integrations.console.lists import Lists
@@ -43,17 +43,15 @@ log: Final = logging.getLogger("stepwell.server")
 
 
 class Data:
-    """answers, streams: by their names below /console/api/."""
+    """answers, streams: the methods, by the names below /console/api/."""
 
     def __init__(
         self, engine: Engine, lists: Lists, read_only: bool, limits: Limits = DEFAULT_LIMITS
     ) -> None:
         self._engine, self._lists, self._read_only, self._limits = engine, lists, read_only, limits
         self._pictures: OrderedDict[bytes, bytes] = OrderedDict()
-        self._drawing, self._evaluating = (
-            asyncio.Lock(),
-            asyncio.Lock(),
-        )  # what takes a processor for long: one at a time, in a thread
+        # drawing and evaluating take long: one of each at a time, in a thread
+        self._drawing, self._evaluating = asyncio.Lock(), asyncio.Lock()
         self._changes = Changes(engine, limits)
         self.answers: Mapping[str, Callable[[Query], Awaitable[bytes]]] = {
             "info": self.info,
@@ -77,7 +75,7 @@ class Data:
     # --- answers ----------------------------------------------------------------------------------
 
     async def info(self, query: Query) -> bytes:
-        """Where the page is, and what it may do and show."""
+        """The region and account, whether the page offers actions, and its lists of services."""
         home = self._engine.home
         return _json(
             {
@@ -89,31 +87,29 @@ class Data:
         )
 
     async def expect(self, query: Query) -> bytes:
-        """{}: the synchronous Express execution of this name, which the page is about to start, is
-        to be watched.
+        """{}. Announces that the page will start and watch the synchronous Express execution of
+        this name.
         """
         self._engine.expect_express(arns.check_name(_need(query, "name"), self._limits.name_chars))
         return _json({})
 
     async def look(self, query: Query) -> bytes:
-        """DescribeExecution's answer, also for an Express execution that is watched."""
+        """DescribeExecution's answer, also for a watched Express execution."""
         return _json(await self._engine.inspect_execution(_need(query, "arn")))
 
     async def parked(self, query: Query) -> bytes:
-        """{"parked"?}: why a running execution cannot go on, in words."""
+        """{"parked"?}: why a running execution is parked, as text."""
         reason = (await self._engine.parked_executions()).get(_need(query, "arn"))
         return _json({} if reason is None else {"parked": words.parked(reason)})
 
     async def diagram(self, query: Query) -> bytes:
-        """{"svg", "ids": {state: id of its element}, "collapsed"}: the picture of a machine, a
-        version, an alias or what an execution runs.
+        """{"svg", "ids": {state: id of its element}, "collapsed"}: the diagram of a machine, a
+        version, an alias or the definition of an execution.
 
-        collapse: names of Parallel and Map states that are drawn closed, one a line.
+        collapse: names of Parallel and Map states that are drawn collapsed, one on each line
         """
-        definition, collapse = (
-            await self._definition(_need(query, "arn")),
-            query.get("collapse", "").split("\n"),
-        )
+        definition = await self._definition(_need(query, "arn"))
+        collapse = query.get("collapse", "").split("\n")
         key = hashlib.sha256(json.dumps([definition, sorted(collapse)]).encode()).digest()
         if key not in self._pictures:
             async with self._drawing:
@@ -125,7 +121,7 @@ class Data:
         return self._pictures[key]
 
     async def _definition(self, arn: str) -> str:
-        """The JSON text of what a machine's, version's, alias's or execution's ARN stands for."""
+        """The JSON text of the definition of a machine, a version, an alias or an execution."""
         if ":execution:" in arn or ":express:" in arn:
             described, _ = await self._engine.inspect_machine(arn)
             definition: Any = json_text.loads(described["definition"])
@@ -138,19 +134,19 @@ class Data:
         return found
 
     async def state(self, query: Query) -> bytes:
-        """{"definition"}: the JSON text of one state, of a machine, a version, an alias or what an
-        execution runs.
+        """{"definition"}: the JSON text of one state of a machine, a version, an alias or an
+        execution.
         """
         found = _state(
             json_text.loads(await self._definition(_need(query, "arn"))), _need(query, "state")
         )
         if found is None:
-            raise ApiError("NotFound", messages.CONSOLE_NOT_THERE)
+            raise ApiError("NotFound", messages.NOT_FOUND)
         return _json({"definition": json_text.dumps(found)})
 
     async def inspect(self, query: Query) -> bytes:
-        """inspect.as_json's answer for a state (and visit, from 1) of an execution, with every
-        value as JSON text.
+        """data_flow.as_json's answer for a visit (from 1; without it, the last one) of a state,
+        with every value as JSON text.
         """
         arn, state, visit = _need(query, "arn"), _need(query, "state"), query.get("visit", "")
         described = await self._engine.inspect_execution(arn)
@@ -186,37 +182,33 @@ class Data:
         )
 
     async def event(self, query: Query) -> bytes:
-        """One event of a history, as GetExecutionHistory shows it."""
+        """One event of a history, as in GetExecutionHistory."""
         found = await self._engine.history_event(_need(query, "arn"), _number(query, "id"))
         if found is None:
-            raise ApiError("NotFound", messages.CONSOLE_NOT_THERE)
+            raise ApiError("NotFound", messages.NOT_FOUND)
         return _json(found)
 
     async def search(self, query: Query) -> bytes:
-        """{"executions", "nextToken"?, "searched"}: newest first, of a machine (or all), of a
+        """{"executions", "nextToken"?, "searched"}: newest first, of a machine (or all), with a
         status, with a text in the name.
 
-        One answer looks at console_searched executions at most: what it found so far, and a token
-        to go on.
+        One answer examines console_searched executions at most, and has a token to continue.
         """
-        machine, status, text = (
-            query.get("machine"),
-            query.get("status") or None,
-            query.get("name", "").lower(),
-        )
+        machine, status = query.get("machine"), query.get("status") or None
+        text = query.get("name", "").lower()
         found, token, searched = list[ExecutionListItem](), query.get("token") or None, 0
         wanted = min(_number(query, "limit", 50), self._limits.list_page)
         page = self._limits.list_page if text else wanted
         while True:
-            asked: dict[str, Any] = {
+            options: dict[str, Any] = {
                 "status_filter": status,
                 "max_results": page,
                 "next_token": token,
             }
             answer = await (
-                self._engine.list_executions(machine, **asked)
+                self._engine.list_executions(machine, **options)
                 if machine
-                else self._engine.list_all_executions(**asked)
+                else self._engine.list_all_executions(**options)
             )
             searched += len(answer["executions"])
             found += [each for each in answer["executions"] if text in each["name"].lower()]
@@ -230,7 +222,7 @@ class Data:
                 return _json({"executions": marked, "nextToken": token, "searched": searched})
 
     async def listing(self, query: Query) -> bytes:
-        """The things of an embedded service. See console_lists.py, for the next two as well."""
+        """The list of an embedded service; this and the next two: see lists.py."""
         return _json(await self._lists.listing(_need(query, "service")))
 
     async def thing(self, query: Query) -> bytes:
@@ -240,7 +232,7 @@ class Data:
         return _json(self._lists.deliveries(_need(query, "service"), query.get("arn", "")))
 
     async def export(self, query: Query) -> tuple[AsyncGenerator[bytes, None], str]:
-        """The parts of one JSON document with an execution and its whole history, and a name for
+        """The parts of a JSON document with an execution and its whole history, and the name of
         its file.
         """
         arn = _need(query, "arn")
@@ -262,8 +254,8 @@ class Data:
     # --- streams ----------------------------------------------------------------------------------
 
     async def watch(self, query: Query) -> AsyncGenerator[bytes, None]:
-        """_watch's messages; where the definition or the history cannot be read, the last one is of
-        the type `damaged`: {"message"}.
+        """_watch's messages. If the definition or the history cannot be read, the last one has the
+        type `damaged`: {"message"}.
         """
         try:
             async with aclosing(self._watch(query)) as parts:
@@ -274,11 +266,10 @@ class Data:
             yield _message({"message": str(error)}, type="damaged")
 
     async def _watch(self, query: Query) -> AsyncGenerator[bytes, None]:
-        """An execution's events after an id, with what they change (visualize/live.py). The first
-        message has all states and visits.
+        """An execution's events after an id, with the changes that they make (visualize/live.py).
+        The first message has all states and visits; the last one has the type `end`.
 
-        data: {"whole", "clock", "rows", ...changes}, clock being the server's time; the last one is
-        of the type `end`.
+        data: {"whole", "clock", "rows", ...changes}; clock: the server's time
         """
         arn, after = _need(query, "arn"), _number(query, "after")
         definition, collapse = await self._definition(arn), query.get("collapse", "").split("\n")
@@ -296,9 +287,12 @@ class Data:
                 rows = [row for row in live.feed(page) if row[0] > after]
                 counted = await self._count(live)
                 if rows or (counted and not whole):
-                    told = {"whole": whole, "clock": self._engine.clock.now() / 1000, "rows": rows}
+                    clock = self._engine.clock.now() / 1000
+                    message = {"whole": whole, "clock": clock, "rows": rows}
                     last = page[-1]["id"] if page else None
-                    yield _message(told | (live.everything() if whole else live.changes()), id=last)
+                    yield _message(
+                        message | (live.everything() if whole else live.changes()), id=last
+                    )
                     whole = False
                 spent = perf_counter() - began
                 await asyncio.sleep(
@@ -309,35 +303,36 @@ class Data:
         yield _message({}, type="end")
 
     async def _count(self, live: Live) -> bool:
-        """Tell it how far the Map Runs are, as many of them as one message may ask for. Whether
-        there were any.
+        """Count the items of running Map Runs, of at most `console_map_runs`. Whether there were
+        any.
         """
-        asked = live.uncounted()[: self._limits.console_map_runs]
-        for map_run in asked:
-            live.count(map_run, await self._engine.describe_map_run(map_run))
-        return bool(asked)
+        map_runs = live.uncounted()[: self._limits.console_map_runs]
+        for each in map_runs:
+            live.count(each, await self._engine.describe_map_run(each))
+        return bool(map_runs)
 
     async def changes(self, query: Query) -> AsyncGenerator[bytes, None]:
-        """Executions that started or ended, of a machine or of all. data: {"executions": [items of
-        ListExecutions], "more"}.
+        """Executions that started or ended, of a machine or of all.
+
+        data: {"executions": [items of ListExecutions], "more"}; more: there were too many
         """
-        with self._changes.subscribed(query.get("machine")) as news:
+        with self._changes.subscribed(query.get("machine")) as subscription:
             yield b"retry: 1000\n\n"
             while True:
-                yield _message(await news.take())
+                yield _message(await subscription.take())
                 await asyncio.sleep(max(self._limits.console_pace_seconds, 0.25))
 
 
-class News:
-    """What one page was not told yet: the latest of each execution, and whether there was more than
-    that.
+class Subscription:
+    """The changes that one page has not received yet: the latest of each execution, and whether
+    there were more than `limit`.
     """
 
     def __init__(self, machine: str | None, limit: int) -> None:
         self._machine, self._limit = machine, limit
-        self._items: OrderedDict[str, Json] = OrderedDict()
+        self._items: OrderedDict[str, Json] = OrderedDict()  # by the execution's ARN
         self._more = False
-        self._some = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def add(self, x: model.Execution) -> None:
         if self._machine in (None, x.machine_arn):
@@ -346,41 +341,42 @@ class News:
             if len(self._items) > self._limit:
                 self._items.popitem(last=False)
                 self._more = True
-            self._some.set()
+            self._changed.set()
 
     async def take(self) -> dict[str, Json]:
-        await self._some.wait()
-        told = {"executions": list(self._items.values()), "more": self._more}
+        """Wait for changes, and remove them."""
+        await self._changed.wait()
+        changes: dict[str, Json] = {"executions": list(self._items.values()), "more": self._more}
         self._items, self._more = OrderedDict(), False
-        self._some.clear()
-        return told
+        self._changed.clear()
+        return changes
 
 
 class Changes:
-    """Tells those who look at lists which executions start and end. Costs nothing while nobody
-    looks.
+    """Informs subscribers of executions that start and end. It observes commits only while there
+    are subscribers.
     """
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self._worker, self._limits = engine.worker, limits
-        self._news: set[News] = set()
-        self._then: Callable[[Worked, Unit], None] | None = None
+        self._subscriptions: set[Subscription] = set()
+        self._then: Callable[[LiveExecution, Unit], None] | None = None
 
     @contextmanager
-    def subscribed(self, machine: str | None) -> Iterator[News]:
-        """machine: ARN of the one whose executions matter; None: all."""
-        news = News(machine, self._limits.console_changed)
-        self._news.add(news)
+    def subscribed(self, machine: str | None) -> Iterator[Subscription]:
+        """machine: ARN of the one whose executions are reported; None: all."""
+        subscription = Subscription(machine, self._limits.console_changed)
+        self._subscriptions.add(subscription)
         if self._then is None:
             self._then, self._worker.on_commit = self._worker.on_commit, self._committed
         try:
-            yield news
+            yield subscription
         finally:
-            self._news.discard(news)
-            if not self._news:
+            self._subscriptions.discard(subscription)
+            if not self._subscriptions:
                 self._worker.on_commit, self._then = self._then, None
 
-    def _committed(self, live: Worked, unit: Unit) -> None:
+    def _committed(self, live: LiveExecution, unit: Unit) -> None:
         assert self._then is not None
         self._then(live, unit)
         x = unit.execution
@@ -389,15 +385,15 @@ class Changes:
             and x.parent is None
             and (unit.created or x.status != model.RUNNING or "redrives" in x.extras)
         ):
-            for news in self._news:
-                news.add(x)
+            for each in self._subscriptions:
+                each.add(x)
 
 
 async def _ticking(
     pages: AsyncIterator[list[HistoryEvent]], ticks: Callable[[], bool]
 ) -> AsyncGenerator[list[HistoryEvent], None]:
-    """The pages as they come; while `ticks` says so, an empty one each second between them, and
-    after the last one.
+    """The pages as they come; while ticks() is true, also an empty page each second, and after the
+    last one.
     """
     coming = asyncio.ensure_future(anext(pages, None))
     try:
@@ -426,19 +422,14 @@ def _picture(definition: str, collapse: list[str]) -> bytes:
 
 
 def _state(block: Any, name: str) -> Any:
-    """The definition of a state, in a block or in those inside it."""
-    for here, state in block["States"].items():
-        inner = [
-            *state.get("Branches", ()),
-            *(state[each] for each in ("ItemProcessor", "Iterator") if each in state),
-        ]
-        found = (
-            state
-            if here == name
-            else next((deep for each in inner if (deep := _state(each, name)) is not None), None)
-        )
-        if found is not None:
-            return found
+    """The definition of a state in a block or in a block inside it; None if there is none."""
+    for each, state in block["States"].items():
+        if each == name:
+            return state
+        inner = [state[field] for field in ("ItemProcessor", "Iterator") if field in state]
+        for below in (*state.get("Branches", ()), *inner):
+            if (found := _state(below, name)) is not None:
+                return found
     return None
 
 
@@ -456,7 +447,7 @@ def _number(query: Query, name: str, default: int = 0) -> int:
 
 
 def _json(value: Any) -> bytes:
-    """ASCII, so that any text of users can be in it."""
+    """ASCII, because texts of users may have any character."""
     return json.dumps(value, separators=(",", ":"), default=str).encode()
 
 

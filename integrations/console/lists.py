@@ -1,8 +1,8 @@
-"""What the console shows of the embedded services: their lists, the parts of one thing, and what
-was delivered lately. ONE table.
+"""What the console shows of the embedded services: their lists, the parts of one item, and recent
+deliveries.
 
-Everything is asked with the services' own public operations, page by page; what a service does not
-have is left out.
+LISTINGS declares all of it. The data come from the services' own public operations, page by page;
+an operation that a service does not have is skipped.
 """
 
 from __future__ import annotations
@@ -22,46 +22,53 @@ Item = dict[str, Any]
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-class Ask(NamedTuple):
-    """An operation, and where in its answer is what was asked for.
+class Source(NamedTuple):
+    """An operation whose answers list items.
 
-    of       parameter -> member of the item that it is about      given  parameter -> value
-    member   "": the answer itself                                 text   an item that is a text
-             becomes {text: it}
-    token    the member that says that there is more, and the parameter that asks for it
-    service  botocore's name, "": the one that the list is of
+    member      of an answer: its items; "": the answer is the item
+    of          parameter -> member of the item that the list belongs to
+    parameters  others, with their values
+    text        an item that is a text becomes {text: item}
+    token       member of an answer, and parameter, with the token of the next page
+    service     botocore's name; "": the service of the listing
     """
 
     method: str
     member: str
     of: Mapping[str, str] = _NONE
-    given: Mapping[str, Any] = _NONE
+    parameters: Mapping[str, Any] = _NONE
     text: str = ""
     token: tuple[str, str] = ("NextToken", "next_token")
     service: str = ""
 
 
-Columns = tuple[tuple[str, str], ...]  # (title, member; a.b is b in a)
+Columns = tuple[tuple[str, str], ...]  # (title, member; a.b is member b of a)
 
 
 class Part(NamedTuple):
+    """A list that belongs to one item, such as the subscriptions of a topic."""
+
     title: str
-    ask: Ask
+    source: Source
     columns: Columns
 
 
 class Listing(NamedTuple):
-    """arn: the member that names one; over: what `every` is asked for each of; also: more of them;
-    about: adds members to an item.
+    """The list of a service.
+
+    arn    member of an item: its ARN
+    items  of the list; called once, or for each item of `over`
+    also   further items
+    about  adds members to an item
     """
 
     title: str
     columns: Columns
     arn: str
-    every: Ask
-    over: Ask | None = None
-    also: Ask | None = None
-    about: Ask | None = None
+    items: Source
+    over: Source | None = None
+    also: Source | None = None
+    about: Source | None = None
     parts: tuple[Part, ...] = ()
 
 
@@ -78,12 +85,12 @@ LISTINGS: Final[Mapping[str, Listing]] = {
             ("Last modified", "LastModified"),
         ),
         "FunctionArn",
-        Ask("list_functions", "Functions", token=_MARKER),
-        also=Ask("functions_of_the_host", "Functions"),
+        Source("list_functions", "Functions", token=_MARKER),
+        also=Source("functions_of_the_host", "Functions"),
         parts=(
             Part(
                 "Reads from",
-                Ask(
+                Source(
                     "list_event_source_mappings",
                     "EventSourceMappings",
                     {"function_name": "FunctionName"},
@@ -93,7 +100,7 @@ LISTINGS: Final[Mapping[str, Listing]] = {
             ),
             Part(
                 "Aliases",
-                Ask("list_aliases", "Aliases", {"function_name": "FunctionName"}, token=_MARKER),
+                Source("list_aliases", "Aliases", {"function_name": "FunctionName"}, token=_MARKER),
                 (("Alias", "Name"), ("Version", "FunctionVersion"), ("Description", "Description")),
             ),
         ),
@@ -107,12 +114,12 @@ LISTINGS: Final[Mapping[str, Listing]] = {
             ("FIFO", "FifoTopic"),
         ),
         "TopicArn",
-        Ask("list_topics", "Topics"),
-        about=Ask("get_topic_attributes", "Attributes", {"topic_arn": "TopicArn"}),
+        Source("list_topics", "Topics"),
+        about=Source("get_topic_attributes", "Attributes", {"topic_arn": "TopicArn"}),
         parts=(
             Part(
                 "Subscriptions",
-                Ask("list_subscriptions_by_topic", "Subscriptions", {"topic_arn": "TopicArn"}),
+                Source("list_subscriptions_by_topic", "Subscriptions", {"topic_arn": "TopicArn"}),
                 (
                     ("Protocol", "Protocol"),
                     ("Endpoint", "Endpoint"),
@@ -130,8 +137,8 @@ LISTINGS: Final[Mapping[str, Listing]] = {
             ("Delayed", "ApproximateNumberOfMessagesDelayed"),
         ),
         "QueueArn",
-        Ask("list_queues", "QueueUrls", given={"max_results": 1000}, text="QueueUrl"),
-        about=Ask(
+        Source("list_queues", "QueueUrls", parameters={"max_results": 1000}, text="QueueUrl"),
+        about=Source(
             "get_queue_attributes",
             "Attributes",
             {"queue_url": "QueueUrl"},
@@ -140,7 +147,7 @@ LISTINGS: Final[Mapping[str, Listing]] = {
         parts=(
             Part(
                 "Read by",
-                Ask(
+                Source(
                     "list_event_source_mappings",
                     "EventSourceMappings",
                     {"event_source_arn": "QueueArn"},
@@ -151,7 +158,7 @@ LISTINGS: Final[Mapping[str, Listing]] = {
             ),
             Part(
                 "Dead letters of",
-                Ask(
+                Source(
                     "list_dead_letter_source_queues",
                     "queueUrls",
                     {"queue_url": "QueueUrl"},
@@ -171,12 +178,12 @@ LISTINGS: Final[Mapping[str, Listing]] = {
             ("Schedule", "ScheduleExpression"),
         ),
         "Arn",
-        Ask("list_rules", "Rules", {"event_bus_name": "Name"}),
-        over=Ask("list_event_buses", "EventBuses"),
+        Source("list_rules", "Rules", {"event_bus_name": "Name"}),
+        over=Source("list_event_buses", "EventBuses"),
         parts=(
             Part(
                 "Targets",
-                Ask(
+                Source(
                     "list_targets_by_rule",
                     "Targets",
                     {"rule": "Name", "event_bus_name": "EventBusName"},
@@ -195,14 +202,14 @@ LISTINGS: Final[Mapping[str, Listing]] = {
             ("Target", "Target.Arn"),
         ),
         "Arn",
-        Ask("list_schedules", "Schedules"),
-        about=Ask("get_schedule", "", {"name": "Name", "group_name": "GroupName"}),
+        Source("list_schedules", "Schedules"),
+        about=Source("get_schedule", "", {"name": "Name", "group_name": "GroupName"}),
     ),
 }
 
 
 class Lists:
-    """services: by botocore's names; delivery_log: what they delivered."""
+    """services: by botocore's names; delivery_log: their recent deliveries."""
 
     def __init__(
         self,
@@ -213,103 +220,101 @@ class Lists:
         self._services, self._delivery_log, self._limits = services, delivery_log, limits
 
     def titles(self) -> dict[str, str]:
-        """Of the lists that there are, by service, in the order of the table."""
+        """service -> title of its list, in the order of the table."""
         return {name: listing.title for name, listing in LISTINGS.items() if name in self._services}
 
-    async def listing(self, name: str) -> dict[str, Any]:
-        """{"title", "columns", "rows": [{"arn", "cells"}], "more"}; more: there are others, that
-        are not shown.
+    async def listing(self, service: str) -> dict[str, Any]:
+        """{"title", "columns", "rows": [{"arn", "cells"}], "more"}; more: some items are not
+        shown.
         """
-        how, found = self._listing(name), list[dict[str, Any]]()
-        async for item in self._items(name, how):
-            if len(found) == self._limits.console_listed:
-                return {
-                    "title": how.title,
-                    "columns": _titles(how.columns),
-                    "rows": found,
-                    "more": True,
-                }
-            found.append({"arn": str(item.get(how.arn, "")), "cells": _cells(item, how.columns)})
-        return {"title": how.title, "columns": _titles(how.columns), "rows": found, "more": False}
+        listing = self._listing(service)
+        rows: list[dict[str, Any]] = []
+        more = False
+        async for item in self._items(service, listing):
+            more = len(rows) == self._limits.console_listed
+            if more:
+                break
+            arn = str(item.get(listing.arn, ""))
+            rows.append({"arn": arn, "cells": _cells(item, listing.columns)})
+        columns = _titles(listing.columns)
+        return {"title": listing.title, "columns": columns, "rows": rows, "more": more}
 
-    async def thing(self, name: str, arn: str) -> dict[str, Any]:
-        """{"facts": JSON text, "parts": [{"title", "columns", "rows", "more"}]} of one of them."""
-        how = self._listing(name)
-        async for item in self._items(name, how):
-            if item.get(how.arn) == arn:
-                return {
-                    "facts": json.dumps(item, default=str),
-                    "parts": [part async for part in self._parts(name, how, item)],
-                }
-        raise ApiError("NotFound", messages.CONSOLE_NOT_THERE)
+    async def thing(self, service: str, arn: str) -> dict[str, Any]:
+        """{"facts": JSON text, "parts": [{"title", "columns", "rows", "more"}]} of one item."""
+        listing = self._listing(service)
+        async for item in self._items(service, listing):
+            if item.get(listing.arn) == arn:
+                parts = [await self._part(service, part, item) for part in listing.parts]
+                return {"facts": json.dumps(item, default=str), "parts": parts}
+        raise ApiError("NotFound", messages.NOT_FOUND)
 
-    def deliveries(self, name: str, arn: str) -> dict[str, Any]:
-        """{"rows": [[epoch seconds, source, target, id, outcome, attempt, error]]}, the newest
-        first, of one thing or of the service.
+    def deliveries(self, service: str, arn: str) -> dict[str, Any]:
+        """{"rows": [[epoch seconds, source, target, id, outcome, attempt, error]]}, newest first,
+        of one item or (arn: "") of the service.
         """
-        self._listing(name)
-        return {"rows": rows(self._delivery_log.of(arn, name, self._limits.console_deliveries))}
+        self._listing(service)
+        return {"rows": rows(self._delivery_log.of(arn, service, self._limits.console_deliveries))}
 
-    def _listing(self, name: str) -> Listing:
-        if name not in self._services or name not in LISTINGS:
-            raise ApiError("NotFound", messages.CONSOLE_NOT_THERE)
-        return LISTINGS[name]
+    def _listing(self, service: str) -> Listing:
+        if service not in self._services or service not in LISTINGS:
+            raise ApiError("NotFound", messages.NOT_FOUND)
+        return LISTINGS[service]
 
-    async def _items(self, name: str, how: Listing) -> AsyncIterator[Item]:
-        if how.over is None:
-            groups: list[Item] = [{}]
-        else:
-            groups = [item async for item in self._asked(name, how.over, {})]
+    async def _items(self, service: str, listing: Listing) -> AsyncIterator[Item]:
+        """All items, each ARN once."""
+        groups: list[Item] = [{}]
+        if listing.over is not None:
+            groups = [item async for item in self._read(service, listing.over, {})]
+        sources = [(listing.items, group) for group in groups]
+        if listing.also is not None:
+            sources.append((listing.also, {}))
         seen = set[str]()
-        for ask, group in [
-            *((how.every, group) for group in groups),
-            *([(how.also, Item())] if how.also else []),
-        ]:
-            async for item in self._asked(name, ask, group):
-                found = (
-                    item if how.about is None else item | await self._about(name, how.about, item)
-                )
-                if (arn := str(found.get(how.arn))) not in seen:
+        for source, group in sources:
+            async for item in self._read(service, source, group):
+                if listing.about is not None:
+                    item = item | await self._about(service, listing.about, item)
+                if (arn := str(item.get(listing.arn))) not in seen:
                     seen.add(arn)
-                    yield found
+                    yield item
 
-    async def _about(self, name: str, ask: Ask, item: Item) -> Item:
+    async def _about(self, service: str, source: Source, item: Item) -> Item:
         try:
-            return next(iter([each async for each in self._asked(name, ask, item)]), {})
+            return next(iter([each async for each in self._read(service, source, item)]), {})
         except ApiError:  # it was deleted meanwhile
             return {}
 
-    async def _parts(self, name: str, how: Listing, item: Item) -> AsyncIterator[dict[str, Any]]:
-        for part in how.parts:
-            found, more = list[list[str]](), False
-            with suppress(ApiError):  # a function of the folder has no aliases
-                async for each in self._asked(name, part.ask, item):
-                    more = len(found) == self._limits.console_listed
-                    if more:
-                        break
-                    found.append(_cells(each, part.columns))
-            yield {
-                "title": part.title,
-                "columns": _titles(part.columns),
-                "rows": found,
-                "more": more,
-            }
+    async def _part(self, service: str, part: Part, item: Item) -> dict[str, Any]:
+        rows: list[list[str]] = []
+        more = False
+        with suppress(ApiError):  # a function of the functions folder has no aliases
+            async for each in self._read(service, part.source, item):
+                more = len(rows) == self._limits.console_listed
+                if more:
+                    break
+                rows.append(_cells(each, part.columns))
+        return {
+            "title": part.title,
+            "columns": _titles(part.columns),
+            "rows": rows,
+            "more": more,
+        }
 
-    async def _asked(self, name: str, ask: Ask, item: Item) -> AsyncIterator[Item]:
-        method = getattr(self._services.get(ask.service or name), ask.method, None)
-        asked = {
-            **ask.given,
-            **{parameter: item[member] for parameter, member in ask.of.items() if member in item},
+    async def _read(self, service: str, source: Source, item: Item) -> AsyncIterator[Item]:
+        """The items of a source, page by page. item: the one that they belong to"""
+        method = getattr(self._services.get(source.service or service), source.method, None)
+        parameters = {
+            **source.parameters,
+            **{name: item[member] for name, member in source.of.items() if member in item},
         }
         while method is not None:
-            answer = await method(**asked)
-            found = answer.get(ask.member, ()) if ask.member else answer
-            for each in [found] if isinstance(found, dict) else found:
-                yield {ask.text: each} if ask.text else each
-            following = answer.get(ask.token[0])
-            if following is None:
+            answer = await method(**parameters)
+            items = answer.get(source.member, ()) if source.member else answer
+            for each in [items] if isinstance(items, dict) else items:
+                yield {source.text: each} if source.text else each
+            token = answer.get(source.token[0])
+            if token is None:
                 return
-            asked[ask.token[1]] = following
+            parameters[source.token[1]] = token
 
 
 def _titles(columns: Columns) -> list[str]:

@@ -6,6 +6,5 @@ otherwise.
 
 from typing import Final
 
-# --- the server -----------------------------------------------------------------------------------
-CONSOLE_NOT_THERE: Final = "There is no such thing here."  # ours
+NOT_FOUND: Final = "It does not exist."  # ours
 TOO_MANY_STREAMS: Final = "Too many pages are open."  # ours

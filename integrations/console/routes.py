@@ -1,14 +1,13 @@
-"""The console over HTTP: the page at /, its files and what it asks for below /console/. GET only:
-nothing here changes anything.
+"""The console over HTTP: the page at /, its files and data below /console/. GET only, without any
+side effect.
 
-    /                      the page                      /console/NAME          its files
-                           (visualize/console/)
-    /console/api/NAME      JSON, or a stream of server-sent events (console_data.py says what)
+    /                      the page
+    /console/NAME          its files (visualize/console/)
+    /console/api/NAME      JSON, or a stream of server-sent events (data.py)
 
-What the page does to executions and reads of them otherwise it does through the AWS API at POST /,
-as any client. A page of another origin reaches neither (hosts.py); that a browser may not even
-embed an answer of ours into one, and that our page loads and runs nothing but its own files, the
-headers say.
+For everything else the page uses the AWS API at POST /, like any client. Pages of other origins can
+call neither (server/host_check.py). The headers forbid browsers to embed an answer in other pages,
+and restrict the page to its own files and scripts.
 """
 
 from __future__ import annotations
@@ -61,8 +60,11 @@ _STATUSES: Final = {
 
 
 class Console:
-    """The routes of the console. services: what the App serves, by botocore's names;
-    delivery_log: their deliveries; read_only: no actions.
+    """The routes of the console.
+
+    services      those of the App, by botocore's names
+    delivery_log  their recent deliveries
+    read_only     whether the page offers no actions
     """
 
     def __init__(
@@ -73,10 +75,8 @@ class Console:
         read_only: bool = False,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._data, self._limits = (
-            Data(engine, Lists(services, delivery_log, limits), read_only, limits),
-            limits,
-        )
+        lists = Lists(services, delivery_log, limits)
+        self._data, self._limits = Data(engine, lists, read_only, limits), limits
         self._files = {
             each.name: _File(each.name, each.read_bytes())
             for each in FOLDER.iterdir()
@@ -90,7 +90,7 @@ class Console:
         return {"/": self._answer, PREFIX: self._answer}
 
     def drain(self) -> None:
-        """The server stops: pages are told no more."""
+        """End all streams: the server stops."""
         self._draining = True
         for stream in self._streams:
             stream.cancel()
@@ -119,7 +119,7 @@ class Console:
             body = json.dumps({"code": error.code, "message": error.message}).encode()
             missing = 404 if error.code.endswith(("DoesNotExist", "NotFound")) else 400
             await _send(send, _STATUSES.get(error.code, missing), body, _JSON)
-        except StoreFormat as error:  # of one thing; the page goes on
+        except StoreFormat as error:  # one record is damaged, not the page
             log.error("%s: %s", scope["path"], error)
             await _send(
                 send,
@@ -158,13 +158,13 @@ class Console:
         type: str,
         **headers: bytes,
     ) -> None:
-        """Send the parts as they come and as fast as the client takes them, until one side has
-        enough.
+        """Send the parts as they come and as fast as the client reads them, until they end or the
+        client disconnects.
         """
         if self._draining or len(self._streams) >= self._limits.console_streams:
             raise ApiError("ServiceUnavailable", messages.TOO_MANY_STREAMS)
         async with aclosing(parts):
-            first = await anext(parts, b"")  # what may be refused is refused by now
+            first = await anext(parts, b"")  # the first part raises the errors of the request
             await self._pass_on(first, parts, receive, send, type, **headers)
 
     async def _pass_on(
@@ -213,9 +213,8 @@ class Console:
                 task.cancel()
             ended = await asyncio.gather(work, *others, return_exceptions=True)
         fault = next((each for each in ended if isinstance(each, Exception)), None)
-        if fault is not None and not isinstance(
-            fault, ApiError
-        ):  # an ApiError: it was deleted meanwhile
+        # an ApiError: what is shown was deleted meanwhile
+        if fault is not None and not isinstance(fault, ApiError):
             raise fault
         await send({"type": "http.response.body", "body": b""})
 

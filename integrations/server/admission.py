@@ -1,5 +1,5 @@
-"""Who may come in, how many at once, and what is counted and said of each request: the App's hooks,
-and the ASGI layer around it.
+"""Admission of requests: authentication, limits of load, metrics and the log. The App's hooks, and
+the ASGI layer around it.
 """
 
 from __future__ import annotations
@@ -33,19 +33,15 @@ log: Final = logging.getLogger("stepwell.requests")
 
 STATUS_PATHS: Final = ("/health", "/ready", "/metrics")  # answered under any load
 UNKNOWN: Final = "unknown"
-LOOKS: Final = (
-    "Describe",
-    "List",
-    "GetExecutionHistory",
-    "Validate",
-)  # names of operations that change nothing begin so
+# the names of operations that change nothing start so
+READING: Final = ("Describe", "List", "GetExecutionHistory", "Validate")
 SMALL_BYTES: Final = 16 * 1024
 _HELD: Final = "stepwell.held"  # in the scope of a request: (client, bytes of its body)
 
 
 class Bodies:
-    """The memory that bodies take while their requests are open, counted as they come, in all and
-    of each client.
+    """The memory that the bodies of open requests take, counted as they arrive: in total and for
+    each client.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -53,7 +49,7 @@ class Bodies:
         self._total, self._clients = 0, dict[str, int]()
 
     def room(self, scope: Scope, size: int) -> bool:
-        """Whether a body of this size could be held now."""
+        """Whether a body of this size fits now."""
         return self._fits(_client(scope), size)
 
     def _fits(self, client: str, more: int) -> bool:
@@ -64,7 +60,7 @@ class Bodies:
         )
 
     def hold(self, scope: Scope, size: int) -> bool:
-        """Hold `size` bytes of a request in place of what was held of it."""
+        """Hold `size` bytes of a request instead of those held before. False: they do not fit."""
         client, held = scope.get(_HELD) or (_client(scope), 0)
         if not self._fits(client, size - held):
             return False
@@ -83,8 +79,8 @@ class Bodies:
 
 
 def _client(scope: Scope) -> str:
-    """Who shares what one client may take: an address, of IPv6 the network that one of them is
-    given.
+    """The unit that limits of a client apply to: an IPv4 address, or the /64 network that an IPv6
+    client has.
     """
     host = str((scope.get("client") or ("", 0))[0])
     return (
@@ -97,10 +93,10 @@ def _client(scope: Scope) -> str:
 class Admission(Hooks):
     """The server's hooks.
 
-    verifier  None: any signature is good, and none too
-    read_only pages of browsers may look, and change nothing; other clients may do what they like
-    on_fault  called when an answer was a fault of the server
-    requests  (operation, code) -> [count, seconds]
+    verifier   None: signatures are neither required nor checked
+    read_only  refuse operations of browsers that change something; other clients are not affected
+    on_fault   called after each answer of status 500 or above
+    requests   (operation, code) -> [count, seconds]
     """
 
     def __init__(
@@ -113,24 +109,18 @@ class Admission(Hooks):
         read_only: bool = False,
     ) -> None:
         self._read_only = read_only
-        self._hosts, self._verifier, self._clock, self._on_fault, self._limits = (
-            hosts,
-            verifier,
-            clock,
-            on_fault,
-            limits,
-        )
+        self._hosts, self._verifier, self._limits = hosts, verifier, limits
+        self._clock, self._on_fault = clock, on_fault
         self.requests: dict[tuple[str, str], list[float]] = {}
         self.open, self._bodies = 0, Bodies(limits)
         self._reading: Callable[[], int] = lambda: 0
         self.stopping = False
-        self.date: list[tuple[bytes, bytes]] = [
-            (b"date", b"")
-        ]  # headers of every answer; changed in place
+        # headers of every answer; changed in place
+        self.date: list[tuple[bytes, bytes]] = [(b"date", b"")]
         self.tell_time()
 
     def tell_time(self) -> None:
-        """Called each second: the Date of the answers until the next."""
+        """Called each second: set the Date of answers."""
         self.date[0] = (b"date", formatdate(self._clock.wall() // 1000, usegmt=True).encode())
 
     def around(self, app: App) -> Callable[[Scope, Receive, Send], object]:
@@ -151,10 +141,8 @@ class Admission(Hooks):
 
     def guard(self, request: Request) -> None:
         headers = request.headers
-        host, origin = (
-            headers.get(b"host"),
-            None if is_api(request) else headers.get(b"origin"),
-        )  # an API has origins of its own
+        host = headers.get(b"host")
+        origin = None if is_api(request) else headers.get(b"origin")  # an API checks its own
         self._hosts.check(
             None if host is None else host.decode("latin-1"),
             None if origin is None else origin.decode("latin-1"),
@@ -169,19 +157,17 @@ class Admission(Hooks):
             return
         if self.stopping:
             raise ApiError("ServiceUnavailable", messages.STOPPING)
-        if self._full() or not self._promises(request):
+        if self._full() or not self._may_fit(request):
             raise ApiError("ThrottlingException", engine_messages.THROTTLED)
 
     def _full(self) -> bool:
-        """Whether too many requests are answered. Those that are still on their way take nobody's
-        place.
+        """Whether too many requests are being answered. Requests that are still arriving do not
+        count.
         """
         return self.open - self._reading() > self._limits.open_requests
 
-    def _promises(self, request: Request) -> bool:
-        """Whether the body would find room by what its head says: better to refuse it now than
-        after it came.
-        """
+    def _may_fit(self, request: Request) -> bool:
+        """Whether a body of the declared length fits: if not, it is refused before it arrives."""
         length = request.headers.get(b"content-length", b"0")
         size = int(length) if length.isdigit() and len(length) < 20 else 0
         return size <= SMALL_BYTES or self._bodies.room(
@@ -189,9 +175,8 @@ class Admission(Hooks):
         )
 
     def hold(self, request: Request, read: int) -> None:
-        if read > SMALL_BYTES and not self._bodies.hold(
-            request.scope, read
-        ):  # small ones are bounded by their number
+        # small bodies are bounded by their number
+        if read > SMALL_BYTES and not self._bodies.hold(request.scope, read):
             raise ApiError("ThrottlingException", engine_messages.THROTTLED)
 
     def admit(self, request: Request, operation: Operation) -> None:
@@ -202,16 +187,14 @@ class Admission(Hooks):
             self._read_only
             and not link
             and is_browser(request.headers)
-            and not operation.name.startswith(LOOKS)
+            and not operation.name.startswith(READING)
         ):
             raise ApiError(REFUSED, messages.READ_ONLY)
         ANONYMOUS.set(link and not scope_service(request))
         if self._verifier is None or ANONYMOUS.get():
             return
-        path, query = (
-            request.scope["raw_path"].decode("latin-1"),
-            request.scope["query_string"].decode("latin-1"),
-        )
+        path = request.scope["raw_path"].decode("latin-1")
+        query = request.scope["query_string"].decode("latin-1")
         self._verifier.check(
             request.method, path, query, request.scope["headers"], request.body, operation.signing
         )
@@ -225,21 +208,18 @@ class Admission(Hooks):
             counted = self.requests[key] = [0, 0.0]
         counted[0] += 1
         counted[1] += seconds
-        level = (
-            logging.DEBUG
-            if reply.status < 400
-            else logging.INFO
-            if reply.status < 500
-            else logging.ERROR
-        )
+        if reply.status < 400:
+            level = logging.DEBUG
+        else:
+            level = logging.INFO if reply.status < 500 else logging.ERROR
         if log.isEnabledFor(level):
-            told = {
+            fields = {
                 "request": request.id,
                 "operation": key[0],
                 "code": key[1],
                 "status": reply.status,
                 "ms": round(seconds * 1000, 3),
             }
-            log.log(level, "request", extra={"fields": told})
+            log.log(level, "request", extra={"fields": fields})
         if reply.status >= 500:
             self._on_fault()

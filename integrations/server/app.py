@@ -1,11 +1,10 @@
-"""class App: the AWS API as a raw ASGI application. One request: bytes -> operation and keyword
-arguments -> method -> answer by the model.
+"""class App: the AWS API as an ASGI application. A request: bytes -> operation and keyword
+arguments -> method -> answer by botocore's model.
 
     app = App({"stepfunctions": engine}, routes={"/health": health})
 
 `services` maps a service (botocore's name) to the object whose methods are its operations:
-StartExecution is `start_execution`. Nothing here knows a single operation, apart from the few that
-a client may wait for.
+StartExecution is `start_execution`. No operation is named here except long polls and uploads.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from stepwell.integrations.aws.calls import REACHED
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.server import messages
 from stepwell.integrations.server.protocols.aws_json import Operation, Reply, Request, status_of
-from stepwell.integrations.server.protocols.table import wires
+from stepwell.integrations.server.protocols.table import protocols
 
 log: Final = logging.getLogger("stepwell.api")
 
@@ -32,7 +31,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]  # an ASGI application
 
-# Nothing is done yet for the client that waits for these when it goes away: so they are called off.
+# cancelled when the client disconnects: they have done nothing for it yet
 LONG_POLLS: Final = frozenset({"GetActivityTask", "ReceiveMessage"})
 UPLOADS: Final = frozenset(
     {"CreateFunction", "Invoke", "InvokeAsync", "PublishLayerVersion", "UpdateFunctionCode"}
@@ -40,36 +39,35 @@ UPLOADS: Final = frozenset(
 RETRY_AFTER: Final = {
     "ThrottlingException": 1,
     "ServiceUnavailable": 1,
-}  # seconds: what a client is told to wait
+}  # seconds that a client should wait
 
 
 class Hooks:
-    """What a server adds to the App. Refusals are ApiError."""
+    """What a server adds to the App. They refuse a request by an ApiError."""
 
     def guard(self, request: Request) -> None:
-        """Before anything is read of a request, whatever its path: may this Host and this Origin
-        ask at all?
-        """
+        """Check Host, Origin and load, before any of the body is read; for every path."""
 
     def hold(self, request: Request, read: int) -> None:
-        """More of the body came, `read` bytes by now: may they be held?"""
+        """Check whether `read` bytes of the body, which have arrived, may be held."""
 
     def admit(self, request: Request, operation: Operation) -> None:
-        """With the whole body: is it signed, is there room?"""
+        """Check the signature, with the whole body."""
 
     def observe(
         self, request: Request, operation: Operation | None, reply: Reply, seconds: float
     ) -> None:
-        """Every answer of the API (not of `routes`), after it was handed to the server."""
+        """Called with every answer of the API (not of `routes`), after it was sent."""
 
 
 class App:
     """An ASGI application.
 
     services   botocore's name of a service -> the object with its operations
-    routes     path -> ASGI application, for what is not the AWS API; "/name/" has everything below
-               it as well. POST / is the API's
-    hooks      guard, admit and observe of the server
+    routes     path -> ASGI application, besides the AWS API; "/name/" includes every path below it.
+               POST / is always the API's
+    hooks      the checks of the server
+    by_host    request -> ASGI application, for those that are addressed by their Host
     """
 
     def __init__(
@@ -87,10 +85,8 @@ class App:
             hooks or Hooks(),
         )
         self._limits, self._new_uuid = limits, new_uuid or uuids()
-        self._wires = wires(self.services)
-        self.by_host: Callable[[Request], Handler | None] | None = (
-            None  # for what is known by the name that it is called by
-        )
+        self._protocols = protocols(self.services)
+        self.by_host: Callable[[Request], Handler | None] | None = None
         self._polls: set[asyncio.Future[Any]] = set()
         self._readers = TimeLimit(limits.request_seconds)
         self._draining = False
@@ -113,13 +109,11 @@ class App:
 
     @property
     def reading(self) -> int:
-        """Requests whose body is on its way."""
+        """The number of requests whose body is arriving."""
         return len(self._readers)
 
     def drain(self) -> None:
-        """The server stops: clients that wait for something that may not come are told to ask
-        again, now and from here on.
-        """
+        """Answer long polls with ServiceUnavailable, now and from now on: the server stops."""
         self._draining = True
         for poll in self._polls:
             poll.cancel()
@@ -135,9 +129,7 @@ class App:
         return self.routes.get(path) or self.routes.get(path[: path.find("/", 1) + 1])
 
     async def _reply(self, request: Request, receive: Receive, routed: bool) -> Reply | None:
-        """The answer, whatever happens; None for a request that may pass to its route. Raises
-        ClientGone.
-        """
+        """The answer or the error; None for a request that its route answers. Raises ClientGone."""
         try:
             self.hooks.guard(request)
             if routed:
@@ -152,9 +144,9 @@ class App:
             output = await self._call(operation, request, receive)
             if (
                 "ResponseMetadata" in output
-            ):  # Lambda's: what the function was told is the request's id
+            ):  # Lambda's request id is the one that the function has received
                 request.id = output["ResponseMetadata"]["RequestId"]
-            return operation.wire.answer(operation, request, output)
+            return operation.protocol.answer(operation, request, output)
         except ApiError as error:
             return self._error(error, request)
         except StoreError as error:
@@ -167,9 +159,9 @@ class App:
             return self._error(ApiError("InternalFailure", messages.INTERNAL_FAILURE), request)
 
     def _most(self, request: Request) -> int:
-        """Bytes that the body may have."""
-        told = request.headers.get(b"content-length", b"0").isdigit()
-        upload = told and request.operation is not None and request.operation.name in UPLOADS
+        """The maximum size of the body, in bytes."""
+        has_length = request.headers.get(b"content-length", b"0").isdigit()
+        upload = has_length and request.operation is not None and request.operation.name in UPLOADS
         return self._limits.upload_bytes if upload else self._limits.request_bytes
 
     async def read(self, request: Request, receive: Receive, limit: int) -> bytes:
@@ -202,8 +194,8 @@ class App:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _find(self, request: Request) -> Operation | None:
-        for wire in self._wires:
-            operation = wire.find(request)
+        for protocol in self._protocols:
+            operation = protocol.find(request)
             if operation is not None:
                 return operation
         return None
@@ -225,40 +217,44 @@ class App:
             else ""
         )
         answer: Awaitable[Mapping[str, Any]] = method(
-            **operation.wire.arguments(operation, request)
+            **operation.protocol.arguments(operation, request)
         )
         return await (self._poll(answer, receive) if operation.name in LONG_POLLS else answer)
 
     async def _poll(
         self, answer: Awaitable[Mapping[str, Any]], receive: Receive
     ) -> Mapping[str, Any]:
-        """The answer, unless the client goes away or the server stops: then the call is cancelled,
-        and gives back what it held.
+        """The answer, unless the client disconnects or the server stops: then the call is cancelled
+        and releases what it held.
         """
-        work, gone = asyncio.ensure_future(answer), asyncio.ensure_future(disconnected(receive))
+        work = asyncio.ensure_future(answer)
+        disconnect = asyncio.ensure_future(disconnected(receive))
         self._polls.add(work)
         if self._draining:
             work.cancel()
         try:
-            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-            if gone.done() and not work.done():
+            await asyncio.wait((work, disconnect), return_when=asyncio.FIRST_COMPLETED)
+            if disconnect.done() and not work.done():
                 work.cancel()
-            return await work  # it may have come to its end all the same
+            return await work  # it may have finished at the same time
         except asyncio.CancelledError:
             if not work.done():  # this request itself is cancelled
                 work.cancel()
                 raise
-            if gone.done():
+            if disconnect.done():
                 raise ClientGone from None
             raise ApiError("ServiceUnavailable", messages.UNAVAILABLE) from None
         finally:
-            gone.cancel()
+            disconnect.cancel()
             self._polls.discard(work)
 
     def _error(self, error: ApiError, request: Request) -> Reply:
-        speaker = next((wire for wire in self._wires if wire.speaks(request)), self._wires[0])
-        wire = request.operation.wire if request.operation else speaker
-        reply = wire.error(error, status_of(error, request), request)
+        if request.operation:
+            protocol = request.operation.protocol
+        else:
+            speaking = (each for each in self._protocols if each.speaks(request))
+            protocol = next(speaking, self._protocols[0])
+        reply = protocol.error(error, status_of(error, request), request)
         if error.code in RETRY_AFTER:
             seconds = RETRY_AFTER[error.code]
             hints = (
@@ -269,14 +265,14 @@ class App:
         return reply
 
     def _log_bug(self, error: Exception, request: Request) -> None:
-        """Where it happened; what the error says only if nothing sensitive can be in it."""
+        """Log where it happened, and the error's text unless it may have sensitive data in it."""
         sensitive = request.operation is None or request.operation.sensitive
-        said = type(error).__name__ if sensitive else repr(error)
+        text = type(error).__name__ if sensitive else repr(error)
         log.error(
             "request %s: %s: a bug: %s\n%s",
             request.id,
             _name(request),
-            said,
+            text,
             "".join(traceback.format_tb(error.__traceback__)),
         )
 
@@ -321,11 +317,11 @@ class TimeLimit:
 
 
 class ClientGone(Exception):
-    """Nobody is there to be answered."""
+    """The client has disconnected."""
 
 
 async def disconnected(receive: Receive) -> None:
-    """Returns when the client has gone."""
+    """Return when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -342,7 +338,7 @@ async def _send(send: Send, request: Request, reply: Reply) -> None:
         (b"content-length", b"%d" % len(reply.body)),
         (b"x-amzn-requestid", request.id.encode()),
     ]
-    if not request.read:  # what is left of the request would be taken for the next one
+    if not request.read:  # the rest of its body would be parsed as the next request
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

@@ -2,13 +2,12 @@
 
     idle --first byte--> arriving --last byte of the body--> answered --> idle
 
-A connection that was opened and says nothing is arriving, too. A head has `request_head_seconds`
-from its first byte, also one that came while an earlier request is being answered. When all
-connections are taken, a new one takes the place of the one whose request has been arriving for
-longest, else of the one that was idle for longest; only where each has a complete request the new
-one is closed. So what clients leave half-sent costs them their own connections, and whoever sends a
-request whole is answered. A client that takes nothing of what is written to it for `answer_seconds`
-is let go, since its request counts as open.
+A new connection that sends nothing is arriving, too. A head must be complete `request_head_seconds`
+after its first byte, also while an earlier request is being answered. When all connections are
+taken, a new one replaces the one whose request has been arriving for longest, else the one that has
+been idle for longest; if each has a complete request, the new one is closed. So clients that send
+requests in part lose their own connections, and complete requests are answered. A client that reads
+nothing of its answer for `answer_seconds` is disconnected, because its request counts as open.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from stepwell.integrations.limits import Limits
 class Connections:
     """Makes the protocols of a server's connections, and closes those that take too long.
 
-    arriving  connection -> when the first byte of its request came; the oldest first
-    idle      the one that was answered the longest ago first
-    full      connection -> since when its client takes no more than the buffers on the way hold;
-              the longest first
-    evicted   connections that had to make room for others
-    held      bytes of heads that are not complete
+    arriving  connection -> time of the first byte of its request; the oldest first
+    idle      connections without a request; the one that is idle for longest first
+    full      connection -> time since when its client has not read and all buffers are full; the
+              oldest first
+    evicted   number of connections that were closed to make room
+    held      bytes of incomplete heads
     """
 
     def __init__(self, application: Any, state: ServerState, limits: Limits) -> None:
@@ -74,15 +73,15 @@ class Connections:
         return True
 
     def hold(self, more: int) -> None:
-        """More bytes of heads came, or fewer are held; those that have been arriving for longest
-        make room.
+        """Count `more` bytes of heads (negative: fewer). Beyond the limit, close the connections
+        that have been arriving for longest.
         """
         self.held += more
         while self.held > self.limits.open_head_bytes and self._make_room():
             pass
 
     def drop(self, connection: Connection) -> None:
-        """Close it now, whatever of it is unsent."""
+        """Close it now, also with unsent data."""
         self.forget(connection)
         self.full.pop(connection, None)
         connection.release()
@@ -90,7 +89,7 @@ class Connections:
         connection.transport.abort()
 
     def sweep(self) -> None:
-        """Called each second: close what has been arriving for too long, and what is not read."""
+        """Called each second: close connections that have been arriving or unread for too long."""
         now, limits = self._now(), self.limits
         for connection, since in list(self.full.items()):
             if since > now - limits.answer_seconds:
@@ -99,12 +98,13 @@ class Connections:
         for connection, since in list(self.arriving.items()):
             if since > now - limits.request_head_seconds:
                 return
-            if connection.flow.read_paused:  # it is the server that does not read on
+            if connection.flow.read_paused:  # the server does not read, it is not the client
                 self.arrives(connection, anew=True)
             elif (
                 connection.in_head
+                # App.read limits the time of bodies
                 or since <= now - limits.request_head_seconds - limits.request_seconds
-            ):  # bodies: App.read
+            ):
                 self.drop(connection)
 
     def arrives(self, connection: Connection, anew: bool = False) -> None:
@@ -125,8 +125,8 @@ class Connections:
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol, which says what state it is in. answering: complete requests that have no
-    answer yet.
+    """uvicorn's protocol, which reports its state to Connections. answering: complete requests
+    without an answer.
     """
 
     def __init__(self, config: uvicorn.Config, state: ServerState, all: Connections) -> None:
@@ -141,9 +141,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if (
-            self._running is not None and not self._running.response_complete
-        ):  # uvicorn tells only the latest of several requests
+        # of several requests, uvicorn informs only the latest
+        if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
         self._all.forget(self)
@@ -164,7 +163,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.in_head:
             self._head += len(data)
-        if self in self._all.idle:  # be it a line break, which begins no message
+        if self in self._all.idle:  # also for a line break, which does not start a message
             self._all.arrives(self)
         super().data_received(data)
         head = self._head if self.in_head else 0
@@ -190,7 +189,7 @@ class Connection(HttpToolsProtocol):
             raise TooManyRequestsError
 
     def send_400_response(self, msg: str) -> None:
-        if self.answering:  # it would be taken for the answer to an earlier request
+        if self.answering:  # the client would take it for the answer to an earlier request
             self._all.drop(self)
         else:
             super().send_400_response(msg)
@@ -206,27 +205,26 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
-        self.answering -= (
-            bool(self.pipeline) or not self.cycle.more_body
-        )  # an answer may come before its request is there
+        # an answer may be complete before its request
+        self.answering -= bool(self.pipeline) or not self.cycle.more_body
         super().on_response_complete()
         if not self.answering and not self.transport.is_closing():
             self._all.rests(self)
 
 
 class TooManyRequestsError(Exception):
-    """More was sent ahead than is kept. It ends the parsing; see send_400_response."""
+    """More pipelined requests than the limits allow. It ends the parsing: see send_400_response."""
 
 
 class _Refusal(asyncio.Protocol):
-    """One connection too many."""
+    """A connection beyond the limit."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
 
 
 def _descriptors(wanted: int) -> int:
-    """How many files and sockets this process may open, after it asked for as many."""
+    """How many files and sockets this process may open, after it requested `wanted`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return wanted

@@ -1,4 +1,4 @@
-"""The variables by which SDKs find services: AWS_ENDPOINT_URL and its like."""
+"""The environment variables that direct SDKs to services: AWS_ENDPOINT_URL_SQS and so on."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from stepwell.integrations.services.registry import TABLE
 
 
 def endpoint_variable(service: str) -> str:
-    """Of a service by botocore's name: AWS_ENDPOINT_URL_EVENTBRIDGE of events."""
+    """Of a service, by botocore's name: AWS_ENDPOINT_URL_EVENTBRIDGE for "events"."""
     return f"AWS_ENDPOINT_URL_{service_model(service).service_id.replace(' ', '_').upper()}"
 
 
 def endpoints(url: str, outside: Outside) -> dict[str, str]:
-    """The variables of functions: SDKs find each service where the server's tasks find it.
+    """The variables of functions: their SDKs use the same endpoints as the server's tasks.
 
-    An endpoint of its own goes before what is served at `url`. What is neither served nor known
-    elsewhere goes to `url`, which refuses it, unless AWS itself is allowed.
+    A configured endpoint of a service takes precedence over `url`, the server. A service without
+    an endpoint that the server does not implement is directed to `url`, which refuses it, unless
+    calls to AWS are allowed.
     """
     named = {
         **dict.fromkeys((*TABLE, ENGINE), url),

@@ -1,14 +1,13 @@
-"""Which Host, Origin and Sec-Fetch-Site a request may have, so that no page of another origin
-reaches the server through a browser.
+"""Checks Host, Origin and Sec-Fetch-Site of a request, so that pages of other origins cannot call
+the server through a browser.
 
-A page of evil.example can point that name at 127.0.0.1 (DNS rebinding), but the browser then says
-Host: evil.example. It can also post to http://localhost:8083 directly, but the browser then says
-Origin: https://evil.example. An image, a frame or a script has no Origin, but Sec-Fetch-Site:
-cross-site (of another port: same-site). SDKs send neither, and a Host that their configuration
-names, with `sync-` in front of it for StartSyncExecution and TestState.
+A page of evil.example can point that name at 127.0.0.1 (DNS rebinding), but then the browser sends
+Host: evil.example. It can also post to http://localhost:8083, but then the browser sends Origin:
+https://evil.example. Requests of images, frames and scripts have no Origin, but Sec-Fetch-Site:
+cross-site (of another port: same-site). SDKs send neither; their Host is the one of their
+configuration, with the prefix `sync-` for StartSyncExecution and TestState.
 
-A link to the page of the console, or one that a topic sent, may be anywhere: that a window goes
-there is no embedding.
+Links to the console, and those that a topic sends, may be on any page: to navigate is not to embed.
 """
 
 from __future__ import annotations
@@ -27,21 +26,19 @@ _KEPT: Final = 256
 
 
 def is_cross_site(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a browser says that a page of another origin caused a request. Older browsers, and
-    clients that are none, say nothing.
+    """Whether a browser reports that a page of another origin caused a request. Older browsers and
+    other clients report nothing.
     """
     return headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
 
 
 def is_navigation(method: str, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a window goes to what a request asks for: it is neither embedded in a page nor
-    fetched ahead.
+    """Whether a window navigates to the requested page, which is neither embedded in another page
+    nor prefetched.
     """
-    shown = (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) == (
-        b"navigate",
-        b"document",
-    )
-    return method == "GET" and shown and b"sec-purpose" not in headers
+    target = headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")
+    navigates = target == (b"navigate", b"document")
+    return method == "GET" and navigates and b"sec-purpose" not in headers
 
 
 def is_browser(headers: Mapping[bytes, bytes]) -> bool:
@@ -49,7 +46,7 @@ def is_browser(headers: Mapping[bytes, bytes]) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches what listens at an address."""
+    """Whether only this machine can connect to an address."""
     if address == "localhost":
         return True
     try:
@@ -59,8 +56,8 @@ def is_loopback(address: str) -> bool:
 
 
 class HostCheck:
-    """allowed: names besides those of the loopback interface, `*.NAME` for all below one; None: any
-    Host, since requests are signed.
+    """allowed: names besides those of loopback, `*.NAME` for all names below NAME; None: any Host,
+    because requests are signed.
     """
 
     def __init__(self, allowed: Iterable[str] | None = ()) -> None:
@@ -71,10 +68,10 @@ class HostCheck:
         self._suffixes = tuple(
             name[1:].lower().rstrip(".") for name in allowed or () if name.startswith("*.")
         )
-        self._seen: set[str] = set()  # Host headers found right before, in brief
+        self._seen: set[str] = set()  # Host headers that were checked before: a cache
 
     def check(self, host: str | None, origin: str | None) -> None:
-        """Raises ApiError. host: None if a client of HTTP/1.0 sent none, which no browser does."""
+        """Raises ApiError. host: None from a client of HTTP/1.0, which no browser is."""
         if host is not None and not self._any and host not in self._seen:
             if not self._ours(host):
                 raise ApiError(REFUSED, messages.WRONG_HOST.format(host=host[:255]))

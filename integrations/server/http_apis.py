@@ -1,9 +1,9 @@
-"""The door of HTTP APIs: /_apis/ID/..., and any path of the host ID.execute-api.NAME.
+"""Requests of HTTP APIs: /_apis/ID/..., and any path of the host ID.execute-api.NAME.
 
-Browsers of other origins come in only where the API's CORS configuration lets them: an API here is
-on somebody's own machine. AWS would carry the request out and only withhold the answer. A link to
-an API may be anywhere; what a page embeds has no Origin, so it comes in only where every origin
-may.
+Pages of other origins may call an API only if its CORS configuration allows their origin, because
+the API is on the user's own machine. (AWS would carry out the request and withhold the answer.)
+Links to an API may be on any page. Embedded requests have no Origin: they are allowed only if every
+origin is.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def is_api(request: Request) -> bool:
 
 
 class HttpApiRoutes:
-    """verifier  of signatures, where routes want them; None: any is good
-    read      (request, receive, bytes at most) -> the body of a request. Raises ApiError,
+    """verifier  of signatures, for routes that require one; None: signatures are not checked
+    read      (request, receive, maximum bytes) -> the body of a request. Raises ApiError,
               ClientGone
     """
 
@@ -71,7 +71,7 @@ class HttpApiRoutes:
             answer = await self._handle(request, receive)
         except ClientGone:
             return
-        except ApiError as error:  # of the reading of the body
+        except ApiError as error:  # the body cannot be read
             answer = message_response(*_UNREAD.get(error.code, (400, error.message)))
         except StoreError as error:
             log.error("request %s: the store failed: %s", request.id, error)
@@ -95,12 +95,10 @@ class HttpApiRoutes:
 
     async def _handle(self, request: Request, receive: Receive) -> ApiResponse:
         id, path = _place(request)
-        told = request.headers.get(
-            b"content-length", b"0" if b"transfer-encoding" not in request.headers else b""
-        ).isdigit()
-        request.body = await self._read(
-            request, receive, self._limits.http_api_bytes if told else self._limits.request_bytes
-        )
+        chunked = b"transfer-encoding" in request.headers
+        has_length = request.headers.get(b"content-length", b"" if chunked else b"0").isdigit()
+        limit = self._limits.http_api_bytes if has_length else self._limits.request_bytes
+        request.body = await self._read(request, receive, limit)
         request.read = True
         origin = request.headers.get(b"origin", b"").decode("latin-1")
         own = origin.partition("://")[2] == request.headers.get(b"host", b"").decode("latin-1")
@@ -160,10 +158,8 @@ class HttpApiRoutes:
     def _signed(self, request: Request) -> bool:
         if self._verifier is None:
             return True
-        path, query = (
-            request.scope["raw_path"].decode("latin-1"),
-            request.scope["query_string"].decode("latin-1"),
-        )
+        path = request.scope["raw_path"].decode("latin-1")
+        query = request.scope["query_string"].decode("latin-1")
         try:
             self._verifier.check(
                 request.method, path, query, request.scope["headers"], request.body, "execute-api"
@@ -178,7 +174,7 @@ def _text(value: bytes) -> str:
 
 
 def _place(request: Request) -> tuple[str, str]:
-    """(API's id, path below it, still encoded)"""
+    """(id of the API, path below it, still encoded)"""
     raw = request.scope["raw_path"].decode("latin-1")
     host = request.headers.get(b"host", b"")
     if HOST in host:
@@ -188,7 +184,7 @@ def _place(request: Request) -> tuple[str, str]:
 
 
 def _matches(allowed: list[str], origin: str) -> bool:
-    """`*`, or `https://*`, or the very same."""
+    """Whether an origin is allowed: by itself, by `https://*` or by `*`."""
     return any(
         each in ("*", origin) or (each.endswith("://*") and origin.startswith(each[:-1]))
         for each in allowed
@@ -196,9 +192,7 @@ def _matches(allowed: list[str], origin: str) -> bool:
 
 
 def _cors(cors: Mapping[str, Any], origin: str, preflight: bool = False) -> list[tuple[str, str]]:
-    """The headers by which a browser lets a page see the answer; none for an origin that is not let
-    in.
-    """
+    """The CORS headers of an answer; none if the origin is not allowed."""
     allowed = cors.get("AllowOrigins") or []
     if not _matches(allowed, origin):
         return []

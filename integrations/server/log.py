@@ -1,5 +1,5 @@
-"""The log of the server on standard error: a line for each thing that happened, as text or as JSON.
-Never a payload.
+"""The log of the server on standard error: one line for each record, as text or as JSON. Payloads
+are never logged.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
-FUNCTIONS: Final = "stepwell.functions"  # what users' functions print stays as they print it
+FUNCTIONS: Final = "stepwell.functions"  # output of users' functions: it is not changed
 
 
 class Formatter(logging.Formatter):
-    """{"time", "level", "logger", "message", the fields that the record was given, "error": a
-    traceback}, or the same as a line of text.
+    """{"time", "level", "logger", "message", ...the record's fields, "error": a traceback}, or the
+    same as a line of text.
 
-    URLs lose their query.
+    The queries of URLs are removed.
     """
 
     def __init__(self, format: Format) -> None:
@@ -46,14 +46,14 @@ class Formatter(logging.Formatter):
                 for name, value in fields.items()
             }
         if self._json:
-            told = {
+            line = {
                 "time": time,
                 "level": record.levelname.lower(),
                 "logger": record.name,
                 "message": message,
                 **fields,
             }
-            return msgspec.json.encode({**told, "error": error} if error else told).decode()
+            return msgspec.json.encode({**line, "error": error} if error else line).decode()
         words = [
             time,
             record.levelname.lower(),
@@ -64,7 +64,7 @@ class Formatter(logging.Formatter):
 
 
 def set_up(format: Format, level: str) -> None:
-    """Send everything that this process logs to standard error."""
+    """Log to standard error, also what libraries log."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter(format))
     root = logging.getLogger()

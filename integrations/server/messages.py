@@ -20,13 +20,13 @@ SIGNATURE_TOO_EARLY: Final = (
     "Signature not yet current: {time} is still later than {edge} ({now} + {minutes} min.)"
 )
 REQUEST_EXPIRED: Final = "Request has expired."  # unconfirmed
-WRONG_REGION: Final = "Credential should be scoped to a valid region, not '{given}'. "
+WRONG_REGION: Final = "Credential should be scoped to a valid region, not '{actual}'. "
 WRONG_SERVICE: Final = "Credential should be scoped to correct service: '{wanted}'. "
 # unconfirmed
 WRONG_TERMINATOR: Final = (
-    "Credential should be scoped with a valid terminator: '{wanted}', not '{given}'. "
+    "Credential should be scoped with a valid terminator: '{wanted}', not '{actual}'. "
 )
-WRONG_DAY: Final = "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{given}' != '{wanted}'"
+WRONG_DAY: Final = "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{actual}' != '{wanted}'"
 NOT_SIGNED: Final = "'{header}' must be a 'SignedHeader' in the AWS Authorization."  # unconfirmed
 BAD_ALGORITHM: Final = "Unsupported AWS 'algorithm': '{algorithm}'."  # unconfirmed
 BAD_CREDENTIAL: Final = "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '{credential}'"
@@ -43,19 +43,19 @@ NO_DATE: Final = (
 
 # --- the server -----------------------------------------------------------------------------------
 WRONG_HOST: Final = (
-    "The Host {host} is not one of this server's names; --allow-host adds one."  # ours
+    "The Host {host} is not a name of this server; add it with --allow-host."  # ours
 )
 WRONG_ORIGIN: Final = "Pages of {origin} may not call this server."  # ours
 REQUEST_TOO_LARGE: Final = "The request is larger than {limit} bytes."  # ours
 REQUEST_TOO_SLOW: Final = "The request did not arrive within {seconds:g} seconds."  # ours
-READ_ONLY: Final = "This console only looks: the server was started with --read-only."  # ours
+READ_ONLY: Final = "Actions of the console are disabled: the server runs with --read-only."  # ours
 CROSS_SITE: Final = "Pages of other origins may not call this server."  # ours
 NOT_BY_GET: Final = (
     "{action} must be sent with POST: GET serves only the links that topics send."  # ours
 )
 STOPPING: Final = "The server is stopping."  # ours
 
-# --- the wire: what AWS's front end says before an operation sees its request ---------------------
+# --- errors of AWS's front end, before an operation receives the request ---------------------------
 INTERNAL_FAILURE: Final = (
     "The request processing has failed because of an unknown error, exception or failure."
 )
@@ -65,6 +65,6 @@ INVALID_ACTION: Final = (
 )
 NOT_IMPLEMENTED: Final = "{operation} of {service} is not implemented here"  # ours
 
-# --- HTTP APIs: as others report it, or ours ------------------------------------------------------
+# --- HTTP APIs: from reports of users, or ours ----------------------------------------------------
 API_TOO_LARGE: Final = "Request Entity Too Large"
 API_SLOW: Final = "Request Timeout"

@@ -1,5 +1,5 @@
-"""What /metrics shows, in Prometheus' text format: numbers that others have counted, read when
-somebody asks.
+"""The answer of /metrics, in Prometheus' text format. The numbers are counted elsewhere and read at
+each request.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def plain(name: str, kind: str, help: str, value: float) -> Family:
 
 
 class Lag:
-    """How late the event loop is: a timer that should ring each second, and by how much it came
-    late. on_beat: called when it rings.
+    """The delay of the event loop: by how much a timer of one second is late, in seconds. on_beat:
+    called at each second.
     """
 
     def __init__(self, on_beat: Callable[[], None]) -> None:
@@ -54,7 +54,7 @@ class Lag:
     def _beat(self) -> None:
         self.last = max(0.0, asyncio.get_running_loop().time() - self._due)
         self.most = max(self.most, self.last)
-        self.start()  # whatever becomes of the rest
+        self.start()  # first: on_beat may raise
         self._on_beat()
 
     def stop(self) -> None:
@@ -224,7 +224,7 @@ def of_process(lag: Lag) -> Iterator[Family]:
 
 
 def resident_bytes() -> int | None:
-    """None where the system does not say."""
+    """None where the system does not tell it."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
     except OSError:

@@ -1,5 +1,5 @@
-"""Who may call: AWS Signature Version 4, as SDKs sign it, in the Authorization header or in the
-query of a presigned URL.
+"""Authentication by AWS Signature Version 4, in the Authorization header or in the query of a
+presigned URL.
 
 canonical request = method, path, query, the signed headers, SHA-256 of the body
 string to sign    = algorithm, time, scope (day/region/service/aws4_request), SHA-256 of the
@@ -25,10 +25,8 @@ from stepwell.integrations.server import messages
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 SKEW_SECONDS: Final = 15 * 60
-MUST_BE_SIGNED: Final = (
-    "host",
-    "x-amz-",
-)  # where to, and what begins so: the operation and what goes with it; nobody may add to them
+# prefixes of headers that must be signed: the host, the operation and its parameters
+MUST_BE_SIGNED: Final = ("host", "x-amz-")
 LONGEST_PRESIGNED: Final = 7 * 24 * 3600
 _KEYS_KEPT: Final = 256
 _TIME: Final = "%Y%m%dT%H%M%SZ"
@@ -37,15 +35,15 @@ _BLANKS: Final = re.compile(r"\s+")
 
 
 class Key(NamedTuple):
-    """What belongs to an access key id. token: None for a long-term key."""
+    """The secret of an access key id. token: None for a long-term key."""
 
     secret: str
     token: str | None = None
 
 
 class Claim(NamedTuple):
-    """The authentication of a request, as it says itself. expires: seconds that a presigned request
-    is good for, else None.
+    """The signature of a request with its parameters, not yet checked. expires: seconds that a
+    presigned request is valid, None for others.
     """
 
     credential: str
@@ -57,8 +55,8 @@ class Claim(NamedTuple):
 
 
 def read_credentials(path: Path) -> dict[str, Key]:
-    """The keys of a file in the format of ~/.aws/credentials: every profile in it may call. Raises
-    ValueError, OSError.
+    """The keys of a file in the format of ~/.aws/credentials, those of all profiles, by access key
+    id. Raises ValueError, OSError.
     """
     parser = configparser.RawConfigParser(default_section="")
     try:
@@ -71,10 +69,8 @@ def read_credentials(path: Path) -> dict[str, Key]:
     for profile in parser.sections():
         section = parser[profile]
         try:
-            key, secret = (
-                section["aws_access_key_id"].strip(),
-                section["aws_secret_access_key"].strip(),
-            )
+            key = section["aws_access_key_id"].strip()
+            secret = section["aws_secret_access_key"].strip()
         except KeyError as fault:
             raise ValueError(f"{path}: profile {profile} has no {fault.args[0]}") from None
         if not key or not secret:
@@ -86,13 +82,12 @@ def read_credentials(path: Path) -> dict[str, Key]:
 
 
 class Verifier:
-    """Checks signatures against known keys. region: the one that requests must be signed for."""
+    """Checks signatures. keys: by access key id; region: that requests must be signed for."""
 
     def __init__(self, keys: Mapping[str, Key], region: str, clock: Clock) -> None:
         self._keys, self._region, self._clock = keys, region, clock
-        self._signing: dict[
-            tuple[str, str, str], bytes
-        ] = {}  # (access key id, day, service) -> end of the HMAC chain
+        # (access key id, day, service) -> signing key
+        self._signing: dict[tuple[str, str, str], bytes] = {}
 
     def check(
         self,
@@ -103,8 +98,10 @@ class Verifier:
         body: bytes,
         service: str = "states",
     ) -> str:
-        """The access key id that signed the request. path, query: as they came, still encoded;
-        service: signed for it. Raises ApiError.
+        """The access key id that signed the request. Raises ApiError.
+
+        path, query  as received, still encoded
+        service      that the request must be signed for
         """
         values: dict[str, list[str]] = {}
         for name, value in headers:
@@ -148,14 +145,16 @@ class Verifier:
         return key_id
 
     def _check_scope(self, claim: Claim, parts: list[str], service: str) -> None:
-        for given, wanted, text in (
+        for actual, wanted, text in (
             (parts[3], "aws4_request", messages.WRONG_TERMINATOR),
             (parts[2], service, messages.WRONG_SERVICE),
             (parts[1], self._region, messages.WRONG_REGION),
             (parts[0], claim.time[:8], messages.WRONG_DAY),
         ):
-            if given != wanted:
-                raise ApiError("InvalidSignatureException", text.format(given=given, wanted=wanted))
+            if actual != wanted:
+                raise ApiError(
+                    "InvalidSignatureException", text.format(actual=actual, wanted=wanted)
+                )
 
     def _check_time(self, claim: Claim) -> None:
         try:
@@ -164,7 +163,7 @@ class Verifier:
             raise ApiError(
                 "IncompleteSignature", messages.BAD_TIME.format(time=claim.time)
             ) from None
-        now = self._clock.wall() / 1000  # what clients sign with: engine time may be ahead of it
+        now = self._clock.wall() / 1000  # as of clients: the engine's time may be ahead
         if claim.expires is not None and now > signed + claim.expires:
             raise ApiError("RequestExpired", messages.REQUEST_EXPIRED)
         for late, text, edge in (
@@ -199,12 +198,12 @@ def _stamp(seconds: float) -> str:
 
 def _claim(headers: Mapping[str, list[str]], query: Mapping[str, str]) -> Claim:
     """Read the authentication from the header, else from the query. Raises ApiError."""
-    given = headers.get("authorization", [""])[0]
-    if not given:
+    header = headers.get("authorization", [""])[0]
+    if not header:
         if "X-Amz-Algorithm" not in query and "X-Amz-Signature" not in query:
             raise ApiError("MissingAuthenticationToken", messages.NO_AUTHENTICATION)
         return _presigned(query)
-    algorithm, _, rest = given.partition(" ")
+    algorithm, _, rest = header.partition(" ")
     if algorithm != ALGORITHM:
         raise ApiError("IncompleteSignature", messages.BAD_ALGORITHM.format(algorithm=algorithm))
     fields = dict(part.strip().partition("=")[::2] for part in rest.split(","))
@@ -212,7 +211,7 @@ def _claim(headers: Mapping[str, list[str]], query: Mapping[str, str]) -> Claim:
         if not fields.get(name):
             raise ApiError(
                 "IncompleteSignature",
-                messages.NO_PARAMETER.format(name=name, header=_public(given)),
+                messages.NO_PARAMETER.format(name=name, header=_public(header)),
             )
     time = headers.get("x-amz-date", [""])[0]
     if not _TIME_SHAPE.fullmatch(time):
@@ -261,7 +260,7 @@ def _presigned(query: Mapping[str, str]) -> Claim:
 
 
 def _public(header: str) -> str:
-    """An Authorization header without what it proves."""
+    """An Authorization header without its signature."""
     return re.sub(r"Signature=[^,\s]*", "Signature=...", header)
 
 

@@ -1,8 +1,8 @@
 """The wire protocols of AWS, driven by botocore's service models.
 
-A Wire knows how a request of its kind names its operation and carries its input, and how answers
-and errors look; all of it comes from the model. Here is what they share, and AWS JSON (1.0 and
-1.1); rest.py and query.py have the others, wires.py the table of all.
+A WireProtocol finds the operation and the input of a request, and formats answers and errors, all
+by the model. This file has what they share, and AWS JSON (1.0 and 1.1); rest_json.py and query.py
+have the others, table.py lists all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.aws.models import query_codes
 from stepwell.integrations.aws.validation import compile_input, secret
 
-# HTTP statuses of the errors that no model has; what neither has is a 400.
+# HTTP statuses of errors that no model has; those of other errors without a status are 400
 STATUSES: Final = {
     "AccessDenied": 403,
     "OptInRequired": 403,
@@ -33,19 +33,22 @@ STATUSES: Final = {
     "InternalFailure": 500,
     "ServiceUnavailable": 503,
 }
-# Errors of AWS's front end, whose names carry its prefix on the wire.
+# errors of AWS's front end: their names have its prefix in answers
 FRONT_END: Final = frozenset(
     {"SerializationException", "UnknownOperationException", "InternalFailure"}
 )
-# Services that some SDKs call at the URL of the resource: that of a queue.
+# services that some SDKs call at the URL of a resource, such as a queue
 ANY_PATH: Final = frozenset({"sqs"})
-# Input that may come as a header of HTTP instead of in the body.
+# input that may be an HTTP header instead of a member of the body
 HEADERS: Final = {"traceHeader": b"x-amzn-trace-id"}
 
 
 class Request:
-    """One HTTP request: headers by their lower-case names (the last of several); body and operation
-    once they are known.
+    """One HTTP request.
+
+    headers     by lower-case name; of several with the same name, the last
+    parameters  what a protocol has read of the path or of a form to find the operation
+    read        whether the body is complete
     """
 
     __slots__ = (
@@ -63,16 +66,14 @@ class Request:
     def __init__(self, scope: MutableMapping[str, Any], id: str) -> None:
         self.scope, self.id, self.body, self.read = scope, id, b"", False
         self.operation: Operation | None = None
-        self.parameters: dict[
-            str, str
-        ] = {}  # what a Wire read of a path or a form to find the operation
+        self.parameters: dict[str, str] = {}
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
 
 
 class Reply(NamedTuple):
-    """`code` is that of the error, if it is one."""
+    """code: of an error."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -82,29 +83,33 @@ class Reply(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """`read` makes keyword arguments for `method` of the service's object out of a parsed body; it
-    raises ApiError.
+    """An operation of a service.
+
+    service   botocore's name
+    method    of the service's object
+    read      parsed body -> keyword arguments of the method; raises ApiError
+    headers   (member of the input, header): those that may be headers
+    members   of the answer; the method may answer more, for callers in Python
+    statuses  HTTP status of an error of the service, by its code, where the model has one
+    errors    shape of an error of the service, by its name in the model (ApiError.code)
+    signing   the name of the service in signatures
     """
 
     service: str
     name: str
     method: str
-    wire: Wire
+    protocol: WireProtocol
     read: Callable[[Any], dict[str, Any]]
-    headers: tuple[tuple[str, bytes], ...]  # members that may come as headers
-    members: frozenset[
-        str
-    ]  # of its answer; what a method answers beyond them is for callers in Python
-    statuses: Mapping[str, int]  # of its service's errors, where the model gives one
-    errors: Mapping[
-        str, Shape
-    ]  # of its service, by their names in the model: what ApiError.code has
-    signing: str  # what its service is called in a signature
+    headers: tuple[tuple[str, bytes], ...]
+    members: frozenset[str]
+    statuses: Mapping[str, int]
+    errors: Mapping[str, Shape]
+    signing: str
     model: OperationModel
 
     @property
     def sensitive(self) -> bool:
-        """Whether the model calls something in its input or answer sensitive."""
+        """Whether the model marks a part of the input or the answer as sensitive."""
         return any(
             _holds_secrets(shape, set())
             for shape in (self.model.input_shape, self.model.output_shape)
@@ -112,10 +117,10 @@ class Operation:
         )
 
 
-class Wire(Protocol):
+class WireProtocol(Protocol):
     def find(self, request: Request) -> Operation | None:
-        """The operation that a request names; None if this protocol knows none in it. Asked before
-        the body is read, and after.
+        """The operation of a request; None if it names none by this protocol. Called before the
+        body is read, and again after that.
         """
 
     def speaks(self, request: Request) -> bool:
@@ -131,7 +136,7 @@ class Wire(Protocol):
     def error(self, error: ApiError, status: int, request: Request) -> Reply: ...
 
 
-class JsonWire:
+class JsonProtocol:
     """AWS JSON 1.0 and 1.1: POST /, the operation in X-Amz-Target, JSON both ways. Timestamps are
     numbers: seconds since 1970.
     """
@@ -139,9 +144,8 @@ class JsonWire:
     def __init__(self, models: Iterable[ServiceModel]) -> None:
         self._targets: dict[bytes, Operation] = {}
         self._types: dict[str, list[tuple[bytes, bytes]]] = {}
-        self._query_codes: dict[
-            str, dict[str, str]
-        ] = {}  # of services that once spoke Query: error -> its code of then, and whose fault
+        # of services that spoke Query earlier: error -> its code in Query;Sender or Receiver
+        self._query_codes: dict[str, dict[str, str]] = {}
         for model in models:
             version = model.metadata.get("jsonVersion", "1.0")
             self._types[model.service_name] = [
@@ -159,11 +163,9 @@ class JsonWire:
         if request.method != "POST":
             return None
         operation = self._targets.get(request.headers.get(b"x-amz-target", b""))
-        return (
-            operation
-            if operation and (request.path == "/" or operation.service in ANY_PATH)
-            else None
-        )
+        if operation and (request.path == "/" or operation.service in ANY_PATH):
+            return operation
+        return None
 
     def speaks(self, request: Request) -> bool:
         return b"x-amz-target" in request.headers
@@ -193,8 +195,8 @@ class JsonWire:
             )
             headers.append((b"x-amzn-query-error", code.encode()))
             prefix = prefix or f"com.amazonaws.{service}#"
-        told = {"__type": prefix + error.code, "message": error.message, "reason": error.reason}
-        body = self._encode({name: value for name, value in told.items() if value})
+        members = {"__type": prefix + error.code, "message": error.message, "reason": error.reason}
+        body = self._encode({name: value for name, value in members.items() if value})
         return Reply(status, headers, body, error.code)
 
 
@@ -203,24 +205,22 @@ _JSON_1_0: Final = ((b"content-type", b"application/x-amz-json-1.0"),)
 
 @cache
 def _loader() -> Loader:
-    """One for all models: each looks through the folders of all services first."""
+    """One loader for all models: it lists the folders of all services when it is made."""
     data = os.path.join(os.path.dirname(botocore.__file__), "data")
     return Loader(extra_search_paths=[data], include_default_search_paths=False)
 
 
 def service_model(service: str) -> ServiceModel:
-    """botocore's model as it was shipped: none of the user's own under ~/.aws."""
+    """botocore's own model, not one that the user has under ~/.aws."""
     return ServiceModel(_loader().load_service_model(service, "service-2"), service)
 
 
-def operations(model: ServiceModel, wire: Wire) -> Iterable[Operation]:
+def operations(model: ServiceModel, protocol: WireProtocol) -> Iterable[Operation]:
     """Every operation of a service, compiled."""
-    told = [
-        shape for shape in model.error_shapes if "httpStatusCode" in shape.metadata.get("error", {})
-    ]
     statuses = {
         name: shape.metadata["error"]["httpStatusCode"]
-        for shape in told
+        for shape in model.error_shapes
+        if "httpStatusCode" in shape.metadata.get("error", {})
         for name in (shape.metadata["error"].get("code"), shape.name)
         if name
     }
@@ -233,8 +233,8 @@ def operations(model: ServiceModel, wire: Wire) -> Iterable[Operation]:
             model.service_name,
             name,
             xform_name(name),
-            wire,
-            _when_asked(shape, model.service_name),
+            protocol,
+            _compiled_late(shape, model.service_name),
             tuple((member, header) for member, header in HEADERS.items() if member in members),
             frozenset(described.output_shape.members if described.output_shape else ()),
             statuses,
@@ -244,10 +244,8 @@ def operations(model: ServiceModel, wire: Wire) -> Iterable[Operation]:
         )
 
 
-def _when_asked(shape: StructureShape | None, service: str) -> Callable[[Any], dict[str, Any]]:
-    """compile_input, put off to the first call: most of the operations of a model are never asked
-    for.
-    """
+def _compiled_late(shape: StructureShape | None, service: str) -> Callable[[Any], dict[str, Any]]:
+    """compile_input at the first call: most operations of a model are never called."""
     compiled: list[Callable[[Any], dict[str, Any]]] = []
 
     def read(body: Any) -> dict[str, Any]:
@@ -259,8 +257,8 @@ def _when_asked(shape: StructureShape | None, service: str) -> Callable[[Any], d
 
 
 def scope_service(request: Request) -> str:
-    """The service that a request was signed for, as the request says itself; "" if it is not
-    signed.
+    """The service in the scope of a request's signature, which is not checked here; "" without a
+    signature.
     """
     match = _CREDENTIAL.search(request.headers.get(b"authorization", b"")) or _CREDENTIAL.search(
         request.scope["query_string"]
@@ -290,11 +288,8 @@ def _holds_secrets(shape: Shape, seen: set[str]) -> bool:
 
 def status_of(error: ApiError, request: Request) -> int:
     """The HTTP status of an error."""
-    if error.code == "UnknownOperationException" and (request.method, request.path) != (
-        "POST",
-        "/",
-    ):
+    at_root = (request.method, request.path) == ("POST", "/")
+    if error.code == "UnknownOperationException" and not at_root:
         return 404
-    return (request.operation.statuses if request.operation else STATUSES).get(
-        error.code
-    ) or STATUSES.get(error.code, 400)
+    statuses = request.operation.statuses if request.operation else STATUSES
+    return statuses.get(error.code) or STATUSES.get(error.code, 400)

@@ -2,7 +2,7 @@
 XML.
 
 A form with Action in the query of a GET is the same. GET serves only the links that topics send to
-their subscribers: any page can make a browser send one, and it says no Origin.
+their subscribers, because any page can make a browser send a GET, without an Origin.
 """
 
 from __future__ import annotations
@@ -28,15 +28,14 @@ from stepwell.integrations.server.protocols.aws_json import (
 )
 from stepwell.integrations.server.protocols.rest_json import from_text
 
-Node = dict[str, Any]  # of a parameter's name: what comes before a dot -> text, or what comes after
+Node = dict[str, Any]  # the part of a parameter's name before a dot -> text, or a Node of the rest
 
 FORM: Final = b"application/x-www-form-urlencoded"
-LINKS: Final = frozenset(
-    {("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")}
-)  # a secret in them is the key
+# (service, operation) of links; a secret in them authorizes the request
+LINKS: Final = frozenset({("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")})
 MOST_PARAMETERS: Final = 10_000
 DEEPEST_NAME: Final = 16
-# What the front end's errors are called in this protocol.
+# errors of AWS's front end -> their codes in this protocol
 CODES: Final = {
     "AccessDeniedException": "AccessDenied",
     "InvalidSignatureException": "SignatureDoesNotMatch",
@@ -47,13 +46,13 @@ CODES: Final = {
     "UnrecognizedClientException": "InvalidClientTokenId",
     "ValidationException": "ValidationError",
 }
-# What XML cannot carry, however it is written.
+# characters that XML cannot contain, not even escaped
 _NO_XML: Final = dict.fromkeys(
     [*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd"
 )
 
 
-class QueryWire:
+class QueryProtocol:
     """awsQuery."""
 
     def __init__(self, models: Iterable[ServiceModel]) -> None:
@@ -80,10 +79,8 @@ class QueryWire:
             (each.service, each.name) not in LINKS for each in candidates
         ):
             raise ApiError(REFUSED, messages.NOT_BY_GET.format(action=candidates[0].name))
-        version, signed = (
-            request.parameters.get("Version"),
-            scope_service(request) if len(candidates) > 1 else "",
-        )
+        version = request.parameters.get("Version")
+        signed = scope_service(request) if len(candidates) > 1 else ""
         return max(
             candidates,
             key=lambda each: (
@@ -118,13 +115,9 @@ class QueryWire:
         code = CODES.get(error.code) or code or error.code
         fault = fault or ("Sender" if status < 500 else "Receiver")
         if code == "InvalidAction" and not error.message:
-            told = {name: request.parameters.get(name, "") for name in ("Action", "Version")}
-            error = ApiError(
-                code,
-                messages.INVALID_ACTION.format(
-                    action=told["Action"][:255], version=told["Version"][:255]
-                ),
-            )
+            action = request.parameters.get("Action", "")[:255]
+            version = request.parameters.get("Version", "")[:255]
+            error = ApiError(code, messages.INVALID_ACTION.format(action=action, version=version))
         message = _text(error.message)
         text = (
             f"<Error><Type>{fault}</Type><Code>{_text(code)}</Code>"
@@ -149,7 +142,7 @@ def _form(text: bytes) -> dict[str, str]:
         return dict(
             parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
         )
-    except ValueError:  # too many of them, or no UTF-8
+    except ValueError:  # too many parameters, or not UTF-8
         raise ApiError("SerializationException", "") from None
 
 
@@ -169,8 +162,8 @@ def _tree(parameters: Mapping[str, str]) -> Node:
 
 
 def _read(shape: Shape, value: Any) -> Any:
-    """What JSON would have for a parameter; what has not its shape is passed on, to be refused with
-    the others.
+    """The value of a parameter as JSON would have it. A value of the wrong type is kept:
+    Operation.read reports all problems together.
     """
     if isinstance(shape, StructureShape):
         if type(value) is not dict:
@@ -194,8 +187,8 @@ def _read(shape: Shape, value: Any) -> Any:
 
 
 def _items(shape: Shape, value: Any, name: str) -> list[Any]:
-    """The numbered items of a list or map, in the order of their numbers. An empty one comes as an
-    empty text.
+    """The numbered items of a list or map, in the order of their numbers. (An empty one is sent as
+    an empty text.)
     """
     if type(value) is dict and not shape.serialization.get("flattened"):
         value = value.get(name)

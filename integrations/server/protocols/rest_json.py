@@ -1,5 +1,5 @@
-"""REST with JSON: the operation in method and path, its input in path, query, headers and body,
-wherever the model places each member.
+"""REST with JSON: the operation is in method and path; each member of its input is in the path, the
+query, a header or the body, as the model says.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ _JSON: Final = (b"content-type", b"application/json")
 
 
 class Place(NamedTuple):
-    """Where an operation lives: `labels` are the members in the variable parts of the path, `fixed`
-    what the query must have.
+    """An operation at a path.
+
+    labels  members of its input in the variable parts of the path
+    fixed   (name, value): what the query must have
     """
 
     operation: Operation
@@ -38,14 +40,14 @@ class Place(NamedTuple):
 
 
 class Paths:
-    """A tree of path segments; what is fixed goes before what is variable."""
+    """A tree of path segments; a fixed segment takes precedence over a variable one."""
 
     __slots__ = ("fixed", "label", "places", "rest")
 
     def __init__(self) -> None:
         self.fixed: dict[str, Paths] = {}
         self.label: Paths | None = None  # any segment but an empty one
-        self.rest: Paths | None = None  # all that is left of the path
+        self.rest: Paths | None = None  # the rest of the path
         self.places: dict[str, list[Place]] = {}  # by method
 
     def add(self, segments: list[str], method: str, place: Place) -> None:
@@ -62,7 +64,7 @@ class Paths:
         node.places.setdefault(method, []).append(place)
 
     def find(self, segments: list[str], method: str) -> tuple[list[Place], list[str]]:
-        """What lives at a path, and the values of its labels, still encoded."""
+        """The operations at a path, and the values of its labels, still encoded."""
         if not segments:
             return self.places.get(method, []), []
         segment, *left = segments
@@ -77,9 +79,9 @@ class Paths:
         return (self.rest.places.get(method, []), ["/".join(segments)]) if self.rest else ([], [])
 
 
-class RestWire:
-    """restJson1. Timestamps in bodies are numbers, seconds since 1970, unless the model wants
-    another format.
+class RestProtocol:
+    """restJson1. Timestamps in bodies are numbers (seconds since 1970) unless the model has another
+    format.
     """
 
     def __init__(self, models: Iterable[ServiceModel]) -> None:
@@ -145,7 +147,7 @@ class RestWire:
                 else {}
             )
         if type(body) is not dict:
-            return operation.read(body)  # which says what is wrong with it
+            return operation.read(body)  # raises the error
         query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         for name, _, member in _placed(shape, "uri"):
             body[name] = from_text(member, request.parameters.get(name, ""))
@@ -203,24 +205,24 @@ class RestWire:
     def error(self, error: ApiError, status: int, request: Request) -> Reply:
         shape = request.operation.errors.get(error.code) if request.operation else None
         members = shape.members if shape is not None else {}
-        told = {"Message" if "Message" in members else "message": error.message}
+        shown = {"Message" if "Message" in members else "message": error.message}
         if "Type" in members:
-            told["Type"] = "User" if status < 500 else "Service"
+            shown["Type"] = "User" if status < 500 else "Service"
         return Reply(
             status,
             [_JSON, (b"x-amzn-errortype", error.code.encode())],
-            self._encode(told),
+            self._encode(shown),
             error.code,
         )
 
 
-_SEGMENTS: Final = 32  # no path of the models has as many
+_SEGMENTS: Final = 32  # more than any path of the models has
 
 
 @cache
 def _placed(shape: Shape | None, location: str) -> list[tuple[str, str, Shape]]:
-    """(member, its name on the wire, its shape) of the members of a structure that are not in the
-    body but there.
+    """(name, name on the wire, shape) of the members of a structure at a location other than the
+    body: "uri", "querystring", "header", "statusCode".
     """
     members = shape.members.items() if shape is not None else ()
     found = [
@@ -245,8 +247,8 @@ _Convert = Callable[[Any], Any]
 
 @cache
 def _from_wire(shape: Shape) -> _Convert:
-    """A JSON value as the client sent it -> the same with the model's names. What has not the right
-    shape is left as it is.
+    """A JSON value of a client -> the same with the model's names. A value of the wrong type is
+    kept.
     """
     return _converter(shape, lambda name, wire: (wire, name), lambda value: value, {})
 

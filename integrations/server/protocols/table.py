@@ -1,29 +1,33 @@
-"""The protocols that are spoken here."""
+"""The protocols that the server speaks."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from botocore.model import ServiceModel
 
-from stepwell.integrations.server.protocols.aws_json import JsonWire, Wire, service_model
-from stepwell.integrations.server.protocols.query import QueryWire
-from stepwell.integrations.server.protocols.rest_json import RestWire
+from stepwell.integrations.server.protocols.aws_json import (
+    JsonProtocol,
+    WireProtocol,
+    service_model,
+)
+from stepwell.integrations.server.protocols.query import QueryProtocol
+from stepwell.integrations.server.protocols.rest_json import RestProtocol
 
-WIRES: Final[Mapping[str, Callable[[Iterable[ServiceModel]], Wire]]] = {
-    "json": JsonWire,
-    "query": QueryWire,
-    "rest-json": RestWire,
+PROTOCOLS: Final[Mapping[str, Callable[[Iterable[ServiceModel]], WireProtocol]]] = {
+    "json": JsonProtocol,
+    "query": QueryProtocol,
+    "rest-json": RestProtocol,
 }
 
 
-def wires(services: Iterable[str]) -> list[Wire]:
-    """One Wire for each protocol that the services (botocore's names) speak. Raises ValueError for
-    a protocol that is not here.
+def protocols(services: Iterable[str]) -> list[WireProtocol]:
+    """An object for each protocol of the services (botocore's names). Raises ValueError for a
+    protocol that is not in the table.
     """
-    speakers: dict[str, list[ServiceModel]] = {}
+    models: dict[str, list[ServiceModel]] = {}
     for service in services:
         model = service_model(service)
-        speakers.setdefault(model.protocol, []).append(model)
-    if unknown := speakers.keys() - WIRES.keys():
+        models.setdefault(model.protocol, []).append(model)
+    if unknown := models.keys() - PROTOCOLS.keys():
         raise ValueError(f"no such protocol: {', '.join(sorted(unknown))}")
-    return [WIRES[protocol](models) for protocol, models in speakers.items()]
+    return [PROTOCOLS[name](each) for name, each in models.items()]

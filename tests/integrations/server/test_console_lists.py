@@ -139,11 +139,11 @@ def test_every_operation_of_a_list_exists(name: str):
     for each in filter(
         None,
         (
-            listing.every,
+            listing.items,
             listing.over,
             listing.also,
             listing.about,
-            *(part.ask for part in listing.parts),
+            *(part.source for part in listing.parts),
         ),
     ):
         if (each.service or name) in TABLE:

@@ -29,11 +29,11 @@ from stepwell.integrations.server.protocols.aws_json import (
     service_model,
     status_of,
 )
-from stepwell.integrations.server.protocols.table import wires
+from stepwell.integrations.server.protocols.table import protocols
 
 SERVICES = ("stepfunctions", "sqs", "sns", "lambda", "events", "scheduler")
 MODELS = {name: service_model(name) for name in SERVICES}
-WIRES = wires(SERVICES)
+PROTOCOLS = protocols(SERVICES)
 STREAMS = ("InvokeWithResponseStream",)  # answers with an event stream, which nothing here speaks
 OPERATIONS = [
     (service, name)
@@ -194,14 +194,14 @@ def test_what_botocore_sends_arrives(service: str, name: str, data: st.DataObjec
     sent = data.draw(values(operation.input_shape)) if operation.input_shape else {}
     scope, body = serialized(service, operation, sent)
     request = Request(scope, "id")
-    early = next((found for wire in WIRES if (found := wire.find(request))), None)
+    early = next((found for protocol in PROTOCOLS if (found := protocol.find(request))), None)
     assert (early is None) == (MODELS[service].protocol == "query")
     request.body, request.read = body, True
-    found = next(found for wire in WIRES if (found := wire.find(request)))
+    found = next(found for protocol in PROTOCOLS if (found := protocol.find(request)))
     assert (found.service, found.name) == (service, name)
     shape = operation.input_shape
     if shape is not None:
-        arrived = found.wire.arguments(replace(found, read=lambda body: body), request)
+        arrived = found.protocol.arguments(replace(found, read=lambda body: body), request)
         assert without_empty(plain(shape, arrived)) == without_empty(plain(shape, sent))
 
 
@@ -216,7 +216,7 @@ def test_botocore_reads_what_is_answered(service: str, name: str, data: st.DataO
     if payload in told:
         told[payload] = data.draw(TEXT).encode()
     request, found = _request(service, name)
-    reply = found.wire.answer(found, request, {**told, "ForCallersInPython": 1})
+    reply = found.protocol.answer(found, request, {**told, "ForCallersInPython": 1})
     assert found.service == service
     parsed = parse(service, operation, reply)
     assert parsed.pop("ResponseMetadata")["HTTPStatusCode"] == reply.status
@@ -260,7 +260,7 @@ def _request(service: str, name: str) -> tuple[Request, Operation]:
     scope, body = serialized(service, operation, needed)
     request = Request(scope, "id")
     request.body, request.read = body, True
-    return request, next(found for wire in WIRES if (found := wire.find(request)))
+    return request, next(found for protocol in PROTOCOLS if (found := protocol.find(request)))
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_botocore_reads_errors(service: str, name: str, code: str, seen: str, st
     request, found = _request(service, name)
     request.operation = found
     error = ApiError(code, "What <is> wrong & why")
-    reply = found.wire.error(error, status_of(error, request), request)
+    reply = found.protocol.error(error, status_of(error, request), request)
     parsed = parse(service, MODELS[service].operation_model(name), reply)
     assert (reply.status, parsed["Error"]["Code"], parsed["Error"]["Message"]) == (
         status,

@@ -13,7 +13,7 @@ from stepwell.integrations.aws import validation
 from stepwell.integrations.aws.validation import compile_input
 from stepwell.integrations.server.app import App
 from stepwell.integrations.server.protocols.aws_json import service_model
-from stepwell.integrations.server.protocols.table import wires
+from stepwell.integrations.server.protocols.table import protocols
 from stepwell.integrations.services.registry import TABLE
 from stepwell.integrations.serving import OPERATIONS
 
@@ -395,16 +395,16 @@ def test_shapes_that_contain_themselves_are_read() -> None:
 
 
 def test_every_operation_is_found_by_its_target() -> None:
-    (wire,) = wires(["stepfunctions"])
+    (protocol,) = protocols(["stepfunctions"])
     assert len(MODEL.operation_names) == 37
-    assert sorted(wire._targets) == sorted(
+    assert sorted(protocol._targets) == sorted(
         f"AWSStepFunctions.{name}".encode() for name in MODEL.operation_names
     )  # type: ignore[attr-defined]
 
 
 def test_services_of_unknown_protocols_are_refused() -> None:
     with pytest.raises(ValueError, match="no such protocol: rest-xml"):
-        wires(["s3"])
+        protocols(["s3"])
 
 
 @pytest.mark.parametrize("service", [OPERATIONS, *TABLE])
