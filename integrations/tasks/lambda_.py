@@ -25,7 +25,7 @@ from stepwell.integrations.services.runtime.pool import (
     Answer,
     Call,
     Target,
-    Unavailable,
+    UnavailableError,
     answer_of,
     trace_id,
 )
@@ -208,14 +208,12 @@ async def _call(target: FunctionTarget, event: Json, call: Call) -> Answer:
     try:
         answer: Answer = await target.invoke(event, call)
         return answer
-    except Unavailable as unavailable:
-        raise _refused(unavailable, call.request_id) from None
+    except UnavailableError as error:
+        raise _refused(error, call.request_id) from None
 
 
-def _refused(unavailable: Unavailable, request_id: str) -> TaskError:
-    return _lambda_error(
-        unavailable.code, _REFUSED[unavailable.code], unavailable.reason, request_id
-    )
+def _refused(error: UnavailableError, request_id: str) -> TaskError:
+    return _lambda_error(error.code, _REFUSED[error.code], error.reason, request_id)
 
 
 def _lambda_error(code: str, status: int, message: str, request_id: str) -> TaskError:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.integrations.bench import ID, Bench
 
-from stepwell.integrations.services.runtime.folder import Call, Unavailable
+from stepwell.integrations.services.runtime.folder import Call, UnavailableError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")
 
@@ -244,7 +244,7 @@ async def test_added_functions(bench: Bench, tmp_path: Path) -> None:
 
 async def test_source_that_is_gone(bench: Bench, tmp_path: Path) -> None:
     bench.functions.add("gone", tmp_path / "nowhere", "handler.handler")
-    with pytest.raises(Unavailable, match="FileNotFoundError") as refused:
+    with pytest.raises(UnavailableError, match="FileNotFoundError") as refused:
         await bench("gone")
     assert refused.value.code == "ServiceException"
 

@@ -17,7 +17,7 @@ from tests.integrations.bench import CALL, ID, Bench, alive, until
 
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.runtime import bootstrap
-from stepwell.integrations.services.runtime.folder import Functions, Unavailable
+from stepwell.integrations.services.runtime.folder import Functions, UnavailableError
 from stepwell.integrations.services.runtime.output import Printer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
@@ -55,7 +55,7 @@ async def test_processes_are_limited_and_calls_wait(bench: Bench) -> None:
     bench.write("f.py", PID)
     calls = [asyncio.create_task(bench.value("f", 0.2)) for _ in range(6)]
     await asyncio.sleep(0)
-    with pytest.raises(Unavailable) as refused:
+    with pytest.raises(UnavailableError) as refused:
         await bench("f")
     assert refused.value.code == "TooManyRequestsException"
     assert len({pid for pid, _ in await asyncio.gather(*calls)}) == 2
@@ -103,7 +103,7 @@ async def test_a_process_that_cannot_be_started_is_an_answer_and_costs_no_place(
     bench.write("f.py", PID)
     bench.functions.add("bad", bench.folder, "f.handler", {"NAME": "a\0b"})
     for _ in range(3):
-        with pytest.raises(Unavailable, match="ValueError: embedded null byte") as refused:
+        with pytest.raises(UnavailableError, match="ValueError: embedded null byte") as refused:
             await asyncio.wait_for(bench("bad"), 60)
         assert refused.value.code == "ServiceException"
     assert (await bench.value("f"))[1] == 1

@@ -26,7 +26,7 @@ from stepwell.integrations.services.common.queues import send_to_queue
 from stepwell.integrations.services.common.tables import Document, pack, readable
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.runtime.function import LATEST
-from stepwell.integrations.services.runtime.pool import Answer, Call, Unavailable
+from stepwell.integrations.services.runtime.pool import Answer, Call, UnavailableError
 
 if TYPE_CHECKING:
     from stepwell.integrations.host import Host
@@ -186,7 +186,7 @@ class Events:
             answer = await target.invoke(
                 loads(event.payload), Call(event.id, target.arn, target.version, tail=False)
             )
-        except Unavailable:
+        except UnavailableError:
             await self._refused(event)
             return
         except TaskError as error:  # a callable of this process may raise it

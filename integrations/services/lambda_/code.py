@@ -25,7 +25,7 @@ from stepwell.engine.once import Once
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.common.tables import Writes
 from stepwell.integrations.services.lambda_ import messages, zips
-from stepwell.integrations.services.runtime.pool import INVALID_ZIP, Unavailable
+from stepwell.integrations.services.runtime.pool import INVALID_ZIP, UnavailableError
 
 if TYPE_CHECKING:
     from stepwell.engine.runtime.records import Records
@@ -74,7 +74,7 @@ class CodeStore:
         ]
 
     async def folder(self, code: str) -> str:
-        """The path of the unpacked code. Raises Unavailable."""
+        """The path of the unpacked code. Raises UnavailableError."""
         if code.startswith(FOLDER):
             return code.removeprefix(FOLDER)
         path = self._path(code)
@@ -97,9 +97,9 @@ class CodeStore:
             await asyncio.to_thread(zips.extract, b"".join(pieces), path)
         except zips.DamagedError as error:  # accepted by an earlier version, or damaged on disk
             log.error("%s cannot be unpacked: %s", code, error)
-            raise Unavailable(INVALID_ZIP, messages.CODE_NOT_UNZIPPED) from error
+            raise UnavailableError(INVALID_ZIP, messages.CODE_NOT_UNZIPPED) from error
         except OSError as error:  # such as a full disk
-            raise Unavailable(
+            raise UnavailableError(
                 reason=messages.CODE_NOT_UNPACKED.format(problem=f"{type(error).__name__}: {error}")
             ) from error
         return str(path)

@@ -103,21 +103,9 @@ class Functions:
                     "ServiceQuotaExceededException",
                     messages.FUNCTION_QUOTA.format(limit=self._store.limits.functions),
                 )
-            defaults: Json = {
-                "FunctionName": name,
-                "Description": "",
-                "Timeout": 3,
-                "MemorySize": 128,
-                "Version": LATEST,
-                "PackageType": "Zip",
-                "Architectures": architectures or ["x86_64"],
-                "EphemeralStorage": {"Size": 512},
-                "TracingConfig": {"Mode": "PassThrough"},
-                "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
-                "LoggingConfig": {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"},
-            }
             configuration = self._configured(
-                {**defaults, **_code_members(code_name, size)}, {"role": role, **parameters}
+                {**_defaults(name, architectures), **_code_members(code_name, size)},
+                {"role": role, **parameters},
             )
             function = LambdaFunction(
                 name, self._store.touched(configuration), tags=dict(tags or {})
@@ -329,6 +317,22 @@ class Functions:
             }
             await self._store.put(replace(function, versions=versions))
         return {"StatusCode": 204}
+
+
+def _defaults(name: str, architectures: list[str] | None) -> Json:
+    return {
+        "FunctionName": name,
+        "Description": "",
+        "Timeout": 3,
+        "MemorySize": 128,
+        "Version": LATEST,
+        "PackageType": "Zip",
+        "Architectures": architectures or ["x86_64"],
+        "EphemeralStorage": {"Size": 512},
+        "TracingConfig": {"Mode": "PassThrough"},
+        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "LoggingConfig": {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"},
+    }
 
 
 def _code_members(code: str, size: int) -> Json:

@@ -11,6 +11,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import JsonError, encode, loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import TaskError
+from stepwell.integrations.host import FunctionTarget
 from stepwell.integrations.services.lambda_ import code as codes
 from stepwell.integrations.services.lambda_ import messages
 from stepwell.integrations.services.lambda_.async_invoke import Events
@@ -26,7 +27,7 @@ from stepwell.integrations.services.runtime.pool import (
     Call,
     Pool,
     Target,
-    Unavailable,
+    UnavailableError,
 )
 from stepwell.integrations.services.runtime.resolver import REFERENCE
 
@@ -66,12 +67,12 @@ class Invoker:
         )
 
     async def _call(self, name: str, version: str, event: Json, call: Call) -> Answer:
-        """Raises Unavailable."""
+        """Raises UnavailableError."""
         function = self._store.functions.get(name)
         if function is None or function.version(version) is None:
-            raise Unavailable(reason=messages.FUNCTION_UNKNOWN.format(arn=call.arn))
+            raise UnavailableError(reason=messages.FUNCTION_UNKNOWN.format(arn=call.arn))
         if function.reserved is not None and self._running[name] >= function.reserved:
-            raise Unavailable(THROTTLED, runtime_messages.FUNCTION_THROTTLED)
+            raise UnavailableError(THROTTLED, runtime_messages.FUNCTION_THROTTLED)
         self._running[name] += 1
         try:
             runnable = self._store.runnable.get((name, version)) or await self._prepare(
@@ -86,7 +87,7 @@ class Invoker:
 
     async def _prepare(self, function: LambdaFunction, version: str) -> Function:
         """How a version runs. For a folder this is repeated for each call: its files may change.
-        Raises Unavailable.
+        Raises UnavailableError.
         """
         configuration = function.version(version)
         assert configuration is not None
@@ -143,21 +144,9 @@ class Invoker:
         if invocation_type == "Event":
             await self._events.accept(target.arn, event, request_id)
             return {"StatusCode": 202, **metadata}
-        call = Call(
-            request_id,
-            target.arn,
-            target.version,
-            client=_client_context(client_context),
-            tail=log_type == "Tail",
-        )
-        try:
-            answer = await target.invoke(event, call)
-        except Unavailable as unavailable:
-            raise ApiError(unavailable.code, unavailable.reason) from None
-        except TaskError as error:  # a callable of this process may raise it
-            answer = Answer(
-                encode({"errorType": error.error, "errorMessage": error.cause}), None, True
-            )
+        client, tail = _client_context(client_context), log_type == "Tail"
+        call = Call(request_id, target.arn, target.version, client=client, tail=tail)
+        answer = await _answer(target, event, call)
         shown: dict[str, Any] = {
             "StatusCode": 200,
             "ExecutedVersion": target.version,
@@ -166,7 +155,7 @@ class Invoker:
         }
         if answer.failed:
             shown["FunctionError"] = "Unhandled"
-        if call.tail:
+        if tail:
             shown["LogResult"] = base64.b64encode(answer.log).decode()
         return shown
 
@@ -192,6 +181,18 @@ class Invoker:
                 "InvalidRequestContentException",
                 messages.FUNCTION_PAYLOAD.format(problem=error.message),
             ) from None
+
+
+async def _answer(target: FunctionTarget, event: Json, call: Call) -> Answer:
+    """Raises ApiError."""
+    try:
+        answer: Answer = await target.invoke(event, call)
+    except UnavailableError as error:
+        raise ApiError(error.code, error.reason) from None
+    except TaskError as error:  # a callable of this process may raise it
+        payload = encode({"errorType": error.error, "errorMessage": error.cause})
+        return Answer(payload, None, True)
+    return answer
 
 
 def _client_context(text: str | None) -> Json:

@@ -25,7 +25,7 @@ from stepwell.integrations.aws.calls import ServiceError, call
 from stepwell.integrations.services.common.event_patterns import Match, compile_pattern
 from stepwell.integrations.services.common.queues import queue_url
 from stepwell.integrations.services.lambda_ import messages
-from stepwell.integrations.services.runtime.pool import Answer, Call, Unavailable
+from stepwell.integrations.services.runtime.pool import Answer, Call, UnavailableError
 
 if TYPE_CHECKING:
     from stepwell.integrations.host import Host
@@ -183,8 +183,8 @@ class Poller:
             await self._delete(
                 await queue_url(self._host, self._mapping["EventSourceArn"]), processed
             )
-        except Unavailable as unavailable:
-            raise SetbackError(unavailable.reason) from None
+        except UnavailableError as error:
+            raise SetbackError(error.reason) from None
         except (EngineError, ServiceError, TaskError) as error:
             raise SetbackError(f"{type(error).__name__}: {error}") from error
         return answer

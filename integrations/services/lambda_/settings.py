@@ -58,25 +58,20 @@ class Settings:
                         limit=self._store.limits.function_statements
                     ),
                 )
-            equals = {
-                "AWS:SourceAccount": source_account,
-                "aws:PrincipalOrgID": principal_org_id,
-                "lambda:EventSourceToken": event_source_token,
-            }
-            conditions = {
-                "StringEquals": {
-                    name: value for name, value in equals.items() if value is not None
-                },
-                "ArnLike": {"AWS:SourceArn": source_arn} if source_arn is not None else {},
-            }
-            condition = {name: values for name, values in conditions.items() if values}
             statement = {
                 "Sid": statement_id,
                 "Effect": "Allow",
                 "Principal": self._principal(principal),
                 "Action": action,
                 "Resource": self._store.arn(function.name, qualifier),
-                **({"Condition": condition} if condition else {}),
+                **_condition(
+                    {
+                        "AWS:SourceAccount": source_account,
+                        "aws:PrincipalOrgID": principal_org_id,
+                        "lambda:EventSourceToken": event_source_token,
+                    },
+                    source_arn,
+                ),
             }
             policy[statement_id] = statement
         return {"Statement": _text(statement)}
@@ -275,6 +270,16 @@ class Settings:
             **function.event_configs[qualifier],
         }
         return {**shown, "FunctionArn": self._store.arn(function.name, qualifier)}
+
+
+def _condition(equals: dict[str, str | None], source_arn: str | None) -> Json:
+    """The member "Condition" of a statement; {} if all values are None."""
+    conditions = {
+        "StringEquals": {name: value for name, value in equals.items() if value is not None},
+        "ArnLike": {"AWS:SourceArn": source_arn} if source_arn is not None else {},
+    }
+    present = {name: values for name, values in conditions.items() if values}
+    return {"Condition": present} if present else {}
 
 
 def _text(value: Any) -> str:

@@ -16,9 +16,15 @@ from stepwell.asl.json_text import encode
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.runtime.function import Function
 from stepwell.integrations.services.runtime.output import Printer
-from stepwell.integrations.services.runtime.pool import Answer, Call, Pool, Unavailable, answer_of
+from stepwell.integrations.services.runtime.pool import (
+    Answer,
+    Call,
+    Pool,
+    UnavailableError,
+    answer_of,
+)
 
-__all__ = ["Answer", "Call", "Functions", "Unavailable", "answer_of"]
+__all__ = ["Answer", "Call", "Functions", "UnavailableError", "answer_of"]
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,140}\Z")  # Lambda's; it cannot lead out of the folder
 _ENDINGS: Final = (".py", ".js", ".mjs", ".cjs")

@@ -46,7 +46,7 @@ INVALID_ZIP: Final = "InvalidZipFileException"
 BROKEN: Final = "ServiceException"
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """A function cannot be called. code: an error name of Invoke."""
 
     def __init__(self, code: str = BROKEN, reason: str = "") -> None:
@@ -145,7 +145,7 @@ class Pool:
         self._orphans.supervisor = supervisor
 
     async def invoke(self, function: Function, event: bytes, call: Call) -> Answer:
-        """One call. An error of the function is an Answer that failed. Raises Unavailable.
+        """One call. An error of the function is an Answer that failed. Raises UnavailableError.
         Cancelling it kills the process.
         """
         process = self._take_idle(function) or await self._wait(function, call)
@@ -210,12 +210,12 @@ class Pool:
         return None
 
     async def _wait(self, function: Function, call: Call) -> Process | Answer:
-        """A process, or the answer of the function that could not be loaded. Raises Unavailable."""
+        """A process, or the answer of a function that cannot be loaded. Raises UnavailableError."""
         if (
             self._waiting + len(self._busy)
             >= self._limits.function_queue + self._limits.function_workers
         ):
-            raise Unavailable(THROTTLED, messages.FUNCTION_THROTTLED)
+            raise UnavailableError(THROTTLED, messages.FUNCTION_THROTTLED)
         future: asyncio.Future[Process | Answer] = asyncio.get_running_loop().create_future()
         waiter = future, call
         queue = self._queues.setdefault(function, deque())
@@ -296,7 +296,7 @@ class Pool:
     async def _start(self, process: Process) -> None:
         """Start a process and assign it; an error is the result of the call that waited longest."""
         function = process.function
-        problem: Callable[[Call], Answer] | Unavailable
+        problem: Callable[[Call], Answer] | UnavailableError
         try:
             await process.start(self._limits.function_response_bytes)
             async with asyncio.timeout(max(function.seconds, self._limits.function_init_seconds)):
@@ -304,7 +304,7 @@ class Pool:
         except TimeoutError:
             problem = partial(_timed_out, function)
         except OSError as error:  # no memory, too many processes or files
-            problem = Unavailable(reason=f"{type(error).__name__}: {error}")
+            problem = UnavailableError(reason=f"{type(error).__name__}: {error}")
         except LoadError as error:
             reply = Reply(False, error.payload)
             problem = lambda call: self._answer(reply, call.request_id)
@@ -321,7 +321,7 @@ class Pool:
             self.supervisor.report(
                 "function_processes", error, f"{function.name} cannot be started"
             )
-            problem = Unavailable(reason=f"{type(error).__name__}: {error}")
+            problem = UnavailableError(reason=f"{type(error).__name__}: {error}")
         else:
             self._starting.pop(process)
             self._assign(process)
@@ -330,7 +330,9 @@ class Pool:
         self._fail_next(process, problem)
         self._grow()
 
-    def _fail_next(self, process: Process, problem: Callable[[Call], Answer] | Unavailable) -> None:
+    def _fail_next(
+        self, process: Process, problem: Callable[[Call], Answer] | UnavailableError
+    ) -> None:
         """The process cannot be started: that is the result of the call that waited longest."""
         output = process.end_log()
         process.kill()
@@ -340,7 +342,7 @@ class Pool:
         if waiter is None:
             return
         future, call = waiter
-        if isinstance(problem, Unavailable):
+        if isinstance(problem, UnavailableError):
             future.set_exception(problem)
         else:
             answer = problem(call)

@@ -61,7 +61,7 @@ def open_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
     """open_live("--option", ...): `stepwell serve` on the database of this file's tests, with the
     functions in FUNCTION.
     """
-    folder = tmp_path_factory.mktemp("ways")
+    folder = tmp_path_factory.mktemp("triggers")
     (folder / "functions").mkdir()
     (folder / "functions" / "answer.py").write_text(FUNCTION)
     paths = [str(ROOT / ".dev"), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.integrations.server.live import ACCOUNT, REGION, ROLE, Live
-from tests.integrations.ways.conftest import Open, Site
+from tests.integrations.triggers.conftest import Open, Site
 
 from stepwell.integrations.services.apigateway.parameter_mappings import compile_mapping
 from stepwell.integrations.services.apigateway.requests import ApiRequest

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from tests.integrations.bench import until
 from tests.integrations.server.live import ACCOUNT, REGION, ROLE, eventually
 from tests.integrations.services.embedded_engine import EmbeddedEngine
-from tests.integrations.ways.broker import MOSQUITTO, Device, Mosquitto, RealBroker, Wire
-from tests.integrations.ways.conftest import Open, Site
+from tests.integrations.triggers.broker import MOSQUITTO, Device, Mosquitto, RealBroker, Wire
+from tests.integrations.triggers.conftest import Open, Site
 
 from stepwell.integrations.services.iot.broker import parse_address
 

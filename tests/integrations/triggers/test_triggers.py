@@ -1,5 +1,5 @@
-"""Each way to start a workflow that docs/how-to/start-executions.md tells of, on one server: one
-execution each, with its name as input.
+"""Each trigger of docs/how-to/start-executions.md starts one execution, with its name as input, on
+one server.
 """
 
 import io
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.conftest import ROOT
 from tests.integrations.server.live import REGION, ROLE, aws, eventually
-from tests.integrations.ways.conftest import Open, Site
+from tests.integrations.triggers.conftest import Open, Site
 
 START = """
 import json, os
@@ -25,24 +25,24 @@ def handler(event, context):
         text = record["Sns"]["Message"] if "Sns" in record else record["body"]
         states.start_execution(stateMachineArn=os.environ["MACHINE"], input=text)
 """
-WAYS: dict[str, Callable[[Site, str], None]] = {}
+TRIGGERS: dict[str, Callable[[Site, str], None]] = {}
 
 
-def way(start: Callable[[Site, str], None]) -> Callable[[Site, str], None]:
-    WAYS[start.__name__] = start
+def trigger(start: Callable[[Site, str], None]) -> Callable[[Site, str], None]:
+    TRIGGERS[start.__name__] = start
     return start
 
 
-def told(name: str) -> str:
-    return json.dumps({"way": name})
+def input_of(name: str) -> str:
+    return json.dumps({"trigger": name})
 
 
-@way
+@trigger
 def api_call(site: Site, machine: str) -> None:
-    site.aws("stepfunctions").start_execution(stateMachineArn=machine, input=told("api_call"))
+    site.aws("stepfunctions").start_execution(stateMachineArn=machine, input=input_of("api_call"))
 
 
-@way
+@trigger
 def command_line(site: Site, machine: str) -> None:
     keys = {
         "AWS_ACCESS_KEY_ID": "test",
@@ -56,28 +56,26 @@ def command_line(site: Site, machine: str) -> None:
         "--state-machine-arn",
         machine,
         "--input",
-        told("command_line"),
+        input_of("command_line"),
     )
     assert done.returncode == 0, done.stderr
 
 
-@way
+@trigger
 def event(site: Site, machine: str) -> None:
     events = site.aws("events")
     events.put_rule(Name="way", EventPattern=json.dumps({"source": ["tests"]}))
     events.put_targets(
         Rule="way", Targets=[{"Id": "1", "Arn": machine, "RoleArn": ROLE, "InputPath": "$.detail"}]
     )
-    events.put_events(Entries=[{"Source": "tests", "DetailType": "t", "Detail": told("event")}])
+    events.put_events(Entries=[{"Source": "tests", "DetailType": "t", "Detail": input_of("event")}])
 
 
-@way
+@trigger
 def schedule(site: Site, machine: str) -> None:
-    scheduler = site.aws(
-        "scheduler"
-    )  # which takes a while, and a schedule whose time has passed never runs
+    scheduler = site.aws("scheduler")  # before the time is taken: creating a client is slow
     at = (datetime.now(UTC) + timedelta(seconds=5)).strftime("at(%Y-%m-%dT%H:%M:%S)")  # noqa: TID251
-    target = {"Arn": machine, "RoleArn": ROLE, "Input": told("schedule")}
+    target = {"Arn": machine, "RoleArn": ROLE, "Input": input_of("schedule")}
     scheduler.create_schedule(
         Name="way", ScheduleExpression=at, FlexibleTimeWindow={"Mode": "OFF"}, Target=target
     )
@@ -106,7 +104,7 @@ def function(site: Site, machine: str) -> str:
         return str(client.get_function_configuration(FunctionName="start")["FunctionArn"])
 
 
-@way
+@trigger
 def queue(site: Site, machine: str) -> None:
     sqs = site.aws("sqs")
     url = sqs.create_queue(QueueName="way")["QueueUrl"]
@@ -116,26 +114,26 @@ def queue(site: Site, machine: str) -> None:
     site.aws("lambda").create_event_source_mapping(
         EventSourceArn=arn, FunctionName=function(site, machine)
     )
-    sqs.send_message(QueueUrl=url, MessageBody=told("queue"))
+    sqs.send_message(QueueUrl=url, MessageBody=input_of("queue"))
 
 
-@way
+@trigger
 def topic(site: Site, machine: str) -> None:
     sns = site.aws("sns")
     arn = sns.create_topic(Name="way")["TopicArn"]
     sns.subscribe(TopicArn=arn, Protocol="lambda", Endpoint=function(site, machine))
-    sns.publish(TopicArn=arn, Message=told("topic"))
+    sns.publish(TopicArn=arn, Message=input_of("topic"))
 
 
-@way
+@trigger
 def another_workflow(site: Site, machine: str) -> None:
     task = {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution", "End": True}
-    task["Parameters"] = {"StateMachineArn": machine, "Input": {"way": "another_workflow"}}
+    task["Parameters"] = {"StateMachineArn": machine, "Input": {"trigger": "another_workflow"}}
     outer = site.machine("outer", json.dumps({"StartAt": "S", "States": {"S": task}}))
     site.aws("stepfunctions").start_execution(stateMachineArn=outer)
 
 
-@way
+@trigger
 def http_route(site: Site, machine: str) -> None:
     gateway = site.aws("apigatewayv2")
     api = gateway.create_api(Name="way", ProtocolType="HTTP")
@@ -151,17 +149,18 @@ def http_route(site: Site, machine: str) -> None:
         ApiId=api["ApiId"], RouteKey="POST /", Target=f"integrations/{made['IntegrationId']}"
     )
     urllib.request.urlopen(
-        urllib.request.Request(f"{api['ApiEndpoint']}/", told("http_route").encode()), timeout=20
+        urllib.request.Request(f"{api['ApiEndpoint']}/", input_of("http_route").encode()),
+        timeout=20,
     ).close()
 
 
-@way
+@trigger
 def mqtt_message(site: Site, machine: str) -> None:
     action = {"stepFunctions": {"stateMachineName": machine.rpartition(":")[2], "roleArn": ROLE}}
     site.aws("iot").create_topic_rule(
         ruleName="way", topicRulePayload={"sql": "SELECT * FROM 'way'", "actions": [action]}
     )
-    site.aws("iot-data").publish(topic="way", qos=1, payload=told("mqtt_message"))
+    site.aws("iot-data").publish(topic="way", qos=1, payload=input_of("mqtt_message"))
 
 
 @pytest.fixture(scope="module")
@@ -169,12 +168,14 @@ def site(open_live: Open) -> Site:
     return Site(open_live())
 
 
-def test_every_way(site: Site) -> None:
+def test_every_trigger(site: Site) -> None:
     machine = site.machine("target")
-    for start in WAYS.values():
+    for start in TRIGGERS.values():
         start(site, machine)
-    eventually(lambda: {each["way"] for each in site.inputs(machine)} == set(WAYS), seconds=60)
-    assert len(site.inputs(machine)) == len(WAYS), "each of them once"
+    eventually(
+        lambda: {each["trigger"] for each in site.inputs(machine)} == set(TRIGGERS), seconds=60
+    )
+    assert len(site.inputs(machine)) == len(TRIGGERS), "each starts one execution"
 
 
 def test_the_page_has_a_row_for_each() -> None:
@@ -186,5 +187,7 @@ def test_the_page_has_a_row_for_each() -> None:
         .lower()
     )
     assert [
-        name for name in WAYS if not all(word in table for word in name.split("_") if len(word) > 2)
+        name
+        for name in TRIGGERS
+        if not all(word in table for word in name.split("_") if len(word) > 2)
     ] == []
