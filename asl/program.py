@@ -87,8 +87,8 @@ class MapSpec(NamedTuple):
     selector: Evaluator | None
     concurrency: Callable[[Json, Env], int]  # bounded by the limit of the mode
     max_concurrency: Callable[[Json, Env], int]  # as written; 0: the limit of the mode
-    most_failed: Callable[[Json, Env], int | None]  # ToleratedFailureCount
-    most_failed_percent: Callable[[Json, Env], float | None]
+    tolerated_count: Callable[[Json, Env], int | None]  # ToleratedFailureCount
+    tolerated_percentage: Callable[[Json, Env], float | None]
     distributed: bool
     express: bool  # children are Express executions
     label: str | None

@@ -35,6 +35,7 @@ def entropy(run: Run, frame: Frame) -> Callable[[], bytes]:
 def environment(
     run: Run, frame: Frame, result: Json = MISSING, error_output: Json = MISSING
 ) -> Env:
+    """For one evaluation. result: of the work; error_output: for a catcher."""
     return Env(
         frame.raw.value,
         frame.scope.values,
@@ -50,6 +51,7 @@ def environment(
 
 
 def iso(ms: int) -> str:
+    """As the Context object shows a time."""
     return iso_milliseconds(ms / 1000)
 
 

@@ -58,7 +58,7 @@ def attempt(run: Run, frame: Frame) -> None:
         frame.prev = run.add((MAP_STARTED, frame.prev, 0 if spec.reader else len(items)))
         # tolerance, reader and writer are evaluated when the state has started, as recorded
         state = MapRunState(
-            concurrency, spec.most_failed(value, env), spec.most_failed_percent(value, env)
+            concurrency, spec.tolerated_count(value, env), spec.tolerated_percentage(value, env)
         )
         if not spec.mocked:
             reader, writer = (

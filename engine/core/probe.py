@@ -147,11 +147,11 @@ class Probe:
         self.state.map = spec._replace(
             items=(lambda value, env: self._record(shown, find(value, env))) if shown else find,
             concurrency=concurrency,
-            most_failed=lambda value, env: self._record(
-                "toleratedFailureCount", spec.most_failed(value, env)
+            tolerated_count=lambda value, env: self._record(
+                "toleratedFailureCount", spec.tolerated_count(value, env)
             ),
-            most_failed_percent=lambda value, env: self._record(
-                "toleratedFailurePercentage", spec.most_failed_percent(value, env)
+            tolerated_percentage=lambda value, env: self._record(
+                "toleratedFailurePercentage", spec.tolerated_percentage(value, env)
             ),
             batch=batch,
             mocked=True,

@@ -53,6 +53,7 @@ def _event_codes(resource: Resource) -> EventCodes:
 
 
 def event_codes(state: State) -> EventCodes:
+    """Of a Task state."""
     assert state.resource is not None
     return _event_codes(state.resource)
 
@@ -184,6 +185,7 @@ def task_submitted(run: Run, frame: Frame, event: events.TaskSubmitted) -> None:
 
 
 def task_succeeded(run: Run, frame: Frame, event: events.TaskSucceeded) -> None:
+    """The effect of a Task has a result."""
     output, state = event.output, frame.state
     if len(output.data) > run.limits.payload_bytes:
         assert state.resource is not None
