@@ -1,5 +1,5 @@
-"""class Engine: the operations of the Step Functions API as async Python methods. What a library
-user imports.
+"""class Engine: the operations of the Step Functions API as async Python methods. It is the main
+class of the library.
 
     async with Engine("stepwell.db", tasks=Registry(functions={"charge": charge})) as engine:
         machine = await engine.create_state_machine("order", definition_text)
@@ -70,7 +70,7 @@ class Engine:
     log_sink   where the logs of machines with a loggingConfiguration go
                (stepwell.integrations.log_sink); without it nowhere
 
-    Attributes for what is embedded: worker, records (of services), supervisor (of background
+    Attributes for the embedded services and the server: worker, records, supervisor (of background
     loops), on_open (called when the store is open and nothing runs yet).
     """
 
@@ -155,7 +155,7 @@ class Engine:
         return self
 
     async def close(self) -> None:
-        """Stop. What was acknowledged is durable; the next open() repeats effects in flight."""
+        """Stop. All acknowledged work is durable; the next open() repeats effects in flight."""
         self.retention.close()
         await self.worker.close()
         await self.tasks.close()

@@ -40,7 +40,7 @@ class ExecutionFailedError(EngineError):
 
 
 class ExecutionParkedError(EngineError):
-    """What is stored of one execution cannot be read, compiled, decided upon or encoded."""
+    """The stored state of one execution cannot be read, compiled, decided upon or encoded."""
 
 
 class StoreError(EngineError):

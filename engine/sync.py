@@ -47,8 +47,8 @@ class SyncEngine:
              stepwell.integrations.tasks.registry
     options  the others of Engine: region, account, limits, log_sink ...
 
-    It is open once it is made: it has resumed what its database holds. Use it in a `with` block, or
-    call close().
+    It is open once it is created: the executions in its database are resumed. Use it in a `with`
+    block, or call close().
     """
 
     engine: Engine  # to be used on its own event loop only

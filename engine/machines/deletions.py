@@ -26,7 +26,7 @@ _TRANSITIONS: Final = frozenset((*ENTERED, *EXITED))
 
 
 class Deletions:
-    """Deletes state machines, whose ARNs are in MachineRows.deleting meanwhile."""
+    """Deletes state machines; until that is done their ARNs are in MachineRows.deleting."""
 
     def __init__(
         self,

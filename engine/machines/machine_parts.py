@@ -1,4 +1,4 @@
-"""What belongs to a state machine besides its current revision: versions, aliases and tags. Pure
+"""The parts of a state machine besides its current revision: versions, aliases and tags. Pure
 functions on its row.
 
 The row's `extras` hold it as JSON, beside what the library's user keeps there:
@@ -30,8 +30,8 @@ DELETING: Final = "DELETING"
 
 
 class Target(NamedTuple):
-    """What an execution is started on: a revision of a machine (its definition's id, role and
-    configuration), and the ARNs of the version and alias that led to it.
+    """The target of a start: a revision of a machine (its definition's id, role and configuration),
+    and the ARNs of the version and alias that led to it.
     """
 
     machine: MachineRow
@@ -87,7 +87,7 @@ def with_extras(row: MachineRow, extras: dict[str, Any]) -> MachineRow:
 
 
 def own_extras(row: MachineRow) -> dict[str, Any]:
-    """What the library's user keeps with the machine."""
+    """The JSON that the library's user keeps with the machine."""
     return {name: value for name, value in row.extras.items() if name != KEY}
 
 
@@ -189,7 +189,7 @@ def routed_to(row: MachineRow, number: str) -> list[str]:
 
 
 def target(row: MachineRow, qualifier: str | None, draw: int) -> Target | None:
-    """What a start leads to; None if there is no such version or alias. `draw` is a random number,
+    """The target of a start; None if there is no such version or alias. `draw` is a random number,
     which chooses among the versions of an alias.
     """
     if qualifier is None:

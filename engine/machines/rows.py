@@ -17,7 +17,7 @@ from stepwell.engine.store.base import MachineRow, Store
 
 class MachineRows:
     """lock    held while a state machine is read and written
-    targets   what starts by the ARN of a machine lead to, of those that were used last
+    targets   the targets of starts by the ARN of a machine, of machines that were used last
     deleting  ARNs of the machines that are being deleted: nothing may be started on them
     """
 
@@ -45,7 +45,7 @@ class MachineRows:
         row = await self._store.machine(arn)
         if row is None:
             raise _unknown(arn)
-        if writes == self._writes:  # else it may be the one that was replaced meanwhile
+        if writes == self._writes:  # else it may have been replaced since it was read
             self._kept[arn] = row
         while len(self._kept) > self._limits.programs:
             self.targets.pop(self._kept.popitem(last=False)[0], None)
@@ -54,8 +54,9 @@ class MachineRows:
     async def put(
         self, row: MachineRow, complete: Callable[[MachineRow], MachineRow] | None = None
     ) -> MachineRow:
-        """Write a machine, and in the same transaction what `complete` makes of its row as stored.
-        The caller has the lock.
+        """Write a machine. The caller has the lock.
+
+        complete  the row with its definition_id -> the row to store in the same transaction
         """
         row = await self._store.put_machine(row, complete)
         self.forget(row.arn)
@@ -79,7 +80,9 @@ class MachineRows:
             raise ApiError("StateMachineDeleting", messages.MACHINE_DELETING.format(arn=arn))
 
     async def target(self, arn: str) -> Target:
-        """What a start by the ARN of a machine, a version or an alias leads to."""
+        """The target of a start by the ARN of a machine, a version or an alias. Raises ApiError
+        StateMachineDoesNotExist, StateMachineDeleting.
+        """
         row = self._kept.get(arn)
         parts = MachineArn(arn) if row is not None else arns.read_machine(arn)
         if row is None:

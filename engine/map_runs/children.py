@@ -53,7 +53,7 @@ class Children:
             return await self._continue(found, parent.id, command)
         family = (parent.id, command.frame, command.seq, command.slot)
         if not self._worker.executions.awaited(family, command.round):
-            return None  # the Map Run, or its round, has ended meanwhile
+            return None  # the Map Run, or its round, has ended
         extras: ExecutionExtras = {} if command.items == 1 else {"items": command.items}
         if command.round:
             extras["round"] = command.round

@@ -1,5 +1,5 @@
-"""Commits, and what is reported of them: status events with them; to callers, deletions and logs
-after them.
+"""The reports of commits: status events before a commit, in its transaction; to waiters, deletions
+and logs after it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class CommitEvents:
         self._machines, self._tracker, self._deletions = machines, tracker, deletions
 
     def status_changes(self, unit: Unit) -> Transaction[Any] | None:
-        """What the receiver of status events stores in the transaction of a unit."""
+        """The writes of the receiver of status events, for the transaction of a unit."""
         if (on_status := self._tasks.on_status) is None:
             return None
         events = status_events(unit, self._home, self._limits)

@@ -28,7 +28,7 @@ DETAIL_TYPE: Final = "Step Functions Execution Status Change"
 
 _REDRIVEN: Final = CODES["ExecutionRedriven"]
 _DATES: Final = ("startDate", "stopDate", "redriveDate")  # epoch ms here
-# the members of the detail, in this order; what an execution does not have is null
+# the members of the detail, in this order; those that an execution does not have are null
 _DETAIL: Final = (
     "executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate", "input", "output",
     "stateMachineVersionArn",
@@ -56,7 +56,7 @@ def status_events(unit: Unit, home: Home, limits: Limits = DEFAULT_LIMITS) -> li
 
 
 def _event(x: Execution, unit: Unit, home: Home, limits: Limits) -> dict[str, Any]:
-    # made from what it says, so that a receiver can tell a repeated event
+    # derived from the contents, so that a receiver recognizes a repeated event
     digest = hashlib.blake2b(f"{x.uuid}:{unit.first}:{x.status}".encode(), digest_size=16).digest()
     return {
         "version": "0",

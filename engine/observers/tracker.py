@@ -1,4 +1,4 @@
-"""What a process knows of executions besides their rows: names in use, recent results, watched
+"""Tracks the executions of this process besides their rows: names in use, recent results, watched
 Express executions, and callers that wait for a commit.
 """
 
@@ -22,8 +22,8 @@ from stepwell.engine.store.base import ExecutionRow, Store
 
 
 class Started(NamedTuple):
-    """What is kept of a running execution whose start is durable: not its payloads, since many
-    executions may wait for a long time.
+    """A running execution whose start is durable. Without its payloads, since many executions may
+    wait for a long time.
     """
 
     id: int
@@ -39,14 +39,14 @@ class Signal(asyncio.Event):
 
 
 class Tracker:
-    """open   execution ARN -> what runs under it, of those that this process started: as it was
-             started until that is durable, then Started, until it has closed
-    recent   execution ARN -> as committed, of those that have closed last
-    waiters  callers that wait for the end of an execution
-    signals  execution id -> set by its next commit
-    express  execution ARN -> watched synchronous Express executions, whose history is kept here
-    expected names of synchronous Express executions that will be watched
-    check    raises StoreError once the worker does not work any more
+    """open     execution ARN -> the execution as it was started, until that is durable; then
+              Started, until it has closed. Only those that this process started
+    recent    execution ARN -> as committed, of the executions that closed last
+    waiters   callers that wait for the end of an execution
+    signals   execution id -> set by its next commit
+    express   execution ARN -> watched synchronous Express executions, whose history is kept here
+    expected  names of synchronous Express executions that will be watched
+    check     raises StoreError once the worker has stopped
     """
 
     def __init__(self, store: Store, limits: Limits, check: Callable[[], None]) -> None:
@@ -70,7 +70,7 @@ class Tracker:
             found = self.recent.get(arn) if live is None else live.shown
         else:
             found = self.recent.get(arn) or await self._store.describe(arn)
-            # what was read may be older than what was published since
+            # the row may be older than a unit that was published since it was read
             found = self.recent.get(arn) or found
         if found is None:
             raise ApiError("ExecutionDoesNotExist", messages.EXECUTION_UNKNOWN.format(arn=arn))

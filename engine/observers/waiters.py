@@ -66,5 +66,5 @@ class Waiting:
             if not waiting:
                 del self._futures[self._id]
         elif self._future.done() and not self._future.cancelled():
-            # its caller may have left with an error of its own: asyncio need not complain
+            # retrieved, so that asyncio does not report it: the caller may have another error
             self._future.exception()

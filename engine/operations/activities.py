@@ -38,7 +38,7 @@ ENCRYPTION: Final = "encryptionConfiguration"
 
 
 class Activities:
-    """Activities: tasks that workers poll for. queues: what exists, by ARN."""
+    """Activities: tasks that workers poll for. queues: those of all activities."""
 
     def __init__(self, base: Base, queues: ActivityQueues) -> None:
         self._store, self._clock, self._limits = base.store, base.clock, base.limits
@@ -269,7 +269,7 @@ class TaskTokens:
         worker.submit(live, report, done)
         await done
         if not current:
-            # answered once what ended the task is durable: its worker will not report again
+            # answered once the end of the task is durable: its worker will not report again
             raise ApiError("TaskTimedOut", messages.TASK_TIMED_OUT)
         return {}
 

@@ -1,4 +1,4 @@
-"""What the operations of an engine share."""
+"""The base of all operations: the settings and parts of an engine that they share."""
 
 from __future__ import annotations
 

@@ -58,8 +58,8 @@ class Executions:
         return shapes.execution(await self._tracker.row(execution_arn))
 
     async def _described(self, row: ExecutionRow | Execution) -> DescribeExecutionOutput:
-        """Of the child of a Map Run with what its Map Run says; of others with whether they can be
-        redriven now.
+        """With the members of its Map Run for a child of one; for others with the present
+        redriveStatus.
         """
         answer = shapes.execution(row)
         if row.parent is not None:

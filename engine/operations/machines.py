@@ -218,8 +218,8 @@ class StateMachines:
         )
 
     async def machine_extras(self, state_machine_arn: str) -> dict[str, Any]:
-        """What the library's user keeps with a machine. Ours, as `extras=` is;
-        describe_state_machine shows it too.
+        """The `extras` that the library's user keeps with a machine; describe_state_machine has
+        them, too. Not an operation of AWS.
         """
         return machine_parts.own_extras(await self._machines.get(state_machine_arn))
 

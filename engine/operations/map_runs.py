@@ -1,4 +1,4 @@
-"""The operations on Map Runs, and what other operations answer about their children."""
+"""The operations on Map Runs, and the parts of other operations that concern their children."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class MapRuns:
     async def describe_child(
         self, row: ExecutionRow | Execution, answer: DescribeExecutionOutput
     ) -> None:
-        """Add to DescribeExecution of a child what its Map Run says."""
+        """Add the Map Run's members to DescribeExecution of a child."""
         found = None if row.parent is None else await self._store.map_run_of(*row.parent[:3])
         if found is not None:
             answer["mapRunArn"], answer["status"] = map_run_shapes.arn(found), _status(row, found)
@@ -153,8 +153,8 @@ class MapRuns:
         pinned: DefinitionRow,
         answer: DescribeStateMachineForExecutionOutput,
     ) -> None:
-        """Add to DescribeStateMachineForExecution of a child what its Map Run says; nothing to that
-        of others.
+        """Add the Map Run's members to DescribeStateMachineForExecution of a child; none to that of
+        other executions.
         """
         found = None if row.parent is None else await self._store.map_run_of(*row.parent[:3])
         if found is None:

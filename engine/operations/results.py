@@ -129,7 +129,7 @@ class TracingConfiguration(TypedDict):
 
 
 class DescribeStateMachineOutput(TypedDict):
-    """extras: not of the API: what the library's user keeps with the machine."""
+    """extras, which is not of the API: the JSON that the library's user keeps with the machine."""
 
     extras: NotRequired[dict[str, Any]]
     stateMachineArn: str

@@ -111,7 +111,7 @@ class Starts:
             if isinstance(held, Execution):
                 return held
             found = await self._store.describe(arn)
-            # what was read may be older than what was published since
+            # the row may be older than a unit that was published since it was read
             held = self._tracker.open.get(arn)
             if held is None:
                 return self._tracker.recent.get(arn) or found

@@ -54,7 +54,7 @@ async def abort(worker: Worker, row: ExecutionRow | Execution, stop: Stop) -> No
 
 
 def _last(live: Live, stop: Stop, runs: list[MapRun], now: int, limits: Limits) -> Decision:
-    """What ends it: the decision of any stop or, if that fails, one event."""
+    """The last decision: that of any stop or, if that fails, one event."""
     if live.program is not _NO_PROGRAM:
         try:
             return decide(live.program, live.x, stop, now, limits, False)
@@ -70,7 +70,7 @@ def _last(live: Live, stop: Stop, runs: list[MapRun], now: int, limits: Limits) 
 
 
 def _without_frames(row: ExecutionRow | Execution) -> Execution:
-    """What its row says, which is enough for its last event."""
+    """The execution as its row describes it, which is enough for its last event."""
     if isinstance(row, Execution):
         return row
     return Execution(

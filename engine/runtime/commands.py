@@ -57,8 +57,8 @@ class Commands:
             self.notify(command)
 
     def notify(self, command: Following) -> None:
-        """Tell a service that its records are durable; an error of its own is the loop's to
-        report.
+        """Call a service back when its records are durable. The event loop reports an error of the
+        callback.
         """
         if isinstance(command, Transaction):
             asyncio.get_running_loop().call_soon(command.then)

@@ -1,4 +1,4 @@
-"""The commit queue, which holds what is decided, and the writer, which commits it.
+"""The commit queue, which holds decided units, and the writer, which commits them.
 
 append(entry) --queue--> store.commit(up to batch_units) --> publish(each entry)
 """
@@ -24,12 +24,12 @@ from stepwell.engine.tasks import Transaction
 from stepwell.engine.turns import Room, Turns
 
 Following: TypeAlias = Command | Transaction[Any]
-"""What follows a commit: commands to carry out, and services to notify."""
+"""The work after a commit: a command to carry out, or a service to notify."""
 
 
 class Entry(NamedTuple):
-    """What one transaction stores with others, and what follows it: commands to carry out, and a
-    caller to answer. `live` is None for records that are written by themselves.
+    """A unit that waits for its commit, with the work after it and the caller to answer. `live` is
+    None for records that are written by themselves.
     """
 
     live: Live | None
@@ -124,7 +124,8 @@ class Writer:
     """The one task that writes to the store.
 
     publish    is called with each entry of a transaction once that is durable
-    lose       is called with what the store could not encode, by execution id, and the transaction
+    lose       is called with the errors of units that the store could not encode, by execution
+               id, and the entries of the transaction
     fail       is called with the error that ends the writer
     committed  is called after each transaction
     """
@@ -157,7 +158,7 @@ class Writer:
         self._task.add_done_callback(self._ended)
 
     async def close(self) -> None:
-        """Commit what is queued, and stop."""
+        """Commit all that is queued, and stop."""
         if self._task is None:
             return
         self._closing = True

@@ -54,7 +54,7 @@ def effect_kind(resource: Resource) -> str:
 
 
 class Pool:
-    """The slots of one kind of effect, and what waits for one.
+    """The slots of one kind of effect, and the effects that wait for one.
 
     taken     held by an effect, or reserved for one whose intent is on its way to the disk
     resuming  effects that gave theirs back while they waited: they are served first
@@ -76,8 +76,8 @@ class Pool:
 
 
 class Slot:
-    """Held by an effect while it works, and given back while it waits, since what it waits for may
-    need a slot itself.
+    """Held by an effect while it works. It is free while the effect waits, since the work that it
+    waits for may need a slot itself.
 
     fresh  the attempt has not begun in an earlier process
     """
@@ -125,9 +125,8 @@ class Effects:
         ended: Callable[[Live], None],
     ) -> None:
         self._most, self._perform, self._begun, self._ended = most, perform, begun, ended
-        self.running: set[asyncio.Task[None]] = (
-            set()
-        )  # those of executions that have closed meanwhile, too
+        # also those of executions that have closed since
+        self.running: set[asyncio.Task[None]] = set()
         self.pools: dict[str, Pool] = {}
         self._pool_of: dict[str, Pool] = {}  # service of a Resource -> its pool
         self._closed = False
@@ -298,8 +297,8 @@ async def perform(
     ):  # they end the process, or this task with its loop
         raise
     except StoreError:
-        # what a service of ours could not read or write says nothing of the task: another life
-        # carries it out
+        # a service could not read or write: this says nothing of the task, which the next process
+        # carries out
         raise
     except (
         BaseException

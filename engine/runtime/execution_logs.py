@@ -1,4 +1,4 @@
-"""What AWS writes to CloudWatch Logs of an execution: a committed unit -> log events. Pure;
+"""The log events of executions, as AWS writes them to CloudWatch Logs: a unit -> LogEvents. Pure;
 cli/log_sink.py writes them.
 
     unit --log_events--> LogEvent(group, stream, ms, message), one for each history event that
@@ -62,7 +62,7 @@ class LogSink(Protocol):
         """
 
     async def close(self) -> None:
-        """Write what was taken."""
+        """Write the events that were accepted."""
 
 
 def wanted(configuration: Mapping[str, Any] | None) -> bool:

@@ -10,7 +10,7 @@ from stepwell.engine.errors import ExecutionParkedError, StoreError
 
 
 class Lifecycle:
-    """working  until the worker fails or closes: only then is anything decided or started
+    """working  until the worker fails or closes: while it is, events are decided and effects start
     closing     close() has been called
     failed      the error that it failed with
     background  the tasks that run; one that raises ends the worker by calling `fail`
@@ -25,7 +25,7 @@ class Lifecycle:
         self._fail = fail
 
     def error(self) -> StoreError:
-        """What callers of a worker get that does not work any more."""
+        """The error for callers of a worker that has stopped."""
         if self.failed is None:
             return StoreError("the engine is closed")
         return StoreError(f"the store failed: {self.failed}; open it again to recover")

@@ -94,7 +94,7 @@ class Live:
 
 
 class Decider(Protocol):
-    """What decides upon the events of executions: the worker."""
+    """Decides upon the events of executions: the worker."""
 
     def submit(self, live: Live, event: Event, answer: Answer = None) -> None: ...
 
@@ -106,7 +106,7 @@ class Decider(Protocol):
 class LiveExecutions:
     """The executions that a worker has in memory.
 
-    by_id     execution id -> what is in memory of it
+    by_id     by execution id
     children  (execution id, frame id, seq) of a Map Run -> its children in memory, by id
     """
 
@@ -184,7 +184,7 @@ class LiveExecutions:
         return live
 
     def _orphaned(self, x: Execution) -> bool:
-        """A crash came between the commit that ended a Map Run and those that end its children."""
+        """Whether its Map Run has ended: a crash came before the commits that end the children."""
         return (
             x.parent is not None
             and x.parent[0] not in self._parking.parked

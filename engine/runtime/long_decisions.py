@@ -22,11 +22,11 @@ from stepwell.engine.runtime.live import Answer, Backlog, Live
 from stepwell.engine.tasks import Transaction
 
 Also: TypeAlias = Transaction[Any] | None
-"""What a task stores with its result."""
+"""The writes that a task stores with its result."""
 
 
 class Acceptor(Protocol):
-    """What takes decisions and the events of a backlog: the worker."""
+    """Takes decisions and the events of a backlog: the worker."""
 
     def submit(self, live: Live, event: Event, answer: Answer = None) -> None: ...
 

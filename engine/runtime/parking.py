@@ -1,4 +1,4 @@
-"""Parked executions: what is stored of them cannot be read, compiled, decided upon or encoded.
+"""Parked executions: their stored state cannot be read, compiled, decided upon or encoded.
 
 Such an execution stays as it is on disk, with a mark in the database that says why; all others
 continue. Each process tries it once more, so a version that can read it (without the bug, or after

@@ -24,7 +24,7 @@ SWEEP_PAGE: Final = 20_000  # executions looked at in one read
 
 
 class Retention:
-    """edge: ms; what closed before is deleted, or about to be."""
+    """edge: ms; executions that closed before are deleted, or about to be."""
 
     def __init__(
         self,

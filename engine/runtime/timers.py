@@ -20,8 +20,8 @@ class Timers:
     """Calls due(execution id) at the time that was set for it, or somewhat later; at most
     `timer_page` of them before others have a turn.
 
-    free  how many may be due now: what follows from them has to be loaded and committed. After it
-          was less than 1, feed() continues
+    free  how many may be due now, as each has to be loaded and committed. After it was less than 1,
+          feed() continues
     at    execution id -> ms: its earliest entry of the heap. An entry that differs is out of date.
     """
 
@@ -90,7 +90,7 @@ class Wakes:
 
     live     the executions in memory, by id
     deliver  loads an execution and hands it an event
-    room     how many events may follow now: what they lead to is queued for the writer
+    room     how many more events may be decided now: their units are queued for the writer
     """
 
     def __init__(

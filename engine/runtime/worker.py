@@ -62,8 +62,7 @@ log: Final = logging.getLogger("stepwell.worker")
 def _express(x: Execution, created: bool) -> tuple[bool, bool]:
     """(dropped, passing) of a unit of an Express execution.
 
-    Of an asynchronous one the start is stored, until it has ended: what was accepted begins again
-    after a crash.
+    The start of an asynchronous one is stored until it has ended, so it begins again after a crash.
     """
     if x.extras.get("sync"):
         return False, True
@@ -81,7 +80,7 @@ class Worker:
     The engine sets the attributes:
 
     start_child  is awaited after the commit with every child of a Map Run that is to be started
-    also_store   what is to be stored with a unit for others, before its commit
+    also_store   is called with each unit before its commit: what other parts store with it
     on_commit    is called with each unit once it is durable
     on_failure   is called with the error, and the id of the execution if it concerns only one
     """
@@ -180,7 +179,7 @@ class Worker:
         await self.wakes.scan()
 
     def _resume(self, live: Live) -> None:
-        """Carry out again what an earlier process may not have carried out."""
+        """Repeat the commands that an earlier process may not have carried out."""
         try:
             commands = recover(live.x)
         except Exception as error:
@@ -197,7 +196,7 @@ class Worker:
             self.settle(live)  # its time limits
 
     async def close(self) -> None:
-        """Commit what is decided, cancel the effects (their intent is durable), and stop."""
+        """Commit all decisions, cancel the effects (their intent is durable), and stop."""
         self.life.close()
         self.wakes.close()
         await asyncio.gather(*self.effects.stop(), *self.life.background, return_exceptions=True)
@@ -287,8 +286,8 @@ class Worker:
         self.accept(live, decision, self.clock.now(), answer)
 
     def _lose(self, refused: Mapping[int, StoreError], batch: deque[Entry]) -> None:
-        """What could not be encoded, and all that was decided after it, is not stored: those
-        executions are parked as they are on disk.
+        """Park the executions whose units could not be encoded, as they are on disk: nothing that
+        was decided after that is stored.
         """
         for execution_id, error in refused.items():
             lost = next(
@@ -323,7 +322,7 @@ class Worker:
         if not (decision.history or decision.touched or decision.commands):
             if answer is not None and live.pending > live.passing:
                 live.pending += 1
-                # what the event found already done is not durable yet
+                # the event changed nothing, but the state that it found is not durable yet
                 self.writer.append(Entry(live, None, [], answer))
             else:
                 resolve(answer)
@@ -381,7 +380,7 @@ class Worker:
     def _accept_express(
         self, live: Live, unit: Unit, commands: Sequence[Following], answer: Answer
     ) -> None:
-        """Publish without a commit what stores nothing and follows nothing that waits for one."""
+        """Publish a unit without a commit if it stores nothing and none before it waits for one."""
         if unit.stored or live.pending > live.passing + 1:  # more than this unit is on its way
             self.writer.append(Entry(live, unit, commands, answer))
         else:
@@ -439,7 +438,7 @@ class Worker:
         self.settle(live)
 
     def settle(self, live: Live) -> None:
-        """Set the alarm for what comes next, or let the execution leave memory."""
+        """Set the alarm for its next deadline, or let the execution leave memory."""
         x = live.x
         if x.status != model.RUNNING:
             self.timers.drop(x.id)
@@ -467,7 +466,7 @@ class Worker:
         if not live.pending and live.backlog is None:
             self.executions.leave(live.x)
 
-    # --- what the parts report: looked up late, since submit and on_failure may be replaced -------
+    # --- reports of the parts: looked up late, since submit and on_failure may be replaced --------
 
     def _report(self, live: Live, event: Event, answer: Answer) -> None:
         self.submit(live, event, answer)

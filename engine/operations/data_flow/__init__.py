@@ -1,4 +1,4 @@
-"""The data flow of a visit of a state, stage by stage: what the API does not show."""
+"""The data flow of a visit of a state, stage by stage. Not of the API."""
 
 from stepwell.engine.operations.data_flow.flow import data_flow
 from stepwell.engine.operations.data_flow.shapes import DataFlow, Stage, as_json

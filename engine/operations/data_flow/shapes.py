@@ -14,7 +14,7 @@ from stepwell.asl.state_visits import Visit
 class Stage:
     """One stage of the data flow.
 
-    name     the field ("InputPath"), or what it is ("State input", "Task result")
+    name     the field ("InputPath"), or a description ("State input", "Task result")
     field    its value in the definition; MISSING if it is not there
     default  what applies if the field is not there ("$"), or ""
     before   the value that the stage works on; MISSING where that says nothing

@@ -1,4 +1,4 @@
-"""The stages of one visit of a state: from its input to its output, or as far as it came."""
+"""The stages of one visit of a state: from its input to its output, or to where it stopped."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Walk:
         return data
 
     def work(self, data: Json, env: Env) -> Json:
-        """What the state did; its result, MISSING if there is none (yet)."""
+        """The stages of the state's work; returns its result, MISSING if there is none (yet)."""
         kind = self.state.type
         if kind == PASS:
             if "Result" in self.fields:
@@ -231,7 +231,7 @@ class Walk:
             self.add("OutputPath", output, before=value, default="$")
 
     def caught(self) -> None:
-        """The Error Output and what the catcher made of it."""
+        """The Error Output, and the output of the catcher."""
         error = {"Error": self.visit.error, "Cause": self.visit.cause}
         self.stages.append(Stage("Error Output", value=error))
         target = self.visit.after.name if self.visit.after else None

@@ -47,7 +47,7 @@ def answer(run: StateRun) -> TestStateOutput:
 
 
 def inspection(run: StateRun, input: str) -> InspectionData:
-    """The data flow of the state, as far as it came."""
+    """The data flow of the state, up to where it stopped."""
     seen = {
         name: value if name in _NUMBERS else _text(run, value)
         for name, value in run.probe.seen.items()
@@ -68,7 +68,7 @@ def inspection(run: StateRun, input: str) -> InspectionData:
 
 
 def _text(run: StateRun, value: Json) -> str:
-    """JSON text; that of the result itself is as it came."""
+    """JSON text; the text of the result itself is unchanged."""
     if run.result is not None and run.result.value is value:
         return run.result.data.decode()
     return json_text.dumps(value)

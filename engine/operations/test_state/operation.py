@@ -98,7 +98,7 @@ class TestStates:
             return Mock(None, error.get("error"), error.get("cause"), failures)
         # in a thread: a service model may have to be read
         value = await asyncio.to_thread(checks.mocked_result, state, mock, self._tasks)
-        # recorded: the text of a result is passed on as it came
+        # recorded: the text of a result is passed on unchanged
         return Mock(Payload(value, mock["result"].encode()), failures=failures)
 
     def _tested(self, definition: str, name: str | None) -> tuple[Program, State]:

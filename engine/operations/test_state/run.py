@@ -35,7 +35,7 @@ FRAME: Final = 1  # the id of the frame that the state runs in
 
 @dataclass(frozen=True, slots=True)
 class Mock:
-    """What replaces the work of the state: its result, or else its failure.
+    """The replacement of the state's work: a result, or else a failure.
 
     failures  iterations of a Map that failed
     """
@@ -118,7 +118,7 @@ class StateRun:
                 )
 
     async def _next(self) -> Event | None:
-        """What happens next to the state; None: it has ended, or waits for a retry."""
+        """The next event of the state; None: it has ended, or waits for a retry."""
         frame = self.frame
         if frame is None or frame.phase == Phase.RETRY:
             return None
@@ -139,7 +139,7 @@ class StateRun:
             return Tick()
         event, self.effect = self.effect.result(), None
         also = getattr(event, "also", None)
-        if also is not None and also.writes:  # a test does what the state does
+        if also is not None and also.writes:  # the writes of a task under test are real
             await self.records.write(also.writes, also.then)
         return self._noted(event)
 
@@ -150,7 +150,7 @@ class StateRun:
         return event
 
     def _mocked(self, frame: Frame, mock: Mock) -> Event:
-        """What the mock says of the state's work."""
+        """The event by which the mock replaces the state's work."""
         output = mock.result
         if frame.phase != Phase.TASK:
             if frame.state.map is not None and _too_many(frame, mock.failures):
