@@ -19,7 +19,7 @@ from stepwell.engine.arns import Home
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import StoreError
 from stepwell.engine.runtime.execution_logs import LogSink
-from stepwell.engine.store.base import Store, StoreInUse
+from stepwell.engine.store.base import Store, StoreInUseError
 from stepwell.engine.store.opening import open_store, sqlite_path
 from stepwell.integrations import operation_socket
 from stepwell.integrations.errors import UsageError
@@ -67,7 +67,7 @@ async def owned(
     path: Path, functions: Path | None = None, output: Callable[[str, str], None] | None = None
 ) -> AsyncIterator[tuple[Engine, MachineTasks]]:
     """Open the database as its owner. No effect starts before MachineTasks.begin. Raises
-    StoreInUse, UsageError.
+    StoreInUseError, UsageError.
     """
     tasks, home = MachineTasks(functions, output), await home_of(path)
     engine = Engine(path, tasks=tasks, region=home.region, account=home.account)
@@ -79,7 +79,7 @@ async def owned(
 async def served(
     path: Path, tasks: ServerTasks, home: Home, limits: Limits, log_sink: LogSink | None
 ) -> AsyncIterator[Engine]:
-    """The same for a server. Raises StoreInUse, UsageError."""
+    """The same for a server. Raises StoreInUseError, UsageError."""
     engine = Engine(
         path,
         tasks=tasks,
@@ -105,7 +105,7 @@ async def _open(path: Path, engine: Engine) -> AsyncIterator[None]:
         raise UsageError(f"{path} is a folder, not a database")
     try:
         await engine.open()
-    except StoreInUse:
+    except StoreInUseError:
         raise
     except StoreError as fault:
         raise UsageError(f"{path} cannot be opened: {fault}") from None
@@ -180,12 +180,12 @@ async def _stored_home(store: Store) -> Home | None:
 
 async def request(path: Path, operation: str, *arguments: Any) -> dict[str, Any]:
     """Carry out one of operation_socket.OPERATIONS: in the owner of the database, or here if there
-    is none. Raises ApiError, UsageError, StoreInUse.
+    is none. Raises ApiError, UsageError, StoreInUseError.
     """
     try:
         async with owned(existing(path)) as (engine, _):  # effects of all executions are held
             return await operation_socket.OPERATIONS[operation](engine, *arguments)
-    except StoreInUse as fault:
+    except StoreInUseError as fault:
         in_use = fault
     try:
         return await operation_socket.request(path, operation, *arguments)

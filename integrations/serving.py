@@ -108,8 +108,8 @@ class Settings:
 
 
 def run(settings: Settings, limits: Limits = DEFAULT_LIMITS) -> int:
-    """Serve until a signal stops the process; the exit code is 0. Raises UsageError, StoreInUse,
-    and StoreError when the store fails.
+    """Serve until a signal stops the process; the exit code is 0. Raises UsageError,
+    StoreInUseError, and StoreError when the store fails.
     """
     server_log.set_up(settings.log_format, settings.log_level)
     limits = replace(limits, retention_seconds=settings.retention_days * 24 * 3600)

@@ -12,7 +12,7 @@ from stepwell.asl.validate import validate
 from stepwell.engine.core.model import Payload
 from stepwell.engine.limits import Limits
 from stepwell.engine.once import Once
-from stepwell.engine.store.base import Store, StoreFormat
+from stepwell.engine.store.base import Store, StoreFormatError
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class Programs:
             validation = validate(row.definition, row.type, self._limits, lambda resource: resource)
             if validation.definition is None:  # it was valid for the version that stored it
                 faults = "; ".join(each.message for each in validation.errors)
-                raise StoreFormat(
+                raise StoreFormatError(
                     f"a definition of {row.machine_arn} is refused by this version: {faults}"
                 )
             return compile_machine(validation.definition, self._limits, Payload)

@@ -17,7 +17,7 @@ from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
 from stepwell.engine.once import Once
 from stepwell.engine.runtime.parking import Parking
-from stepwell.engine.store.base import Store, StoreFormat, Unit
+from stepwell.engine.store.base import Store, StoreFormatError, Unit
 
 Answer: TypeAlias = asyncio.Future[None] | None
 """Of a caller, if there is one: done when all that was decided until its event is durable."""
@@ -175,7 +175,7 @@ class LiveExecutions:
                 x.deadline += self._clock.now() - x.started  # it begins again, with all of its time
             live = self.adopt(x, program)
         except Exception as error:
-            if isinstance(error, StoreError) and not isinstance(error, StoreFormat):
+            if isinstance(error, StoreError) and not isinstance(error, StoreFormatError):
                 raise
             raise self._parking.park(execution_id, error) from error
         self._parking.resumed(execution_id)

@@ -1,18 +1,17 @@
-"""What the engine asks of a store, and the shapes of its rows.
+"""The protocol of a store, and the shapes of its rows.
 
     Unit --commit--> execution + history (+ continuation while it runs)
 
 An execution is one row for what Describe shows, one row of history for each unit, and, while it
-runs, its continuation: the tree of frames that the next decision starts from. Everything is read
-back as of the last commit. A store that failed to commit is finished:
-the memory of the process is ahead of the disk, so the worker drops it, opens the store again and
-recovers.
+runs, its continuation: the tree of frames that the next decision starts from. Reads return
+committed rows. After a failed commit the memory of the process is ahead of the disk, so the worker
+drops it, opens the store again and recovers.
 
-    StoreError         of stepwell.engine.errors
-    ├── StoreInUse     another process, or another store of this one, has the database open
-    ├── StoreLost      the database is not ours any more: another owner has opened it, or its file
-                       was deleted or replaced
-    └── StoreFormat    the database is not ours, was written by a newer version, or is damaged
+    StoreError            of stepwell.engine.errors
+    ├── StoreInUseError   another process, or another store of this process, owns the database
+    ├── StoreLostError    this process no longer owns the database: another process has opened it,
+    │                     or its file was deleted or replaced
+    └── StoreFormatError  the database is another program's, a newer version's, or damaged
 """
 
 from __future__ import annotations
@@ -39,18 +38,18 @@ if TYPE_CHECKING:
     from stepwell.asl.program import Program
 
 STATUSES = (RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED)
-"""The place of a status is its stored code: append only."""
+"""The index of a status is its stored code: append only."""
 
 
-class StoreInUse(StoreError):
-    """Somebody else has the database open for writing."""
+class StoreInUseError(StoreError):
+    """Another process or store has the database open for writing."""
 
 
-class StoreLost(StoreError):
-    """The database is not ours any more."""
+class StoreLostError(StoreError):
+    """This process no longer owns the database."""
 
 
-class StoreFormat(StoreError):
+class StoreFormatError(StoreError):
     """The bytes are not what this version writes."""
 
 
@@ -60,13 +59,15 @@ NO_WRITES: Final[Mapping[str, bytes | None]] = {}
 class Unit(NamedTuple):
     """One Decision, ready for the store.
 
-    execution  as after the decision          first    id of history[0]
-    at         ms: the time of all its events  created  the execution is new
-    dropped    the execution is over and nothing is to be left of it: an asynchronous Express one,
+    execution  as after the decision
+    first      id of history[0]
+    at         ms: the time of all its events
+    created    the execution is new
+    dropped    delete all rows of the execution: an asynchronous Express execution that has ended,
                of which only the start was stored
-    passing    of an Express execution: nothing of it is stored but its writes
-    writes     records that its task stores with it: key -> bytes, None: deleted
-    size       bytes that are to be encoded, about
+    passing    of an Express execution: only its writes are stored
+    writes     records that its task stores with it: key -> bytes, None: delete
+    size       about how many bytes are to be encoded
     """
 
     execution: Execution
@@ -82,13 +83,15 @@ class Unit(NamedTuple):
 
     @property
     def stored(self) -> bool:
-        """Whether it needs a commit."""
+        """Whether the unit needs a commit."""
         return not self.passing or bool(self.writes)
 
 
 class Writes(NamedTuple):
-    """Records that are stored by themselves, in their place among the units. at: when, epoch ms of
-    the engine's clock.
+    """Records that are stored without a unit, in their order among the units.
+
+    writes  key -> bytes, None: delete
+    at      epoch ms of the engine's clock
     """
 
     writes: Mapping[str, bytes | None]
@@ -100,7 +103,7 @@ class Writes(NamedTuple):
 
 
 def size_of(unit: Unit | Writes | None) -> int:
-    """Bytes that have to be encoded for it, about."""
+    """About how many bytes are to be encoded."""
     if unit is None:
         return 0
     size = unit.size if type(unit) is Unit else 0
@@ -113,7 +116,7 @@ class ExecutionRow(NamedTuple):
     """The committed state of an execution, enough for DescribeExecution. Times are ms; input and
     output are JSON text as UTF-8.
 
-    Lists leave out what is read from the history: there `input` and `output` are None.
+    In lists `input` and `output` are None: they are read from the history.
     parent is (execution id, frame id, seq, index), as in Execution.
     """
 
@@ -140,7 +143,7 @@ class ExecutionRow(NamedTuple):
 
 
 class MapRunRow(NamedTuple):
-    """A Map Run as of the last commit that changed it, and the execution that it is part of."""
+    """A Map Run as of the last commit that changed it, and the execution that started it."""
 
     execution: int
     execution_arn: str
@@ -152,8 +155,8 @@ class MapRunRow(NamedTuple):
 class MachineRow(NamedTuple):
     """A state machine as of its last update.
 
-    The revision is all that executions take from it: type, role, definition and configuration (a
-    JSON object). `definition_id` is the store's and changes with the revision.
+    Executions use its revision: type, role, definition and configuration (a JSON object). The store
+    assigns `definition_id`, a new one to each revision.
     """
 
     arn: str
@@ -167,13 +170,11 @@ class MachineRow(NamedTuple):
     updated: int
     status: str
     extras: dict[str, Json]
-    configuration: dict[str, Json] = {}  # noqa: RUF012  # never changed
+    configuration: dict[str, Json] = {}  # noqa: RUF012  # not mutated
 
 
 class DefinitionRow(NamedTuple):
-    """One revision of a state machine, as long as the store knows an execution or a machine that
-    uses it.
-    """
+    """One revision of a state machine, kept while an execution or a machine uses it."""
 
     id: int
     machine_arn: str
@@ -182,7 +183,7 @@ class DefinitionRow(NamedTuple):
     revision: str
     created: int
     definition: str
-    configuration: dict[str, Json] = {}  # noqa: RUF012  # never changed
+    configuration: dict[str, Json] = {}  # noqa: RUF012  # not mutated
 
 
 class ActivityRow(NamedTuple):
@@ -204,10 +205,10 @@ class Finding(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A continuation as read. `decode` needs the Program compiled from `definition`, and tells the
-    store that the execution is live.
+    """A continuation as read from the database.
 
-    It takes 10 us for each frame, and may run in any thread.
+    decode  takes the Program compiled from `definition` and marks the execution as live in the
+            store; it may run in any thread, and takes about 10 us for each frame
     """
 
     id: int
@@ -217,23 +218,23 @@ class Loaded(NamedTuple):
 
 
 class Store(Protocol):
-    """Every method raises StoreError. Ids and keys are the store's; `after` is the key of the last
-    row of the page before.
+    """Every method raises StoreError. The store assigns ids; `after` is the key of the last row of
+    the previous page.
     """
 
     async def open(self) -> None:
-        """Migrate, recover, lock. Raises StoreInUse, StoreFormat."""
+        """Migrate, recover, lock. Raises StoreInUseError, StoreFormatError."""
 
     async def close(self) -> None: ...
 
     @property
     def folder(self) -> Path | None:
-        """Where services may keep files that belong to this database, such as unpacked code; None:
-        nothing of it outlives the process.
+        """Where services may keep files that belong to this database, such as unpacked code; None
+        for a database that ends with the process.
         """
 
     def give_up(self) -> None:
-        """Wait no longer for another program that has locked the database: what waits fails."""
+        """Stop waiting for another program's lock on the database: waiting calls fail."""
 
     @property
     def wal_bytes(self) -> int:
@@ -267,8 +268,8 @@ class Store(Protocol):
         """All of the units in ONE durable transaction, or none. Units of one execution are in
         order.
 
-        Answers with the executions that cannot be encoded, and why: nothing of their units was
-        stored, and none may follow.
+        Returns the executions that cannot be encoded, and why: none of their units was stored, and
+        none may follow.
 
         Encodes before it first waits, or in a thread in the order of the calls, so two calls may
         overlap: they are applied in that order, and after a failure the later ones fail too. A
@@ -276,14 +277,12 @@ class Store(Protocol):
         """
 
     async def load(self, execution_id: int) -> Loaded | None:
-        """What an execution goes on from: one that runs, or a closed one that may be redriven. None
-        if closed for good or unknown.
+        """The continuation of an execution that runs, or is closed and may be redriven; else
+        None.
         """
 
     def forget(self, execution_id: int) -> None:
-        """The worker keeps this execution in memory no longer: it will load it before its next
-        unit.
-        """
+        """The execution has left the worker's memory; the worker loads it before its next unit."""
 
     async def parked(self) -> list[tuple[int, str, str]]:
         """(id, ARN, reason) of the running executions that are marked as parked."""
@@ -295,13 +294,13 @@ class Store(Protocol):
 
     async def find(self, machine_arn: str, name: str) -> ExecutionRow | None:
         """The Standard execution of that name, open or closed. (Names of Express executions are not
-        unique: they are never found.)
+        unique: the result is None.)
         """
 
     async def describe(self, execution_arn: str) -> ExecutionRow | None: ...
 
     async def row(self, execution_id: int) -> ExecutionRow | None:
-        """What lists show of an execution, open or closed."""
+        """The execution as lists show it, open or closed."""
 
     async def list_executions(
         self,
@@ -334,12 +333,12 @@ class Store(Protocol):
         """Ids of executions that have effects in flight or work to do (wake = 0), in id order."""
 
     async def clock(self) -> int:
-        """ms: the latest time of any committed unit; time must not go back behind it. 0 at
-        first.
+        """ms: the latest time of any committed unit, which time must not go back behind; 0 in a new
+        database.
         """
 
     def secret(self) -> bytes:
-        """A key of this database alone: made with it, and the same each time that it is opened."""
+        """A random key, created with the database."""
 
     async def map_run(self, uuid: str) -> MapRunRow | None: ...
 
@@ -355,41 +354,40 @@ class Store(Protocol):
     async def map_runs_with_children(
         self, after: tuple[int, int, int] = (0, 0, 0), limit: int = 1000
     ) -> list[tuple[int, int, int]]:
-        """(execution, frame, seq) of the Map Runs of which children run, in this order."""
+        """(execution, frame, seq) of the Map Runs with running children, in this order."""
 
     # retention
 
     async def delete_closed(
         self, before: int, limit: int = 100, spare: Collection[int] = ()
     ) -> int:
-        """Delete up to `limit` executions that stopped before that time, with all that belongs to
-        them. How many were deleted.
+        """Delete up to `limit` executions that stopped before that time, with all their rows.
+        Returns how many were deleted.
 
-        `spare` are those that the worker has in memory: they may be about to be redriven. A unit
-        handed to commit() later than this call finds them deleted: such an execution must not be
-        redriven any more.
+        `spare` are the executions in the worker's memory, which may be about to be redriven. The
+        others must not be redriven after this call.
         """
 
     async def definition_ids(self) -> list[int]: ...
 
     async def definitions_used(self, first: int, end: int) -> set[int]:
-        """Those that executions with first <= id < end are pinned to."""
+        """The definitions that executions with first <= id < end run."""
 
     async def delete_definitions(self, definition_ids: Collection[int]) -> None: ...
 
     async def first_closed(self) -> int | None:
-        """ms: when the execution stopped that is the longest closed."""
+        """ms: the earliest end of a closed execution."""
 
     # state machines and activities
 
     async def put_machine(
         self, row: MachineRow, complete: Callable[[MachineRow], MachineRow] | None = None
     ) -> MachineRow:
-        """Create or update. Gives the row back with its definition_id: a new one if its revision is
-        new.
+        """Create or update a machine. Returns the row with its definition_id, a new one for a new
+        revision.
 
-        `complete`, a pure function that may run in another thread, is given that row and makes the
-        one to keep.
+        `complete`, a pure function that may run in another thread, maps that row to the row to
+        store.
         """
 
     async def machine(self, arn: str) -> MachineRow | None: ...
@@ -402,8 +400,8 @@ class Store(Protocol):
     async def count_machines(self) -> int: ...
 
     async def delete_machine(self, arn: str) -> bool:
-        """Forget the machine; its executions and the definitions they are pinned to stay. False:
-        there was none.
+        """Delete the machine; its executions and their definitions stay. False if there was
+        none.
         """
 
     async def definition(self, definition_id: int) -> DefinitionRow | None: ...

@@ -20,7 +20,7 @@ from zlib import crc32
 import zstandard
 
 from stepwell.asl import json_text
-from stepwell.engine.store.base import StoreFormat
+from stepwell.engine.store.base import StoreFormatError
 
 VERSION: Final = 2
 COMPRESS_FROM_BYTES: Final = 300
@@ -60,16 +60,16 @@ def pack(body: bytes, compress_from: int = COMPRESS_FROM_BYTES) -> bytes:
 
 
 def unpack(blob: bytes) -> bytes:
-    """Raises StoreFormat."""
+    """Raises StoreFormatError."""
     head = blob[:1]
     if head in (_PLAIN, _ZSTD):
         body = blob[_BODY:]
         if len(blob) < _BODY or crc32(body, head[0]) != int.from_bytes(blob[1:_BODY], "big"):
-            raise StoreFormat("a stored value is damaged: its checksum is another")
+            raise StoreFormatError("a stored value is damaged: its checksum is another")
     elif head in (_OLD_PLAIN, _OLD_ZSTD):
         body = blob[1:]
     else:
-        raise StoreFormat(
+        raise StoreFormatError(
             f"a stored value has format {head.hex() or 'none'}; this version reads formats "
             f"up to {VERSION}"
         )
@@ -78,7 +78,7 @@ def unpack(blob: bytes) -> bytes:
     try:
         return _zstd.decompress(body)
     except zstandard.ZstdError as error:
-        raise StoreFormat(f"a stored value is damaged: {error}") from error
+        raise StoreFormatError(f"a stored value is damaged: {error}") from error
 
 
 def pack_json(value: Mapping[str, Any]) -> bytes | None:
@@ -87,7 +87,7 @@ def pack_json(value: Mapping[str, Any]) -> bytes | None:
 
 
 def unpack_json(data: bytes | None) -> Any:
-    """The object. Raises StoreFormat."""
+    """The object. Raises StoreFormatError."""
     if not data:
         return {}
     try:
@@ -95,7 +95,7 @@ def unpack_json(data: bytes | None) -> Any:
             data if data[:1] == b"{" else unpack(data), sys.maxsize
         )
     except json_text.JsonError as error:
-        raise StoreFormat(f"a stored value is damaged: {error}") from error
+        raise StoreFormatError(f"a stored value is damaged: {error}") from error
     return found
 
 

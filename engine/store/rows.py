@@ -1,7 +1,7 @@
 """The columns of a database's rows -> the shapes of base.py, the same for every store.
 
 A damaged value affects only its own row: in lists and descriptions it counts as absent, and is
-logged; `stepwell db check` lists it. Callers that need the value get StoreFormat.
+logged; `stepwell db check` lists it. Callers that need the value get StoreFormatError.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stepwell.engine.store.base import (
     ExecutionRow,
     MachineRow,
     MapRunRow,
-    StoreFormat,
+    StoreFormatError,
 )
 
 log: Final = logging.getLogger("stepwell.store")
@@ -88,7 +88,7 @@ def machine_row(values: Sequence[Any]) -> MachineRow:
 
 
 def definition_row(values: Sequence[Any]) -> DefinitionRow:
-    """Raises StoreFormat."""
+    """Raises StoreFormatError."""
     *rest, text, configuration = scrubbed(values)
     return DefinitionRow._make(
         (*rest, blobs.unpack(text).decode(), blobs.unpack_json(configuration))
@@ -96,7 +96,7 @@ def definition_row(values: Sequence[Any]) -> DefinitionRow:
 
 
 def map_run_row(values: Sequence[Any]) -> MapRunRow:
-    """Raises StoreFormat."""
+    """Raises StoreFormatError."""
     *rest, blob = scrubbed(values)
     return MapRunRow._make((*rest, codec.unpack_map_run(blob)))
 
@@ -124,7 +124,7 @@ def readable(read: Callable[[], bytes | None], what: str, owner: str) -> bytes |
     """What `read` returns; None, and a line in the log, for a damaged value."""
     try:
         return read()
-    except (StoreFormat, msgspec.DecodeError) as error:
+    except (StoreFormatError, msgspec.DecodeError) as error:
         log.error("the %s of %s cannot be read: %s", what, owner, error)
         return None
 
@@ -132,6 +132,6 @@ def readable(read: Callable[[], bytes | None], what: str, owner: str) -> bytes |
 def _json(blob: bytes | None, owner: str) -> Any:
     try:
         return blobs.unpack_json(blob)
-    except StoreFormat as error:
+    except StoreFormatError as error:
         log.error("extras of %s cannot be read: %s", owner, error)
         return {}

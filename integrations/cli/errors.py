@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stepwell.engine.errors import ApiError, StoreError
-from stepwell.engine.store.base import StoreInUse
+from stepwell.engine.store.base import StoreInUseError
 from stepwell.integrations.cli import exit_codes
 from stepwell.integrations.cli.output.text import printable
 from stepwell.integrations.errors import UsageError
@@ -24,7 +24,7 @@ def reports_errors(command: Callable[..., int]) -> Callable[..., int]:
             words = str(fault)
         except ApiError as fault:
             words = fault.message
-        except StoreInUse as fault:
+        except StoreInUseError as fault:
             words = f"{fault}; wait until it ends, or use another database with --db"
         except StoreError as fault:
             # a full disk, for instance: what was committed is kept, and `resume` continues from it

@@ -13,7 +13,7 @@ from stepwell.engine import arns
 from stepwell.engine.engine import Engine
 from stepwell.engine.operations.data_flow import as_json, data_flow
 from stepwell.engine.operations.results import ExecutionListItem
-from stepwell.engine.store.base import StoreFormat
+from stepwell.engine.store.base import StoreFormatError
 from stepwell.integrations import database
 from stepwell.integrations.cli import exit_codes, lookup
 from stepwell.integrations.cli.errors import reports_errors
@@ -135,7 +135,7 @@ async def _progress(
         machine, places = await lookup.machine_of(engine, described)
         history = lookup.all_events(engine, described["executionArn"])
         visits = machine.visits([event async for event in history])
-    except StoreFormat as fault:
+    except StoreFormatError as fault:
         reason = f"  its definition or history cannot be read: {printable(str(fault))}"
         return [[(printable(name), "bold"), (f"  {described['status']}", "")], [(reason, "")]], None
     await lookup.count_map_runs(engine, visits)

@@ -29,7 +29,7 @@ from stepwell.engine.operations import shapes
 from stepwell.engine.operations.data_flow import as_json, data_flow
 from stepwell.engine.operations.results import ExecutionListItem, HistoryEvent
 from stepwell.engine.runtime.live import Live as LiveExecution
-from stepwell.engine.store.base import StoreFormat, Unit
+from stepwell.engine.store.base import StoreFormatError, Unit
 from stepwell.integrations.console import messages
 from stepwell.integrations.console.lists import Lists
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
@@ -261,7 +261,7 @@ class Data:
             async with aclosing(self._watch(query)) as parts:
                 async for part in parts:
                     yield part
-        except StoreFormat as error:
+        except StoreFormatError as error:
             log.error("%s: %s", query.get("arn"), error)
             yield _message({"message": str(error)}, type="damaged")
 

@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl
 from stepwell import visualize
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
-from stepwell.engine.store.base import StoreFormat
+from stepwell.engine.store.base import StoreFormatError
 from stepwell.integrations.console import messages
 from stepwell.integrations.console.data import Data
 from stepwell.integrations.console.lists import Lists
@@ -119,7 +119,7 @@ class Console:
             body = json.dumps({"code": error.code, "message": error.message}).encode()
             missing = 404 if error.code.endswith(("DoesNotExist", "NotFound")) else 400
             await _send(send, _STATUSES.get(error.code, missing), body, _JSON)
-        except StoreFormat as error:  # one record is damaged, not the page
+        except StoreFormatError as error:  # one record is damaged, not the page
             log.error("%s: %s", scope["path"], error)
             await _send(
                 send,

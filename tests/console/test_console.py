@@ -231,7 +231,7 @@ def test_a_parked_execution_says_so_and_can_be_stopped(
         page = context.new_page()
         go(page, live, "x", arn)
         expect(page.locator(".waits")).to_contain_text(
-            "parked: it cannot continue and must be stopped (StoreFormat("
+            "parked: it cannot continue and must be stopped (StoreFormatError("
         )
         expect(page.locator(".execution-bar .badge")).to_have_text("running, parked")
         go(page, live, "m", machine)

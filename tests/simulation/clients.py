@@ -14,7 +14,7 @@ from tests.simulation.world import World
 
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
-from stepwell.engine.store.base import StoreFormat
+from stepwell.engine.store.base import StoreFormatError
 
 KEPT = (
     "execution",
@@ -361,7 +361,7 @@ async def victim(world: World, name: str) -> None:
             await engine.start_execution(arn, name=name, input=data)
         except (
             ApiError,
-            StoreFormat,
+            StoreFormatError,
         ):  # it was started before, and its input cannot be read any more
             if not world.damaged:
                 raise

@@ -15,7 +15,7 @@ from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.store import blobs, codec
-from stepwell.engine.store.base import Finding, StoreFormat
+from stepwell.engine.store.base import Finding, StoreFormatError
 from stepwell.engine.store.keys import EVENT_BITS, EVENTS, ROW_BITS
 from stepwell.engine.store.rows import scrubbed
 from stepwell.engine.store.sqlite import reading
@@ -94,7 +94,7 @@ def _checked(
     try:
         work()
     except Exception as error:
-        text = str(error) if isinstance(error, StoreFormat | ValueError) else repr(error)
+        text = str(error) if isinstance(error, StoreFormatError | ValueError) else repr(error)
         return owner() if callable(owner) else owner, text, advice
     no_text = [
         name
@@ -123,7 +123,7 @@ def _definition(
             lambda resource: resource,
         )
         if validation.definition is None:
-            raise StoreFormat(
+            raise StoreFormatError(
                 "refused by this version: " + "; ".join(each.message for each in validation.errors)
             )
         programs[row["id"]] = compile_machine(validation.definition, DEFAULT_LIMITS, Payload)
@@ -147,7 +147,7 @@ def _continuation(
         if stored is not None:  # else it has ended meanwhile
             program = programs.get(stored.row.definition)
             if program is None:
-                raise StoreFormat(f"its definition ({stored.row.definition}) cannot be used")
+                raise StoreFormatError(f"its definition ({stored.row.definition}) cannot be used")
             stored.execution(program)
 
     return lambda: _arn(row["id"], connection), STOP, work

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeVar
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
-from stepwell.engine.store.base import StoreFormat, StoreLost
+from stepwell.engine.store.base import StoreFormatError, StoreLostError
 from stepwell.engine.store.rows import named
 from stepwell.engine.store.sqlite.file import LockedFile
 from stepwell.engine.store.sqlite.schema import PARKED_SINCE, migrate, version_of
@@ -72,7 +72,7 @@ class Database:
         """Lock, migrate and take over the database, then run first(connection) in the writer and
         return its result. read_only: None.
 
-        Raises StoreInUse, StoreFormat, StoreError.
+        Raises StoreInUseError, StoreFormatError, StoreError.
         """
         try:
             return await self._open(first)
@@ -116,7 +116,7 @@ class Database:
     def _prepare_reading(self, connection: Connection) -> None:
         version = version_of(connection, self.path)
         if not version:
-            raise StoreFormat(f"{self.path} is empty")
+            raise StoreFormatError(f"{self.path} is empty")
         if version < PARKED_SINCE:
             connection.execute(SQL["create_empty_parked"])
         connection.execute("PRAGMA query_only = ON")
@@ -136,7 +136,7 @@ class Database:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            raise StoreFormat(f"{self.path} cannot be read as a database: {error}") from error
+            raise StoreFormatError(f"{self.path} cannot be read as a database: {error}") from error
         connection.execute(f"PRAGMA synchronous = {'FULL' if self.full else 'NORMAL'}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {2 * CHECKPOINT_PAGES * 4096}")
@@ -159,21 +159,21 @@ class Database:
         return StoreError(f"an earlier commit failed: {self.failed}; open the store again")
 
     def _check_file(self) -> None:
-        """Raises StoreLost unless the file's name leads to the file. Also called in the threads."""
+        """Raises StoreLostError unless the name leads to the file. Called in the threads, too."""
         if self.file is None:
             return
         try:
             self.file.check()
-        except StoreLost as error:
+        except StoreLostError as error:
             self.failed = error
             raise
 
     def _check_owner(self, connection: Connection) -> None:
-        """Raises StoreLost if another process has opened the database since. (A process that is
-        believed dead may go on without a commit for long.)
+        """Raises StoreLostError if another process has opened the database since. (This process may
+        have been suspended for long, and believed dead.)
         """
         if connection.execute(SQL["fence"], (self._epoch,)).fetchone() is None:
-            self.failed = StoreLost(f"{self.path} has another owner now")
+            self.failed = StoreLostError(f"{self.path} has another owner now")
             raise self.failed
 
     # --- writing ----------------------------------------------------------------------------------

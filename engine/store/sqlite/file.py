@@ -21,7 +21,7 @@ import struct
 from typing import IO, Final
 
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store.base import StoreInUse, StoreLost
+from stepwell.engine.store.base import StoreInUseError, StoreLostError
 
 MODE: Final = 0o600  # of all files of a database: payloads are private
 PARTS: Final = ("", "-wal", "-shm")
@@ -32,7 +32,7 @@ _held: set[tuple[int, int]] = set()  # (device, inode) of the databases that thi
 
 class LockedFile:
     """A database file that is locked until close() or the end of the process. Creates the file if
-    there is none. Raises StoreInUse, StoreError.
+    there is none. Raises StoreInUseError, StoreError.
 
     Close it after all connections: a process that closes any handle of a file loses SQLite's locks
     on it.
@@ -76,7 +76,7 @@ class LockedFile:
         _held.add(self._held)
         return file
 
-    def _in_use(self) -> StoreInUse:
+    def _in_use(self) -> StoreInUseError:
         self._lock.seek(0)
         return _in_use(self.path, self._lock.read())
 
@@ -91,18 +91,20 @@ class LockedFile:
                 if stat.S_IMODE(status.st_mode) != MODE and status.st_uid == os.geteuid():
                     os.chmod(self.path + part, MODE)
         if os.stat(self.path).st_ino != self._held[1]:
-            raise StoreLost(f"{self.path} was replaced while it was opened")
+            raise StoreLostError(f"{self.path} was replaced while it was opened")
         os.fchmod(self._lock.fileno(), MODE)
 
     def check(self) -> None:
-        """Raises StoreLost if a name no longer leads to the file that was opened."""
+        """Raises StoreLostError if a name no longer leads to the file that was opened."""
         for name, inode in self._inodes:
             try:
                 status = os.stat(name)
             except OSError as error:
-                raise StoreLost(f"{name} is gone while it is in use: {error.strerror}") from error
+                raise StoreLostError(
+                    f"{name} is gone while it is in use: {error.strerror}"
+                ) from error
             if _inode(status) != inode:
-                raise StoreLost(f"{name} was replaced while it is in use")
+                raise StoreLostError(f"{name} was replaced while it is in use")
             if name.endswith("-wal"):
                 self.wal_bytes = status.st_size
 
@@ -118,15 +120,15 @@ def _inode(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _in_use(path: str, holder: str) -> StoreInUse:
-    return StoreInUse(
+def _in_use(path: str, holder: str) -> StoreInUseError:
+    return StoreInUseError(
         f"{path} is in use by process {holder.strip() or 'unknown'}: only one may have it "
         "open for writing"
     )
 
 
 def _lock_file(path: str) -> IO[str]:
-    """<path>.lock, open and locked. Raises StoreInUse, StoreError."""
+    """<path>.lock, open and locked. Raises StoreInUseError, StoreError."""
     try:
         file = open(f"{path}.lock", "a+", opener=lambda name, flags: os.open(name, flags, MODE))  # noqa: SIM115  # closed by LockedFile
     except OSError as error:

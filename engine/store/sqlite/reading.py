@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.store import blobs, codec
-from stepwell.engine.store.base import STATUSES, ExecutionRow, StoreFormat
+from stepwell.engine.store.base import STATUSES, ExecutionRow, StoreFormatError
 from stepwell.engine.store.keys import (
     EVENT_BITS,
     EVENTS,
@@ -29,7 +29,7 @@ _ALL: Final = (1 << 63) - 1  # above every id
 def _blob(connection: Connection, name: str, *keys: int) -> bytes:
     row = connection.execute(SQL[name], keys).fetchone()
     if row is None:
-        raise StoreFormat(f"a row is missing: {SQL[name]} {keys}")
+        raise StoreFormatError(f"a row is missing: {SQL[name]} {keys}")
     blob: bytes = row[0]
     return blob
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
 
-from stepwell.engine.store.base import StoreFormat
+from stepwell.engine.store.base import StoreFormatError
 
 MIGRATIONS: Final = files(__package__).joinpath("migrations")
 APPLICATION_ID: Final = 0x5374_7077  # "Stpw", in the header of the file
@@ -25,8 +25,8 @@ def _migrations() -> list[tuple[int, Traversable]]:
 
 
 def version_of(connection: sqlite3.Connection, path: str) -> int:
-    """The format of the database; 0 for a new one. Raises StoreFormat if it is not stepwell's, or
-    newer than this version.
+    """The format of the database; 0 for a new one. Raises StoreFormatError for another program's
+    database and for a newer format.
     """
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
@@ -34,9 +34,9 @@ def version_of(connection: sqlite3.Connection, path: str) -> int:
     if not ours and (
         version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     ):
-        raise StoreFormat(f"{path} is a database of another program")
+        raise StoreFormatError(f"{path} is a database of another program")
     if version > newest:
-        raise StoreFormat(
+        raise StoreFormatError(
             f"{path} has format {version}, written by a newer version of stepwell; this one "
             f"knows formats up to {newest}: upgrade stepwell, or use another database"
         )

@@ -21,7 +21,7 @@ import aiosqlite
 import msgspec
 
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store.base import StoreFormat
+from stepwell.engine.store.base import StoreFormatError
 from stepwell.engine.store.blobs import read_text
 
 T = TypeVar("T")
@@ -67,11 +67,11 @@ class Thread:
             damaged = (
                 getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
             )  # a page of the file: what lies in it
-            raise (StoreFormat if damaged else StoreError)(
+            raise (StoreFormatError if damaged else StoreError)(
                 f"{type(error).__name__}: {error}"
             ) from error
         except msgspec.DecodeError as error:
-            raise StoreFormat(f"a stored value is damaged: {error}") from error
+            raise StoreFormatError(f"a stored value is damaged: {error}") from error
         finally:
             self._pending.discard(future)
 

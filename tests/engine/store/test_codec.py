@@ -14,7 +14,7 @@ from stepwell.asl import json_text
 from stepwell.engine.core.history import TABLE
 from stepwell.engine.core.model import NO_VARIABLES, Payload, Scope
 from stepwell.engine.store import codec
-from stepwell.engine.store.base import StoreFormat
+from stepwell.engine.store.base import StoreFormatError
 from stepwell.engine.store.blobs import pack, pack_json, scrub, unpack, unpack_json
 from stepwell.engine.store.codec import Reader, StoredPayload, StoredScope, Writer
 
@@ -162,7 +162,7 @@ def test_packing(body: bytes, times: int) -> None:
     "blob", [b"", b"\x02abc", b"\x82abc", b"\x81abc", b"\x00", pack(b"x" * 900)[:-3]]
 )
 def test_newer_and_damaged_blobs_are_refused(blob: bytes) -> None:
-    with pytest.raises(StoreFormat):
+    with pytest.raises(StoreFormatError):
         unpack(blob)
 
 
@@ -192,9 +192,9 @@ def test_no_changed_byte_of_a_blob_goes_unseen(body: bytes, data: st.DataObject)
     place, bit = data.draw(st.integers(0, len(blob) - 1)), 1 << data.draw(st.integers(0, 7))
     flipped = bytearray(blob)
     flipped[place] ^= bit
-    with pytest.raises(StoreFormat):
+    with pytest.raises(StoreFormatError):
         unpack(bytes(flipped))
-    with pytest.raises(StoreFormat):
+    with pytest.raises(StoreFormatError):
         unpack(blob[:place])
 
 

@@ -17,7 +17,7 @@ from tests.engine.store.machines import Run
 
 from stepwell.engine import Engine
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store.base import StoreInUse, StoreLost, Writes
+from stepwell.engine.store.base import StoreInUseError, StoreLostError, Writes
 from stepwell.engine.store.opening import open_store
 from stepwell.engine.store.sqlite import database
 from stepwell.engine.store.sqlite.store import SqliteStore
@@ -70,8 +70,8 @@ async def test_no_other_name_of_a_database_opens_it_twice(
     else:
         name = tmp_path / "one.db"
         os.unlink(tmp_path / "one.db.lock")
-    assert "StoreInUse" in await opened_elsewhere(name)
-    with pytest.raises(StoreInUse):
+    assert "StoreInUseError" in await opened_elsewhere(name)
+    with pytest.raises(StoreInUseError):
         await SqliteStore(name).open()
     await commits(store, "still ours")
     await store.close()
@@ -102,7 +102,7 @@ async def test_the_opened_of_two_owners_that_no_lock_keeps_apart(
     await commits(first, "before")
     await second.open()
     await commits(second, "taken over")
-    with pytest.raises(StoreLost, match="another owner"):
+    with pytest.raises(StoreLostError, match="another owner"):
         await commits(first, "too late")
     with pytest.raises(StoreError, match="another owner"):
         first.check()
@@ -110,7 +110,7 @@ async def test_the_opened_of_two_owners_that_no_lock_keeps_apart(
     assert [key for key, _ in await second.records("")] == ["after", "before", "taken over"]
     third = SqliteStore(tmp_path / "one.db")
     await third.open()
-    with pytest.raises(StoreLost):  # every transaction asks, not only those of executions
+    with pytest.raises(StoreLostError):  # every transaction asks, not only those of executions
         await second.delete_machine("arn")
     for each in (first, second, third):
         await each.close()
@@ -133,7 +133,7 @@ async def test_a_file_that_is_gone_is_a_store_failure(
     run = Run(store, "tasks")
     await store.commit(run.taken())
     harm(tmp_path / f"one.db{part}")
-    with pytest.raises(StoreLost, match="gone" if harm is _delete else "replaced"):
+    with pytest.raises(StoreLostError, match="gone" if harm is _delete else "replaced"):
         await commits(store, "lost")
     for fails in (commits(store, "lost"), store.load(run.id)):
         with pytest.raises(StoreError):

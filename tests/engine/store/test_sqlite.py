@@ -21,7 +21,7 @@ from stepwell.engine.core.events import TaskSucceeded
 from stepwell.engine.core.model import Payload, Scope
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store import batch
-from stepwell.engine.store.base import StoreFormat, StoreInUse
+from stepwell.engine.store.base import StoreFormatError, StoreInUseError
 from stepwell.engine.store.batch import ORDER, Change
 from stepwell.engine.store.batcher import MERGE_EVENTS, Batcher
 from stepwell.engine.store.continuations import PAYLOAD_ROW_BYTES
@@ -83,7 +83,7 @@ async def test_settings(store: SqliteStore, path: Path) -> None:
 
 
 async def test_only_one_may_have_it_open(store: SqliteStore, path: Path) -> None:
-    with pytest.raises(StoreInUse, match=f"in use by process {os.getpid()}"):
+    with pytest.raises(StoreInUseError, match=f"in use by process {os.getpid()}"):
         await SqliteStore(path).open()
     script = (
         "import asyncio, sys; from stepwell.engine.store.sqlite.store import SqliteStore; store = "
@@ -94,7 +94,7 @@ async def test_only_one_may_have_it_open(store: SqliteStore, path: Path) -> None
         sys.executable, "-c", script, str(path), env=environment(), stdout=subprocess.PIPE
     )
     answer, _ = await asyncio.wait_for(other.communicate(), 60)
-    assert answer.strip() == b"StoreInUse"
+    assert answer.strip() == b"StoreInUseError"
     await store.close()
     again = SqliteStore(path)
     await again.open()
@@ -109,7 +109,7 @@ async def test_a_newer_format_is_refused_and_left_alone(path: Path) -> None:
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StoreFormat, match="format 99, written by a newer version"):
+    with pytest.raises(StoreFormatError, match="format 99, written by a newer version"):
         await store.open()
     assert path.read_bytes() == before
 
@@ -119,11 +119,11 @@ async def test_other_files_are_refused_and_left_alone(path: Path) -> None:
     connection.execute("CREATE TABLE theirs (a)")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StoreFormat, match="another program"):
+    with pytest.raises(StoreFormatError, match="another program"):
         await SqliteStore(path).open()
     assert path.read_bytes() == before
     path.write_bytes(b"plain text, no database\n" * 100)
-    with pytest.raises(StoreFormat, match="not a database"):
+    with pytest.raises(StoreFormatError, match="not a database"):
         await SqliteStore(path).open()
     with pytest.raises(StoreError, match="cannot be opened"):
         await SqliteStore(path / "inside").open()
@@ -268,7 +268,7 @@ async def test_damaged_rows_are_named_as_such(store: SqliteStore, blob: bytes) -
         lambda connection: connection.execute("UPDATE history SET blob = ?", (blob,))
     )
     for read in (store.history(run.id), store.load(run.id)):
-        with pytest.raises(StoreFormat):
+        with pytest.raises(StoreFormatError):
             await read
     described = await store.describe(run.execution.arn)
     assert (
