@@ -1,6 +1,4 @@
-"""What the tests of functions and of their processes share: a folder of functions, and looking at
-processes.
-"""
+"""Shared by the tests of functions and their processes: a folder of functions, and PIDs."""
 
 import asyncio
 import dataclasses
@@ -25,15 +23,15 @@ def alive(pid: int) -> bool:
 
 
 async def until(condition: Callable[[], Any], seconds: float = 5) -> None:
-    """Wait for something that must come true."""
+    """Wait until the condition is true; fails after so many seconds."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come true"
+        assert time.monotonic() < end, "the condition did not become true"
         await asyncio.sleep(0.01)
 
 
 class Bench:
-    """A folder of functions, and short ways to write and call them."""
+    """A folder of functions, with methods to write and call them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,6 +1,4 @@
-"""Functions that are Python callables of this process: how they are called, what they may answer,
-how they fail.
-"""
+"""Functions that are Python callables of this process: signatures, results, errors."""
 
 import asyncio
 import functools
@@ -71,20 +69,20 @@ def optional(payload: Any, context: Any = None) -> Any:
         (float, 7.0),
     ],
 )
-async def test_ways_to_be_called(function: Any, value: Any) -> None:
+async def test_signatures(function: Any, value: Any) -> None:
     answer = await invoke(function, 7)
     assert (answer.value, answer.failed) == (value, False)
 
 
 @pytest.mark.parametrize("function", [lambda: 1, lambda a, b, c: 1, lambda *, payload: 1])
-def test_what_cannot_be_called_is_refused_at_once(function: Any) -> None:
+def test_what_cannot_be_called_is_rejected_at_once(function: Any) -> None:
     with pytest.raises(TypeError, match="function 'f' takes neither"):
         inspect_callable("f", function)
     with pytest.raises(TypeError, match="function 'f' is not callable: 3"):
         inspect_callable("f", 3)  # type: ignore[arg-type]
 
 
-async def test_neither_side_can_change_what_the_other_holds() -> None:
+async def test_events_and_results_are_copied() -> None:
     kept: list[Any] = []
 
     def function(payload: Any) -> Any:
@@ -150,7 +148,7 @@ async def test_exceptions_have_the_shape_of_a_function_error() -> None:
         ValueError("\ud800"),
     ],
 )
-async def test_exceptions_that_mean_something_to_the_loop(
+async def test_exceptions_with_a_meaning_for_the_event_loop(
     error: BaseException, asynchronous: bool
 ) -> None:
     def plain(payload: Any) -> Any:

@@ -1,6 +1,4 @@
-"""Functions from source files, in real processes: what they answer, where they are found, and how
-they fail.
-"""
+"""Functions of source files in real processes: results, locations, errors."""
 
 import json
 import sys
@@ -15,7 +13,7 @@ from stepwell.integrations.services.runtime.folder import Call, UnavailableError
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")
 
 
-# --- answers --------------------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -26,14 +24,14 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pro
         "Grüße, 世界 \U0001f600", {"ключ": "\u2028\x00\x1f\"\\/"}, "x" * 300_000, [[]] * 1000,
     ],
 )  # fmt: skip
-async def test_values_come_back_as_they_went(bench: Bench, value: Any) -> None:
+async def test_values_are_returned_unchanged(bench: Bench, value: Any) -> None:
     bench.write("echo.py", "def handler(event, context): return event")
     answer = await bench("echo", value)
     assert (answer.value, answer.failed, type(answer.value)) == (value, False, type(value))
     assert json.loads(answer.text) == value
 
 
-async def test_the_text_is_spaced_as_the_service_writes_it(bench: Bench) -> None:
+async def test_the_spaces_of_the_json_text_are_those_of_aws(bench: Bench) -> None:
     bench.write("f.py", "def handler(event, context): return {'theAnswer': 42, 'ö': [1, None]}")
     assert (await bench("f")).text == '{"theAnswer": 42, "ö": [1, null]}'
 
@@ -63,8 +61,8 @@ async def test_python_values_that_have_a_json_form(bench: Bench, source: str, va
         (b"\xff{", "\ufffd{"),
     ],
 )
-async def test_bytes_are_the_answer_as_they_are(bench: Bench, returned: bytes, value: Any) -> None:
-    """Recorded: what is no JSON is a text to the workflow."""
+async def test_bytes_are_the_payload(bench: Bench, returned: bytes, value: Any) -> None:
+    """Recorded: a payload that is not JSON is a string in the workflow."""
     bench.write("f.py", f"def handler(event, context): return {returned!r}")
     answer = await bench("f")
     assert (answer.payload, answer.failed) == (returned, False)
@@ -101,7 +99,7 @@ async def test_bytes_are_the_answer_as_they_are(bench: Bench, returned: bytes, v
         ),
     ],
 )
-async def test_what_has_no_json_form(bench: Bench, source: str, message: str) -> None:
+async def test_values_without_a_json_form(bench: Bench, source: str, message: str) -> None:
     bench.write("f.py", f"def handler(event, context): return {source}")
     error = await bench.error("f")
     assert error["errorMessage"].startswith(message)
@@ -113,7 +111,7 @@ async def test_what_has_no_json_form(bench: Bench, source: str, message: str) ->
     }
 
 
-async def test_a_result_nested_deeper_than_a_payload_may_be(bench: Bench) -> None:
+async def test_a_result_that_is_nested_too_deeply(bench: Bench) -> None:
     bench.write(
         "f.py",
         """
@@ -189,7 +187,7 @@ async def test_context(bench: Bench) -> None:
     assert custom == 1
 
 
-# --- where functions are --------------------------------------------------------------------------
+# --- locations ------------------------------------------------------------------------------------
 
 
 async def test_layouts_of_a_folder(bench: Bench) -> None:
@@ -242,14 +240,14 @@ async def test_added_functions(bench: Bench, tmp_path: Path) -> None:
         bench.functions.add("a/b", tmp_path, "x.y")
 
 
-async def test_source_that_is_gone(bench: Bench, tmp_path: Path) -> None:
+async def test_deleted_source(bench: Bench, tmp_path: Path) -> None:
     bench.functions.add("gone", tmp_path / "nowhere", "handler.handler")
     with pytest.raises(UnavailableError, match="FileNotFoundError") as refused:
         await bench("gone")
     assert refused.value.code == "ServiceException"
 
 
-async def test_an_edited_file_is_loaded_anew(bench: Bench) -> None:
+async def test_an_edited_file_is_loaded_again(bench: Bench) -> None:
     bench.write("f.py", "def handler(event, context): return 'old'")
     assert await bench.value("f") == "old"
     bench.write("f.py", "def handler(event, context): return 'newer'")
@@ -388,16 +386,16 @@ async def test_a_process_that_ends(bench: Bench, source: str, how: str) -> None:
             "'well'"
         ),
     )
-    answer = await bench("f", True)  # told by its end: else it would be a time-out
+    answer = await bench("f", True)  # by the end of the process: otherwise it would be a timeout
     assert answer.text == (
         f'{{"errorType":"Runtime.ExitError","errorMessage":"RequestId: {ID} Error: Runtime {how}"}}'
     )
     assert await bench.value("f", False) == "well"
 
 
-async def test_a_function_that_talks_on_our_channel(bench: Bench) -> None:
-    """It may write to every file that it finds open: the call fails, no other is disturbed, and the
-    process is gone.
+async def test_a_function_that_writes_to_the_socket_of_the_runtime_api(bench: Bench) -> None:
+    """It writes to every open file: its call fails, other calls are not affected, and the process
+    ends.
     """
     bench.write(
         "f.py",

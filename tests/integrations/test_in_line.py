@@ -1,6 +1,4 @@
-"""A task that waits for a thread, a process or a connection has not begun: its time limits stand
-still until it does.
-"""
+"""The time limits of a task begin when it gets its thread, process or connection."""
 
 import asyncio
 import json
@@ -34,7 +32,7 @@ def handler(event, context):
 
 
 class Work:
-    """What four kinds of tasks do: they begin, and go on until they may end."""
+    """The work of four kinds of tasks: it begins, and continues until it is allowed to end."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,7 +47,7 @@ class Work:
                     work.blocks(name)
                 self.answers({"RunId": name})
 
-            def do_GET(self) -> None:  # how a job stands
+            def do_GET(self) -> None:  # the status of a job
                 self.answers(
                     {"State": "SUCCEEDED" if (work.folder / "end jobs").exists() else "RUNNING"}
                 )
@@ -139,7 +137,7 @@ async def passes(clock: ManualClock, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["thread", "process", "http", "aws"])
-async def test_who_waits_for_what_it_works_with_does_not_time_out(work: Work, kind: str):
+async def test_a_task_that_waits_for_its_resource_does_not_time_out(work: Work, kind: str):
     clock = ManualClock()
     async with opened(work, clock) as engine:
         hog = await started(engine, work, kind, "first")
@@ -148,9 +146,7 @@ async def test_who_waits_for_what_it_works_with_does_not_time_out(work: Work, ki
         await eventually(lambda: in_line(engine))
         await passes(clock, 29)
         assert (await engine.inspect_execution(hog))["status"] == "RUNNING"
-        await passes(
-            clock, DAY
-        )  # the first one times out; a thread and what it holds are busy until it returns
+        await passes(clock, DAY)  # the first one times out; its thread is in use until it returns
         assert (await engine.inspect_execution(hog))["status"] == "FAILED"
         assert (await engine.inspect_execution(waits))["status"] == "RUNNING"
         work.end("first")
@@ -184,9 +180,9 @@ async def test_it_does_not_time_out_after_a_restart_either(work: Work):
         assert (await engine.wait(waits, timeout=30))["output"] == '"second"'
 
 
-async def test_jobs_that_go_on_hold_no_slot(work: Work):
-    """Neither the slots nor the threads of calls, of which there is one here: each only while it is
-    asked how it stands.
+async def test_running_jobs_hold_no_slot(work: Work):
+    """There is one slot and one thread of calls here: a job holds them only while its status is
+    requested.
     """
     clock = ManualClock()
     async with opened(work, clock, Limits(effects_in_flight=1, aws_threads=1)) as engine:

@@ -1,5 +1,5 @@
-"""What earlier servers left behind is ended; what belongs to a server that runs, or to one in
-another PID namespace, is not.
+"""Orphans of earlier servers are killed; processes of a running server, or of a server in another
+PID namespace, are not.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ def seconds() -> Iterator[str]:
 
 
 def helpers(seconds: str) -> list[int]:
-    """PIDs of the processes that sleep that long."""
+    """PIDs of the processes that sleep so many seconds."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -97,7 +97,7 @@ def end(process: subprocess.Popen[str]) -> None:
         pipe.close()
 
 
-async def test_what_a_server_that_is_no_more_left_is_ended(
+async def test_orphans_of_an_ended_server_are_killed(
     environment: dict[str, str], seconds: str
 ) -> None:
     process, folder = server(environment, "ends", seconds)
@@ -108,7 +108,7 @@ async def test_what_a_server_that_is_no_more_left_is_ended(
     end(process)
 
 
-async def test_what_belongs_to_a_server_that_runs_is_left_alone(
+async def test_processes_of_a_running_server_are_not_killed(
     environment: dict[str, str], seconds: str
 ) -> None:
     process, folder = server(environment, "waits", seconds)
@@ -120,10 +120,10 @@ async def test_what_belongs_to_a_server_that_runs_is_left_alone(
 @pytest.mark.parametrize(
     "mounted", [[], ["--mount-proc"]], ids=["the proc of the machine", "a proc of its own"]
 )
-async def test_what_belongs_to_another_pid_namespace_is_left_alone(
+async def test_processes_of_another_pid_namespace_are_not_killed(
     environment: dict[str, str], seconds: str, mounted: list[str]
 ) -> None:
-    """A server in a container: seen from the machine, its PIDs are those of others."""
+    """A server in a container: outside of it, its PIDs belong to other processes."""
     if await asyncio.to_thread(ran, *UNSHARE, *mounted, "true"):
         pytest.skip("no PID namespaces may be made here")
     process, folder = server(environment, "waits", seconds, *UNSHARE, *mounted)

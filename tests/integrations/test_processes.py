@@ -1,6 +1,4 @@
-"""The processes of functions: warm, limited, killed with all their family, never left behind; and
-what they print.
-"""
+"""The processes of functions: reuse, limits, end of the process group, printed output."""
 
 import ast
 import asyncio
@@ -37,14 +35,14 @@ def handler(event, context):
 """
 
 
-async def test_a_warm_process_is_used_again(bench: Bench) -> None:
+async def test_a_warm_process_is_reused(bench: Bench) -> None:
     bench.write("f.py", PID)
     answers = [await bench.value("f") for _ in range(3)]
     assert len({pid for pid, _ in answers}) == 1
     assert [count for _, count in answers] == [1, 2, 3]
 
 
-async def test_calls_run_side_by_side(bench: Bench) -> None:
+async def test_calls_run_at_the_same_time(bench: Bench) -> None:
     bench.write("f.py", PID)
     answers = await asyncio.gather(*(bench.value("f", 1) for _ in range(4)))
     assert len({pid for pid, _ in answers}) == 4
@@ -61,7 +59,7 @@ async def test_processes_are_limited_and_calls_wait(bench: Bench) -> None:
     assert len({pid for pid, _ in await asyncio.gather(*calls)}) == 2
 
 
-async def test_an_idle_process_makes_room_for_another_function(bench: Bench) -> None:
+async def test_an_idle_process_is_ended_for_another_function(bench: Bench) -> None:
     bench.limit(function_workers=1)
     bench.write("f.py", PID)
     bench.write("g.py", PID)
@@ -71,7 +69,7 @@ async def test_an_idle_process_makes_room_for_another_function(bench: Bench) -> 
     assert alive(second)
 
 
-async def test_a_call_that_gives_up_waiting_leaves_no_trace(bench: Bench) -> None:
+async def test_a_cancelled_waiting_call_has_no_effect(bench: Bench) -> None:
     bench.limit(function_workers=1)
     bench.write("f.py", PID)
     busy = asyncio.create_task(bench.value("f", 0.3))
@@ -93,11 +91,11 @@ async def test_idle_processes_end(bench: Bench) -> None:
     assert (await bench.value("f"))[1] == 1
 
 
-async def test_a_process_that_cannot_be_started_is_an_answer_and_costs_no_place(
+async def test_a_process_that_cannot_be_started_fails_its_call_only(
     bench: Bench,
 ) -> None:
-    """No environment can hold a NUL: who waited for such a process waited for ever, and so did all
-    others after the fourth.
+    """An environment variable with a NUL. Regression: its calls, and after four of them all calls,
+    waited forever.
     """
     bench.limit(function_starts=2)
     bench.write("f.py", PID)
@@ -110,7 +108,7 @@ async def test_a_process_that_cannot_be_started_is_an_answer_and_costs_no_place(
     assert bench.functions.pool.supervisor.loops["function_processes"].faults == 3
 
 
-async def test_a_process_that_dies_idle_is_replaced(bench: Bench) -> None:
+async def test_an_idle_process_that_ends_is_replaced(bench: Bench) -> None:
     bench.write("f.py", PID)
     pid, _ = await bench.value("f")
     os.kill(pid, signal.SIGKILL)
@@ -145,7 +143,7 @@ def handler(event, context):
 """
 
 
-async def test_a_cancelled_call_takes_its_whole_family_along(bench: Bench, tmp_path: Path) -> None:
+async def test_cancelling_a_call_kills_the_process_group(bench: Bench, tmp_path: Path) -> None:
     bench.write("f.py", FAMILY)
     call = asyncio.create_task(bench("f", str(tmp_path / "pids")))
     await until((tmp_path / "pids").exists)
@@ -157,9 +155,9 @@ async def test_a_cancelled_call_takes_its_whole_family_along(bench: Bench, tmp_p
     await until(lambda: not any(map(alive, pids)))
 
 
-async def test_nothing_survives_us(bench: Bench, tmp_path: Path) -> None:
-    """We are killed without a word while a function, its helper and its copy are busy, and while
-    another process is idle.
+async def test_no_process_survives_the_engine(bench: Bench, tmp_path: Path) -> None:
+    """The engine is killed while a function, its child and its fork are busy, and another process
+    is idle.
     """
     bench.write("f.py", FAMILY)
     bench.write("idle.py", PID)
@@ -200,7 +198,7 @@ async def test_a_time_limit_of_the_function_itself(bench: Bench, tmp_path: Path)
     assert (await bench.value("f"))[1] == 1
 
 
-async def test_a_module_that_hangs_while_it_is_loaded(bench: Bench, tmp_path: Path) -> None:
+async def test_a_module_that_does_not_finish_loading(bench: Bench, tmp_path: Path) -> None:
     bench.write(
         "f.py",
         (
@@ -216,7 +214,7 @@ async def test_a_module_that_hangs_while_it_is_loaded(bench: Bench, tmp_path: Pa
     await until(lambda: not alive(int((tmp_path / "pid").read_text())))
 
 
-async def test_a_handler_that_forks_answers_once(bench: Bench) -> None:
+async def test_a_handler_that_forks_responds_once(bench: Bench) -> None:
     bench.write(
         "f.py",
         "import os\n\ndef handler(event, context):\n    child = os.fork()\n    return event, child",
@@ -227,7 +225,7 @@ async def test_a_handler_that_forks_answers_once(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("own_group", [False, True])
-async def test_a_copy_that_outlives_the_function_does_not_hold_up_the_answer(
+async def test_a_fork_that_outlives_the_function_does_not_delay_the_answer(
     bench: Bench, tmp_path: Path, own_group: bool
 ) -> None:
     pid = tmp_path / "pid"
@@ -248,14 +246,12 @@ async def test_a_copy_that_outlives_the_function_does_not_hold_up_the_answer(
         """,
     )
     assert (await bench.error("f"))["errorMessage"].endswith("exit status 7")  # and not a time-out
-    if own_group:  # what leaves the group on purpose is beyond us
+    if own_group:  # a process that leaves the group is not in it
         os.kill(int(pid.read_text()), signal.SIGKILL)
     await until(lambda: not alive(int(pid.read_text())))
 
 
-async def test_where_the_system_does_not_tell_that_a_process_has_ended(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_system_without_pidfds(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(pid: int) -> int:
         raise OSError("not here")
 
@@ -279,7 +275,7 @@ async def test_where_the_system_does_not_tell_that_a_process_has_ended(
     assert not any(Path(f"/proc/{each}").exists() for each in (pid, second))
 
 
-# --- what functions print -------------------------------------------------------------------------
+# --- printed output -------------------------------------------------------------------------------
 
 
 async def test_output_is_passed_on_and_its_tail_kept(bench: Bench) -> None:
@@ -309,7 +305,7 @@ async def test_output_is_passed_on_and_its_tail_kept(bench: Bench) -> None:
 
 
 async def test_a_flood_of_output(bench: Bench) -> None:
-    """100 MB: bounded in what is passed on and kept, and other work goes on meanwhile."""
+    """100 MB: the output is limited, and other work continues."""
     bench.write(
         "f.py",
         (
@@ -358,10 +354,10 @@ async def test_a_flood_of_lines(bench: Bench, separator: str) -> None:
             assert printed == separator * 262_144
 
 
-async def test_a_reader_that_does_not_read_holds_up_nothing(
+async def test_a_blocked_reader_blocks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Standard error is a pipe that is full: calls go on, and so does everything else."""
+    """Standard error is a full pipe: calls and other work continue."""
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as full:
         (tmp_path / "f.py").write_text(
@@ -399,9 +395,7 @@ async def test_output_beyond_the_buffer_is_dropped_and_counted() -> None:
     assert "f: [100 characters of the output of functions were dropped]\n" in written
 
 
-async def test_nobody_reads_what_is_printed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_closed_standard_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     (tmp_path / "f.py").write_text("def handler(event, context): print('hello')")
@@ -444,7 +438,7 @@ async def test_output_goes_to_standard_error_by_default(
 # --- the bootstrap --------------------------------------------------------------------------------
 
 
-async def test_the_process_holds_nothing_of_ours(bench: Bench) -> None:
+async def test_the_process_has_no_modules_of_the_package(bench: Bench) -> None:
     names = "sorted(name for name in sys.modules if name.split('.')[0] in event)"
     bench.write("f.py", f"import sys\n\ndef handler(event, context): return {names}, sys.path[0]")
     loaded, first = await bench.value(

@@ -1,6 +1,4 @@
-"""What the tests of Lambda's API on a real server share: functions to create, and short ways to
-call them.
-"""
+"""Shared by the tests of Lambda's API on a real server: functions to create, and calls of them."""
 
 import io
 import json
@@ -71,17 +69,19 @@ def client_of(url: str) -> Any:
     )
 
 
-def invoke(client: Any, name: str, event: Any = None, **given: Any) -> tuple[Any, dict[str, Any]]:
-    answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode(), **given)
+def invoke(
+    client: Any, name: str, event: Any = None, **parameters: Any
+) -> tuple[Any, dict[str, Any]]:
+    answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode(), **parameters)
     return json.loads(answer["Payload"].read()), answer
 
 
-def refused(call: Callable[..., Any], **given: Any) -> tuple[int, str, str]:
+def refused(call: Callable[..., Any], **parameters: Any) -> tuple[int, str, str]:
     with pytest.raises(ClientError) as error:
-        call(**given)
-    found = error.value.response
+        call(**parameters)
+    response = error.value.response
     return (
-        found["ResponseMetadata"]["HTTPStatusCode"],
-        found["Error"]["Code"],
-        found["Error"]["Message"],
+        response["ResponseMetadata"]["HTTPStatusCode"],
+        response["Error"]["Code"],
+        response["Error"]["Message"],
     )

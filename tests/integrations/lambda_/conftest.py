@@ -1,4 +1,4 @@
-"""A server for the tests of a file, and functions on it."""
+"""A server for the tests of a file, with functions."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -32,17 +32,17 @@ def client(live: Live) -> Any:
 
 @pytest.fixture
 def make(client: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
-    """make(source, ...): a function of the test's own; its name."""
+    """make(source, ...): creates a function for the test, and returns its name."""
     names: list[str] = []
 
-    def create(source: str = ECHO, handler: str = "f.handler", **given: Any) -> str:
+    def create(source: str = ECHO, handler: str = "f.handler", **parameters: Any) -> str:
         name = f"{request.node.name.partition('[')[0][:50]}-{len(names)}"
         names.append(name)
         code = {"ZipFile": archive(f__py=source)}
         client.create_function(
             FunctionName=name,
             Role=ROLE,
-            **{"Runtime": "python3.12", "Handler": handler, "Code": code} | given,
+            **{"Runtime": "python3.12", "Handler": handler, "Code": code} | parameters,
         )
         return name
 

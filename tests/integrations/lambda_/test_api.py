@@ -1,5 +1,5 @@
-"""Lambda's API as boto3 and a workflow see it, on a real server: functions, versions, aliases,
-settings, and a server's life.
+"""Lambda's API on a real server, called by boto3 and by workflows: functions, versions, aliases,
+settings, restarts.
 """
 
 import base64
@@ -76,7 +76,7 @@ def test_a_function_is_created_invoked_changed_and_deleted(
     assert name in [each["FunctionName"] for each in client.list_functions()["Functions"]]
 
 
-def test_an_idle_function_of_a_deleted_name_is_gone(client: Any, make: Callable[..., str]) -> None:
+def test_the_idle_process_of_a_deleted_function_ends(client: Any, make: Callable[..., str]) -> None:
     name = make()
     pid = invoke(client, name)[0]["pid"]
     client.delete_function(FunctionName=name)
@@ -107,7 +107,7 @@ def test_the_id_of_a_request_is_that_of_the_invocation(
     assert (tmp_path / "id").read_text() == sent["ResponseMetadata"]["RequestId"]
 
 
-def test_bytes_are_answered_as_they_are(client: Any, make: Callable[..., str]) -> None:
+def test_bytes_are_returned_unchanged(client: Any, make: Callable[..., str]) -> None:
     name = make("def handler(event, context): return b'\\xff\\x00{'")
     assert client.invoke(FunctionName=name)["Payload"].read() == b"\xff\x00{"
 
@@ -120,9 +120,7 @@ def test_bytes_are_answered_as_they_are(client: Any, make: Callable[..., str]) -
         f"arn:aws:lambda:{REGION}:111111111111:function:nope",
     ],
 )
-def test_a_function_that_is_not_found_is_named_with_its_version(
-    client: Any, reference: str
-) -> None:
+def test_the_error_for_an_unknown_function_names_its_version(client: Any, reference: str) -> None:
     arn = (
         reference
         if ":" in reference
@@ -220,7 +218,7 @@ def test_payloads_of_full_size(client: Any, make: Callable[..., str]) -> None:
     assert refused(client.invoke, **event)[:2] == (413, "RequestTooLargeException")
 
 
-def test_a_folder_is_run_as_it_is_and_published_as_it_was(
+def test_a_folder_runs_in_place_and_is_published_as_a_copy(
     client: Any, make: Callable[..., str], tmp_path: Path
 ) -> None:
     (tmp_path / "f.py").write_text("def handler(event, context): return 'one'")
@@ -378,7 +376,7 @@ def test_permissions_tags_and_concurrency(client: Any, make: Callable[..., str])
     assert client.get_account_settings()["AccountLimit"]["ConcurrentExecutions"] == 1000
 
 
-def test_how_events_are_tried_again_is_kept(client: Any, make: Callable[..., str]) -> None:
+def test_event_configurations(client: Any, make: Callable[..., str]) -> None:
     name = make()
     assert refused(client.get_function_event_invoke_config, FunctionName=name)[0] == 404
     client.put_function_event_invoke_config(
@@ -435,11 +433,11 @@ def test_a_task_by_arn_and_by_invoke(live: Live, client: Any, make: Callable[...
         assert (found["event"], found["version"]) == ({"x": 1}, version)
 
 
-# --- a server's life ------------------------------------------------------------------------------
+# --- restarts and idle time -----------------------------------------------------------------------
 
 
 def test_idle_is_idle(tmp_path: Path, home: dict[str, str]) -> None:
-    """No process of a function is left after the idle time, and nothing is done."""
+    """After the idle time, no process of a function exists, and the server does nothing."""
     from tests.integrations.server.live import LIMITED
 
     server = Live(
@@ -466,13 +464,13 @@ def test_idle_is_idle(tmp_path: Path, home: dict[str, str]) -> None:
         time.sleep(2)
         assert (
             cpu_ticks(server.process.pid) - before <= 4
-        )  # a wake a second, for each of which the kernel may charge a tick
+        )  # one wake-up a second, for each of which the kernel may count a tick
     finally:
         server.close()
 
 
 def test_what_was_accepted_survives_kill_9(tmp_path: Path, home: dict[str, str]) -> None:
-    """Functions are there again, and every event that was accepted reaches its function at least
+    """After a restart, the functions exist, and every accepted event reaches its function at least
     once.
     """
     file = tmp_path / "seen"
@@ -518,11 +516,11 @@ def test_what_was_accepted_survives_kill_9(tmp_path: Path, home: dict[str, str])
         second.close()
 
 
-async def test_functions_that_are_elsewhere(
+async def test_functions_of_another_endpoint(
     live: Live, client: Any, make: Callable[..., str]
 ) -> None:
-    """What is not here is called at the endpoint that was given for Lambda, such as that of `sam
-    local start-lambda`.
+    """Unknown functions are called at the configured endpoint of Lambda, such as that of `sam local
+    start-lambda`.
     """
     good, bad = make(), make(BAD, "f.crash")
     registry = Registry({"here": lambda payload: "here"}, outside=Outside({"lambda": live.url}))
@@ -614,7 +612,7 @@ def test_layers_are_refused(client: Any) -> None:
     )
 
 
-def test_metrics_tell_of_loops_that_fail(live: Live, client: Any, make: Callable[..., str]) -> None:
+def test_metrics_show_failing_loops(live: Live, client: Any, make: Callable[..., str]) -> None:
     def told() -> dict[str, float]:
         with urllib.request.urlopen(f"{live.url}/metrics", timeout=30) as answer:
             lines = answer.read().decode().splitlines()

@@ -1,6 +1,4 @@
-"""Asynchronous invocation on a clock that moves when told to: tried again, given up, told to
-destinations, and never forgotten.
-"""
+"""Asynchronous invocation in virtual time: retries, expiry, destinations, durability."""
 
 import asyncio
 import dataclasses
@@ -47,7 +45,7 @@ class World:
         return [unpack(blob) async for _, blob in self.engine.records.all("lambda/event/")]
 
     async def settled(self, count: int = 0) -> list[dict[str, Any]]:
-        """Once so many events are left, and none of them is being delivered."""
+        """Wait until so many events are stored, and none of them is being delivered."""
         events, end = (await self.lambda_()).events, time.monotonic() + 10
         while events._busy or len(left := await self.left()) != count:
             assert time.monotonic() < end, "it did not come true"
@@ -69,7 +67,7 @@ def db(tmp_path: Path) -> Path:
     return tmp_path / "events.db"
 
 
-async def test_an_event_is_tried_three_times_with_lambdas_pauses(db: Path) -> None:
+async def test_an_event_has_three_attempts_with_the_pauses_of_lambda(db: Path) -> None:
     seen: list[tuple[Any, str]] = []
 
     def fails(payload: Any, context: Any) -> None:
@@ -90,7 +88,7 @@ async def test_an_event_is_tried_three_times_with_lambdas_pauses(db: Path) -> No
     assert seen == [({"n": 1}, seen[0][1])] * 3
 
 
-async def test_success_is_forgotten(db: Path) -> None:
+async def test_success_deletes_the_event(db: Path) -> None:
     seen: list[Any] = []
     async with world(db, {"f": seen.append}) as w:
         await w.send("f", 7)
@@ -100,7 +98,7 @@ async def test_success_is_forgotten(db: Path) -> None:
     assert seen == [7]
 
 
-async def test_destinations_are_told(db: Path) -> None:
+async def test_destinations_get_the_record_of_the_invocation(db: Path) -> None:
     told: list[dict[str, Any]] = []
 
     async with world(db, {"told": told.append}) as w:
@@ -143,7 +141,7 @@ async def test_destinations_are_told(db: Path) -> None:
 
 
 async def test_events_outlive_the_process(db: Path) -> None:
-    """What was accepted, and what waits for its next attempt, is done by the next one."""
+    """The next process delivers accepted events and those that wait for their next attempt."""
 
     def fails(payload: Any) -> None:
         raise TaskError("Later", "please")
@@ -162,7 +160,7 @@ async def test_events_outlive_the_process(db: Path) -> None:
     assert sorted(seen) == [0, 1, 2]
 
 
-async def test_more_events_than_memory_may_hold(db: Path) -> None:
+async def test_more_events_than_the_limit_in_memory(db: Path) -> None:
     seen: list[Any] = []
     gate = asyncio.Event()
 
@@ -179,7 +177,7 @@ async def test_more_events_than_memory_may_hold(db: Path) -> None:
     assert sorted(seen) == list(range(60))
 
 
-async def test_an_event_that_is_too_old_is_given_up(db: Path) -> None:
+async def test_an_event_that_is_too_old_is_discarded(db: Path) -> None:
     async with world(db, {}) as w:
         lambda_ = await w.lambda_()
         folder = db.parent / "code"
@@ -205,7 +203,7 @@ async def test_an_event_that_is_too_old_is_given_up(db: Path) -> None:
         await w.settled()
 
 
-async def test_a_task_sends_its_event_with_its_success(db: Path) -> None:
+async def test_a_task_stores_its_event_with_its_success(db: Path) -> None:
     seen: list[Any] = []
     async with world(db, {"f": seen.append}) as w:
         parameters = {"FunctionName": "f", "InvocationType": "Event", "Payload": {"a": 1}}

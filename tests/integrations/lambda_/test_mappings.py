@@ -1,5 +1,5 @@
-"""Event source mappings: batches of a queue's messages. The queue is another server's, so what is
-proved is the protocol with any SQS.
+"""Event source mappings: batches of a queue's messages. The queue is on another server, so the
+protocol with any SQS is tested.
 """
 
 import asyncio
@@ -73,9 +73,7 @@ async def lambda_of(db: Path, moto: str, function: Callable[..., Any]) -> AsyncI
 
 
 class Seen:
-    """A function that keeps the bodies that it was called with. answer: what it then does with
-    them.
-    """
+    """A function that records the bodies of its events. answer: (bodies) -> its result."""
 
     def __init__(self, answer: Callable[[list[Any]], Any] = lambda records: None) -> None:
         self.batches, self.answer, self.lock = list[list[Any]](), answer, threading.Lock()
@@ -89,9 +87,7 @@ class Seen:
         return sorted(record["body"] for batch in self.batches for record in batch)
 
 
-async def test_messages_are_handed_over_and_deleted(
-    tmp_path: Path, moto: str, queue: Queue
-) -> None:
+async def test_processed_messages_are_deleted(tmp_path: Path, moto: str, queue: Queue) -> None:
     seen = Seen()
     async with lambda_of(tmp_path / "m.db", moto, seen) as lambda_:
         made = await lambda_.create_event_source_mapping("f", queue.arn)
@@ -118,7 +114,7 @@ async def test_messages_are_handed_over_and_deleted(
         assert (await lambda_.list_event_source_mappings())["EventSourceMappings"] == []
 
 
-async def test_a_batch_that_fails_comes_again(tmp_path: Path, moto: str, queue: Queue) -> None:
+async def test_a_failed_batch_is_received_again(tmp_path: Path, moto: str, queue: Queue) -> None:
     def fails_first(records: list[Any]) -> None:
         if records[0]["attributes"]["ApproximateReceiveCount"] == "1":
             raise ValueError("not yet")
@@ -131,7 +127,7 @@ async def test_a_batch_that_fails_comes_again(tmp_path: Path, moto: str, queue: 
     assert set(seen.bodies()) == {"a"}
 
 
-async def test_only_what_failed_of_a_batch_comes_again(
+async def test_only_the_failed_messages_of_a_batch_are_received_again(
     tmp_path: Path, moto: str, queue: Queue
 ) -> None:
     def reports(records: list[Any]) -> Any:
@@ -173,7 +169,7 @@ async def test_filters_and_a_window(tmp_path: Path, moto: str, queue: Queue) -> 
     assert {json.loads(body)["kind"] for body in seen.bodies()} == {"order"}
 
 
-async def test_a_mapping_outlives_the_process_and_can_be_switched_off(
+async def test_a_mapping_survives_a_restart_and_can_be_disabled(
     tmp_path: Path, moto: str, queue: Queue
 ) -> None:
     seen = Seen()
@@ -192,7 +188,7 @@ async def test_a_mapping_outlives_the_process_and_can_be_switched_off(
 
 
 async def test_dead_letters(tmp_path: Path, moto: str, queue: Queue) -> None:
-    """An event that is given up goes to the queue as it was, with what went wrong beside it."""
+    """A discarded event is sent to the queue unchanged, with the error as attributes."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "f.py").write_text(
         "def handler(event, context): raise ValueError('no, not this one')\n"
@@ -225,14 +221,12 @@ async def test_dead_letters(tmp_path: Path, moto: str, queue: Queue) -> None:
     }
 
 
-# --- what goes wrong ------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
 async def created(db: Path, **limits: Any) -> AsyncIterator[tuple[Any, Any, Any]]:
-    """(Lambda, SQS, engine) with a function `f` whose code is an archive, and a queue of ours,
-    `q`.
-    """
+    """(Lambda, SQS, engine) with a function `f` of an archive, and an embedded queue `q`."""
     tight = dataclasses.replace(
         DEFAULT_LIMITS, background_pause_seconds=0.02, background_pause_most_seconds=0.1, **limits
     )
@@ -271,12 +265,10 @@ async def eventually(condition: Callable[[], Awaitable[Any]]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_code_that_cannot_be_unpacked_now_is_told_and_tried_again(
+async def test_code_that_cannot_be_unpacked_now_is_reported_and_retried(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file is where the folder of the code belongs, as when the disk is full: an OSError that
-    passes.
-    """
+    """A file at the path of the code's folder causes a temporary OSError, as a full disk does."""
     folder = tmp_path / "m.db.functions"
     folder.write_text("in the way")
     async with created(tmp_path / "m.db") as (lambda_, sqs, engine):
@@ -302,7 +294,7 @@ async def test_code_that_cannot_be_unpacked_now_is_told_and_tried_again(
         await eventually(healed)
 
 
-async def test_a_damaged_archive_is_told_and_the_poller_lives(tmp_path: Path) -> None:
+async def test_a_damaged_archive_is_reported_and_the_poller_continues(tmp_path: Path) -> None:
     async with created(tmp_path / "m.db") as (lambda_, sqs, engine):
         ((key, whole),) = [each async for each in engine.records.all("lambda/code/")]
         await engine.records.write({key: whole[: len(whole) // 2]})
@@ -324,7 +316,7 @@ async def test_a_damaged_archive_is_told_and_the_poller_lives(tmp_path: Path) ->
         await eventually(healed)
 
 
-async def test_a_poller_that_dies_is_started_again(
+async def test_a_failed_poller_is_restarted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with created(tmp_path / "m.db") as (lambda_, sqs, engine):
@@ -336,7 +328,7 @@ async def test_a_poller_that_dies_is_started_again(
             return await real(*given, **named)
 
         monkeypatch.setattr(sqs, "receive_message", receive)
-        await sqs.send_message(QUEUE_URL, "a")  # lets the poller that waits come back
+        await sqs.send_message(QUEUE_URL, "a")  # ends the long poll
         state = engine.supervisor.loops["event_source_mappings"]
 
         async def told() -> bool:
@@ -358,7 +350,9 @@ async def test_a_poller_that_dies_is_started_again(
         )
 
 
-async def test_a_queue_that_is_gone_is_told_and_found_when_it_is_back(tmp_path: Path) -> None:
+async def test_a_deleted_queue_is_reported_and_used_when_it_is_created_again(
+    tmp_path: Path,
+) -> None:
     async with created(tmp_path / "m.db") as (lambda_, sqs, _):
         await sqs.delete_queue(QUEUE_URL)
 
@@ -375,7 +369,7 @@ async def test_a_queue_that_is_gone_is_told_and_found_when_it_is_back(tmp_path: 
         await eventually(healed)
 
 
-async def test_a_function_that_is_gone_is_not_called_at_full_speed(tmp_path: Path) -> None:
+async def test_a_deleted_function_is_not_called_at_full_speed(tmp_path: Path) -> None:
     async with created(tmp_path / "m.db") as (lambda_, sqs, engine):
         await lambda_.delete_function("f")
         await sqs.send_message(QUEUE_URL, "a")

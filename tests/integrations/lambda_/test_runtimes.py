@@ -1,6 +1,4 @@
-"""What runs functions, on a real server: what they see of it, what they can do to it, and who can
-reach them.
-"""
+"""The processes of functions on a real server: their environment, misbehaviour, isolation."""
 
 import base64
 import http.client
@@ -23,12 +21,10 @@ from tests.integrations.server.live import REGION, ROLE, Live, eventually
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.server.endpoint_variables import endpoints
 
-# --- what they see --------------------------------------------------------------------------------
+# --- environment ----------------------------------------------------------------------------------
 
 
-def test_what_a_function_is_given_of_ours(
-    live: Live, client: Any, make: Callable[..., str]
-) -> None:
+def test_the_environment_of_a_function(live: Live, client: Any, make: Callable[..., str]) -> None:
     name = make("import os\n\ndef handler(event, context): return dict(os.environ)")
     found = invoke(client, name)[0]
     assert (
@@ -37,7 +33,7 @@ def test_what_a_function_is_given_of_ours(
         and Path(found["TMPDIR"]).is_dir()
     )
     assert found["AWS_ENDPOINT_URL"] == found["AWS_ENDPOINT_URL_SQS"] == live.url
-    assert_only_ours(found, live.environment)
+    assert_isolated(found, live.environment)
 
 
 OF_LAMBDA = {
@@ -51,10 +47,8 @@ OF_LAMBDA = {
 }  # fmt: skip
 
 
-def assert_only_ours(found: dict[str, str], given: dict[str, str]) -> None:
-    """What a function sees is what Lambda sets; of what the server was started with it has what
-    programs need to run.
-    """
+def assert_isolated(found: dict[str, str], given: dict[str, str]) -> None:
+    """A function has the variables of Lambda; of the server's, only those that programs need."""
     assert (
         found.keys()
         - {each for each in found if each.startswith("AWS_ENDPOINT_URL")}
@@ -68,9 +62,11 @@ def assert_only_ours(found: dict[str, str], given: dict[str, str]) -> None:
     assert found["HOME"] == found["TMPDIR"] != given["HOME"]
 
 
-def test_clients_in_functions_call_what_tasks_call(tmp_path: Path, home: dict[str, str]) -> None:
-    """Of a server whose tasks call some services elsewhere; functions of a folder see no more of it
-    than others do.
+def test_clients_in_functions_call_the_endpoints_of_tasks(
+    tmp_path: Path, home: dict[str, str]
+) -> None:
+    """The tasks of the server call some services at other endpoints. Functions of a folder are
+    isolated too.
     """
     (tmp_path / "seen.py").write_text(
         "import os\n\ndef handler(event, context): return dict(os.environ)"
@@ -108,7 +104,7 @@ def test_clients_in_functions_call_what_tasks_call(tmp_path: Path, home: dict[st
         )
         seen, made = invoke(client, "seen")[0], invoke(client, "made")[0]
         for found in (seen, made):
-            assert_only_ours(found, given)
+            assert_isolated(found, given)
             assert found["AWS_ACCESS_KEY_ID"] != "AKIAREAL"
             assert (found["AWS_ENDPOINT_URL_S3"], found["AWS_ENDPOINT_URL_SNS"]) == (
                 "http://127.0.0.1:9",
@@ -128,7 +124,7 @@ def test_clients_in_functions_call_what_tasks_call(tmp_path: Path, home: dict[st
         live.close()
 
 
-def test_where_others_are_called() -> None:
+def test_endpoints_of_other_services() -> None:
     served = endpoints("http://us", Outside())
     assert (
         served["AWS_ENDPOINT_URL"]
@@ -146,7 +142,7 @@ def test_where_others_are_called() -> None:
 
 
 def test_a_client_in_a_function_reaches_the_services(client: Any, make: Callable[..., str]) -> None:
-    """With its own keys, and with operations whose host has a prefix elsewhere."""
+    """With the function's keys, and with operations whose AWS endpoint has a host prefix."""
     name = make(
         """
 import boto3, json
@@ -198,12 +194,12 @@ def test_functions_that_fail(
     assert invoke(client, name)[1]["FunctionError"] == "Unhandled", "the next call has a process"
 
 
-def test_a_flood_of_output_harms_nobody(client: Any, make: Callable[..., str]) -> None:
+def test_a_flood_of_output_affects_no_other_call(client: Any, make: Callable[..., str]) -> None:
     value, answer = invoke(client, make(BAD, "f.stdout", Timeout=20), LogType="Tail")
     assert (value, len(base64.b64decode(answer["LogResult"]))) == ("dry", 4096)
 
 
-def test_a_flood_of_lines_is_cut(live: Live, client: Any, make: Callable[..., str]) -> None:
+def test_a_flood_of_lines_is_limited(live: Live, client: Any, make: Callable[..., str]) -> None:
     name = make(
         "import sys\n\ndef handler(event, context): return sys.stdout.write('\\n' * 262_144 "
         "+ '\\x0b' * 1000)"
@@ -222,7 +218,7 @@ def test_a_daemon_ends_with_its_function(client: Any, make: Callable[..., str]) 
     eventually(lambda: not alive(pid))
 
 
-def test_other_work_goes_on_while_functions_misbehave(
+def test_misbehaving_functions_affect_no_other_work(
     live: Live, client: Any, make: Callable[..., str]
 ) -> None:
     for handler in ("hang", "crash", "memory"):
@@ -230,11 +226,11 @@ def test_other_work_goes_on_while_functions_misbehave(
     good, began = make(), time.monotonic()
     for _ in range(20):
         assert invoke(client, good)[1]["StatusCode"] == 200
-    assert time.monotonic() - began < 30  # each that waited for one of those would take 2
+    assert time.monotonic() - began < 30  # a call that waited for one of those would take 2
     assert live.get("/ready") == "ready\n"
 
 
-# --- node, and runtimes of one's own ----
+# --- Node and custom runtimes -----------
 
 NODE = """
 exports.handler = async (event, context) => ({
@@ -272,7 +268,7 @@ def test_node(live: Live, client: Any, make: Callable[..., str]) -> None:
     assert invoke(client, make(**code, handler="f.nothing"))[0] is None
     (id, variables), answer = invoke(client, make(**code, handler="f.seen"))
     assert id == answer["ResponseMetadata"]["RequestId"]
-    assert_only_ours(variables, live.environment)
+    assert_isolated(variables, live.environment)
     assert invoke(client, make(**code, handler="f.exit"))[0]["errorType"] == "Runtime.ExitError"
     assert (
         invoke(client, make(**code, handler="f.missing"))[0]["errorType"]
@@ -293,14 +289,14 @@ while True:
 """
 
 
-# as Rust's client does: of the address it takes the host only
+# as Rust's client does: it drops the path of the address
 BOOTSTRAP_WITHOUT_PATH = BOOTSTRAP.replace(
     "AWS_LAMBDA_RUNTIME_API']}", "AWS_LAMBDA_RUNTIME_API'].partition('/')[0]}"
 )
 
 
 def provided(source: str) -> dict[str, Any]:
-    """What make() needs for a runtime of one's own."""
+    """The parameters of make() for a custom runtime."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as target:
         entry = zipfile.ZipInfo("bootstrap")
@@ -315,18 +311,18 @@ def provided(source: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("source", [BOOTSTRAP, BOOTSTRAP_WITHOUT_PATH], ids=["path", "no path"])
-def test_a_runtime_of_ones_own_speaks_the_runtime_api_over_tcp(
+def test_a_custom_runtime_uses_the_runtime_api_over_tcp(
     client: Any, make: Callable[..., str], source: str
 ) -> None:
     name = make(**provided(source))
     assert [invoke(client, name, n)[0] for n in range(3)] == [[n, "any"] for n in range(3)]
 
 
-def test_nobody_else_gets_the_invocations_of_a_runtime(
+def test_no_other_client_gets_the_invocations_of_a_runtime(
     client: Any, make: Callable[..., str]
 ) -> None:
-    """Any user of the machine can connect to the port, and any page by a name of its own: neither
-    gets or answers an event.
+    """Any local user can connect to the port, and any web page can by DNS rebinding: neither can
+    receive or respond to an event.
     """
     name = make(
         **provided(

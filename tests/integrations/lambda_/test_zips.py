@@ -1,5 +1,5 @@
-"""Archives of code: what is accepted can be unpacked, what cannot is refused as AWS refuses it, and
-no half is ever left.
+"""Archives of code: an accepted archive can be unpacked, others are rejected with AWS's errors, and
+no partial folder remains.
 """
 
 import dataclasses
@@ -53,7 +53,7 @@ def patched(archive: bytes, at: Callable[[bytes], int], value: bytes) -> bytes:
 
 
 def directory(offset: int) -> Callable[[bytes], int]:
-    """Where a field of the first entry of the directory is."""
+    """The position of a field of the directory's first entry."""
     return lambda archive: archive.index(b"PK\x01\x02") + offset
 
 
@@ -90,12 +90,14 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_what_cannot_be_unpacked_is_refused(name: str) -> None:
+def test_invalid_archives_are_rejected(name: str) -> None:
     assert problem(DAMAGED[name]) == NO_ZIP
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_what_was_accepted_before_leaves_no_half(tmp_path: Path, name: str) -> None:
+def test_an_invalid_archive_of_an_earlier_version_leaves_no_partial_folder(
+    tmp_path: Path, name: str
+) -> None:
     with pytest.raises(zips.DamagedError):
         zips.extract(DAMAGED[name], tmp_path / "codes" / "x")
     assert list((tmp_path / "codes").iterdir()) == []
@@ -105,7 +107,7 @@ def test_an_empty_archive() -> None:
     assert (problem(b""), problem(packed())) == (EMPTY, EMPTY)
 
 
-def test_a_whole_archive_is_unpacked_as_it_was_packed(tmp_path: Path) -> None:
+def test_an_archive_is_unpacked_completely(tmp_path: Path) -> None:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         runs = zipfile.ZipInfo("bin/run")
@@ -116,7 +118,7 @@ def test_a_whole_archive_is_unpacked_as_it_was_packed(tmp_path: Path) -> None:
         archive.writestr("Grüße.py", "x = 1")
     zips.check(target.getvalue(), DEFAULT_LIMITS)
     zips.extract(target.getvalue(), tmp_path / "x")
-    zips.extract(target.getvalue(), tmp_path / "x")  # another was faster
+    zips.extract(target.getvalue(), tmp_path / "x")  # another call unpacked it first
     found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
     assert found == ["x", "x/Grüße.py", "x/bin", "x/bin/run", "x/empty"]
     assert os.stat(tmp_path / "x/bin/run").st_mode & 0o777 == 0o755
@@ -132,7 +134,7 @@ def test_sizes_are_those_of_the_content() -> None:
 
 
 def test_a_directory_of_a_million_entries_is_not_read() -> None:
-    """The end record says how many there are, and may lie: what is counted is what is there."""
+    """The number in the end record may be wrong: the entries are counted."""
     entry = (
         struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
         + b"x"
@@ -147,7 +149,7 @@ def test_a_directory_of_a_million_entries_is_not_read() -> None:
         assert peak < 30_000_000, "each entry that is read takes some 500 bytes"
 
 
-def test_a_full_disk_leaves_no_half(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_partial_folder(tmp_path: Path) -> None:
     program = f"""
         import resource, signal, sys
         from pathlib import Path

@@ -1,8 +1,6 @@
-"""What goes wrong in the background of the services is logged, counted and tried again by the
-process in which it happened.
+"""Errors in background tasks of the services are logged, counted and retried by the same process.
 
-The faults are planted where the services call the engine, the store or each other: what cannot be
-foreseen has no other place.
+The tests inject them into calls of the engine, the store and other services.
 """
 
 import asyncio
@@ -27,7 +25,7 @@ from stepwell.integrations.services.scheduler import runner
 
 
 class Failing:
-    """In place of a method: raises the first times."""
+    """Replaces a method, and raises an error at its first calls."""
 
     def __init__(
         self,
@@ -49,7 +47,7 @@ def state(house: EmbeddedEngine, name: str) -> LoopState:
     return house.engine.supervisor.loops[name]
 
 
-async def test_a_delivery_that_fails_as_nobody_has_foreseen_is_tried_again(
+async def test_a_delivery_with_an_unexpected_error_is_retried(
     house: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = await house.machine()
@@ -70,7 +68,7 @@ async def test_a_delivery_that_fails_as_nobody_has_foreseen_is_tried_again(
     assert state(house, "rule_deliveries").faults == 2
 
 
-async def test_a_delivery_that_always_fails_goes_to_the_dead_letters(
+async def test_a_delivery_that_always_fails_is_dead_lettered(
     place: QueueFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house, dead = place.house, await place.queue("dead")
@@ -89,7 +87,7 @@ async def test_a_delivery_that_always_fails_goes_to_the_dead_letters(
     assert letter["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"] == "RuntimeError: a bug"
 
 
-async def test_a_backlog_that_cannot_be_read_once_is_read_later(
+async def test_reading_the_backlog_is_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = dataclasses.replace(
@@ -121,7 +119,7 @@ async def test_a_backlog_that_cannot_be_read_once_is_read_later(
         assert (done, of_events.left) == (20, 0)
 
 
-async def test_one_bad_schedule_harms_no_other(
+async def test_a_failing_schedule_affects_no_other(
     house: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = await schedule(house, "bad", "rate(10 minutes)")
@@ -145,7 +143,7 @@ async def test_one_bad_schedule_harms_no_other(
     assert state(house, "schedules").faults == 3
 
 
-async def test_a_rule_whose_schedule_fails_once_goes_on(
+async def test_a_scheduled_rule_that_fails_once_runs_again(
     house: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = await house.machine()
@@ -166,7 +164,7 @@ async def test_a_rule_whose_schedule_fails_once_goes_on(
     assert len(await house.inputs(machine)) == 2
 
 
-async def test_a_replay_and_a_sweep_that_fail_once_go_on(
+async def test_replays_and_sweeps_of_archives_are_retried(
     house: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bus = "arn:aws:events:us-east-1:123456789012:event-bus/default"
@@ -205,7 +203,7 @@ async def test_a_replay_and_a_sweep_that_fail_once_go_on(
     assert (state(house, "replays").faults, state(house, "archive_sweep").faults) == (1, 1)
 
 
-async def test_moves_and_sweeps_of_queues_go_on(
+async def test_moves_and_sweeps_of_queues_are_retried(
     place: QueueFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue, dead = await redriven(place, times=1)
@@ -232,7 +230,7 @@ async def test_moves_and_sweeps_of_queues_go_on(
     assert await moved() and state(place.house, "message_moves").faults == 1
 
 
-async def test_the_log_says_what_happened(
+async def test_errors_are_logged(
     house: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await wire(house, await house.machine())

@@ -1,4 +1,4 @@
-"""Services are composed of parts, and offer the operations of these as their own."""
+"""Services are composed of parts, and offer their operations."""
 
 from pathlib import Path
 

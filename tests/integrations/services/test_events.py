@@ -1,4 +1,4 @@
-"""EventBridge: what becomes of an event, whatever happens to the process meanwhile."""
+"""EventBridge: deliveries of events, across restarts."""
 
 import asyncio
 import dataclasses
@@ -27,7 +27,7 @@ def entry(detail: Any = None, **rest: Any) -> dict[str, Any]:
 async def wire(
     house: EmbeddedEngine, arn: str, pattern: Any = None, name: str = "r", **target: Any
 ) -> None:
-    """A rule from a pattern (by default: everything of the shop) to a target."""
+    """Create a rule with a target. The default pattern matches all events of the source shop."""
     await house.events.put_rule(name, event_pattern=json.dumps(pattern or {"source": ["shop"]}))
     answer = await house.events.put_targets(
         name, [{"Id": "1", "Arn": arn, "RoleArn": ROLE, **target}]
@@ -39,7 +39,7 @@ async def pending(house: EmbeddedEngine) -> list[str]:
     return [key async for key, _ in house.engine.records.all("events/delivery/")]
 
 
-# --- the way of an event --------------------------------------------------------------------------
+# --- deliveries -----------------------------------------------------------------------------------
 
 
 async def test_an_event_starts_an_execution(house: EmbeddedEngine) -> None:
@@ -64,7 +64,7 @@ async def test_an_event_starts_an_execution(house: EmbeddedEngine) -> None:
     assert answer["FailedEntryCount"] == 0 and not await pending(house)
 
 
-async def test_entries_that_are_refused(house: EmbeddedEngine) -> None:
+async def test_rejected_entries(house: EmbeddedEngine) -> None:
     entries = [
         entry(),
         entry(Source=""),
@@ -93,7 +93,7 @@ async def test_entries_that_are_refused(house: EmbeddedEngine) -> None:
         await house.events.put_events([entry("x" * 262_144)])
 
 
-async def test_transformed_and_only_what_fits(house: EmbeddedEngine) -> None:
+async def test_transformed_payloads_of_matching_events(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     transformer = {"InputPathsMap": {"n": "$.detail.n"}, "InputTemplate": '{"order": <n>}'}
     await wire(
@@ -108,7 +108,7 @@ async def test_transformed_and_only_what_fits(house: EmbeddedEngine) -> None:
     assert len(await house.inputs(machine)) == 2
 
 
-async def test_from_bus_to_bus_and_not_for_ever(house: EmbeddedEngine) -> None:
+async def test_forwarding_from_bus_to_bus_is_limited(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     bus = (await house.events.create_event_bus("second"))["EventBusArn"]
     await wire(house, bus)
@@ -154,7 +154,7 @@ async def test_status_changes_are_events(house: EmbeddedEngine) -> None:
     assert house.registry.on_status is None, "nobody pays for what nobody wants"
 
 
-# --- retries, and what cannot be delivered --------------------------------------------------------
+# --- retries and dead letters ---------------------------------------------------------------------
 
 
 async def destination(house: EmbeddedEngine, sink: Sink, **rest: Any) -> str:
@@ -166,7 +166,7 @@ async def destination(house: EmbeddedEngine, sink: Sink, **rest: Any) -> str:
     return str(made["ApiDestinationArn"])
 
 
-async def test_an_api_destination_is_tried_again_after_pauses_that_grow(
+async def test_an_api_destination_is_retried_with_increasing_pauses(
     house: EmbeddedEngine, sink: Sink
 ) -> None:
     arn = await destination(house, sink)
@@ -198,7 +198,7 @@ async def test_an_api_destination_is_tried_again_after_pauses_that_grow(
     assert described["AuthParameters"] == {"ApiKeyAuthParameters": {"ApiKeyName": "x-key"}}
 
 
-async def test_a_retry_outlives_the_process(tmp_path: Path, sink: Sink) -> None:
+async def test_a_retry_survives_a_restart(tmp_path: Path, sink: Sink) -> None:
     house = EmbeddedEngine(tmp_path / "house.db")
     async with house:
         await wire(house, await destination(house, sink))
@@ -261,7 +261,7 @@ async def test_dead_letters(tmp_path: Path, sink: Sink, outside: str) -> None:
     assert json.loads(received[0]["Body"])["detail"] == {"n": 1}
 
 
-async def test_an_event_that_is_too_old_is_given_up(house: EmbeddedEngine, sink: Sink) -> None:
+async def test_an_event_that_is_too_old_is_dead_lettered(house: EmbeddedEngine, sink: Sink) -> None:
     await wire(house, await destination(house, sink), RetryPolicy={"MaximumEventAgeInSeconds": 60})
     sink.answers = [(500, b"")] * 50
     await house.events.put_events([entry()])
@@ -270,7 +270,7 @@ async def test_an_event_that_is_too_old_is_given_up(house: EmbeddedEngine, sink:
     assert not await pending(house) and 5 < len(sink.got) < 9
 
 
-async def test_a_long_backlog_stays_on_the_disk(tmp_path: Path) -> None:
+async def test_a_long_backlog_stays_on_disk(tmp_path: Path) -> None:
     limits = dataclasses.replace(
         DEFAULT_LIMITS, deliveries_held=8, deliveries_page=8, deliveries_in_flight=2
     )
@@ -304,7 +304,7 @@ async def test_archive_and_replay(tmp_path: Path) -> None:
         await house.events.put_events([entry({"n": n}) for n in range(3)])
         await wire(house, machine)
         assert (await house.events.describe_archive("a"))["EventCount"] == 5
-    async with house:  # archived events are on the disk alone
+    async with house:  # archived events are on disk only
         end = house.clock.now() / 1000 + 1
         await house.events.start_replay("again", archive["ArchiveArn"], start, end, {"Arn": bus})
         await house.calm()
@@ -356,7 +356,7 @@ async def test_rules_with_a_schedule(house: EmbeddedEngine) -> None:
 # --- operations -----------------------------------------------------------------------------------
 
 
-async def test_refusals(house: EmbeddedEngine) -> None:
+async def test_rejected_operations(house: EmbeddedEngine) -> None:
     events = house.events
     await refused(
         events.describe_rule("no"),
@@ -403,8 +403,8 @@ async def test_refusals(house: EmbeddedEngine) -> None:
 
 
 async def test_task(house: EmbeddedEngine) -> None:
-    """Stored with the task's success; an entry that is refused fails the task, and the others are
-    sent.
+    """The events are stored with the task's success. A rejected entry fails the task, but the
+    others are sent.
     """
     machine = await house.machine()
     await wire(house, machine)

@@ -1,6 +1,4 @@
-"""Every operation of EventBridge and of its Scheduler that is served, as boto3 and the `aws`
-command see it on a real server.
-"""
+"""All operations of EventBridge and Scheduler on a real server, by boto3 and the `aws` command."""
 
 import json
 import os
@@ -47,7 +45,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 class Noting:
-    """A client that notes which operations were answered."""
+    """A client that records which operations succeeded."""
 
     def __init__(self, live: Live, service: str) -> None:
         config = Config(retries={"total_max_attempts": 1})
@@ -72,14 +70,14 @@ class Noting:
         return str(caught.value.response["Error"]["Message"])
 
     def left(self, served: type) -> set[str]:
-        """Operations that the service has and nobody called."""
+        """Operations of the service that were not called."""
         return {
             name for name in self.client.meta.method_to_api_mapping if hasattr(served, name)
         } - self.answered
 
 
 def machine(live: Live) -> str:
-    """The ARN of one that does nothing."""
+    """Create a state machine with one Pass state. Returns its ARN."""
     made: str = live.client().create_state_machine(
         name=uuid.uuid4().hex, definition=PASS, roleArn=ROLE
     )["stateMachineArn"]
@@ -87,7 +85,7 @@ def machine(live: Live) -> str:
 
 
 def inputs(live: Live, arn: str) -> list[Any]:
-    """What the executions of a machine were started with."""
+    """The inputs of the executions of a machine."""
     client = live.client()
     started = client.list_executions(stateMachineArn=arn)["executions"]
     return [
@@ -310,7 +308,7 @@ def test_the_aws_command(live: Live, tmp_path: Path) -> None:
 
 
 def test_status_changes_come_to_the_default_bus(live: Live) -> None:
-    """Those of a machine start another one."""
+    """The status changes of one machine start another one."""
     watched, target, events = machine(live), machine(live), Noting(live, "events")
     detail = {"status": ["SUCCEEDED"], "stateMachineArn": [watched]}
     events.put_rule(

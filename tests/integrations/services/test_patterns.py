@@ -55,13 +55,13 @@ def test_operators(conditions: list[Any], fits: list[Any], fits_not: list[Any]) 
     assert [matches(event) for event in ({}, {"detail": {}}, {"detail": 5})] == [absent] * 3
 
 
-def test_fields_are_all_needed_and_alternatives_are_not() -> None:
+def test_all_fields_must_match_and_one_alternative() -> None:
     matches = compile_pattern({"a": ["x"], "$or": [{"b": [1]}, {"c": {"d": [2]}}]})
     assert matches({"a": "x", "b": 1}) and matches({"a": "x", "c": {"d": 2}})
     assert not matches({"a": "x"}) and not matches({"b": 1})
 
 
-def test_one_object_of_a_list_must_fit_all_of_a_pattern() -> None:
+def test_one_object_of_an_array_must_match_the_whole_pattern() -> None:
     matches = compile_pattern({"items": {"a": [1], "b": [2]}})
     assert matches({"items": [{"a": 0}, {"a": 1, "b": 2}]})
     assert not matches({"items": [{"a": 1}, {"b": 2}]})
@@ -92,7 +92,7 @@ def test_one_object_of_a_list_must_fit_all_of_a_pattern() -> None:
         ),
     ],
 )
-def test_what_is_no_pattern(pattern: Any, reason: str) -> None:
+def test_invalid_patterns(pattern: Any, reason: str) -> None:
     with pytest.raises(PatternError, match=re.escape(reason)):
         compile_pattern(pattern)
 
@@ -142,7 +142,7 @@ PATTERNS = st.recursive(
 
 
 @given(st.lists(PATTERNS, max_size=6), EVENTS)
-def test_the_index_finds_what_fits(patterns: list[Any], event: Any) -> None:
+def test_the_index_finds_all_matches(patterns: list[Any], event: Any) -> None:
     compiled = [
         (number, pattern, compile_pattern(pattern)) for number, pattern in enumerate(patterns)
     ]
@@ -173,7 +173,7 @@ def test_fifty_thousand_events_a_second_against_a_hundred_rules() -> None:
     rates: list[float] = []
     while (
         len(rates) < 10 and max(rates, default=0) <= 50_000
-    ):  # others may work on the machine: the best round is the nearest to the truth
+    ):  # other processes may slow it down: the best round is the most accurate
         began = time.process_time()
         assert sum(len(index.find(event)) for event in events) == 4_500
         rates.append(len(events) / (time.process_time() - began))

@@ -1,4 +1,4 @@
-"""EventBridge Scheduler under a clock that the test moves."""
+"""EventBridge Scheduler in virtual time."""
 
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,20 @@ OFF = {"Mode": "OFF"}
 async def schedule(
     house: EmbeddedEngine, name: str, expression: str, input: str | None = '"x"', **rest: Any
 ) -> str:
-    """A schedule that starts a machine of its own name; its ARN."""
+    """Create a schedule that starts a machine of the same name. Returns the machine's ARN."""
     machine = await house.machine(name=name)
     target = {"Arn": machine, "RoleArn": ROLE} | ({"Input": input} if input else {})
-    given = {
+    parameters = {
         "schedule_expression": expression,
         "target": target,
         "flexible_time_window": OFF,
         **rest,
     }
-    await house.scheduler.create_schedule(name, **given)
+    await house.scheduler.create_schedule(name, **parameters)
     return machine
 
 
-async def test_at_a_time_of_a_zone(house: EmbeddedEngine) -> None:
+async def test_at_a_time_in_a_time_zone(house: EmbeddedEngine) -> None:
     """The clock begins at 22:13:20 UTC, 14:13:20 in Los Angeles."""
     machine = await schedule(
         house, "s", "at(2023-11-14T14:15:00)", schedule_expression_timezone="America/Los_Angeles"
@@ -77,7 +77,7 @@ async def test_rates_between_two_dates(house: EmbeddedEngine) -> None:
     assert len(await house.inputs(machine)) == 3
 
 
-async def test_one_that_is_over_is_deleted_if_that_is_wanted(house: EmbeddedEngine) -> None:
+async def test_delete_after_completion(house: EmbeddedEngine) -> None:
     machine = await schedule(
         house, "s", "at(2023-11-14T22:15:00)", action_after_completion="DELETE"
     )
@@ -88,7 +88,7 @@ async def test_one_that_is_over_is_deleted_if_that_is_wanted(house: EmbeddedEngi
     )
 
 
-async def test_what_came_due_while_nobody_ran_is_made_up_for_once(tmp_path: Path) -> None:
+async def test_one_missed_run_is_run_at_the_start(tmp_path: Path) -> None:
     house = EmbeddedEngine(tmp_path / "house.db")
     async with house:
         once = await schedule(house, "once", "at(2023-11-14T23:00:00)")
@@ -112,7 +112,7 @@ async def test_a_flexible_window(house: EmbeddedEngine) -> None:
     for _ in range(20):
         await house.after(60)
         began.append(sum([len(await house.inputs(machine)) for machine in machines]))
-    assert began[0] == 0 and began[-1] == 5 and len(set(began)) > 3, "each has a time of its own"
+    assert began[0] == 0 and began[-1] == 5 and len(set(began)) > 3, "each has its own delay"
     text = (
         "MaximumWindowInMinutes must be provided if the flexible time window's mode is FLEXIBLE, "
         "and only then."

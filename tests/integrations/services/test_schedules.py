@@ -56,8 +56,8 @@ def test_due(text: str, after: str, expected: list[str]) -> None:
     assert dues(text, after, len(expected)) == expected
 
 
-def test_the_clocks_of_a_zone() -> None:
-    """2:30 is skipped on 31 March in Berlin, and comes twice on 27 October: then it counts once."""
+def test_daylight_saving_time() -> None:
+    """In Berlin, 2:30 does not exist on 31 March, and exists twice on 27 October: due once."""
     assert dues("cron(30 2 * * ? *)", "2024-03-29T23:00", 3, "Europe/Berlin") == [
         "2024-03-30T01:30",
         "2024-04-01T00:30",
@@ -115,12 +115,12 @@ def test_rates() -> None:
         ),
     ],
 )
-def test_what_is_no_schedule(text: str) -> None:
+def test_invalid_schedules(text: str) -> None:
     with pytest.raises(ScheduleError):
         parse_schedule(text)
 
 
-def test_no_such_zone() -> None:
+def test_an_unknown_time_zone() -> None:
     for zone in ("Mars/Olympus", "../etc/passwd", ""):
         with pytest.raises(ScheduleError):
             parse_schedule("rate(1 day)", zone)
@@ -141,7 +141,7 @@ FIELDS: Any = st.tuples(
     st.integers(1_600_000_000, 1_900_000_000),
     st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]),
 )
-def test_times_grow_and_none_is_passed_over(fields: Any, after: int, zone: str) -> None:
+def test_times_increase_and_none_is_skipped(fields: Any, after: int, zone: str) -> None:
     minute, hour, (day, week), month = fields
     schedule = parse_schedule(f"cron({minute} {hour} {day} {month} {week} *)", zone)
     times = [float(after)]

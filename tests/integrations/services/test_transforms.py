@@ -1,4 +1,4 @@
-"""What a target gets of an event."""
+"""The payload of a target."""
 
 import json
 from typing import Any
@@ -68,6 +68,6 @@ def test_templates() -> None:
         {"InputTransformer": {"InputPathsMap": {}, "InputTemplate": '{"a": <unknown>}'}},
     ],
 )
-def test_what_cannot_be_made(target: dict[str, Any]) -> None:
+def test_invalid_transforms(target: dict[str, Any]) -> None:
     with pytest.raises(TransformError):
         made(**target)

@@ -1,8 +1,7 @@
-"""MQTT brokers that can be ended and begun again at the same port, devices, and one end of the wire
-byte by byte.
+"""MQTT brokers that can be restarted at the same port, devices, and a scripted broker.
 
-amqtt is there for everybody, but it loses what a client has not acknowledged; Mosquitto, where it
-is installed, does not.
+amqtt is a test dependency, but it loses unacknowledged messages. Mosquitto does not, but must be
+installed.
 """
 
 import asyncio
@@ -104,11 +103,10 @@ class Mosquitto:
 
 
 class Wire:
-    """The broker's end of connections, for what no broker lets one see: when a message is
-    acknowledged.
+    """A scripted broker, which shows when a message is acknowledged.
 
-    to_send  packet id -> (topic, payload) of what is not acknowledged; a new connection gets all of
-             it again, as the protocol wants it
+    to_send  packet id -> (topic, payload) of unacknowledged messages, which each new connection
+             gets again, as the protocol requires
     """
 
     def __init__(self) -> None:
@@ -125,7 +123,7 @@ class Wire:
         self._thread.start()
 
     def begin(self, messages: dict[int, tuple[str, bytes]]) -> None:
-        """Send messages to whoever has subscribed, now or later."""
+        """Send messages to current and future subscribers."""
         self.to_send |= messages
         self._begun.set()
 
@@ -183,7 +181,7 @@ class Wire:
 
 
 class Device:
-    """A client of the broker that publishes, and keeps what it hears."""
+    """A client of the broker that publishes, and records received messages."""
 
     def __init__(self, port: int, *filters: str) -> None:
         self.heard: list[tuple[str, bytes]] = []

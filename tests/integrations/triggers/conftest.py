@@ -1,4 +1,4 @@
-"""One `stepwell serve` for the tests of a file, and what they call it with."""
+"""One `stepwell serve` for the tests of a file, and clients of it."""
 
 import json
 import os
@@ -44,7 +44,7 @@ class Site:
         return str(made["stateMachineArn"])
 
     def inputs(self, machine: str) -> list[Any]:
-        """Of the executions of a machine, the oldest first."""
+        """The inputs of the executions of a machine, the oldest first."""
         states = self.aws("stepfunctions")
         listed = states.list_executions(stateMachineArn=machine)["executions"]
         return [

@@ -1,4 +1,4 @@
-"""HTTP APIs as their users have them: made with boto3, called with an HTTP client."""
+"""HTTP APIs, created with boto3 and called with an HTTP client."""
 
 import base64
 import http.client
@@ -60,7 +60,7 @@ def site(open_live: Open) -> Site:
 
 
 class Api:
-    """An API with a stage that deploys by itself."""
+    """An API with a stage with AutoDeploy."""
 
     def __init__(self, site: Site, stage: str = "$default", **rest: Any) -> None:
         self.gateway = site.aws("apigatewayv2")
@@ -121,7 +121,7 @@ def test_a_request_starts_an_execution(site: Site, api: Api) -> None:
     assert json.loads(described["input"]) == {"id": 7}
 
 
-def test_what_is_not_there_is_not_found(site: Site, api: Api) -> None:
+def test_unknown_apis_and_routes(site: Site, api: Api) -> None:
     api.start("POST /orders", site.machine("http-start"))
     for path, method in (("/orders", "GET"), ("/other", "POST"), ("/orders/1", "POST")):
         got = ask(api.url + path, method, "{}")
@@ -129,7 +129,7 @@ def test_what_is_not_there_is_not_found(site: Site, api: Api) -> None:
     assert ask(f"{site.url}/_apis/nothere/orders", "POST", "{}").status == 404
 
 
-def test_the_answer_of_a_synchronous_execution(site: Site, api: Api) -> None:
+def test_the_response_of_a_synchronous_execution(site: Site, api: Api) -> None:
     api.start("POST /sum", site.machine("http-express", type="EXPRESS"), "StartSyncExecution")
     got = ask(f"{api.url}/sum", "POST", '{"a": 1}')
     assert got.status == 200
@@ -137,7 +137,7 @@ def test_the_answer_of_a_synchronous_execution(site: Site, api: Api) -> None:
     assert "billingDetails" in got.json and "extras" not in got.json
 
 
-def test_parameters_are_made_from_the_request(site: Site, api: Api) -> None:
+def test_parameters_are_mapped_from_the_request(site: Site, api: Api) -> None:
     machine = site.machine("http-mapping")
     template = (
         '{"id": "${request.path.id}", "tag": "${request.querystring.tag}", "by": '
@@ -149,14 +149,14 @@ def test_parameters_are_made_from_the_request(site: Site, api: Api) -> None:
     assert site.inputs(machine) == [{"id": "o/1", "tag": "a,b", "by": "me", "at": "$default"}]
 
 
-def test_a_parameter_that_reads_nothing_is_left_out(site: Site, api: Api) -> None:
+def test_a_mapping_without_a_value_is_omitted(site: Site, api: Api) -> None:
     machine = site.machine("http-nothing")
     api.start("POST /", machine, Name="$request.header.no")
     assert ask(f"{api.url}/", "POST").status == 200
     assert site.inputs(machine) == [{}]
 
 
-def test_a_refusal_of_the_service_is_the_answer(site: Site, api: Api) -> None:
+def test_an_error_of_the_service_is_the_response(site: Site, api: Api) -> None:
     api.start("POST /bad", site.machine("http-bad"))
     got = ask(f"{api.url}/bad", "POST", "no json")
     assert (
@@ -267,7 +267,7 @@ def test_the_event_of_format_1(api: Api) -> None:
         "made",
         "text/plain; charset=utf-8",
     )
-    # without a body the function answers its event, which in format 1.0 is no answer
+    # without a body the function returns its event, which is not a response in format 1.0
     assert ask(f"{api.url}/one/7").status == 500
 
 
@@ -311,13 +311,13 @@ def test_the_event_of_format_1(api: Api) -> None:
         ),
     ],
 )
-def test_answers_of_format_2(api: Api, answer: Any, status: int, type: str, text: str) -> None:
+def test_responses_of_format_2(api: Api, answer: Any, status: int, type: str, text: str) -> None:
     function(api)
     got = ask(f"{api.url}/f/x", "POST", json.dumps({"answer": answer}))
     assert (got.status, got.headers["content-type"], got.text) == (status, type, text)
 
 
-def test_cookies_and_what_is_no_text(api: Api) -> None:
+def test_cookies_and_binary_bodies(api: Api) -> None:
     function(api)
     got = ask(
         f"{api.url}/f/x", "POST", json.dumps({"answer": {"statusCode": 200, "cookies": ["a=1"]}})
@@ -327,7 +327,7 @@ def test_cookies_and_what_is_no_text(api: Api) -> None:
     assert got.status == 500  # the function cannot read its body: an error of a function
 
 
-def test_a_function_by_its_quick_way(site: Site) -> None:
+def test_quick_create_of_a_function(site: Site) -> None:
     gateway = site.aws("apigatewayv2")
     made = gateway.create_api(Name="quick", ProtocolType="HTTP", Target=LAMBDA)
     assert ask(f"{made['ApiEndpoint']}/any/where", "PATCH").json["routeKey"] == "$default"
@@ -451,10 +451,8 @@ def test_pages_of_other_origins(site: Site) -> None:
 # --- signatures -----------------------------------------------------------------------------------
 
 
-def test_a_route_that_wants_signatures(open_live: Open, site: Site, tmp_path: Path) -> None:
-    """Where the AWS API wants them, a route without authorization is open all the same, as its
-    maker said.
-    """
+def test_a_route_with_iam_authorization(open_live: Open, site: Site, tmp_path: Path) -> None:
+    """A route without authorization is open even if the AWS API requires signatures."""
     keys = tmp_path / "keys"
     keys.write_text("[one]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = secret\n")
     signed = Site(
@@ -547,7 +545,7 @@ def test_routes_and_integrations(site: Site, api: Api) -> None:
     assert refused(gateway.get_route, ApiId=id, RouteId=route)[0] == "NotFoundException"
 
 
-def test_what_is_refused(site: Site, api: Api) -> None:
+def test_rejected_requests(site: Site, api: Api) -> None:
     gateway, id, good = (
         api.gateway,
         api.id,
@@ -608,7 +606,7 @@ def test_what_is_refused(site: Site, api: Api) -> None:
         )[0]
         == "UnknownOperationException"
     )
-    assert ask(f"{api.url}/a").status == 500  # a route that leads nowhere
+    assert ask(f"{api.url}/a").status == 500  # a route without a target
 
 
 # --- properties -----------------------------------------------------------------------------------
@@ -624,7 +622,7 @@ SEGMENTS = st.lists(
     st.lists(NAMES, min_size=1, max_size=3),
     st.randoms(),
 )
-def test_the_most_exact_route_wins_in_any_order(
+def test_the_most_specific_route_serves_in_any_order(
     routes: list[list[str]], path: list[str], random: Any
 ) -> None:
     keys = []

@@ -79,7 +79,7 @@ def test_the_payload_is_not_changed() -> None:
     assert told.value == PAYLOAD
 
 
-def test_a_payload_that_is_no_json() -> None:
+def test_a_payload_that_is_not_json() -> None:
     raw = message(b"\xffraw")
     assert compile_sql("SELECT * FROM 'x'").apply(raw) == b"\xffraw"
     assert compile_sql("SELECT t FROM 'x'").apply(raw) == b"{}"
@@ -154,7 +154,7 @@ def test_expressions(expression: str, expected: Any) -> None:
         "SELECT " + " " * 9000 + "* FROM 'x'",
     ],
 )
-def test_what_is_no_statement(sql: str) -> None:
+def test_invalid_statements(sql: str) -> None:
     with pytest.raises(SqlError):
         compile_sql(sql)
 
@@ -326,7 +326,7 @@ JSON = st.recursive(
     st.recursive(LEAVES, _grown, max_leaves=12),
     st.one_of(JSON.map(lambda v: json.dumps(v).encode()), st.binary(max_size=8)),
 )
-def test_whatever_is_asked_of_whatever_payload_is_json(expression: str, payload: bytes) -> None:
+def test_any_expression_of_any_payload_is_json(expression: str, payload: bytes) -> None:
     assume(expression != "*")
     found = compile_sql(f"SELECT {expression} AS v FROM 'x'").apply(message(payload))
     assert found is not None and json.loads(found).keys() <= {"v"}
@@ -361,7 +361,7 @@ def test_whatever_is_asked_of_whatever_payload_is_json(expression: str, payload:
         max_size=12,
     ).map(" ".join)
 )
-def test_any_text_is_a_statement_or_refused(text: str) -> None:
+def test_any_text_is_a_statement_or_rejected(text: str) -> None:
     try:
         compile_sql(text)
     except SqlError as fault:
@@ -369,7 +369,7 @@ def test_any_text_is_a_statement_or_refused(text: str) -> None:
 
 
 @given(JSON)
-def test_everything_is_the_payload_itself(payload: Any) -> None:
+def test_star_is_the_payload(payload: Any) -> None:
     assert selected("SELECT * FROM 'x'", payload) == json.loads(json.dumps(payload))
 
 
@@ -388,7 +388,7 @@ NUMBERS = st.recursive(
 
 
 @given(st.lists(st.tuples(NUMBERS, st.sampled_from("+-*")), min_size=1, max_size=5), NUMBERS)
-def test_arithmetic_binds_and_associates_as_everywhere(
+def test_precedence_and_associativity_of_arithmetic(
     terms: list[tuple[tuple[str, int], str]], last: tuple[str, int]
 ) -> None:
     text = " ".join(f"{term[0]} {sign}" for term, sign in terms) + f" {last[0]}"
@@ -430,7 +430,7 @@ FILTERS = (
 
 
 def pattern(filter: str) -> str:
-    """The same as a regular expression, for topics that do not begin with $."""
+    """The filter as a regular expression, for topics that do not begin with $."""
     text = "/".join(
         "[^/]*" if level == "+" else re.escape(level) for level in filter.split("/") if level != "#"
     )
@@ -467,7 +467,7 @@ def test_covering(wide: str, narrow: str, topic: str) -> None:
 
 
 @given(st.lists(FILTERS, max_size=5), TOPICS)
-def test_the_fewest_filters_hear_the_same(filters: list[str], topic: str) -> None:
+def test_the_fewest_filters_match_the_same_topics(filters: list[str], topic: str) -> None:
     few = topic_filters.fewest(filters)
     assert few <= set(filters)
     assert any(topic_filters.matches(each, topic) for each in few) == any(
@@ -477,5 +477,5 @@ def test_the_fewest_filters_hear_the_same(filters: list[str], topic: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "a/#/b", "a+/b", "a/b#", "a\0", "a/" * 8, "x" * 257])
-def test_what_is_no_filter_and_no_topic(text: str) -> None:
+def test_invalid_filters_and_topics(text: str) -> None:
     assert not topic_filters.is_filter(text) and not topic_filters.is_topic(text)

@@ -1,6 +1,4 @@
-"""Rules of MQTT topics: made with boto3, given messages by Publish and by devices at a real
-broker.
-"""
+"""Topic rules, created with boto3; messages come from Publish and from devices at a real broker."""
 
 import base64
 import json
@@ -129,7 +127,7 @@ def test_rules(site: Site) -> None:
     assert iot.describe_endpoint()["endpointAddress"] == site.url.removeprefix("http://")
 
 
-def test_what_is_refused(site: Site) -> None:
+def test_rejected_rules(site: Site) -> None:
     create = site.aws("iot").create_topic_rule
     for sql in (
         "SELECT",
@@ -166,7 +164,7 @@ def test_what_is_refused(site: Site) -> None:
     site.aws("iot").delete_topic_rule(ruleName="once")
 
 
-def test_a_bad_address_of_a_broker_is_refused(open_live: Open, tmp_path: Path) -> None:
+def test_an_invalid_address_of_a_broker_is_rejected(open_live: Open, tmp_path: Path) -> None:
     live = open_live("--mqtt", "http://secret@nowhere", "--db", tmp_path / "other.db")
     assert live.process.wait(30) == 2
     said = eventually(lambda: " ".join(each["message"] for each in live.log))
@@ -278,7 +276,7 @@ def test_a_retained_message_is_not_for_a_new_rule(site: Site, device: Device) ->
     site.aws("iot").delete_topic_rule(ruleName="kept")
 
 
-def test_the_broker_goes_away_and_comes_back(site: Site, broker: RealBroker) -> None:
+def test_the_broker_is_restarted(site: Site, broker: RealBroker) -> None:
     machine = site.machine("mqtt-back")
     site.aws("iot").create_topic_rule(
         ruleName="back", topicRulePayload=rule("SELECT * FROM 'back/+'", start(machine))
@@ -302,7 +300,7 @@ def test_the_broker_goes_away_and_comes_back(site: Site, broker: RealBroker) -> 
 
     def heard() -> list[
         Any
-    ]:  # the new broker has to be told of the subscription, which nobody outside can see
+    ]:  # the client subscribes again at the new broker, which a test cannot observe
         publish(topic="back/a", payload=b'{"n": 1}', qos=1)
         return site.inputs(machine)
 
@@ -311,8 +309,8 @@ def test_the_broker_goes_away_and_comes_back(site: Site, broker: RealBroker) -> 
 
 
 def test_what_is_acknowledged_survives_a_kill(open_live: Open, tmp_path: Path) -> None:
-    """The server is killed at the moment of an acknowledgement. What was acknowledged is in its
-    file, the rest comes again.
+    """The server is killed at an acknowledgement: acknowledged messages are stored, and the others
+    are sent again.
     """
     wire, db = Wire(), tmp_path / "killed.db"
     first = Site(open_live("--mqtt", wire.url, "--db", db))
@@ -335,7 +333,7 @@ def test_what_is_acknowledged_survives_a_kill(open_live: Open, tmp_path: Path) -
 
 
 @pytest.mark.skipif(MOSQUITTO is None, reason="Mosquitto is not installed")
-def test_what_is_published_while_nobody_runs_is_seen_later(
+def test_messages_published_while_the_server_is_down_arrive_later(
     open_live: Open, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     db = tmp_path / "away.db"
@@ -431,7 +429,7 @@ async def test_what_was_accepted_is_delivered_by_the_next_process(house: Embedde
     machine = await house.machine()
     await create(house, "r", sql="SELECT * FROM 'a'", actions=[start(machine)])
     await publish(house, "a", {"n": 1})
-    await house.close()  # before anything was delivered
+    await house.close()  # before a delivery
     await house.open()
     await settled(house)
     assert await house.inputs(machine) == [{"n": 1}]
@@ -442,7 +440,7 @@ async def test_what_was_accepted_is_delivered_by_the_next_process(house: Embedde
     assert [each["ruleName"] for each in (await iot.list_topic_rules())["rules"]] == ["r"]
 
 
-async def test_a_circle_of_rules_ends(house: EmbeddedEngine) -> None:
+async def test_a_cycle_of_rules_ends(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     again = {"republish": {"roleArn": ROLE, "topic": "a"}}
     await create(house, "r", sql="SELECT * FROM 'a'", actions=[start(machine), again])
@@ -451,8 +449,8 @@ async def test_a_circle_of_rules_ends(house: EmbeddedEngine) -> None:
     assert len(await house.inputs(machine)) == 1 + house.limits.republish_hops
 
 
-async def test_the_broker_forgets_what_no_rule_wants(house: EmbeddedEngine) -> None:
-    """Also what an earlier process told it, under the same name."""
+async def test_the_session_unsubscribes_from_unused_filters(house: EmbeddedEngine) -> None:
+    """Including subscriptions of an earlier process with the same client id."""
     wire, iot = Wire(), await house.registry.host.services.get("iot")
     await create(house, "r", sql="SELECT * FROM 'old/+'", actions=[start("m")])
     await iot.connect(parse_address(wire.url))
@@ -472,7 +470,7 @@ async def test_the_broker_forgets_what_no_rule_wants(house: EmbeddedEngine) -> N
     await house.open()
 
 
-async def test_a_payload_that_is_no_text(house: EmbeddedEngine) -> None:
+async def test_a_payload_that_is_not_text(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     told: list[Any] = []
     house.functions["e"] = told.append
