@@ -1,6 +1,6 @@
 """Amazon API Gateway: `arn:aws:states:::apigateway:invoke`, plain and `.waitForTaskToken`.
 
-outbound.py decides which addresses may be called.
+aws/http_client.py decides which addresses may be called.
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ def actions(host: Host) -> dict[str, Handler]:
 
 async def _invoke(host: Host, request: TaskRequest) -> Json:
     payload = request.payload
-    given = requests.fields(payload, _REQUIRED, _OPTIONAL)
-    text = partial(requests.text_field, payload, given)
+    fields = requests.fields(payload, _REQUIRED, _OPTIONAL)
+    text = partial(requests.text_field, payload, fields)
     method, auth = text("Method"), text("AuthType", "NO_AUTH")
     for field, value, allowed in (("Method", method, _METHODS), ("AuthType", auth, _AUTH)):
         if value not in allowed:
             raise requests.bad_parameters(
                 payload, integrations_messages.INVALID_FORMAT.format(field=field)
             )
-    headers = dict(http.pairs(payload, "Headers", given.get("Headers"), texts_only=True))
+    headers = dict(http.pairs(payload, "Headers", fields.get("Headers"), texts_only=True))
     forbidden = next((name for name in headers if _FORBIDDEN.fullmatch(name)), None)
     if forbidden is not None:
         raise requests.bad_parameters(payload, messages.HEADER_NOT_ALLOWED.format(name=forbidden))
-    query = http.pairs(payload, "QueryParameters", given.get("QueryParameters"))
+    query = http.pairs(payload, "QueryParameters", fields.get("QueryParameters"))
     url = with_query(_url(text("ApiEndpoint"), text("Stage"), text("Path")), query)
-    body = _body(given)
+    body = _body(fields)
     if body and not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = "application/json"
     if auth == "IAM_ROLE":
@@ -96,12 +96,12 @@ def _url(endpoint: str, stage: str, path: str) -> str:
     )
 
 
-def _body(given: dict[str, Any]) -> bytes:
-    """Members that are null are left out, unless they are wanted."""
-    body = given.get("RequestBody")
+def _body(fields: dict[str, Any]) -> bytes:
+    """Without the null members of an object, unless AllowNullValues is set."""
+    body = fields.get("RequestBody")
     if body is None:
         return b""
-    if isinstance(body, dict) and not given.get("AllowNullValues"):
+    if isinstance(body, dict) and not fields.get("AllowNullValues"):
         body = {name: value for name, value in body.items() if value is not None}
     return (body if isinstance(body, str) else dumps(body)).encode()
 
@@ -109,7 +109,7 @@ def _body(given: dict[str, Any]) -> bytes:
 def _signed(
     host: Host, method: str, url: str, headers: dict[str, str], body: bytes
 ) -> dict[str, str]:
-    """Headers of a signature with the host's own credentials, if it has any and may use them."""
+    """The headers of a signature with the local AWS credentials, if calls of AWS are allowed."""
     if not host.outside.allow_aws:
         return {}
     import botocore.session

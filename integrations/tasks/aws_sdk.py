@@ -1,8 +1,8 @@
 """`arn:aws:states:::aws-sdk:SERVICE:ACTION`: any operation of any service that botocore knows,
 plain or `.waitForTaskToken`.
 
-Parameters, results and errors have the names of AWS's SDK for Java, version 2; a result has nothing
-of the HTTP exchange. Recorded.
+Parameters, results and errors have the names of AWS's SDK for Java, version 2; a result has no
+metadata of HTTP. Recorded.
 """
 
 from __future__ import annotations
@@ -35,12 +35,8 @@ from stepwell.integrations.aws.models import (
 from stepwell.integrations.host import Host
 from stepwell.integrations.tasks import messages
 
-_COUNTED: Final = (
-    "Sfn",
-)  # their causes end with the number of attempts; recorded of some services, and of others without
-
-
-# calls that wait for what others do
+_COUNTED: Final = ("Sfn",)  # services whose causes end with the number of attempts; recorded
+# calls that wait for something
 _WAITING: Final = frozenset(
     {
         ("stepfunctions", "StartSyncExecution"),
@@ -51,7 +47,7 @@ _WAITING: Final = frozenset(
 
 
 class _Actions(dict[str, Handler]):
-    """ "sfn:startExecution" -> its handler, made when it is asked for."""
+    """ "sfn:startExecution" -> its handler, made at the first use."""
 
     def __init__(self, host: Host) -> None:
         super().__init__()
@@ -98,7 +94,7 @@ async def _call(host: Host, name: str, action: str, request: TaskRequest) -> Jso
 
 
 async def call_by_java_names(host: Host, name: str, action: str, payload: Json, id: str) -> None:
-    """The same for others than tasks, who want no result. Raises ApiError, ServiceError."""
+    """The same for schedules, without a result. Raises ApiError, ServiceError."""
     operation = operation_of(name, action)
     if operation is None:
         raise ApiError(
@@ -134,5 +130,5 @@ def _failed(operation: OperationModel, fault: ServiceError) -> TaskError:
 
 
 def _host_id(request: str) -> str:
-    """What S3 itself always gives beside the id of a request, for an endpoint that does not."""
+    """S3's second request id, for endpoints that do not send one."""
     return base64.b64encode(hashlib.blake2b(request.encode(), digest_size=56).digest()).decode()

@@ -1,6 +1,6 @@
 """Amazon DynamoDB: getItem, putItem, updateItem, deleteItem. Recorded.
 
-An attribute value may be a plain string, which the SDK for Java, version 1, makes one of type S of.
+An attribute value may be a plain string, which AWS's SDK for Java, version 1, converts to type S.
 Other plain values are refused.
 """
 
@@ -11,5 +11,5 @@ actions = Service(
     "DynamoDB",
     "AmazonDynamoDBv2",
     "AmazonDynamoDBException",
-    of_text={"AttributeValue": "S"},
+    text_member={"AttributeValue": "S"},
 ).actions

@@ -18,8 +18,8 @@ def _task(parameters: Members, answer: Members) -> dict[str, Any]:
 
 
 def _stop(parameters: Members, answer: Members) -> dict[str, Any]:
-    found = _task(parameters, answer)
-    return {"task": found.pop("tasks")[0], **found}
+    task = _task(parameters, answer)
+    return {"task": task.pop("tasks")[0], **task}
 
 
 def _succeeded(task: Mapping[str, Any]) -> bool:

@@ -28,7 +28,7 @@ def _jobs() -> dict[str, Job]:
         failed = ("FAILED", "CREATE_FAILED", "DELETE_FAILED", "DEGRADED")
         about = (f"Describe{thing}", _named(names), (member, "status"))
         jobs[f"create{thing}"] = Job(*about, ("ACTIVE",), failed, ())
-        jobs[f"delete{thing}"] = Job(*about, (), failed, (), gone="ResourceNotFoundException")
+        jobs[f"delete{thing}"] = Job(*about, (), failed, (), deleted="ResourceNotFoundException")
     return jobs
 
 

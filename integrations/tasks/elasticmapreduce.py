@@ -19,34 +19,34 @@ def _without(payload: Json, *names: str) -> dict[str, Any]:
     )
 
 
-def _given(payload: Json, name: str) -> Json:
+def _member(payload: Json, name: str) -> Json:
     return payload.get(name) if isinstance(payload, dict) else None
 
 
 def _add_step(payload: Json) -> Json:
     return {
         **_without(payload, "ClusterId", "Step"),
-        "JobFlowId": _given(payload, "ClusterId"),
-        "Steps": [_given(payload, "Step")],
+        "JobFlowId": _member(payload, "ClusterId"),
+        "Steps": [_member(payload, "Step")],
     }
 
 
 def _cancel_step(payload: Json) -> Json:
-    return {**_without(payload, "StepId"), "StepIds": [_given(payload, "StepId")]}
+    return {**_without(payload, "StepId"), "StepIds": [_member(payload, "StepId")]}
 
 
 def _of_cluster(payload: Json) -> Json:
-    return {**_without(payload, "ClusterId"), "JobFlowIds": [_given(payload, "ClusterId")]}
+    return {**_without(payload, "ClusterId"), "JobFlowIds": [_member(payload, "ClusterId")]}
 
 
 def _cluster(id: str, good: tuple[str, ...], bad: tuple[str, ...], cancel: bool) -> Job:
     def known(parameters: Any, answer: Any) -> dict[str, Any]:
         return {"ClusterId": answer[id] if id in answer else parameters["JobFlowIds"][0]}
 
-    def doomed(parameters: Any, answer: Any) -> dict[str, Any]:
+    def cancelled(parameters: Any, answer: Any) -> dict[str, Any]:
         return {"JobFlowIds": [answer[id]]}
 
-    stop = ("TerminateJobFlows", doomed) if cancel else None
+    stop = ("TerminateJobFlows", cancelled) if cancel else None
     return Job("DescribeCluster", known, ("Cluster", "Status", "State"), good, bad, (), stop)
 
 
@@ -87,7 +87,7 @@ actions = Service(
         "modifyInstanceFleetByName": "ModifyInstanceFleet",
         "modifyInstanceGroupByName": "ModifyInstanceGroups",
     },
-    shape={
+    reshape={
         "addStep": _add_step,
         "cancelStep": _cancel_step,
         "terminateCluster": _of_cluster,

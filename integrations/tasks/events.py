@@ -1,8 +1,7 @@
 """EventBridge: `arn:aws:states:::events:putEvents`, plain and `.waitForTaskToken`.
 
-The events and their deliveries are stored in one transaction with the task's success: exactly once.
-If one of several is refused the task fails, and those that were accepted are sent all the same.
-Recorded.
+The events and their deliveries are committed with the task's success: exactly once. If some entries
+are refused, the task fails, and the accepted ones are still published. Recorded.
 """
 
 from functools import partial
@@ -36,11 +35,12 @@ async def _put_events(host: Host, request: TaskRequest) -> TaskResult:
     request_id = requests.request_id(request.token)
     if not 1 <= len(entries) <= host.limits.event_entries:
         raise _refused(ApiError("ValidationException", _count(entries, host)), request_id)
-    told = [_entry(payload, each, request) for each in entries]
+    api_entries = [_entry(payload, each, request) for each in entries]
     events = await host.services.get("events")
     try:
         prepared: Transaction[Any] = events.prepare(
-            told, [requests.request_id(f"{request.token}/{n}") for n in range(len(told))]
+            api_entries,
+            [requests.request_id(f"{request.token}/{n}") for n in range(len(api_entries))],
         )
     except ApiError as error:
         raise _refused(error, request_id) from None
@@ -63,16 +63,16 @@ def _count(entries: list[Any], host: Host) -> str:
     )
 
 
-def _entry(payload: Json, given: dict[str, Any], request: TaskRequest) -> dict[str, Any]:
-    """An entry of the API: values that are not text become JSON; the state machine and the
-    execution are added to its resources.
+def _entry(payload: Json, fields: dict[str, Any], request: TaskRequest) -> dict[str, Any]:
+    """An entry of PutEvents: values other than strings become JSON; the ARNs of state machine and
+    execution are added to the resources.
     """
-    for name in given:
+    for name in fields:
         if name not in _MEMBERS:
             raise requests.bad_parameters(
                 payload, integrations_messages.UNSUPPORTED_FIELD.format(field=name)
             )
-    entry = {name: value for name, value in given.items() if value is not None}
+    entry = {name: value for name, value in fields.items() if value is not None}
     for name in _TEXTS:
         if name in entry and not isinstance(entry[name], str):
             entry[name] = dumps(entry[name])

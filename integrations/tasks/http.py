@@ -1,8 +1,8 @@
-"""HTTP Task: `arn:aws:states:::http:invoke`, a call of any HTTP endpoint with the credentials of a
-connection of EventBridge.
+"""HTTP Task: `arn:aws:states:::http:invoke`, a request to any HTTP endpoint with the credentials of
+an EventBridge connection.
 
-Source: Step Functions Developer Guide, "Call HTTPS APIs". Unlike AWS, plain http is called too.
-outbound.py decides which addresses may be.
+Source: Step Functions Developer Guide, "Call HTTPS APIs". Unlike AWS, http URLs are allowed too.
+aws/http_client.py decides which addresses may be.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _OPTIONAL: Final = (
     "Transform",
 )
 _METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD")
-_BARE: Final = ("GET", "HEAD", "OPTIONS")
+_WITHOUT_BODY: Final = ("GET", "HEAD", "OPTIONS")
 _FORBIDDEN: Final = re.compile(
     "a-im|accept-(charset|datetime|encoding)|cache-control|connection|content-(encoding|md5)|"
     "date|expect|forwarded|from|host|http2-settings|"
@@ -49,7 +49,7 @@ _FORBIDDEN: Final = re.compile(
     "x-forwarded-.*|x-amz-.*|x-amzn-.*",
     re.IGNORECASE,
 )
-_NOTHING: Final = Credentials({}, [], {}, [])
+_NO_CREDENTIALS: Final = Credentials({}, [], {}, [])
 _FORM: Final = "application/x-www-form-urlencoded;charset=UTF-8"
 
 
@@ -65,16 +65,16 @@ def actions(host: Host) -> dict[str, Handler]:
 
 async def _invoke(host: Host, request: TaskRequest) -> Json:
     payload = request.payload
-    given = requests.fields(payload, _REQUIRED, _OPTIONAL)
-    method = requests.text_field(payload, given, "Method")
+    fields = requests.fields(payload, _REQUIRED, _OPTIONAL)
+    method = requests.text_field(payload, fields, "Method")
     if method not in _METHODS:
         raise requests.bad_parameters(
             payload, integrations_messages.INVALID_FORMAT.format(field="Method")
         )
-    arn = _connection(payload, given)
-    plain = _build(host, payload, given, method, _NOTHING)
-    credentials = await _credentials(host, arn) if arn else _NOTHING
-    sent = _build(host, payload, given, method, credentials)
+    arn = _connection(payload, fields)
+    plain = _build(host, payload, fields, method, _NO_CREDENTIALS)
+    credentials = await _credentials(host, arn) if arn else _NO_CREDENTIALS
+    sent = _build(host, payload, fields, method, credentials)
     if request.trace is not None:
         shown = sent if request.trace.reveal else plain
         request.trace.request |= _traced_request(method, shown)
@@ -95,9 +95,9 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
     return result(answer)
 
 
-def _connection(payload: Json, given: dict[str, Any]) -> str | None:
+def _connection(payload: Json, fields: dict[str, Any]) -> str | None:
     for field in ("Authentication", "InvocationConfig"):
-        about = given.get(field)
+        about = fields.get(field)
         if about is not None:
             arn = about.get("ConnectionArn") if isinstance(about, dict) else None
             if not isinstance(arn, str):
@@ -111,28 +111,28 @@ def _connection(payload: Json, given: dict[str, Any]) -> str | None:
 async def _credentials(host: Host, arn: str) -> Credentials:
     events = await host.services.get("events")
     try:
-        found: Credentials = await events.credentials(arn)
+        credentials: Credentials = await events.credentials(arn)
     except ApiError as error:
         raise TaskError(messages.CONNECTION_NOT_FOUND, error.message) from None
     except DeliveryError as fault:
         raise TaskError(messages.CONNECTION_REFUSED, fault.message) from None
     except (ForbiddenError, UnreachableError) as fault:
         raise TaskError(messages.CONNECTION_REFUSED, str(fault)) from None
-    return found
+    return credentials
 
 
 # --- the request ----------------------------------------------------------------------------------
 
 
 def _build(
-    host: Host, payload: Json, given: dict[str, Any], method: str, credentials: Credentials
+    host: Host, payload: Json, fields: dict[str, Any], method: str, credentials: Credentials
 ) -> Sent:
-    """The connection's own headers, parameters and members go before those of the task."""
+    """Headers, parameters and members of the connection take precedence over those of the task."""
     url = with_query(
-        requests.text_field(payload, given, "ApiEndpoint"),
-        [*pairs(payload, "QueryParameters", given.get("QueryParameters")), *credentials.query],
+        requests.text_field(payload, fields, "ApiEndpoint"),
+        [*pairs(payload, "QueryParameters", fields.get("QueryParameters")), *credentials.query],
     )
-    headers = dict(pairs(payload, "Headers", given.get("Headers")))
+    headers = dict(pairs(payload, "Headers", fields.get("Headers")))
     forbidden = next((name for name in headers if _FORBIDDEN.fullmatch(name)), None)
     if forbidden is not None:
         raise requests.bad_parameters(payload, messages.HEADER_NOT_ALLOWED.format(name=forbidden))
@@ -142,8 +142,8 @@ def _build(
         for name, value in headers.items()
         if name.lower() not in {each.lower() for each in credentials.headers}
     }
-    kind, body = _body(payload, given, credentials.body)
-    if "content-type" not in lower and method not in _BARE:
+    kind, body = _body(payload, fields, credentials.body)
+    if "content-type" not in lower and method not in _WITHOUT_BODY:
         headers["Content-Type"] = kind
     headers |= {
         "User-Agent": f"Amazon|StepFunctions|HttpInvoke|{host.home.region}",
@@ -152,16 +152,16 @@ def _build(
     return Sent(
         url,
         headers | credentials.headers,
-        b"" if method in _BARE and "RequestBody" not in given else body,
+        b"" if method in _WITHOUT_BODY and "RequestBody" not in fields else body,
     )
 
 
-def _body(payload: Json, given: dict[str, Any], members: dict[str, str]) -> tuple[str, bytes]:
+def _body(payload: Json, fields: dict[str, Any], members: dict[str, str]) -> tuple[str, bytes]:
     """(content type, body)"""
-    body: Any = given.get("RequestBody", {} if members else None)
+    body: Any = fields.get("RequestBody", {} if members else None)
     if isinstance(body, dict):
         body = {**body, **members}
-    transform = given.get("Transform") or {}
+    transform = fields.get("Transform") or {}
     if not isinstance(transform, dict):
         raise requests.bad_parameters(
             payload, integrations_messages.INVALID_FORMAT.format(field="Transform")
@@ -182,22 +182,22 @@ def _body(payload: Json, given: dict[str, Any], members: dict[str, str]) -> tupl
 
 
 def _form(body: dict[str, Any], arrays: str) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
 
     def add(name: str, value: Any) -> None:
         if isinstance(value, dict):
             for key, each in value.items():
                 add(f"{name}[{key}]" if name else key, each)
         elif isinstance(value, list) and arrays == "COMMAS":
-            found.append((name, ",".join(map(_plain, value))))
+            pairs.append((name, ",".join(map(_plain, value))))
         elif isinstance(value, list):
             for at, each in enumerate(value):
                 add(name + {"INDICES": f"[{at}]", "BRACKETS": "[]"}.get(arrays, ""), each)
         else:
-            found.append((name, _plain(value)))
+            pairs.append((name, _plain(value)))
 
     add("", body)
-    return found
+    return pairs
 
 
 def _plain(value: Any) -> str:
@@ -207,30 +207,30 @@ def _plain(value: Any) -> str:
 def pairs(payload: Json, field: str, value: Any, texts_only: bool = False) -> list[tuple[str, str]]:
     """Headers or query parameters: {"name": "value"} or {"name": ["value", ...]}. Raises TaskError.
 
-    texts_only  a value that is no string is refused
+    texts_only  values other than strings are refused
     """
     if value is None:
         return []
-    wrong = requests.bad_parameters(
+    error = requests.bad_parameters(
         payload, integrations_messages.INVALID_FORMAT.format(field=field)
     )
     if not isinstance(value, dict):
-        raise wrong
-    found = []
+        raise error
+    texts_by_name = []
     for name, each in value.items():
         values = each if isinstance(each, list) else [each]
         if any(
             isinstance(one, list | dict) or (texts_only and not isinstance(one, str))
             for one in values
         ):
-            raise wrong
+            raise error
         texts = [_plain(one) for one in values if one is not None]
-        found += (
+        texts_by_name += (
             [(name, text) for text in texts]
             if field == "QueryParameters"
             else [(name, ",".join(texts))]
         )
-    return found
+    return texts_by_name
 
 
 # --- the answer -----------------------------------------------------------------------------------

@@ -1,13 +1,12 @@
-"""What a task's call is called in IAM: its actions, and the resources that it is about.
+"""The IAM names of a task's call: its actions and resources.
 
     calls(request, home, host) -> [Call("sqs:SendMessage", {...},
     Subject("arn:aws:sqs:us-east-1:123456789012:orders"))]
 
-A resource can be spelled in many ways: a queue by URL, ARN or name, a function by name, partial ARN
-or alias. Each spelling is resolved as the service that serves it here resolves it; what IAM
-compares is the ARN that comes of it. A Deny must hold for every spelling, so a Subject also has the
-other ARNs of the same thing, and says if it could not be resolved: then a Deny of any resource
-matches.
+A resource has several names: a queue has a URL, ARN and name, a function has a name, partial ARN or
+alias. The embedded service resolves them to the ARN that IAM compares. A Deny must hold for every
+name, so a Subject also has the other ARNs of the resource, and whether it could be resolved: if
+not, a Deny of any resource matches.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ SDK: Final = "aws-sdk:"
 ANY: Final = "*"
 INVOKE: Final = "lambda:InvokeFunction"
 
-# botocore's name of a service -> IAM's prefix, where that is not the name in its signatures
+# botocore's name of a service -> IAM's prefix, if it is not the signing name
 _PREFIXES: Final = {
     "cloudwatch": "cloudwatch",
     "iot-data": "iot",
@@ -43,7 +42,7 @@ _PREFIXES: Final = {
 _PARTIQL: Final = tuple(
     f"dynamodb:PartiQL{verb}" for verb in ("Select", "Insert", "Update", "Delete")
 )
-# botocore's service, and operation -> IAM's actions, where that is not PREFIX:Operation
+# botocore's service and operation -> IAM's actions, if they are not PREFIX:Operation
 _ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "lambda.Invoke": (INVOKE,),
     "lambda.InvokeAsync": (INVOKE, "lambda:InvokeAsync"),
@@ -75,30 +74,30 @@ _ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "s3.ListObjectVersions": ("s3:ListBucketVersions",),
     "s3.ListBuckets": ("s3:ListAllMyBuckets",),
 }
-# DynamoDB's members of one item of a transaction -> its action
+# member of an item of a DynamoDB transaction -> action
 _TRANSACTED: Final = {
     f"{each.removesuffix('Item')}": each
     for each in ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem")
 }
-# an optimised integration -> its operation, where that is not the action with a capital
+# optimised integration -> operation, if it is not the action with a capital
 _OPERATIONS: Final = {
     "elasticmapreduce:createCluster": "RunJobFlow",
     "elasticmapreduce:terminateCluster": "TerminateJobFlows",
     "elasticmapreduce:addStep": "AddJobFlowSteps",
     "elasticmapreduce:cancelStep": "CancelSteps",
 }
-# Calls that no model has.
+# calls without a model
 _UNMODELLED: Final = {
     "http:invoke": "states:InvokeHTTPEndpoint",
     "apigateway:invoke": "execute-api:Invoke",
 }
-_BUCKET: Final = re.compile(r"[A-Za-z0-9._-]+")  # any S3 of others included
+_BUCKET: Final = re.compile(r"[A-Za-z0-9._-]+")  # also for S3-compatible services
 _FULL_SECRET: Final = re.compile(r"arn:[\w-]+:secretsmanager:[\w-]*:\d*:secret:.+-[A-Za-z0-9]{6}")
 
 
 class Subject(NamedTuple):
-    """arn: as IAM names it, also in refusals. also: other ARNs of the same thing. resolved: whether
-    these are all that it can be.
+    """arn: IAM's, also in error texts. also: other ARNs of the resource. resolved: whether these are
+    all of its ARNs.
     """
 
     arn: str
@@ -107,7 +106,7 @@ class Subject(NamedTuple):
 
 
 class Call(NamedTuple):
-    """action: in IAM's words. spellings: these and what else it may be called, in small letters."""
+    """action: IAM's name. spellings: this and other names of it, in lower case."""
 
     action: str
     spellings: frozenset[str]
@@ -118,16 +117,16 @@ UNRESOLVED: Final = Subject(ANY, (), False)
 
 
 def calls(request: TaskRequest, home: Home, host: Host | None) -> list[Call]:
-    """All that IAM has to allow. host: None if there is nothing that could resolve names."""
+    """All calls that IAM must allow. host: None: names cannot be resolved."""
     about = _about(request.resource)
     if about.service == "" and request.resource.service == "http":
         return [
             Call(action, about.spellings, Subject(request.machine_arn)) for action in about.actions
         ]
-    found = _SERVICES.get(about.service, _unknown)(_Names(home, host, request, about))
+    resources = _SERVICES.get(about.service, _unknown)(_Names(home, host, request, about))
     return [
         Call(action, about.spellings if own is None else frozenset({action.lower()}), subject)
-        for own, subject in found
+        for own, subject in resources
         for action in (about.actions if own is None else (own,))
     ]
 
@@ -153,17 +152,15 @@ def _about(resource: Resource) -> _About:
     call = f"{resource.service}:{resource.action}"
     name, action = resource.service.removeprefix(SDK), resource.action
     operation = _OPERATIONS.get(call, action[:1].upper() + action[1:])
-    found = None if call in _UNMODELLED else operation_of(name, operation)
-    if found is None:
+    api = None if call in _UNMODELLED else operation_of(name, operation)
+    if api is None:
         own = _UNMODELLED.get(call, f"{name}:{operation}")
         return _About("", "", (own,), frozenset({own.lower()}))
-    model = found.service_model
+    model = api.service_model
     service, signing = model.service_name, str(model.signing_name)
     prefix = _PREFIXES.get(service, signing)
-    plain = (
-        f"{prefix}:{found.http['method']}" if prefix == "apigateway" else f"{prefix}:{found.name}"
-    )
-    actions = _ACTIONS.get(f"{service}.{found.name}", (plain,))
+    plain = f"{prefix}:{api.http['method']}" if prefix == "apigateway" else f"{prefix}:{api.name}"
+    actions = _ACTIONS.get(f"{service}.{api.name}", (plain,))
     prefixes = {
         prefix,
         name,
@@ -172,13 +169,13 @@ def _about(resource: Resource) -> _About:
         str(model.endpoint_prefix),
         str(model.service_id).replace(" ", ""),
     }
-    spellings = (*actions, *(f"{each}:{found.name}" for each in prefixes))
-    return _About(service, found.name, actions, frozenset(each.lower() for each in spellings))
+    spellings = (*actions, *(f"{each}:{api.name}" for each in prefixes))
+    return _About(service, api.name, actions, frozenset(each.lower() for each in spellings))
 
 
 # --- resources: [(an action of its own or None, subject), ...] by service -------------------------
 
-Found = list[tuple[str | None, Subject]]
+Resources = list[tuple[str | None, Subject]]
 
 
 class _Names:
@@ -195,8 +192,8 @@ class _Names:
         )
 
     def text(self, *members: str) -> list[str]:
-        """The values of parameters, in any capitals and as texts, as they are sent: of what is
-        given twice any may count.
+        """The values of parameters as texts, with names in any case: if a parameter is repeated,
+        each value counts.
         """
         return [each for member in members for each in _texts(self.request.payload, member)]
 
@@ -204,7 +201,7 @@ class _Names:
         return self.home.service_arn(service, name)
 
     def own(self, arn: str) -> str:
-        """An ARN as this account and region would have it."""
+        """An ARN with this account and region."""
         parts, home = arn.split(":", 5), self.home
         if len(parts) < 6:
             return arn
@@ -239,11 +236,11 @@ def _texts(payload: Any, member: str) -> Iterator[str]:
         yield value if isinstance(value, str) else dumps(value)
 
 
-def _one_or_more(found: Iterable[Subject]) -> Found:
+def _one_or_more(found: Iterable[Subject]) -> Resources:
     return [(None, each) for each in found] or [(None, UNRESOLVED)]
 
 
-def _functions(names: _Names) -> Found:
+def _functions(names: _Names) -> Resources:
     if names.request.resource.kind in ("lambda", "local"):
         return [(None, _function(names, names.request.resource.text, ""))]
     mappings = [
@@ -264,31 +261,39 @@ def _functions(names: _Names) -> Found:
 
 
 def _function(names: _Names, reference: str, qualifier: str) -> Subject:
-    """A qualified ARN is another than that of the function, and than that of the versions behind an
-    alias: a Deny of each holds.
+    """The ARNs of a function, of its qualifier, and of the versions of an alias: a Deny of each of
+    them holds.
     """
     if names.host is None:
         return Subject(reference, (), False)
     functions = names.host.functions
-    name, given = functions.parse(reference, qualifier)
+    name, qualified = functions.parse(reference, qualifier)
     here = functions.find(reference, qualifier) is not None
     if name is None:
-        return Subject(reference, (), here)  # a callable that was registered under this very text
+        return Subject(reference, (), here)  # a registered callable of this name
     whole, own = functions.arn(reference, qualifier), names.arn("lambda", f"function:{name}")
     stored = names.service.store.functions.get(name) if names.service is not None else None
-    alias = stored.aliases.get(given, {}) if stored is not None else {}
+    alias = stored.aliases.get(qualified, {}) if stored is not None else {}
     weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     versions = [each for each in (alias.get("FunctionVersion"), *weights) if each]
     local = names.request.resource.kind == "local"
-    primary = reference if local else f"{own}:{given}" if here and given else own if here else whole
-    plain = whole.removesuffix(f":{given}") if given else whole
-    others = (whole, plain, own, *(f"{own}:{each}" for each in (given or "$LATEST", *versions)))
+    primary = (
+        reference
+        if local
+        else f"{own}:{qualified}"
+        if here and qualified
+        else own
+        if here
+        else whole
+    )
+    plain = whole.removesuffix(f":{qualified}") if qualified else whole
+    others = (whole, plain, own, *(f"{own}:{each}" for each in (qualified or "$LATEST", *versions)))
     return names.subject(
         primary, *others, resolved=here or reference == name or reference.startswith("arn:")
     )
 
 
-def _queues(names: _Names) -> Found:
+def _queues(names: _Names) -> Resources:
     named = [names.subject(names.arn("sqs", each)) for each in names.text("QueueName")]
     arns = [names.subject(each) for each in names.text("SourceArn", "DestinationArn")]
     return _one_or_more([*named, *arns, *(_queue(names, each) for each in names.text("QueueUrl"))])
@@ -307,7 +312,7 @@ def _queue(names: _Names, url: str) -> Subject:
     return names.subject(arn, resolved=bool(account) and not names.here)
 
 
-def _topics(names: _Names) -> Found:
+def _topics(names: _Names) -> Resources:
     subscriptions = [
         names.subject(each, each.rpartition(":")[0]) for each in names.text("SubscriptionArn")
     ]
@@ -321,17 +326,17 @@ def _topics(names: _Names) -> Found:
     return _one_or_more([*topics, *subscriptions, *phones])
 
 
-def _machines(names: _Names) -> Found:
-    """Of a version or an alias the machine counts."""
+def _machines(names: _Names) -> Resources:
+    """The state machine, also for a version or an alias."""
     machines = ("StateMachineArn", "StateMachineVersionArn", "StateMachineAliasArn")
-    found = []
+    subjects = []
     for each in names.text(*machines, "ExecutionArn", "ActivityArn", "MapRunArn", "ResourceArn"):
         machine = ":".join(each.split(":")[:7]) if ":stateMachine:" in each else each
-        found.append(names.subject(machine, each))
-    return _one_or_more(found)
+        subjects.append(names.subject(machine, each))
+    return _one_or_more(subjects)
 
 
-def _buses(names: _Names) -> Found:
+def _buses(names: _Names) -> Resources:
     if names.about.operation == "PutEvents":
         entries = [
             each
@@ -359,7 +364,7 @@ def _buses(names: _Names) -> Found:
 
 
 def _bus(names: _Names, text: str) -> Subject:
-    """The service takes what is behind the last slash, whatever is before it."""
+    """The service uses only the part after the last slash."""
     whole = (
         text if text.startswith("arn:") else names.arn("events", f"event-bus/{text or 'default'}")
     )
@@ -373,7 +378,7 @@ def _bus(names: _Names, text: str) -> Subject:
         return names.subject(whole, resolved=False)
 
 
-def _tables(names: _Names) -> Found:
+def _tables(names: _Names) -> Resources:
     payload, table = names.request.payload, partial(_table, names)
     if names.about.operation.startswith("Transact"):
         listed = [
@@ -410,24 +415,26 @@ def _table(names: _Names, text: str, index: str = "") -> Subject:
     return names.subject(arn + index, arn)
 
 
-def _objects(names: _Names) -> Found:
+def _objects(names: _Names) -> Resources:
     if not names.request.resource.service.startswith(SDK):
         return _datasets(names)
     keys = names.text("Key")
-    found: Found = [
+    resources: Resources = [
         (None, _object(names, bucket, key))
         for bucket in names.text("Bucket")
         for key in keys or [""]
     ]
-    found += [("s3:GetObject", _object(names, *_source(each))) for each in names.text("CopySource")]
+    resources += [
+        ("s3:GetObject", _object(names, *_source(each))) for each in names.text("CopySource")
+    ]
     if names.about.operation == "DeleteObjects":
-        found = [(own, subject._replace(resolved=False)) for own, subject in found]
-    return found or [(None, UNRESOLVED)]
+        resources = [(own, subject._replace(resolved=False)) for own, subject in resources]
+    return resources or [(None, UNRESOLVED)]
 
 
-def _datasets(names: _Names) -> Found:
-    """What a Map Run reads and writes (s3.py). Which files a manifest or a listing names is not
-    known before it is read.
+def _datasets(names: _Names) -> Resources:
+    """The objects that a Map Run reads and writes (s3.py). The files of a manifest or a listing are
+    unknown before it is read.
     """
     (bucket, *_), key = [*names.text("Bucket"), ""], "".join(names.text("Key"))
     if names.request.resource.action == "putObject":
@@ -449,7 +456,7 @@ def _datasets(names: _Names) -> Found:
             ),
         )
         return [(None, _object(names, bucket, f"{folder}/{each}")) for each in files]
-    found: Found = [(None, _object(names, bucket, key))]
+    resources: Resources = [(None, _object(names, bucket, key))]
     config = ReaderConfig.model_validate(next(_values(names.request.payload, "ReaderConfig")))
     if (
         config.transformation == "LOAD_AND_FLATTEN"
@@ -457,12 +464,12 @@ def _datasets(names: _Names) -> Found:
         or config.manifest_type == "ATHENA_DATA"
     ):
         file = _object(names, bucket, key or f"{''.join(names.text('Prefix'))}*")
-        found.append(("s3:GetObject", file._replace(resolved=False)))
-    return found
+        resources.append(("s3:GetObject", file._replace(resolved=False)))
+    return resources
 
 
 def _object(names: _Names, bucket: str, key: str) -> Subject:
-    """An access point, by ARN or alias, leads to a bucket that nothing here knows."""
+    """An access point, by ARN or alias, has an unknown bucket."""
     resolved = _BUCKET.fullmatch(bucket) is not None and not bucket.endswith(
         ("-s3alias", "--ol-s3")
     )
@@ -476,8 +483,8 @@ def _source(text: str) -> tuple[str, str]:
     return bucket, key
 
 
-def _secrets(names: _Names) -> Found:
-    """AWS adds six letters to the name, which a name or part of an ARN leaves out."""
+def _secrets(names: _Names) -> Resources:
+    """AWS adds six letters to the name in the ARN, which the parameter may lack."""
     ids = names.text("SecretId")
     arns = [
         each if each.startswith("arn:") else names.arn("secretsmanager", f"secret:{each}")
@@ -489,16 +496,16 @@ def _secrets(names: _Names) -> Found:
     )
 
 
-# parameters whose value may name the resource of a call of another service
+# parameters that may name the resource in calls of other services
 _NAMED: Final = ("TopicArn", "TargetArn", "JobDefinition", "TaskDefinition", "ResourceArn")
 
 
-def _unknown(names: _Names) -> Found:
-    found: Sequence[str] = names.text(*_NAMED)
-    return [(None, Subject(found[0] if found else ANY, (), False))]
+def _unknown(names: _Names) -> Resources:
+    arns: Sequence[str] = names.text(*_NAMED)
+    return [(None, Subject(arns[0] if arns else ANY, (), False))]
 
 
-_SERVICES: Final[Mapping[str, Callable[[_Names], Found]]] = {
+_SERVICES: Final[Mapping[str, Callable[[_Names], Resources]]] = {
     "lambda": _functions,
     "sqs": _queues,
     "sns": _topics,

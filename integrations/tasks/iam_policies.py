@@ -1,16 +1,16 @@
-"""What an execution's role may do: IAM policy documents by role, asked before each task's call. A
-role that has none may do everything.
+"""IAM policies of execution roles, evaluated before each call of a task. A role without policies
+may do everything.
 
-    policies = Policies.read(path)      # {"arn:aws:iam::123456789012:role/x": {"Statement": [...]}
-    or a list of such}
-    policies.refusal(request)           # a TaskError in AWS's words, or None
+    policies = Policies.read(path)  # {"arn:aws:iam::123456789012:role/x": {"Statement": [...]}},
+                                    # or a list of documents for a role
+    policies.refusal(request)       # a TaskError in AWS's words, or None
 
 Evaluated are Effect, Action, NotAction, Resource, NotResource and the operators in CONDITIONS; a
-statement with another operator is refused when the policies are read, since nobody could say what
-it means here. A Deny goes before every Allow; what nothing allows is denied.
+statement with another operator makes the policies invalid. A Deny takes precedence over every
+Allow; without an Allow a call is denied.
 
-The policy of a topic or queue here is asked, too: a role of another account needs its Allow besides
-its own, one of this account either.
+The policies of embedded topics and queues are evaluated too: a role of another account needs an
+Allow in both policies, a role of this account in one of them.
 """
 
 from __future__ import annotations
@@ -39,12 +39,11 @@ if TYPE_CHECKING:
 
 _ANY: Final = "*"
 _PORTS: Final = {"http": 80, "https": 443}
-_VARIABLE: Final = re.compile(
-    r"\$\{([^}]*)\}"
-)  # ${aws:PrincipalAccount}; ${*}, ${?} and ${$} are those very letters
-_STAR, _MARK = "\ue000", "\ue001"  # in a pattern: these letters themselves
+# ${aws:PrincipalAccount}; ${*}, ${?} and ${$} are these characters
+_VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")
+_STAR, _MARK = "\ue000", "\ue001"  # in a pattern: the characters * and ?
 _LITERAL: Final = {"*": _STAR, "?": _MARK, "$": "$"}
-# service of an optimised integration -> (error, as causes call it)
+# service of an optimised integration -> (error, label in causes)
 _ERRORS: Final = {
     "lambda": ("Lambda.AWSLambdaException", "AWSLambda"),
     "sns": ("SNS.AuthorizationErrorException", "AmazonSNS"),
@@ -60,20 +59,19 @@ _ERRORS: Final = {
 
 
 class PolicyError(ValueError):
-    """Why policies cannot be used."""
+    """Policies are invalid; the text says why."""
 
 
 class Policies:
-    """given: role ARN -> a policy document, or a list of them. Raises PolicyError."""
+    """by_role: role ARN -> a policy document, or a list of them. Raises PolicyError."""
 
-    def __init__(self, given: Mapping[str, Any], home: Home | None = None) -> None:
+    def __init__(self, by_role: Mapping[str, Any], home: Home | None = None) -> None:
         self.home = home or Home()
-        self.host: Host | None = None  # whose services resolve names, once there is one
-        self.of_resource: Callable[[str], str | None] = lambda arn: (
-            None
-        )  # the policy of a topic or queue here, "" without statements
+        self.host: Host | None = None  # its services resolve names
+        # ARN -> policy of an embedded topic or queue, "" without statements; None: not embedded
+        self.of_resource: Callable[[str], str | None] = lambda arn: None
         self._statements: dict[str, list[Mapping[str, Any]]] = {}
-        for role, documents in given.items():
+        for role, documents in by_role.items():
             listed = documents if isinstance(documents, list) else [documents]
             self._statements[role] = [
                 _checked(each, role) for document in listed for each in _statements(document, role)
@@ -83,12 +81,12 @@ class Policies:
     def read(cls, path: Path, limits: Limits = DEFAULT_LIMITS) -> Policies:
         """Raises PolicyError."""
         try:
-            given = loads(path.read_bytes())
-        except (OSError, JsonError) as fault:
-            raise PolicyError(f"{path}: {fault}") from None
-        if not isinstance(given, dict):
+            by_role = loads(path.read_bytes())
+        except (OSError, JsonError) as error:
+            raise PolicyError(f"{path}: {error}") from None
+        if not isinstance(by_role, dict):
             raise PolicyError(f"{path}: must be an object of role ARNs and their policies")
-        return cls(given)
+        return cls(by_role)
 
     def refusal(self, request: TaskRequest) -> TaskError | None:
         statements = self._statements.get(request.role_arn)
@@ -97,16 +95,16 @@ class Policies:
         context = self._context(request)
         for call in calls(request, self.home, self.host):
             own, policy = _denied(statements, call, context), self.of_resource(call.subject.arn)
-            theirs = (
+            of_policy = (
                 False if policy is None else _denied(_for(policy, request.role_arn), call, context)
             )
             foreign = (
                 policy is not None
                 and call.subject.arn.split(":")[4] != context["aws:principalaccount"]
             )
-            neither = own is False and theirs is False
-            for denied, kind in ((own, "identity"), (theirs, "resource")):
-                if denied or (denied is False and (foreign or neither)):
+            allowed_by_none = own is False and of_policy is False
+            for denied, kind in ((own, "identity"), (of_policy, "resource")):
+                if denied or (denied is False and (foreign or allowed_by_none)):
                     return self._error(request, call.action, call.subject.arn, denied, kind)
         return None
 
@@ -144,7 +142,7 @@ class Policies:
                 message=text, service=prefix, status=403, request=id, extended=""
             )
             return TaskError(f"{prefix}.{prefix}Exception", cause)
-        if name == "s3":  # what Map Runs read and write
+        if name == "s3":  # of a Map Run
             return TaskError(
                 asl_messages.RESULT_WRITER_FAILED
                 if request.resource.action == "putObject"
@@ -163,7 +161,7 @@ class Policies:
 def _denied(
     statements: Sequence[Mapping[str, Any]], call: Call, context: Mapping[str, str]
 ) -> bool | None:
-    """None: allowed. True: a statement denies it; False: none allows it."""
+    """None: allowed. True: denied by a statement; False: allowed by none."""
     effects = {
         each["Effect"] for each in statements if _APPLIES[each["Effect"]](each, call, context)
     }
@@ -171,7 +169,7 @@ def _denied(
 
 
 def _allows(statement: Mapping[str, Any], call: Call, context: Mapping[str, str]) -> bool:
-    """By the action and the resource as IAM names them."""
+    """Whether an Allow applies: by IAM's names of action and resource."""
     named = _names(statement, "Action")(call.action.lower()) and _names(
         statement, "Resource", context
     )(call.subject.arn)
@@ -179,8 +177,8 @@ def _allows(statement: Mapping[str, Any], call: Call, context: Mapping[str, str]
 
 
 def _denies(statement: Mapping[str, Any], call: Call, context: Mapping[str, str]) -> bool:
-    """By whatever the action or the resource may be called, too; what could not be resolved may be
-    any resource.
+    """Whether a Deny applies: by all names of action and resource; an unresolved resource may be
+    any.
     """
     actions, resources, subject = (
         _names(statement, "Action"),
@@ -199,31 +197,33 @@ _APPLIES: Final = {"Allow": _allows, "Deny": _denies}
 
 
 def _for(policy: str, role_arn: str) -> list[Mapping[str, Any]]:
-    """The statements of a resource's policy that are about a role. What cannot be evaluated here
-    allows nothing, and denies.
+    """The statements of a resource's policy that apply to a role. A statement that cannot be
+    evaluated allows nothing; as a Deny it denies everything.
     """
     account = role_arn.split(":")[4]
     names = {_ANY, account, role_arn, f"{':'.join(role_arn.split(':')[:4])}:{account}:root"}
     sessions = (
         f"arn:{role_arn.split(':')[1]}:sts::{account}:assumed-role/{role_arn.rpartition('/')[2]}/"
     )
-    found: list[Mapping[str, Any]] = []
-    given = loads(policy) if policy else {}
-    for statement in _listed_objects(given.get("Statement") if isinstance(given, dict) else None):
-        but = statement.get("Effect") == "Deny" and "NotPrincipal" in statement
-        principal = statement.get("NotPrincipal" if but else "Principal")
+    applying: list[Mapping[str, Any]] = []
+    document = loads(policy) if policy else {}
+    for statement in _listed_objects(
+        document.get("Statement") if isinstance(document, dict) else None
+    ):
+        excludes = statement.get("Effect") == "Deny" and "NotPrincipal" in statement
+        principal = statement.get("NotPrincipal" if excludes else "Principal")
         listed = _listed(principal.get("AWS", []) if isinstance(principal, dict) else principal)
         session = (
             any(each.startswith(sessions) for each in listed) and statement.get("Effect") == "Deny"
-        )  # which one is not known
-        if (role_arn in listed) if but else (names.isdisjoint(listed) and not session):
+        )  # the session is unknown
+        if (role_arn in listed) if excludes else (names.isdisjoint(listed) and not session):
             continue
         try:
-            found.append(_checked(statement, role_arn))
+            applying.append(_checked(statement, role_arn))
         except PolicyError:
             if statement.get("Effect") == "Deny":
-                found.append({"Effect": "Deny", "Action": _ANY, "Resource": _ANY})
-    return found
+                applying.append({"Effect": "Deny", "Action": _ANY, "Resource": _ANY})
+    return applying
 
 
 def _listed_objects(value: Any) -> list[dict[str, Any]]:
@@ -245,17 +245,16 @@ def _fits(statement: Mapping[str, Any], context: Mapping[str, str]) -> bool:
 def _names(
     statement: Mapping[str, Any], name: str, variables: Mapping[str, str] | None = None
 ) -> Callable[[str], bool]:
-    """Whether the statement's Action or Resource, or the same with Not, names a value. variables:
-    of IAM, None if there can be none.
+    """Whether a statement's (Not)Action or (Not)Resource matches a value. variables: of IAM; None
+    for actions, which have none.
     """
     negated = f"Not{name}" in statement
     wanted = _listed(statement[f"Not{name}" if negated else name])
     if variables is None:
         patterns = [each.lower() for each in wanted]
     else:
-        unknown = (
-            _ANY if (statement["Effect"] == "Deny") is not negated else None
-        )  # a Deny says more than is known, an Allow less
+        # an unknown variable makes a Deny match more, and an Allow less
+        unknown = _ANY if (statement["Effect"] == "Deny") is not negated else None
         patterns = [
             each for text in wanted if (each := _filled(text, variables, unknown)) is not None
         ]
@@ -263,7 +262,7 @@ def _names(
 
 
 def _filled(text: str, variables: Mapping[str, str], unknown: str | None) -> str | None:
-    """A pattern with its variables replaced; None if one has no value and nothing stands for it."""
+    """A pattern with its variables replaced; None if one has no value and `unknown` is None."""
     parts = _VARIABLE.split(text)
     values = [_LITERAL.get(each) or variables.get(each.lower()) or unknown for each in parts[1::2]]
     if None in values:
@@ -273,8 +272,8 @@ def _filled(text: str, variables: Mapping[str, str], unknown: str | None) -> str
 
 
 def _normalised(context: Mapping[str, str]) -> Mapping[str, str]:
-    """The same with the URL of a call as its host sees it: small letters, no port that goes without
-    saying, no dots and no escapes.
+    """The context with a normalised URL: host in lower case, no default port, no dots or escapes in
+    the path.
     """
     parts = urlsplit(context["states:httpendpoint"])
     try:
@@ -282,14 +281,14 @@ def _normalised(context: Mapping[str, str]) -> Mapping[str, str]:
     except ValueError:
         port = None
     host = (parts.hostname or "").rstrip(".")
-    place = host if port in (None, _PORTS.get(parts.scheme)) else f"{host}:{port}"
+    address = host if port in (None, _PORTS.get(parts.scheme)) else f"{host}:{port}"
     path = posixpath.normpath(unquote(parts.path)).replace("//", "/") + (
         "/" if parts.path.endswith("/") and parts.path != "/" else ""
     )
     query = f"?{parts.query}" if parts.query else ""
     return {
         **context,
-        "states:httpendpoint": f"{parts.scheme}://{place}{path if parts.path else ''}{query}"
+        "states:httpendpoint": f"{parts.scheme}://{address}{path if parts.path else ''}{query}"
         if host
         else "",
     }
@@ -310,14 +309,14 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 def _like(value: str, wanted: str) -> bool:
-    """`*` and `?` stand for any letters and for one."""
+    """`*` matches any text, `?` one character."""
     return wanted in (value, _ANY) or _pattern(wanted).match(value) is not None
 
 
 def _any(
     test: Callable[[str, str], bool], negated: bool = False
 ) -> Callable[[str | None, list[str], bool], bool]:
-    """A key that is not there fits a negated operator, and ...IfExists."""
+    """An operator. A missing key matches a negated one, and ...IfExists."""
 
     def fits(value: str | None, wanted: list[str], if_exists: bool) -> bool:
         if not value:

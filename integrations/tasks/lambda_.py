@@ -1,8 +1,8 @@
 """AWS Lambda: a function's ARN as Resource, and `arn:aws:states:::lambda:invoke`.
 
-By ARN the payload goes in and out as it is, and the cause of an error is the function's own text;
-`invoke` wraps the payload in the answer of Lambda's Invoke operation, and writes the cause anew,
-compact. Recorded, both.
+By ARN, input and result are the plain payloads, and the cause of an error is the function's own
+text; `invoke` wraps the result in the answer of Lambda's Invoke operation, and re-encodes the cause
+compactly. Both recorded.
 """
 
 import base64
@@ -39,7 +39,7 @@ _LOG_TYPES: Final = ("None", "Tail")
 
 
 def actions(host: Host) -> dict[str, Handler]:
-    """ "" is a function's ARN as Resource, or a name that only this process knows."""
+    """ "": a function's ARN as Resource, or the name of a callable of this process."""
     return {"": partial(_run, host), "invoke": partial(_invoke, host)}
 
 
@@ -56,10 +56,10 @@ async def _invoke(host: Host, request: TaskRequest) -> TaskResult:
     """Lambda's Invoke. Result: {ExecutedVersion, (LogResult), Payload, SdkHttpMetadata,
     SdkResponseMetadata, StatusCode}.
 
-    What is invoked as an event is committed with the success of the task: exactly once.
+    An event (InvocationType Event) is committed with the success of the task: exactly once.
     """
-    given = requests.fields(request.payload, ("FunctionName",), _OPTIONAL)
-    text = partial(requests.text_field, request.payload, given)
+    fields = requests.fields(request.payload, ("FunctionName",), _OPTIONAL)
+    text = partial(requests.text_field, request.payload, fields)
     kind, log_type = text("InvocationType", "RequestResponse"), text("LogType", "None")
     for field, value, allowed in (
         ("InvocationType", kind, _STATUS),
@@ -73,7 +73,7 @@ async def _invoke(host: Host, request: TaskRequest) -> TaskResult:
     request_id = requests.request_id(request.token)
     target = _find(host, text("FunctionName"), text("Qualifier"), request_id)
     call = _as_call(host, target, request, request_id, client, log_type == "Tail")
-    event = _event(given.get("Payload", {}), request_id)  # recorded: a null arrives as {}
+    event = _event(fields.get("Payload", {}), request_id)  # recorded: a null arrives as {}
     if kind == "RequestResponse":
         answer = await _call(target, event, call)
         if answer.failed:
@@ -99,20 +99,20 @@ async def _invoke(host: Host, request: TaskRequest) -> TaskResult:
 
 
 def _event(payload: Json, request_id: str) -> Json:
-    """What the function gets of a Payload: a string is sent as the text of the payload, so "0.0"
-    arrives as a number. Recorded.
+    """The function's input: a string in Payload is the JSON text itself, so "0.0" arrives as a
+    number. Recorded.
     """
     if not isinstance(payload, str):
         return payload
     try:
         return loads(payload or "{}")
-    except JsonError as fault:  # unconfirmed: as Invoke itself refuses it
+    except JsonError as fault:  # unconfirmed: as Invoke refuses it
         text = lambda_messages.FUNCTION_PAYLOAD.format(problem=fault.message)
         raise _lambda_error("InvalidRequestContentException", 400, text, request_id) from None
 
 
 def _wrapped(host: Host, call: Call, answer: Answer) -> dict[str, Json]:
-    """The answer of Invoke to a call that went well."""
+    """The answer of Invoke to a successful call."""
     log_result = base64.b64encode(answer.log).decode() if call.tail else ""
     headers = {"X-Amz-Log-Result": log_result} if call.tail else {}
     headers |= {
@@ -147,9 +147,7 @@ def _find(host: Host, reference: str, qualifier: str, request_id: str) -> Functi
 
 
 def _elsewhere(host: Host, reference: str, qualifier: str) -> Target | None:
-    """A function that is not here, where it may be called elsewhere: at the endpoint that was given
-    for Lambda, or at AWS.
-    """
+    """A function outside, at the endpoint for Lambda or at AWS; None if neither may be called."""
     if not (host.outside.endpoints.keys() & {"lambda", ""} or host.outside.allow_aws):
         return None
     return Target(
@@ -221,7 +219,7 @@ def _lambda_error(code: str, status: int, message: str, request_id: str) -> Task
 
 
 def _error(answer: Answer, cause: str) -> tuple[str, str]:
-    """Name and cause of the error that a function's payload describes."""
+    """Name and cause of the error in a function's payload."""
     name = answer.value.get("errorType") if isinstance(answer.value, dict) else None
     if isinstance(name, str) and name:
         return name, cause
@@ -229,7 +227,7 @@ def _error(answer: Answer, cause: str) -> tuple[str, str]:
 
 
 def _client_context(payload: Json, text: str) -> Json:
-    """The object in a ClientContext, which is the base64 of a JSON text."""
+    """The object in a ClientContext: base64 of a JSON text."""
     if not text:
         return None
     try:

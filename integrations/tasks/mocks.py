@@ -1,11 +1,10 @@
-"""Whether a mocked result has the shape of what a service answers: its API's model, as botocore has
-it, with the names of task results.
+"""Checks the shape of a mocked result against botocore's model of the service's answer, with the
+names of task results.
 
-    fault(resource, result, strict) -> what TestState says against it, or None
+    fault(resource, result, strict) -> TestState's error text, or None
 
-Not checked: what has no model (HTTP, API Gateway, calls to a Kubernetes API), what a callback
-brings, and the members that hold somebody else's payload (_FREE). Members that the model does not
-know are let through.
+Not checked: tasks without a model (HTTP, API Gateway, calls to a Kubernetes API), results of
+callbacks, members with a payload of the user (_FREE), and members that the model does not have.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from stepwell.integrations.aws.models import java_name, operation_of, upper
 from stepwell.integrations.tasks import messages
 
 _SDK: Final = "aws-sdk:"
-# Optimised integrations whose answer is no AWS API's, or not in the shape that the API gives it.
+# optimised integrations whose result is not the answer of an AWS API
 _NO_MODEL: Final = ("http:invoke", "apigateway:invoke", "eks:call", "eks:runJob")
 _RUNTIME: Final = {"bedrock:invokeModel": "bedrock-runtime"}
-# `.sync`: the operation that tells how the job stands
+# `.sync`: the operation whose answer is the result
 _POLLED: Final = {
     "athena:startQueryExecution": "GetQueryExecution",
     "batch:submitJob": "DescribeJobs",
@@ -44,21 +43,19 @@ _POLLED: Final = {
     "mediaconvert:createJob": "GetJob",
     "states:startExecution": "DescribeExecution",
 }
-_WATCHED: Final = re.compile(
-    "create|delete|start|stop"
-)  # of things that are there for longer: createCluster -> DescribeCluster
+_VERB: Final = re.compile("create|delete|start|stop")  # createCluster -> DescribeCluster
 _GET: Final = ("emr-serverless",)
-# (service, shape) -> its largest value: the service's own copy of a model can be older than
-# botocore's. Recorded.
+# (service, shape) -> maximum: Step Functions' copy of a model can be older than botocore's.
+# Recorded.
 _LARGEST: Final = {("lambda", "MemorySize"): 10_240}
-# members that are not looked into
+# members that are not checked
 _FREE: Final = {"Invoke": ("Payload",), "InvokeModel": ("Body",)}
-_FREE_SYNC_2: Final = ("Input", "Output")  # parsed there, strings by the model
+_FREE_SYNC_2: Final = ("Input", "Output")  # parsed, but strings in the model
 
 
 def fault(resource: Resource, result: Json, strict: bool) -> str | None:
-    """What is wrong with a mocked result; `strict`: members that the service always gives must be
-    there.
+    """The error of a mocked result, or None. strict: members that the service always returns must
+    exist.
     """
     operation = _operation(resource)
     if operation is None:
@@ -68,9 +65,9 @@ def fault(resource: Resource, result: Json, strict: bool) -> str | None:
     shape = operation.output_shape
     free = _FREE.get(operation.name, ()) + (_FREE_SYNC_2 if resource.pattern == SYNC_2 else ())
     named = java_name if resource.service.startswith(_SDK) else upper
-    looked_at = {name: value for name, value in result.items() if name not in free}
+    checked = {name: value for name, value in result.items() if name not in free}
     text = shape and _Check(operation.service_model.service_name, named, strict).structure(
-        looked_at, shape, free
+        checked, shape, free
     )
     return messages.MOCK_SCHEMA.format(text=text) if text else None
 
@@ -79,15 +76,13 @@ def fault(resource: Resource, result: Json, strict: bool) -> str | None:
 
 
 def _operation(resource: Resource) -> Any:
-    """botocore's model of the operation whose answer the task's result is; None if there is
-    none.
-    """
+    """botocore's model of the operation whose answer is the task's result, or None."""
     call = f"{resource.service}:{resource.action}"
     if resource.kind != "service" or resource.pattern == CALLBACK or call in _NO_MODEL:
         return None
     service, action = resource.service.removeprefix(_SDK), upper(resource.action)
     if resource.pattern:
-        thing = _WATCHED.sub("", resource.action, count=1)
+        thing = _VERB.sub("", resource.action, count=1)
         action = _POLLED.get(call) or ("Get" if service in _GET else "Describe") + thing
     return operation_of(_RUNTIME.get(call) or service, action)
 
@@ -106,7 +101,7 @@ _KINDS: Final[dict[str, tuple[str, Any]]] = {
 
 
 class _Check:
-    """One walk along a shape; each method gives the first thing that is wrong, or None."""
+    """One walk along a shape; each method returns the first error, or None."""
 
     def __init__(self, service: str, named: Callable[[str], str], strict: bool) -> None:
         self.service, self.named, self.strict = service, named, strict
@@ -117,11 +112,11 @@ class _Check:
         for member, inner in shape.members.items():
             name = self.named(member)
             if name not in value:
-                name = upper(member)  # the model's own name does as well
-            given = value.get(name)
-            if given is not None:
-                if found := self.value(name, given, inner):
-                    return found
+                name = upper(member)  # the model's own name is accepted too
+            content = value.get(name)
+            if content is not None:
+                if error := self.value(name, content, inner):
+                    return error
             elif self.strict and member in shape.required_members and name not in free:
                 return messages.MOCK_REQUIRED.format(field=self.named(member))
         return None

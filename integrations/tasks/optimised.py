@@ -1,11 +1,10 @@
-"""Optimised integrations with services that are not embedded here: what their files share.
+"""What the optimised integrations with services outside share.
 
     actions = Service("batch", "Batch", "AWSBatch", jobs={"submitJob": Job(...)}).actions
 
-Parameters and results have the names of AWS's SDK for Java, version 1, a result also what is known
-of the exchange. `.sync` starts the job, stores its id, and asks how it stands after pauses that
-grow; a later process finds the id and goes on asking. If the attempt is over before the job is, the
-job is cancelled as well as that can be done.
+Parameters and results have the names of AWS's SDK for Java, version 1; a result also has the
+metadata of HTTP. `.sync` starts the job, stores its id, and polls its status with growing pauses; a
+later process resumes polling. If the attempt ends before the job, the job is cancelled if possible.
 """
 
 from __future__ import annotations
@@ -50,39 +49,42 @@ Members = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """How `.sync` follows what an action started. All names are the API's own.
+    """How `.sync` follows what an action has started. All names are the API's.
 
-    watch     the operation that tells how it stands
-    about     (parameters of the start, its answer) -> parameters of `watch`
-    status    where its answer has the status: a path of members and indexes
-    good, bad the states in which it is over
-    result    where the answer has what becomes the task's result; () is all of it
-    cancel    (operation, (parameters of the start, its answer) -> its parameters), if it can be
-              cancelled
-    gone      code of the refusal that says the thing is there no more: good, if what was started
-              deletes it succeeded judges an ended job where the status alone does not tell
+    poll         the operation that returns the status
+    parameters   (parameters of the start, its answer) -> parameters of `poll`
+    status       path of members and indexes to the status in the answer of `poll`
+    success      statuses of an ended job that succeeded
+    failure      statuses of an ended job that failed
+    result       path to the task's result in the answer of `poll`; (): all of it
+    cancel       (operation, (parameters of the start, its answer) -> its parameters), or None
+    deleted      error code of `poll` that means success, for actions that delete something
+    is_success   whether an ended job succeeded, if its status does not tell
     """
 
-    watch: str
-    about: Callable[[Members, Members], Members]
+    poll: str
+    parameters: Callable[[Members, Members], Members]
     status: tuple[str | int, ...]
-    good: tuple[str, ...]
-    bad: tuple[str, ...] = ()
+    success: tuple[str, ...]
+    failure: tuple[str, ...] = ()
     result: tuple[str | int, ...] = ()
     cancel: tuple[str, Callable[[Members, Members], Members]] | None = None
-    gone: str | None = None
-    succeeded: Callable[[Any], bool] | None = None
+    deleted: str | None = None
+    is_success: Callable[[Any], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """One service.
 
-    name        in a Resource                    prefix  of its errors: "DynamoDB"
-    label       as causes call it: "AmazonDynamoDBv2"
-    general     its exception for codes that its model does not declare
-    operations  action -> operation, where it is not the action with a capital
-    runtime     action -> botocore's service, where it is another than `name`
+    name         in a Resource: "dynamodb"
+    prefix       of error names: "DynamoDB"
+    label        in causes: "AmazonDynamoDBv2"
+    general      exception for codes that the model does not declare
+    operations   action -> operation, if it is not the action with a capital
+    runtime      action -> botocore's service, if it is not `name`
+    reshape      action -> function from the task's parameters to the operation's
+    text_member  structure -> member that a plain string stands for, see to_api
     """
 
     name: str
@@ -92,12 +94,8 @@ class Service:
     jobs: Mapping[str, Job] = field(default_factory=dict)
     operations: Mapping[str, str] = field(default_factory=dict)
     runtime: Mapping[str, str] = field(default_factory=dict)
-    shape: Mapping[str, Callable[[Json], Json]] = field(
-        default_factory=dict
-    )  # action -> its parameters as the operation has them
-    of_text: Mapping[str, str] = field(
-        default_factory=dict
-    )  # structures that a plain string may stand for, see to_api
+    reshape: Mapping[str, Callable[[Json], Json]] = field(default_factory=dict)
+    text_member: Mapping[str, str] = field(default_factory=dict)
 
     def actions(self, host: Host) -> dict[str, Handler]:
         return {
@@ -107,22 +105,22 @@ class Service:
         }
 
     def operation(self, action: str) -> OperationModel:
-        found = operation_of(
+        operation = operation_of(
             self.runtime.get(action, self.name), self.operations.get(action, upper(action))
         )
-        assert found is not None, f"{self.name}:{action} names no operation"
-        return found
+        assert operation is not None, f"{self.name}:{action} names no operation"
+        return operation
 
 
-async def _run(host: Host, about: Service, action: str, request: TaskRequest) -> TaskResult:
+async def _run(host: Host, service: Service, action: str, request: TaskRequest) -> TaskResult:
     if not request.resource.pattern.startswith(".sync"):
-        operation, id = about.operation(action), requests.request_id(request.token)
-        parameters = _parameters(about, action, operation, request, id)
-        answer, exchanged = await _exchange(host, about, operation, parameters, id)
+        operation, id = service.operation(action), requests.request_id(request.token)
+        parameters = _parameters(service, action, operation, request, id)
+        answer, exchanged = await _exchange(host, service, operation, parameters, id)
         return _result(operation, answer, exchanged, id)
     key = f"jobs/{request.token}"
     try:
-        result = await _follow(host, about, action, request, key)
+        result = await _follow(host, service, action, request, key)
     except TaskError:
         await host.records.write({key: None})
         raise
@@ -133,33 +131,33 @@ async def _run(host: Host, about: Service, action: str, request: TaskRequest) ->
 
 
 def _parameters(
-    about: Service, action: str, operation: OperationModel, request: TaskRequest, id: str
+    service: Service, action: str, operation: OperationModel, request: TaskRequest, id: str
 ) -> dict[str, Any]:
-    shaped = about.shape.get(action, lambda payload: payload)(request.payload)
+    shaped = service.reshape.get(action, lambda payload: payload)(request.payload)
     try:
-        return to_api(operation, shaped, id, about.of_text)
+        return to_api(operation, shaped, id, service.text_member)
     except ParameterError as fault:
         raise requests.bad_parameters(request.payload, str(fault)) from None
 
 
 async def _exchange(
-    host: Host, about: Service, operation: OperationModel, parameters: Members, id: str
+    host: Host, service: Service, operation: OperationModel, parameters: Members, id: str
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
     name = operation.service_model.service_name
     try:
         read_input(name, operation.name, parameters)
         return await exchange(host, name, operation.name, parameters)
     except ApiError as error:
-        raise failed(about, operation, error, id) from None
+        raise failed(service, operation, error, id) from None
     except ServiceError as fault:
-        raise _failed(about, operation, fault) from None
+        raise _failed(service, operation, fault) from None
 
 
-def failed(about: Service, operation: OperationModel, error: ApiError, id: str) -> TaskError:
-    """A refusal of an embedded service. `id` is that of the request."""
+def failed(service: Service, operation: OperationModel, error: ApiError, id: str) -> TaskError:
+    """The failure of a task that an embedded service has refused. id: of the request."""
     model = operation.service_model
     return _failed(
-        about,
+        service,
         operation,
         ServiceError(
             error_code(model, error.code), error.message, error_status(model, error.code), id
@@ -167,13 +165,13 @@ def failed(about: Service, operation: OperationModel, error: ApiError, id: str) 
     )
 
 
-def _failed(about: Service, operation: OperationModel, fault: ServiceError) -> TaskError:
+def _failed(service: Service, operation: OperationModel, fault: ServiceError) -> TaskError:
     if not fault.status:
-        return TaskError(f"{about.prefix}.SdkClientException", fault.message)
-    name = error_name(operation.service_model, fault.code) or about.general
+        return TaskError(f"{service.prefix}.SdkClientException", fault.message)
+    name = error_name(operation.service_model, fault.code) or service.general
     return requests.service_error(
-        f"{about.prefix}.{name}",
-        about.label,
+        f"{service.prefix}.{name}",
+        service.label,
         fault.status,
         fault.code,
         fault.message,
@@ -195,50 +193,64 @@ def _result(
 # --- jobs -----------------------------------------------------------------------------------------
 
 
-async def _follow(host: Host, about: Service, action: str, request: TaskRequest, key: str) -> Json:
-    """Start the job, or find it started, and wait for its end."""
+async def _follow(
+    host: Host, service: Service, action: str, request: TaskRequest, key: str
+) -> Json:
+    """Start the job, or resume one that was started, and wait for its end."""
     job, operation, id = (
-        about.jobs[action],
-        about.operation(action),
+        service.jobs[action],
+        service.operation(action),
         requests.request_id(request.token),
     )
     known = await host.records.get(key) if request.again else None
     if known is None:
-        parameters = _parameters(about, action, operation, request, id)
-        answer, exchanged = await _exchange(host, about, operation, parameters, id)
-        asked, cancelled = (
-            job.about(parameters, answer),
+        parameters = _parameters(service, action, operation, request, id)
+        answer, exchanged = await _exchange(host, service, operation, parameters, id)
+        poll_parameters, cancel_parameters = (
+            job.parameters(parameters, answer),
             job.cancel and job.cancel[1](parameters, answer),
         )
-        told = _result(operation, answer, exchanged, id)
-        await host.records.write({key: pack({"asked": asked, "cancel": cancelled, "told": told})})
+        submitted = _result(operation, answer, exchanged, id)
+        await host.records.write(
+            {key: pack({"asked": poll_parameters, "cancel": cancel_parameters, "told": submitted})}
+        )
     else:
         stored = unpack(known)
-        asked, cancelled, told = stored["asked"], stored["cancel"], stored["told"]
-    await request.submitted(told)
+        poll_parameters, cancel_parameters, submitted = (
+            stored["asked"],
+            stored["cancel"],
+            stored["told"],
+        )
+    await request.submitted(submitted)
     try:
         return await _ended(
-            host, about, job, operation.service_model.service_name, asked, id, request
+            host, service, job, operation.service_model.service_name, poll_parameters, id, request
         )
     except asyncio.CancelledError:
-        await _cancel(host, job, operation.service_model.service_name, cancelled, key)
+        await _cancel(host, job, operation.service_model.service_name, cancel_parameters, key)
         raise
 
 
 async def _ended(
-    host: Host, about: Service, job: Job, name: str, asked: Members, id: str, request: TaskRequest
+    host: Host,
+    service: Service,
+    job: Job,
+    name: str,
+    poll_parameters: Members,
+    id: str,
+    request: TaskRequest,
 ) -> Json:
-    watch = operation_of(name, job.watch)
-    assert watch is not None
+    operation = operation_of(name, job.poll)
+    assert operation is not None
     pause = host.limits.job_pause_seconds
     while True:
         async with request.waiting():
             await sleep_until(host.clock, host.clock.now() + round(1000 * pause))
         pause = min(pause * 1.5, host.limits.job_pause_most_seconds)
         try:
-            answer = await call(host, name, job.watch, asked)
+            answer = await call(host, name, job.poll, poll_parameters)
         except ServiceError as fault:
-            if job.gone is not None and fault.code == job.gone:
+            if job.deleted is not None and fault.code == job.deleted:
                 return {}
             if (
                 fault.status
@@ -246,19 +258,18 @@ async def _ended(
                 and fault.status != 429
                 and "hrottl" not in fault.code
             ):
-                raise _failed(about, watch, fault) from None
-            log.info(
-                "%s: asked again later: %s", job.watch, fault
-            )  # the task's time limit ends this, if it has one
+                raise _failed(service, operation, fault) from None
+            # the task's time limit ends this, if it has one
+            log.info("%s: polled again later: %s", job.poll, fault)
             continue
         status = _at(answer, job.status)
-        if status in job.good or status in job.bad:
+        if status in job.success or status in job.failure:
             ended = _at(answer, job.result)
             shown = _at(
-                from_api(watch.output_shape, answer, upper, milliseconds),
+                from_api(operation.output_shape, answer, upper, milliseconds),
                 tuple(_shown(each) for each in job.result),
             )
-            if status in job.bad or (job.succeeded is not None and not job.succeeded(ended)):
+            if status in job.failure or (job.is_success is not None and not job.is_success(ended)):
                 raise TaskError(messages.TASK_FAILED, dumps(shown))
             return shown
 
@@ -277,8 +288,8 @@ def _at(value: Any, path: tuple[str | int, ...]) -> Any:
 
 
 async def _cancel(host: Host, job: Job, name: str, parameters: Members | None, key: str) -> None:
-    """The attempt is over. If it is the engine that closes the job goes on, and the next process
-    finds it.
+    """Cancel the job of an ended attempt. When the engine closes, the job goes on, and the next
+    process resumes polling.
     """
     try:
         await host.records.write({key: None})  # refused while the engine closes

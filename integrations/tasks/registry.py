@@ -1,10 +1,9 @@
-"""How a Task's resource becomes a call: the registry that is handed to the engine, and what all
-services share.
+"""From a Task's resource to a call: the registry of the engine's tasks.
 
     Resource --Registry.resolve--> Handler;  Handler(TaskRequest) -> result, or raises TaskError
 
 A service is one file, integrations/tasks/NAME.py, found by its name: `-` becomes `_`, a Python
-keyword gets a `_` behind it, and all of `aws-sdk:*` is aws_sdk.py. It is imported when a definition
+keyword gets a trailing `_`, and all of `aws-sdk:*` is aws_sdk.py. It is imported when a definition
 first names it, and has one function:
 
     def actions(host: Host) -> dict[str, Handler]     # "invoke" -> its handler; for aws_sdk
@@ -47,18 +46,17 @@ _SDK: Final = "aws-sdk:"
 
 
 class Registry:
-    """The tasks that this process can do.
+    """The tasks that this process can run.
 
     functions         name, function ARN, or the whole text of any Resource -> callable, async or
                       not: `f(payload)` or `f(payload, context)`; or a Functions, for functions that
                       run from their source
     functions_folder  a folder of such functions; a callable of the same name goes before
     output            receives (function name, text) when one of those prints
-    services          the embedded services, if another registry of the same engine has them; else
-                      they are this one's
-    outside           which services of others may be called, and where
-    policies          what the roles of executions may do; None: everything
-    home, clock       by default those of the engine that it is connected to
+    services          the embedded services of another registry of the same engine; None: its own
+    outside           which services outside may be called, and where
+    policies          IAM policies of roles; None: everything is allowed
+    home, clock       by default the engine's
     """
 
     def __init__(
@@ -101,8 +99,8 @@ class Registry:
         self._actions: dict[str, dict[str, Handler]] = {}
 
     def connect(self, engine: Engine) -> None:
-        """The engine that this works for: nested executions are started on it, and its database
-        holds what the services keep.
+        """Connect to the engine: it runs nested executions, and its database has the records of
+        services.
         """
         self.host.engine = engine
         self.host.clock = self._clock or engine.clock
@@ -119,8 +117,8 @@ class Registry:
             engine.on_open.append(self.services.open)
 
     def _policy_of(self, arn: str) -> str | None:
-        """The policy of a topic or queue that is here, "" if it has none; None: nothing here has
-        that ARN.
+        """The policy of an embedded topic or queue, "" if it has none; None: there is none of that
+        ARN.
         """
         parts = arn.split(":")
         owner = (
@@ -145,8 +143,8 @@ class Registry:
         return self.host.on_status
 
     def resolve(self, resource: Resource) -> Handler | None:
-        """The handler of a resource, or None if nothing here serves it. Whether a function exists
-        is found out when it is called.
+        """The handler of a resource, or None if there is none. Whether a function exists is checked
+        when it is called.
         """
         handler = self._handlers.get(resource)
         if handler is None and (handler := self._resolve(resource)) is not None:
@@ -171,9 +169,7 @@ class Registry:
         return self._service(resource.service).get(resource.action)
 
     def known(self, resource: Resource) -> bool:
-        """Whether a task with this resource could run here and now, for who wants to warn before it
-        is started.
-        """
+        """Whether a task with this resource could run now, for warnings before an execution."""
         if resource.kind == "activity":
             return True
         if self._is_function(resource):
@@ -181,14 +177,12 @@ class Registry:
         return self.resolve(resource) is not None
 
     def known_text(self, text: str) -> str | None:
-        """What runs a Resource that is none of AWS's: the ARN or name of a function here, or
-        None.
-        """
+        """The ARN or name of the function that runs a Resource which is not AWS's, or None."""
         target = self.functions.find(text)
         return target and target.arn
 
     def mock_fault(self, resource: Resource, result: Json, strict: bool) -> str | None:
-        """What TestState says against a mocked result; None: nothing."""
+        """TestState's error of a mocked result, or None."""
         from stepwell.integrations.tasks import mocks  # imported late: so is botocore
 
         return mocks.fault(resource, result, strict)

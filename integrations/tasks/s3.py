@@ -1,9 +1,8 @@
-"""What Map Runs read from S3 and write to it: getObject and listObjectsV2 of an ItemReader,
-putObject of a ResultWriter.
+"""S3 for Map Runs: getObject and listObjectsV2 of an ItemReader, putObject of a ResultWriter.
 
-There is no S3 here: the calls go to the endpoint that was given for `s3`, or to AWS if that was
-allowed. A dataset is held in memory, so its files together may have `Limits.dataset_bytes`. Reading
-has no effect, and what is written again goes to the same keys.
+S3 is not embedded: the calls go to the endpoint for `s3`, or to AWS if that is allowed. A dataset
+is read into memory, so all its files together may have `Limits.dataset_bytes`. Both are idempotent:
+reading has no effect, and a repeated write uses the same keys.
 """
 
 from __future__ import annotations
@@ -48,20 +47,23 @@ def actions(host: Host) -> dict[str, Handler]:
 # --- reading --------------------------------------------------------------------------------------
 
 
-class _Room:
-    """How many bytes may still be read of a dataset."""
+class _ByteBudget:
+    """The bytes of a dataset that may still be read."""
 
     def __init__(self, most: int) -> None:
         self.most = self.left = most
 
 
-async def _read(host: Host, way: Any, request: TaskRequest) -> TaskResult:
+async def _read(host: Host, read: Any, request: TaskRequest) -> TaskResult:
     """{"Items", "Source"}; see map_run.items_read."""
-    asked: Any = dict(request.payload)
-    config, most = ReaderConfig.model_validate(asked.pop("ReaderConfig")), asked.pop("MaxItems")
+    parameters: Any = dict(request.payload)
+    config, most = (
+        ReaderConfig.model_validate(parameters.pop("ReaderConfig")),
+        parameters.pop("MaxItems"),
+    )
     try:
-        items = datasets.first(await way(host, asked, config, most), most)
-        source = "/".join(str(asked[name]) for name in ("Bucket", "Key") if name in asked)
+        items = datasets.first(await read(host, parameters, config, most), most)
+        source = "/".join(str(parameters[name]) for name in ("Bucket", "Key") if name in parameters)
         return await asyncio.to_thread(_payload, {"Items": items, "Source": f"S3://{source}"})
     except StateError as fault:
         raise TaskError(fault.error, fault.cause) from None
@@ -69,17 +71,17 @@ async def _read(host: Host, way: Any, request: TaskRequest) -> TaskResult:
         raise TaskError(asl_messages.ITEM_READER_FAILED, fault.message) from None
 
 
-def _payload(found: Json) -> Any:
-    return Payload(found)
+def _payload(value: Json) -> Any:
+    return Payload(value)
 
 
 async def _file(
-    host: Host, asked: Mapping[str, Any], config: ReaderConfig, most: int | None
+    host: Host, parameters: Mapping[str, Any], config: ReaderConfig, most: int | None
 ) -> Json:
-    """The items of one file, or of those that a manifest names."""
-    room = _Room(host.limits.dataset_bytes)
-    data = await _object(host, asked, room)
-    where = f"{asked.get('Bucket')}/{asked.get('Key')}"
+    """The items of one file, or of the files that a manifest lists."""
+    budget = _ByteBudget(host.limits.dataset_bytes)
+    data = await _object(host, parameters, budget)
+    where = f"{parameters.get('Bucket')}/{parameters.get('Key')}"
     if config.input_type != "MANIFEST" and config.manifest_type != "ATHENA_DATA":
         return await _parsed(data, config, where)
     inventory = config.manifest_type != "ATHENA_DATA"
@@ -87,24 +89,24 @@ async def _file(
         files, config = (_inventory if inventory else _athena)(data.decode(), config)
     except (JsonError, KeyError, TypeError, ValueError) as fault:
         raise _failed(asl_messages.BAD_DATASET.format(kind="MANIFEST", reason=fault)) from None
-    return await _joined(host, files, config, most, room)
+    return await _joined(host, files, config, most, budget)
 
 
 def _inventory(manifest: str, config: ReaderConfig) -> tuple[list[dict[str, str]], ReaderConfig]:
-    """The files of an S3 inventory: CSV without headers, whose columns the manifest names."""
-    given: Any = loads(manifest)
+    """The files of an S3 inventory: CSV without headers; the manifest has the names of columns."""
+    document: Any = loads(manifest)
     bucket, schema = (
-        given["destinationBucket"].rpartition(":")[2],
-        [name.strip() for name in given["fileSchema"].split(",")],
+        document["destinationBucket"].rpartition(":")[2],
+        [name.strip() for name in document["fileSchema"].split(",")],
     )
     rows = ReaderConfig.model_validate(
         {"InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": schema}
     )
-    return [{"Bucket": bucket, "Key": each["key"]} for each in given["files"]], rows
+    return [{"Bucket": bucket, "Key": each["key"]} for each in document["files"]], rows
 
 
 def _athena(manifest: str, config: ReaderConfig) -> tuple[list[dict[str, str]], ReaderConfig]:
-    """The files that an UNLOAD of Athena wrote: an s3:// URI a line."""
+    """The files that an UNLOAD of Athena wrote: an s3:// URI on each line."""
     uris = [
         row[0].removeprefix("s3://").partition("/")
         for row in csv.reader(io.StringIO(manifest))
@@ -116,30 +118,30 @@ def _athena(manifest: str, config: ReaderConfig) -> tuple[list[dict[str, str]], 
 
 
 async def _list(
-    host: Host, asked: Mapping[str, Any], config: ReaderConfig, most: int | None
+    host: Host, parameters: Mapping[str, Any], config: ReaderConfig, most: int | None
 ) -> Json:
-    """What a listing names, or with LOAD_AND_FLATTEN the items of all its files."""
+    """The objects of a listing, or with LOAD_AND_FLATTEN the items in all of them."""
     if config.transformation != "LOAD_AND_FLATTEN":
-        return [_listed(each) async for each in _objects(host, asked, most)]
+        return [_listed(each) async for each in _objects(host, parameters, most)]
     files = [
-        {"Bucket": asked.get("Bucket"), "Key": each["Key"]}
-        async for each in _objects(host, asked, None)
+        {"Bucket": parameters.get("Bucket"), "Key": each["Key"]}
+        async for each in _objects(host, parameters, None)
     ]
     return await _joined(
         host,
         [file for file in files if not file["Key"].endswith("/")],
         config,
         most,
-        _Room(host.limits.dataset_bytes),
+        _ByteBudget(host.limits.dataset_bytes),
     )
 
 
 async def _objects(
-    host: Host, asked: Mapping[str, Any], most: int | None
+    host: Host, parameters: Mapping[str, Any], most: int | None
 ) -> AsyncIterator[dict[str, Any]]:
-    parameters, count = dict(asked), 0
+    page_parameters, count = dict(parameters), 0
     while True:
-        page = await call(host, "s3", "ListObjectsV2", parameters)
+        page = await call(host, "s3", "ListObjectsV2", page_parameters)
         for each in page.get("Contents", ()):
             yield each
             count += 1
@@ -147,51 +149,51 @@ async def _objects(
                 return
         if not page.get("NextContinuationToken"):
             return
-        parameters["ContinuationToken"] = page["NextContinuationToken"]
+        page_parameters["ContinuationToken"] = page["NextContinuationToken"]
 
 
-def _listed(found: Mapping[str, Any]) -> Json:
+def _listed(object: Mapping[str, Any]) -> Json:
     """An object as an item; LastModified in seconds."""
-    known = {
-        "Etag": found.get("ETag"),
-        "Key": found["Key"],
-        "LastModified": round(found["LastModified"].timestamp()),
+    item = {
+        "Etag": object.get("ETag"),
+        "Key": object["Key"],
+        "LastModified": round(object["LastModified"].timestamp()),
     }
-    return known | {"Size": found["Size"], "StorageClass": found.get("StorageClass", "STANDARD")}
+    return item | {"Size": object["Size"], "StorageClass": object.get("StorageClass", "STANDARD")}
 
 
 async def _joined(
-    host: Host, files: list[Any], config: ReaderConfig, most: int | None, room: _Room
+    host: Host, files: list[Any], config: ReaderConfig, most: int | None, budget: _ByteBudget
 ) -> list[Json]:
     """The items of several files, one after the other."""
     items: list[Json] = []
     for file in files:
-        found = await _parsed(
-            await _object(host, file, room), config, f"{file['Bucket']}/{file['Key']}"
+        parsed = await _parsed(
+            await _object(host, file, budget), config, f"{file['Bucket']}/{file['Key']}"
         )
-        items += found if isinstance(found, list) else [found]
+        items += parsed if isinstance(parsed, list) else [parsed]
         if most and 0 < most <= len(items):
             break
     return items
 
 
-async def _object(host: Host, asked: Mapping[str, Any], room: _Room) -> bytes:
-    """The content of an object, unpacked. Raises StateError, ServiceError."""
-    where = f"{asked.get('Bucket')}/{asked.get('Key')}"
-    answer, _ = await exchange(host, "s3", "GetObject", asked, room.left)
-    packing = (answer.get("ContentEncoding") or "", str(asked.get("Key")))
+async def _object(host: Host, parameters: Mapping[str, Any], budget: _ByteBudget) -> bytes:
+    """The content of an object, decompressed. Raises StateError, ServiceError."""
+    where = f"{parameters.get('Bucket')}/{parameters.get('Key')}"
+    answer, _ = await exchange(host, "s3", "GetObject", parameters, budget.left)
+    packing = (answer.get("ContentEncoding") or "", str(parameters.get("Key")))
     try:
-        data = await asyncio.to_thread(_unpacked, answer["Body"], packing, room.left)
+        data = await asyncio.to_thread(_unpacked, answer["Body"], packing, budget.left)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as fault:
         raise _failed(messages.DATASET_NOT_READ.format(where=where, reason=fault)) from None
-    if len(data) > room.left:
-        raise _failed(messages.DATASET_TOO_LARGE.format(where=where, limit=room.most))
-    room.left -= len(data)
+    if len(data) > budget.left:
+        raise _failed(messages.DATASET_TOO_LARGE.format(where=where, limit=budget.most))
+    budget.left -= len(data)
     return data
 
 
 def _unpacked(data: bytes, packing: tuple[str, str], most: int) -> bytes:
-    """No more than one byte beyond `most`: a small file may hold a large one."""
+    """At most one byte more than `most`: a small file may decompress to a large one."""
     encoding, name = packing
     if encoding == _GZIP[0] or name.endswith(_GZIP[1]):
         with gzip.open(io.BytesIO(data)) as packed:
@@ -217,18 +219,21 @@ def _failed(cause: str) -> StateError:
 
 
 async def _write(host: Host, request: TaskRequest) -> TaskResult:
-    """PREFIX/MAP RUN/SUCCEEDED_0.json, FAILED_0.json and manifest.json, which goes last. See
+    """Write PREFIX/MAP RUN/SUCCEEDED_0.json and FAILED_0.json, then manifest.json. See
     map_run.results_written.
     """
-    asked: Any = request.payload
+    parameters: Any = request.payload
     arn, bucket, prefix = (
-        asked["MapRunArn"],
-        asked.get("Bucket"),
-        str(asked.get("Prefix") or "").strip("/"),
+        parameters["MapRunArn"],
+        parameters.get("Bucket"),
+        str(parameters.get("Prefix") or "").strip("/"),
     )
-    folder, lines = f"{prefix}/{arn.rpartition(':')[2]}".lstrip("/"), asked["OutputType"] == "JSONL"
-    succeeded = asked["Results"]
-    if asked["Transformation"] == "FLATTEN":
+    folder, lines = (
+        f"{prefix}/{arn.rpartition(':')[2]}".lstrip("/"),
+        parameters["OutputType"] == "JSONL",
+    )
+    succeeded = parameters["Results"]
+    if parameters["Transformation"] == "FLATTEN":
         succeeded = [
             item
             for output in succeeded
@@ -237,7 +242,7 @@ async def _write(host: Host, request: TaskRequest) -> TaskResult:
     written: dict[str, Json] = {}
     try:
         for name, records in (
-            ("FAILED", await _fallen(host, arn)),
+            ("FAILED", await _failed_executions(host, arn)),
             ("PENDING", []),
             ("SUCCEEDED", succeeded),
         ):
@@ -245,10 +250,10 @@ async def _write(host: Host, request: TaskRequest) -> TaskResult:
             if records:
                 key = f"{folder}/{name}_0.{'jsonl' if lines else 'json'}"
                 body = await asyncio.to_thread(_text, records, lines)
-                await _put(host, asked, key, body)
+                await _put(host, parameters, key, body)
                 written[name] = [{"Key": key, "Size": len(body)}]
         manifest = {"DestinationBucket": bucket, "MapRunArn": arn, "ResultFiles": written}
-        await _put(host, asked, f"{folder}/manifest.json", dumps(manifest).encode())
+        await _put(host, parameters, f"{folder}/manifest.json", dumps(manifest).encode())
     except (ServiceError, ApiError) as fault:
         raise TaskError(asl_messages.RESULT_WRITER_FAILED, fault.message) from None
     return {
@@ -257,33 +262,35 @@ async def _write(host: Host, request: TaskRequest) -> TaskResult:
     }
 
 
-async def _fallen(host: Host, map_run_arn: str) -> list[Json]:
-    """The executions that the Map Run tolerated, as Transformation NONE shows them."""
+async def _failed_executions(host: Host, map_run_arn: str) -> list[Json]:
+    """The failed executions that the Map Run tolerated, in the shape of Transformation NONE."""
     engine = host.engine
     assert engine is not None
-    found: list[Json] = []
+    failed: list[Json] = []
     for status in _ENDED:
         token: str | None = None
         while True:
             page = await engine.list_executions(
                 map_run_arn=map_run_arn, status_filter=status, next_token=token
             )
-            found += [
+            failed += [
                 await engine.exported_execution(each["executionArn"]) for each in page["executions"]
             ]
             token = page.get("nextToken")
             if token is None:
                 break
-    return found
+    return failed
 
 
 def _text(records: list[Json], lines: bool) -> bytes:
     return "\n".join(map(dumps, records)).encode() if lines else dumps(records).encode()
 
 
-async def _put(host: Host, asked: Mapping[str, Any], key: str, body: bytes) -> None:
+async def _put(host: Host, parameters: Mapping[str, Any], key: str, body: bytes) -> None:
     rest = {
-        name: value for name, value in asked.items() if name in ("Bucket", "ExpectedBucketOwner")
+        name: value
+        for name, value in parameters.items()
+        if name in ("Bucket", "ExpectedBucketOwner")
     }
     await call(
         host,

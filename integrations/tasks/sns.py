@@ -1,8 +1,7 @@
 """SNS: `arn:aws:states:::sns:publish`, plain and `.waitForTaskToken`.
 
-Where the topics are here the message and its deliveries are stored in one transaction with the
-task's success: exactly once. Parameters and results have the names of AWS's SDK for Java, version
-1. Recorded.
+With embedded topics, the message and its deliveries are committed with the task's success: exactly
+once. Parameters and results have the names of AWS's SDK for Java, version 1. Recorded.
 """
 
 from __future__ import annotations

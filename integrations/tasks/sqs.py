@@ -50,7 +50,7 @@ async def _send(host: Host, request: TaskRequest) -> TaskResult:
     assert operation is not None
     try:
         parameters = _parameters(operation, request, id)
-        given = read_input("sqs", _OPERATION, parameters)
+        arguments = read_input("sqs", _OPERATION, parameters)
         if not embedded(host, "sqs"):
             answer, exchanged = await exchange(host, "sqs", _OPERATION, parameters)
             return _result(
@@ -58,7 +58,7 @@ async def _send(host: Host, request: TaskRequest) -> TaskResult:
             )
         sqs = await host.services.get("sqs")
         prepared: Transaction[list[Any]] = sqs.prepare(
-            [Outgoing(**{_MEMBERS[name]: value for name, value in given.items()})]
+            [Outgoing(**{_MEMBERS[name]: value for name, value in arguments.items()})]
         )
         (answered,) = prepared.answer
         if isinstance(answered, ApiError):
@@ -76,35 +76,33 @@ async def _send(host: Host, request: TaskRequest) -> TaskResult:
 
 
 def _parameters(operation: Any, request: TaskRequest, id: str) -> dict[str, Any]:
-    """Raises TaskError if one is missing altogether; one that is null is for the service to
-    refuse.
-    """
+    """Raises TaskError for a missing parameter; null is left to the service to refuse."""
     payload = request.payload
-    given = payload if isinstance(payload, dict) else {}
-    if any(name not in given for name in _REQUIRED):
-        requests.fields(given, _REQUIRED, tuple(given))
+    fields = payload if isinstance(payload, dict) else {}
+    if any(name not in fields for name in _REQUIRED):
+        requests.fields(fields, _REQUIRED, tuple(fields))
     try:
-        return to_api(operation, given, id)
+        return to_api(operation, fields, id)
     except ParameterError as fault:
         raise requests.bad_parameters(payload, str(fault)) from None
 
 
 def _headers(host: Host, answer: Mapping[str, Any], id: str) -> dict[str, str]:
-    """Those that the service sends with its answer."""
+    """The headers of the service's answer."""
     length = str(len(dumps(dict(answer))))
-    told = {
+    headers = {
         "x-amzn-RequestId": id,
         "connection": "keep-alive",
         "Content-Length": length,
         "Date": requests.http_date(host.clock),
     }
-    return told | {"Content-Type": "application/x-amz-json-1.0"}
+    return headers | {"Content-Type": "application/x-amz-json-1.0"}
 
 
 def _result(answer: Mapping[str, Any], headers: Mapping[str, Any], id: str) -> dict[str, Json]:
-    told = {str(name): str(value) for name, value in headers.items()}
+    texts = {str(name): str(value) for name, value in headers.items()}
     members = {name: value for name, value in answer.items() if name != "ResponseMetadata"}
-    return dict(sorted({**members, **requests.sdk_metadata(told, 200, id)}.items()))
+    return dict(sorted({**members, **requests.sdk_metadata(texts, 200, id)}.items()))
 
 
 def _refused(fault: ServiceError) -> TaskError:

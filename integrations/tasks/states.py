@@ -1,9 +1,9 @@
 """Nested executions: `arn:aws:states:::states:startExecution`, plain, `.sync`, `.sync:2` and
 `.waitForTaskToken`.
 
-A start that is sent again after a crash finds the execution of the first time by its name: the one
-in the parameters, or else one that is made from the task token. What is awaited lives in the same
-store, so nothing here polls.
+A start that is repeated after a crash finds the execution that the first one started, by its name:
+from the parameters, or derived from the task token. The execution is in the same store, so nothing
+polls.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ Answer = Mapping[str, Any]
 
 _SERVICE: Final = "AWSStepFunctions"
 _ALREADY: Final = "ExecutionAlreadyExists"
-# what the description of an execution is called in the result, in this order; a failed one has none
-# of the second row
+# members of the description in the result, in this order; a failed execution has none of
+# _ONLY_SUCCEEDED
 _SHOWN: Final = (
     "cause",
     "error",
@@ -61,7 +61,7 @@ _SHOWN_LAST: Final = (
 
 
 class Executions(Protocol):
-    """The part of an engine that tasks need; its answers have the API's members, times are epoch
+    """The part of an engine that tasks use. Answers have the API's members, times are in epoch
     seconds.
     """
 
@@ -75,7 +75,7 @@ class Executions(Protocol):
     async def describe_execution(self, arn: str, /) -> Answer: ...
 
     async def wait(self, arn: str, /) -> Answer:
-        """The description, once it has ended."""
+        """The description of an execution, once it has ended."""
 
     async def stop_execution(self, arn: str, /) -> Answer: ...
 
@@ -112,12 +112,12 @@ async def _start_execution(host: Host, request: TaskRequest) -> Json:
 
 
 async def _start(engine: Executions, request: TaskRequest, request_id: str) -> Answer:
-    """executionArn and startDate. A second sending may find that the first one did start it."""
+    """executionArn and startDate. A repeated start may find that the first one succeeded."""
     payload = request.payload
-    given = requests.fields(payload, ("StateMachineArn",), ("Input", "Name", "TraceHeader"))
-    machine = requests.text_field(payload, given, "StateMachineArn")
-    name = requests.text_field(payload, given, "Name", request_id)
-    data = given.get("Input", {})
+    fields = requests.fields(payload, ("StateMachineArn",), ("Input", "Name", "TraceHeader"))
+    machine = requests.text_field(payload, fields, "StateMachineArn")
+    name = requests.text_field(payload, fields, "Name", request_id)
+    data = fields.get("Input", {})
     try:
         return await engine.start_nested_execution(
             machine, name=name, input=data if isinstance(data, str) else dumps(data)
@@ -130,8 +130,8 @@ async def _start(engine: Executions, request: TaskRequest, request_id: str) -> A
 
 
 async def _ended(engine: Executions, arn: str, request_id: str) -> Answer:
-    """Its description at the end. If the attempt is over before, the execution is stopped, as well
-    as that can be done.
+    """The description of an ended execution. If the attempt ends first, the execution is stopped if
+    possible.
     """
     try:
         return await engine.wait(arn)
@@ -141,8 +141,8 @@ async def _ended(engine: Executions, arn: str, request_id: str) -> Answer:
         try:
             await engine.stop_execution(arn)
         except EngineError as error:
-            # above all: the engine is closing; then the next one sends the task again, and finds
-            # the execution
+            # most often the engine is closing: the next process repeats the start and finds the
+            # execution
             log.info("the nested execution %s was not stopped: %s", arn, error)
         raise
 
@@ -173,13 +173,13 @@ def _shown(name: str, value: Any) -> Json:
 
 
 def _milliseconds(seconds: float) -> int:
-    """How dates stand in the results of optimised integrations."""
+    """Dates in results of optimised integrations."""
     return round(seconds * 1000)
 
 
 def _refused(error: ApiError, request_id: str) -> TaskError:
-    """Codes without the suffix get it; what the API's model does not declare is the client's
-    general exception.
+    """Codes get the suffix Exception; codes that the API's model does not declare become the
+    client's general exception.
     """
     code = error.code
     name = (

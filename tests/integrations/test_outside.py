@@ -294,7 +294,7 @@ def test_every_action_and_every_job_names_operations_that_there_are() -> None:
         name = about.operation(action).service_model.service_name
         job = about.jobs.get(action)
         if job is not None:
-            assert operation_of(name, job.watch) is not None, job.watch
+            assert operation_of(name, job.poll) is not None, job.poll
             assert job.cancel is None or operation_of(name, job.cancel[0]) is not None, job.cancel
         assert job is not None or not any(
             pattern.startswith(".sync") for pattern in ACTIONS[service, action]
