@@ -255,7 +255,7 @@ EXPECTED = "Expected value of type [{}]"
         ),
     ],
 )
-def test_faults(rule: dict[str, Any], faults: list[tuple[str, str | None]]) -> None:
+def test_mistakes(rule: dict[str, Any], faults: list[tuple[str, str | None]]) -> None:
     with pytest.raises(ExpressionError) as raised:
         compile_rule(rule)
     found = raised.value.faults

@@ -1,4 +1,4 @@
-"""The models know every field, its default and its range; they are frozen and cheap to import."""
+"""The models have every field with its default and range; they are frozen and quick to import."""
 
 import subprocess
 import sys
@@ -121,7 +121,7 @@ def test_null_is_not_the_same_as_absent() -> None:
     assert "output" not in state.model_fields_set
 
 
-def test_a_rule_keeps_its_test_as_it_is_written() -> None:
+def test_a_rule_keeps_its_test_as_written() -> None:
     test = {"Not": {"Variable": "$.a", "IsNull": True}}
     rule = ChoiceRule.model_validate({**test, "Next": "A", "Comment": "c"})
     assert rule.test == test

@@ -1,4 +1,4 @@
-"""Whatever comes in, validate() answers; and what it lets through compiles."""
+"""validate() answers any input without raising, and every valid definition compiles."""
 
 import copy
 import json
@@ -234,7 +234,7 @@ def containers(value: Any) -> list[Any]:
 
 
 def mutated(machine: dict[str, Any], source: random.Random, changes: int) -> dict[str, Any]:
-    """A copy with some members removed, renamed, replaced, or taken from elsewhere in it."""
+    """A copy with some members removed, renamed, replaced, or copied from elsewhere in it."""
     machine = copy.deepcopy(machine)
     for _ in range(changes):
         holder = source.choice(containers(machine))
@@ -255,7 +255,7 @@ def mutated(machine: dict[str, Any], source: random.Random, changes: int) -> dic
 
 
 def check(definition: Any) -> bool:
-    """What must hold for any answer; whether the definition is valid."""
+    """Checks an answer of validate(); returns whether the definition is valid."""
     text = json.dumps(definition) if not isinstance(definition, str | bytes) else definition
     validation = validate(text)
     assert (validation.definition is None) == any(

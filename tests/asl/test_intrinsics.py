@@ -52,7 +52,7 @@ def on(name: str, *arguments: Any) -> Any:
 
 
 def refusal(text: str, data: Any = DATA) -> str:
-    """Why a call fails, after checking the frame around it."""
+    """The reason why a call fails, without the text around it."""
     with pytest.raises(StateError) as raised:
         call(text, data)
     assert raised.value.error == "States.IntrinsicFailure"
@@ -232,7 +232,7 @@ def test_failures(text: str, reason: str) -> None:
     assert refusal(text).startswith(reason)
 
 
-def test_long_strings_are_refused() -> None:
+def test_long_strings_are_rejected() -> None:
     for text in ("States.Base64Encode($)", "States.Base64Decode($)", "States.Hash($, 'MD5')"):
         assert call(text, "abcd" * 2_500)
         assert "of at most 10000 characters" in refusal(text, "abcd" * 2_500 + "e")
@@ -296,7 +296,7 @@ def test_values_of_any_depth() -> None:
         ("{% 1 %}", 1),
     ],
 )
-def test_faults_tell_where(text: str, column: int) -> None:
+def test_syntax_errors_have_a_column(text: str, column: int) -> None:
     with pytest.raises(ExpressionSyntaxError) as raised:
         compile_intrinsic(text)
     assert raised.value.column == column
@@ -318,7 +318,7 @@ def test_nesting() -> None:
 @pytest.mark.parametrize(
     "hard", ["['" + "''" * 40_000, "[" * 90_000, "[x" * 40_000, "[](" * 30_000, "(" * 90_000]
 )
-def test_unbalanced_paths_are_refused_at_once(hard: str) -> None:
+def test_unbalanced_paths_are_rejected_quickly(hard: str) -> None:
     with pytest.raises(ExpressionSyntaxError):
         compile_intrinsic(f"States.Array($.a{hard}")
 
@@ -359,7 +359,7 @@ def test_random_stays_in_range(first: int, span: int, seed: int) -> None:
         (1, 1500000000, 215764588),
     ],
 )
-def test_a_seed_gives_what_java_gives(seed: int, bound: int, result: int) -> None:
+def test_a_seed_gives_javas_numbers(seed: int, bound: int, result: int) -> None:
     assert on("MathRandom", 0, bound, seed) == result
 
 
@@ -471,7 +471,7 @@ def test_split_keeps_every_other_letter(text: str, delimiters: str) -> None:
     st.text("State.Format('{}$\\,)1 ", max_size=30).map(lambda text: "States." + text)
     | st.text(max_size=20)
 )
-def test_any_text_is_a_call_or_a_fault(text: str) -> None:
+def test_any_text_is_a_call_or_a_syntax_error(text: str) -> None:
     try:
         compile_intrinsic(text)
     except ExpressionSyntaxError as fault:

@@ -70,7 +70,7 @@ def cause(
     return str(caught.value.cause)
 
 
-# --- what an expression is ------------------------------------------------------------------------
+# --- syntax ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["{% 1 %}", "{%%}", "{%1%}", "{% '%}' %}", "{%\n1\n%}"])
@@ -139,13 +139,13 @@ def test_not_an_expression(text: str) -> None:
         ),
     ],
 )
-def test_syntax_faults(source: str, column: int, text: str) -> None:
+def test_syntax_errors(source: str, column: int, text: str) -> None:
     with pytest.raises(ExpressionSyntaxError) as caught:
         compile_jsonata(source)
     assert (caught.value.message, caught.value.column) == (text, column)
 
 
-def test_compiled_once_and_not_for_ever() -> None:
+def test_the_cache_of_compiled_expressions_is_bounded() -> None:
     assert compile_jsonata(" $states.input ") is compile_jsonata("$states.input")
     assert _compiled.cache_info().maxsize == 2_048
     long = f"'{'x' * 5_000}'"
@@ -268,14 +268,14 @@ def test_other_failures(source: str, what: str) -> None:
     )
 
 
-def test_nulls_beside_a_division_are_no_nan() -> None:
+def test_nulls_beside_a_division_are_not_nan() -> None:
     assert value('{"a": [1/2, null], "b": {"c": null, "d": 7 % 2}}') == {
         "a": [0.5, None],
         "b": {"c": None, "d": 1},
     }
 
 
-# --- what it reads --------------------------------------------------------------------------------
+# --- input ----------------------------------------------------------------------------------------
 
 
 def test_states() -> None:
@@ -350,7 +350,7 @@ def test_the_context_object_is_built_only_when_it_is_read() -> None:
         value("$states.context", env)
 
 
-def test_only_what_is_read_is_drawn() -> None:
+def test_entropy_is_drawn_only_if_it_is_read() -> None:
     def refuse() -> bytes:
         raise AssertionError("not needed")
 
@@ -375,7 +375,7 @@ def test_variables() -> None:
     assert value("$states.input.a.b", env) == 1
 
 
-def test_values_are_not_copied_on_the_short_way() -> None:
+def test_paths_without_the_engine_do_not_copy_values() -> None:
     env = environment(variables={"v": INPUT["a"]})
     assert value("$states.input.a", env) is INPUT["a"]
     assert value("$v", env) is INPUT["a"]
@@ -499,11 +499,11 @@ def test_functions(source: str, expected: Any) -> None:
         ("$parse(1)", 'T0410: Argument 1 of function "parse" does not match function signature'),
     ],
 )
-def test_functions_refuse(source: str, what: str) -> None:
+def test_functions_check_their_arguments(source: str, what: str) -> None:
     assert cause(source).endswith(f"threw an error during evaluation. {what}")
 
 
-def test_parse_refuses() -> None:
+def test_parse_rejects_invalid_json() -> None:
     assert (
         "threw an error during evaluation. D3120: The argument of the parse function is not "
         "valid JSON: "
@@ -623,7 +623,7 @@ def test_draws() -> None:
     assert value("$millis()") == 1_700_000_000_123
 
 
-# --- the short way is the engine's way ------------------------------------------------------------
+# --- paths without the engine agree with the engine -----------------------------------------------
 
 KEYS = ["a", "b", "c"]
 scalars = (
@@ -695,7 +695,7 @@ def test_quoted_steps_and_words() -> None:
     "limits", [Limits(), Limits(jsonata_inline_steps=1)], ids=["inline", "patient"]
 )
 @pytest.mark.parametrize("tail", ["", " & foo"], ids=["document", "bindings"])
-def test_every_way_of_handing_over_is_the_same(limits: Limits, tail: str) -> None:
+def test_document_and_bindings_give_the_same_results(limits: Limits, tail: str) -> None:
     env = environment(variables={"v": [1, {"x": None}]})
     source = f"$string([$states.input, $v, $exists($states.result), $states.context]){tail}"
     expected = json.dumps(
@@ -709,13 +709,13 @@ def test_every_way_of_handing_over_is_the_same(limits: Limits, tail: str) -> Non
     assert cause("[$sum][0]", env, limits=limits).endswith("returned an unsupported result type.")
 
 
-# --- twins: the same thing in Python --------------------------------------------------------------
+# --- equivalents in Python ------------------------------------------------------------------------
 
 numbers = st.lists(st.integers(-(10**6), 10**6), min_size=2, max_size=12)
 
 
 @given(numbers, st.integers(-100, 100))
-def test_numeric_twins(items: list[int], pivot: int) -> None:
+def test_numeric_equivalents(items: list[int], pivot: int) -> None:
     env = environment(
         {"items": items, "rows": [{"n": n, "k": f"k{n % 3}"} for n in items]}, {"pivot": pivot}
     )
@@ -742,7 +742,7 @@ def test_numeric_twins(items: list[int], pivot: int) -> None:
 
 
 @given(st.lists(st.text(alphabet="abcé-😀 ", max_size=6), min_size=2, max_size=8))
-def test_text_twins(words: list[str]) -> None:
+def test_text_equivalents(words: list[str]) -> None:
     env = environment({"words": words})
     assert value('$join($states.input.words, ",")', env) == ",".join(words)
     assert value("$map($states.input.words, $length)", env) == [len(word) for word in words]
@@ -782,7 +782,7 @@ def test_compile_value() -> None:
 
 
 @pytest.mark.parametrize("constant", [None, 1, "text", [], {}, {"a": [1, {"b": "$x"}]}, "{ % 1 %}"])
-def test_constants_are_themselves(constant: Any) -> None:
+def test_constants_are_not_copied(constant: Any) -> None:
     assert compile_value(constant, "Output")(None, environment()) is constant
 
 
@@ -806,7 +806,7 @@ def test_fields(template: Any, field: str) -> None:
     )
 
 
-def test_all_faults_are_told() -> None:
+def test_all_mistakes_are_reported() -> None:
     with pytest.raises(ExpressionError) as caught:
         compile_value(
             {"ok": "{% 1 %}", "a": "{% 1 + %}", "b": [0, "{% ( %}"], "c": "{% 1 }", "d": "{%}"},
@@ -887,7 +887,7 @@ def test_inline_and_patient() -> None:
         compile_value({"a": "{% " + LONG + " %}"}, "Output")(None, environment(patient=False))
 
 
-def test_steps_trip_before_the_time_does() -> None:
+def test_steps_are_exceeded_before_the_time() -> None:
     forever = "($f := function($n){$f($n + 1)}; $f($states.input.a.b))"
     assert cause(forever) == (
         f"The JSONata expression '{forever}' specified for the field 'Output' threw an error "
@@ -1058,8 +1058,8 @@ def test_hostile_expressions_end() -> None:
     assert ends == {"value", "StateError", "ExpressionSyntaxError", "InlineBudgetError"}
 
 
-def test_functions_of_ours_keep_to_the_budget() -> None:
-    """The engine does not see what they do: 300 calls for 131,000 items each took 23 seconds."""
+def test_host_functions_keep_to_the_budget() -> None:
+    """The engine does not count their work: 300 calls for 131,000 items each took 23 seconds."""
     for call in ("$partition($a, 1)", "$distinct($a)", '$hash($join($a.$string()), "MD5")'):
         text = f"($a:=[1..5000]; $map([1..3000], function($i){{$count([{call}])}}))"
         with pytest.raises(InlineBudgetError):

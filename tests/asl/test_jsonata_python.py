@@ -1,5 +1,5 @@
-"""JSONata where jlens has no build: the same suite through jsonata-python, and a stepwell without
-jlens, and without either.
+"""JSONata by jsonata-python, which replaces jlens on some platforms: the same suite, and stepwell
+without jlens, and without both.
 """
 
 import json
@@ -141,7 +141,7 @@ def test_suite() -> None:
         ("$sum([1, 2])", set(), set()),
     ],
 )
-def test_what_an_expression_reads(source: str, variables: set[str], members: set[str]) -> None:
+def test_variables_and_members(source: str, variables: set[str], members: set[str]) -> None:
     read = Expression(source).reads()["bindings"]
     states = read.pop("states", {})
     assert set(read) == variables
@@ -179,7 +179,7 @@ def test_the_same_time_and_the_same_draws_for_the_same_seed() -> None:
     assert first[0] == 5 and first[1] != first[2] and sorted(first[3:]) == list(range(1, 10))
 
 
-def test_the_limit_of_recursion_stays() -> None:
+def test_the_recursion_limit_is_not_changed() -> None:
     program = "import sys; was = sys.getrecursionlimit(); "
     program += (
         "from stepwell.asl.jsonata_engines import fallback; fallback(); assert "
@@ -229,7 +229,7 @@ def without(
     )
 
 
-def test_without_jlens_a_workflow_gives_the_same(home: dict[str, str], tmp_path: Path) -> None:
+def test_without_jlens_a_workflow_has_the_same_output(home: dict[str, str], tmp_path: Path) -> None:
     given = '{"items": [{"price": 1}, {"price": 2.5}]}'
     done = without("jlens", home, tmp_path, "run", "m.asl.json", "--input", given, "--db", "m.db")
     assert (done.returncode, json.loads(done.stdout)) == (

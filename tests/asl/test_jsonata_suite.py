@@ -1,7 +1,7 @@
 """JSONata's own suite: through the engine with AWS's functions in front, as our adapter calls it,
 and through the adapter itself.
 
-It is here because the engine is young: a new version of it has to pass this before it gets in.
+A new version of the engine has to pass it before it is used.
 """
 
 import json

@@ -38,7 +38,7 @@ FLAT: Any = {"n": list(range(300)), "text": "a" * 250_000}
         ("$..[*][0:9][*]..[0]", DEEP),
     ],
 )
-def test_every_way_to_ask_for_much_is_counted(path: str, value: Any) -> None:
+def test_every_kind_of_expensive_path_is_counted(path: str, value: Any) -> None:
     left = []
     for _ in range(2):
         world = env(20_000)
@@ -49,26 +49,26 @@ def test_every_way_to_ask_for_much_is_counted(path: str, value: Any) -> None:
     assert left[0] == left[1] < 0
 
 
-def test_one_descent_is_within_the_budget_for_the_largest_payload() -> None:
+def test_a_descent_through_the_largest_payload_is_within_the_budget() -> None:
     found = compile_path("$..[*]").evaluate(
         [0] * 131_071, Env({}, {}, dict, lambda: bytes(16), 0.0)
     )
     assert len(found) == 131_071
 
 
-def test_on_the_event_loop_it_is_put_off() -> None:
+def test_on_the_event_loop_the_evaluation_is_deferred() -> None:
     with pytest.raises(InlineBudgetError):
         compile_path("$..[*]..[*]").evaluate(DEEP, env(100, patient=False))
 
 
-def test_evaluations_that_share_a_meter_share_what_is_left() -> None:
+def test_evaluations_with_the_same_meter_share_its_steps() -> None:
     world = env(6_000, patient=False)
     compile_path("$..[*]").evaluate(DEEP, world)
     with pytest.raises(InlineBudgetError):
         compile_path("$..[*]").evaluate(DEEP, world)
 
 
-def test_what_nobody_waits_for_ends() -> None:
+def test_a_cancelled_evaluation_ends() -> None:
     patience = Patience()
     patience.given_up = True
     for patient in (True, patience):

@@ -181,7 +181,7 @@ RESULTS = [
 
 
 @pytest.mark.parametrize(("path", "result"), RESULTS)
-def test_what_a_path_finds(path: str, result: Any) -> None:
+def test_results(path: str, result: Any) -> None:
     assert read(path) == result
     assert compile_path(path).find(SHOP, ENV) == result
 
@@ -237,7 +237,7 @@ def test_descent_finds_the_items_that_jayway_loses() -> None:
         ("$unset.x", "The variable '$unset' has no value."),
     ],
 )
-def test_words_for_a_missing_result(path: str, reason: str) -> None:
+def test_reasons_for_a_missing_result(path: str, reason: str) -> None:
     assert compile_path(path).find(SHOP, ENV) is MISSING
     with pytest.raises(StateError) as raised:
         read(path)
@@ -256,7 +256,7 @@ def test_words_for_a_missing_result(path: str, reason: str) -> None:
         "$.null[1:]", "$.items[*].sum()", "$.items.a.*",
     ],
 )  # fmt: skip
-def test_what_may_match_many_values_matches_none_below_a_missing_member(path: str) -> None:
+def test_an_indefinite_path_finds_nothing_below_a_missing_member(path: str) -> None:
     assert read(path) == []
 
 
@@ -269,7 +269,7 @@ def test_what_may_match_many_values_matches_none_below_a_missing_member(path: st
         ("$.n[0].y", "java.lang.Integer"),
     ],
 )
-def test_words_for_a_property_of_no_object(path: str, found: str) -> None:
+def test_reason_for_a_property_of_a_value_that_is_not_an_object(path: str, found: str) -> None:
     with pytest.raises(
         StateError,
         match=rf"Expected to find an object with property \['y'\] in path .* but found '{found}'",
@@ -284,7 +284,7 @@ def test_words_for_a_property_of_no_object(path: str, found: str) -> None:
         ("$.empty.first()", "Index 0 out of bounds for length 0"),
     ],
 )
-def test_a_function_that_fails_is_an_error_to_find_too(path: str, reason: str) -> None:
+def test_find_raises_if_a_function_fails(path: str, reason: str) -> None:
     with pytest.raises(StateError) as raised:
         compile_path(path).find(SHOP, ENV)
     assert raised.value.cause == f"Invalid path '{path}' : {reason}"
@@ -324,7 +324,7 @@ def test_definite_or_not() -> None:
         ("$[?(@.a =~ /(?=x)/)]", 1), ("$[?(@.a =~ /(a)\\1/)]", 1), ("$[?(@.a =~ /(/)]", 1),
     ],
 )  # fmt: skip
-def test_faults_tell_where(path: str, column: int) -> None:
+def test_syntax_errors_have_a_column(path: str, column: int) -> None:
     with pytest.raises(ExpressionSyntaxError) as raised:
         compile_path(path)
     assert raised.value.column == column
@@ -366,7 +366,7 @@ def test_a_document_of_any_depth_gives_a_result_or_an_error_of_the_state() -> No
 @pytest.mark.parametrize(
     "path", ["$.*", "$..a", "$[0,1]", "$[0:1]", "$[?(@.a)]", "$['a','b']", "$.a.length()"]
 )
-def test_what_is_no_reference_path(path: str) -> None:
+def test_invalid_reference_paths(path: str) -> None:
     compile_path(path)
     with pytest.raises(
         ExpressionSyntaxError,
@@ -485,7 +485,7 @@ def test_put_then_get(document: Any, keys: list[Any], result: Any) -> None:
     st.text(max_size=30).map(lambda text: "$" + text)
     | st.text("$@.[]()*'\"?!&|=~<>/:,-_ ab01", max_size=30)
 )
-def test_any_text_is_a_path_or_a_fault(text: str) -> None:
+def test_any_text_is_a_path_or_a_syntax_error(text: str) -> None:
     try:
         path = compile_path(text)
     except ExpressionSyntaxError as fault:

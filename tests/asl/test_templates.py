@@ -93,7 +93,7 @@ def test_a_call_that_fails() -> None:
     assert raised.value.error == "States.IntrinsicFailure"
 
 
-def test_every_fault_is_told() -> None:
+def test_all_mistakes_are_reported() -> None:
     bad = "The value for the field '{}' must be a valid JSONPath or a valid intrinsic function call"
     with pytest.raises(ExpressionError) as raised:
         compile_template(

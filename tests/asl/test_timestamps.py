@@ -1,4 +1,4 @@
-"""RFC 3339 timestamps: which texts are some, and which moment they are."""
+"""RFC 3339 timestamps: valid and invalid texts, and their instants."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -24,7 +24,7 @@ SECOND = 1_000_000_000
         ("0001-01-01T00:00:00Z", -62_135_596_800 * SECOND),
     ],
 )
-def test_moments(text: str, instant: int) -> None:
+def test_instants(text: str, instant: int) -> None:
     assert parse_instant(text) == instant
     assert parse_timestamp(text) == instant / SECOND
 
@@ -45,7 +45,7 @@ def test_moments(text: str, instant: int) -> None:
         True, [], {"a": 1},
     ],
 )  # fmt: skip
-def test_what_is_no_timestamp(value: object) -> None:
+def test_invalid_timestamps(value: object) -> None:
     assert parse_instant(value) is None
 
 
@@ -53,7 +53,7 @@ def test_what_is_no_timestamp(value: object) -> None:
     st.datetimes(min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1)),
     st.integers(-18 * 60, 18 * 60),
 )
-def test_every_moment_is_read_back(moment: datetime, minutes: int) -> None:
+def test_round_trip(moment: datetime, minutes: int) -> None:
     aware = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     expected = (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1_000
     assert parse_instant(aware.isoformat()) == expected

@@ -1,4 +1,4 @@
-"""What validate() says: AWS's recorded texts, and every rule by an example that breaks only it."""
+"""Diagnostics of validate(): AWS's recorded texts, and for every rule an example that breaks it."""
 
 import copy
 import json
@@ -77,7 +77,7 @@ def errors(definition: Any, type: str = "STANDARD") -> list[str]:
 # --- recorded from the service --------------------------------------------------------------------
 
 
-def test_what_is_no_definition() -> None:
+def test_invalid_definitions() -> None:
     assert validate("") == Validation(
         None, (Diagnostic(SCHEMA, "Definition must be a valid JSON object", None, "ERROR"),)
     )
@@ -205,7 +205,7 @@ def test_several_errors_are_joined_in_the_order_of_the_text() -> None:
     )
 
 
-# --- types and ranges: pydantic's findings in AWS's words -----------------------------------------
+# --- types and ranges: pydantic's errors with AWS's messages --------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_transitions_and_names(definition: Any, error: str) -> None:
     assert errors(definition) == [error]
 
 
-def test_a_state_of_unknown_type_causes_no_other_findings() -> None:
+def test_a_state_of_unknown_type_causes_no_other_diagnostics() -> None:
     definition = machine(A={"Type": "Foo", "Next": "B", "End": 5}, B={"Type": "Bar"})
     assert [line.split(" at ")[-1] for line in errors(definition)] == [
         "/States/A/Type",
@@ -516,11 +516,11 @@ def test_fields_of_a_state(state: dict[str, Any], error: str) -> None:
         {"Type": "Task", "Resource": LAMBDA + ":live", "End": True, "Comment": {"any": "thing"}},
     ],
 )
-def test_fields_that_are_fine(state: dict[str, Any]) -> None:
+def test_valid_fields(state: dict[str, Any]) -> None:
     assert errors(machine(X=state)) == []
 
 
-def test_known_resources_are_asked_for_what_is_no_arn() -> None:
+def test_known_resource_is_called_for_names_that_are_not_arns() -> None:
     definition = task(Resource="my-function")
     assert (
         validate(
@@ -769,7 +769,7 @@ def test_expressions_of_jsonata_are_parsed(fields: dict[str, Any], location: str
         (one(Output="{% $states.result %}"), "Output"),
     ],
 )
-def test_members_of_states_where_there_are_none(
+def test_members_of_states_in_fields_without_them(
     state: dict[str, Any], location: str | None
 ) -> None:
     got = found({"QueryLanguage": "JSONata", **state})
@@ -780,14 +780,14 @@ def test_members_of_states_where_there_are_none(
 
 
 @pytest.mark.parametrize("name", ["a.b", "1a", "a b", "", "_a", "a-b", "x" * 81, "states"])
-def test_names_that_are_no_variables(name: str) -> None:
+def test_invalid_names_of_variables(name: str) -> None:
     assert [where for _, _, where in found(one(Assign={name: 1}))] == ["/States/X/Assign"]
     assert [where for _, _, where in found(one(Assign={name + ".$": "$.a"}))] == [
         "/States/X/Assign"
     ]
 
 
-def test_names_that_are_variables() -> None:
+def test_valid_names_of_variables() -> None:
     assert errors(one(Assign={"a": 1, "größe_2": 2, "名前.$": "$.a"})) == []
 
 
@@ -823,7 +823,7 @@ def test_inner_scopes_do_not_assign_outer_variables() -> None:
     ]
     assert scopes("w") == []
     assert scopes("v", own="v") != []
-    assert scopes(own="v") == []  # as recorded: the Map assigns when its inner scope is gone
+    assert scopes(own="v") == []  # as recorded: the Map assigns after its inner scope has ended
     assert scopes("v", mode="DISTRIBUTED") == []  # children are executions of their own
 
 
@@ -919,7 +919,7 @@ def test_broken_texts(definition: Any, code: str, message: str) -> None:
     assert got[0][1].startswith(message)
 
 
-def test_a_broken_text_of_the_largest_size_is_told_soon() -> None:
+def test_a_broken_text_of_the_largest_size_is_checked_quickly() -> None:
     text = json.dumps(
         machine(**{f"S{index}": {**PASS, "Result": list(range(100))} for index in range(2_200)})
     )

@@ -1,4 +1,4 @@
-"""Which variables each state of a definition reads."""
+"""The variables that each state of a definition reads."""
 
 import pytest
 
@@ -82,7 +82,7 @@ def test_jsonata(fields: dict[str, Json], names: list[str]) -> None:
     assert one(jsonata=True, **fields) == ({"S": names} if names else {})
 
 
-def test_nested_states_stand_by_themselves() -> None:
+def test_nested_states_are_listed_by_their_own_names() -> None:
     inner = {"StartAt": "I", "States": {"I": {"Type": "Pass", "Output": "{% $i %}", "End": True}}}
     branches = [
         {

@@ -1,4 +1,4 @@
-"""Reading pictures back: what an SVG shows, as boxes, edges and words."""
+"""Parses the SVG of a picture into boxes, edges and texts, and generates state machines."""
 
 import json
 import re
@@ -80,7 +80,7 @@ def part(group: ET.Element, word: str) -> ET.Element:
 
 
 def says(group: ET.Element, word: str = "") -> str:
-    """The words in a group, or in its parts of one class."""
+    """The text in a group, or in its parts of one class."""
     return " ".join(
         "".join(text.itertext()).strip()
         for text in group.iter(f"{SVG}text")

@@ -82,7 +82,7 @@ def test_no_edge_leads_up_but_those_that_close_loops(machine: dict[str, Any], en
 
 @PROPERTIES
 @given(machine=machines())
-def test_nothing_overlaps_and_frames_hold_what_is_theirs(
+def test_nothing_overlaps_and_frames_contain_their_states(
     machine: dict[str, Any], engine: str
 ) -> None:
     diagram, drawn = picture(machine, engine)
@@ -98,7 +98,7 @@ def test_nothing_overlaps_and_frames_hold_what_is_theirs(
 
 @PROPERTIES
 @given(machine=machines())
-def test_nothing_in_a_picture_can_be_run_or_fetched(machine: dict[str, Any], engine: str) -> None:
+def test_a_picture_has_no_script_and_no_reference(machine: dict[str, Any], engine: str) -> None:
     _, drawn = picture(machine, engine)
     assert {element.tag.removeprefix(SVG) for element in drawn.root.iter()} <= TAGS
     for element in drawn.root.iter():
@@ -118,7 +118,7 @@ def test_the_order_of_keys_changes_nothing(machine: dict[str, Any]) -> None:
 
 
 @given(machine=machines())
-def test_words_have_every_state_too(machine: dict[str, Any]) -> None:
+def test_text_and_mermaid_have_every_state(machine: dict[str, Any]) -> None:
     diagram = Diagram(StateMachine.model_validate(machine))
     outline, chart = diagram.text(), diagram.mermaid()
     for name, state in every_state(machine):
@@ -147,7 +147,7 @@ def test_the_main_path_is_straight(engine: str) -> None:
     assert len(centres) == 1
 
 
-def test_a_target_far_away_is_named_instead_of_drawn(engine: str) -> None:
+def test_a_far_target_is_named_by_a_jump(engine: str) -> None:
     drawn = Picture(Diagram(chain(60), engine=engine).svg())
     assert {says(group) for group in drawn.of("jump")} == {"→ Step 59 of the work"}
     longest = max(
@@ -156,7 +156,7 @@ def test_a_target_far_away_is_named_instead_of_drawn(engine: str) -> None:
     assert longest < Area(*map(float, [0, 0, 0, 60 * 60])).bottom / 2
 
 
-def test_a_collapsed_state_says_what_it_hides(engine: str) -> None:
+def test_a_collapsed_state_shows_how_many_states_it_hides(engine: str) -> None:
     inner = {
         "StartAt": "In",
         "States": {"In": {"Type": "Pass", "Next": "Last"}, "Last": {"Type": "Succeed"}},
@@ -186,8 +186,8 @@ def test_pictures_are_made_in_time(states: int, seconds: float, engine: str) -> 
     pytest.fail(f"the fastest of 12 took {min(taken):.3f} s")
 
 
-def test_texts_have_the_length_that_their_boxes_were_made_for(engine: str) -> None:
-    """Then they stay inside, whatever font a reader has."""
+def test_texts_have_the_length_of_the_layout(engine: str) -> None:
+    """So that they stay inside their boxes with any font."""
     drawn = Picture(Diagram(chain(12), engine=engine).svg())
     for group in drawn.of("state"):
         box = area(group, "box")
@@ -196,7 +196,7 @@ def test_texts_have_the_length_that_their_boxes_were_made_for(engine: str) -> No
         assert 0.6 * inside < float(name.attrib["textLength"]) < inside
 
 
-def test_no_joint_without_a_line_to_it(engine: str) -> None:
+def test_a_join_without_incoming_edges_is_not_drawn(engine: str) -> None:
     """Of branches that all fail nothing comes to the joint: what leaves them begins at the
     frame.
     """
@@ -264,7 +264,7 @@ def crowded(names: int, seed: int) -> str:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_labels_of_catchers_stand_beside_their_lines(seed: int, engine: str) -> None:
+def test_labels_of_catchers_are_beside_their_lines(seed: int, engine: str) -> None:
     drawn = Picture(Diagram(crowded(5 + seed, seed), engine=engine).svg())
     lines = {
         group.attrib["id"]: labels.line(part(group, "line").attrib["d"])

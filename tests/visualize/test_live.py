@@ -1,4 +1,4 @@
-"""An execution told in changes: put together they are the whole, however the events came."""
+"""Changes of a running execution: merged, they equal the whole, however the events are batched."""
 
 import asyncio
 import json
@@ -129,14 +129,14 @@ def put_together(
     for change in changes:
         states |= change["states"]
         visits |= {row[0]: row for row in change["visits"]}
-        assert not taken & set(change["taken"]), "told twice"
+        assert not taken & set(change["taken"]), "sent twice"
         taken |= set(change["taken"])
     return states, visits, taken
 
 
 @pytest.mark.parametrize("name", MACHINES)
 @given(data=st.data())
-def test_the_changes_put_together_are_the_whole(name: str, data: st.DataObject):
+def test_the_merged_changes_are_the_whole(name: str, data: st.DataObject):
     events, graph = history(name), Diagram(MACHINES[name]).graph
     cuts = sorted(data.draw(st.sets(st.integers(1, len(events)), max_size=8)) | {len(events)})
     live, changes, rows, before = Live(graph), list[dict[str, Any]](), list[list[Any]](), 0

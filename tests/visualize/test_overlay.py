@@ -1,4 +1,4 @@
-"""An execution on a picture: what history events say of states and edges, whoever wrote them."""
+"""An execution on a picture: statuses, badges and taken edges from the events of any engine."""
 
 import json
 from datetime import UTC, datetime
@@ -133,7 +133,7 @@ def test_a_failure_that_was_caught() -> None:
     assert taken == {("", "Ask"), ("Ask", "Sorry")}
 
 
-def test_what_runs_runs_until_now() -> None:
+def test_durations_of_running_states_end_now() -> None:
     states, taken = looks(POLLING, events(*FIRST), now=1_700_000_062.0)
     assert states["Ask"] == "running: running · 1 min 00 s"
     assert taken == {("", "Ask")}
@@ -147,7 +147,7 @@ def test_what_runs_runs_until_now() -> None:
         ("ExecutionFailed", "failed"),
     ],
 )
-def test_what_ran_at_the_end(ending: str, status: str) -> None:
+def test_states_that_run_at_the_end(ending: str, status: str) -> None:
     overlay = Overlay(events(*FIRST, (3, ending, {})))
     assert overlay.status("Ask") == status
 
@@ -211,7 +211,7 @@ def test_the_progress_of_a_distributed_map() -> None:
     )
 
 
-# --- histories as others write them ---------------------------------------------------------------
+# --- forms of histories ---------------------------------------------------------------------------
 
 
 def iso(event: dict[str, Any]) -> dict[str, Any]:
@@ -228,7 +228,7 @@ def iso(event: dict[str, Any]) -> dict[str, Any]:
     ],
     ids=["GetExecutionHistory", "the aws command, the last first", "an array", "lines"],
 )
-def test_histories_of_others(text: str) -> None:
+def test_forms_of_histories(text: str) -> None:
     assert looks(POLLING, read_history(text)) == looks(POLLING, TWICE)
 
 
@@ -244,7 +244,7 @@ def test_histories_of_others(text: str) -> None:
         ),
     ],
 )
-def test_what_is_no_history(text: str, words: str) -> None:
+def test_invalid_histories(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read_history(text)
 
@@ -275,7 +275,7 @@ def forked(*rules: Any, language: str = "JSONPath", **more: Any) -> dict[str, An
     }
 
 
-def gone(definition: dict[str, Any], given: str | None, data: Any = '{"n": 3}') -> list[str]:
+def taken_rules(definition: dict[str, Any], given: str | None, data: Any = '{"n": 3}') -> list[str]:
     """The rules that are drawn as taken, in an execution whose Choice got `given`."""
     history = events(
         (0, "ExecutionStarted", {"input": data}),
@@ -335,16 +335,16 @@ def kept(number: int) -> dict[str, Any]:
         (forked(OVER_5, OVER_5), None, ALL),  # a history without data
     ],
 )  # fmt: skip
-def test_the_rule_that_was_taken_is_found_by_asking_again(
+def test_the_taken_rule_is_found_by_reevaluation(
     definition: dict[str, Any], given: str | None, taken: list[str]
 ) -> None:
-    assert gone(definition, given) == taken
+    assert taken_rules(definition, given) == taken
 
 
-# --- figures that were told differently in different places ---------------------------------------
+# --- figures of states ----------------------------------------------------------------------------
 
 
-def test_a_redrive_is_no_retry() -> None:
+def test_a_redrive_is_not_a_retry() -> None:
     redriven = events(
         *FIRST,
         (3, "TaskFailed", {"error": "Busy"}),
@@ -360,8 +360,8 @@ def test_a_redrive_is_no_retry() -> None:
     assert states["Ask"] == "succeeded: succeeded · 9.00 s · 1 retry · 1 redrive"
 
 
-def test_what_most_iterations_have_passed_is_not_aborted() -> None:
-    """38 of 47 were through it when another state failed the Map."""
+def test_a_state_that_most_iterations_passed_is_not_aborted() -> None:
+    """38 of 47 iterations had passed it when another state failed the Map."""
     rows: list[tuple[Any, ...]] = [
         START,
         (0, "MapStateEntered", "Each"),
@@ -383,7 +383,7 @@ def test_what_most_iterations_have_passed_is_not_aborted() -> None:
     assert states["Each"].endswith("38/47 · 9 aborted")
 
 
-def test_a_map_that_a_fail_state_made_fail_has_its_error() -> None:
+def test_a_map_has_the_error_of_its_fail_state() -> None:
     body = {
         "StartAt": "Bad",
         "States": {"Bad": {"Type": "Fail", "Error": "Unlucky", "Cause": "three"}},
@@ -432,7 +432,7 @@ def test_a_map_that_a_fail_state_made_fail_has_its_error() -> None:
         ),
     ],
 )
-def test_what_waits_for_a_callback_says_so_and_has_its_token(
+def test_a_state_that_waits_for_a_callback_has_a_remark_and_the_token(
     parameters: dict[str, Any], given: dict[str, Any]
 ) -> None:
     task = {
@@ -458,7 +458,7 @@ def test_what_waits_for_a_callback_says_so_and_has_its_token(
     assert waiting.token == "T-1"
 
 
-def test_counts_of_a_map_run_that_went_on_are_not_kept_when_it_has_ended() -> None:
+def test_counts_of_a_running_map_run_are_dropped_when_it_ends() -> None:
     arn = "arn:aws:states:us-east-1:123456789012:mapRun:m/l:1"
     entered = [
         START,

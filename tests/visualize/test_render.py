@@ -1,4 +1,4 @@
-"""The command, the library and the examples: what is in each picture, in every format."""
+"""Pictures from the command, the library and the examples, in every format."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def example(file: Path) -> str:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.partition(".")[0])
 def test_the_structure_of_an_example(file: Path, engine: str) -> None:
-    """STEPWELL_GOLDEN=write writes the files anew: look at what changed."""
+    """STEPWELL_GOLDEN=write writes the files again: review the difference."""
     lines = Picture(Diagram(example(file), engine=engine).svg()).structure()
     kept = GOLDEN / f"{file.name.partition('.')[0]}.txt"
     if os.environ.get("STEPWELL_GOLDEN") == "write":
@@ -68,7 +68,7 @@ def test_files_have_the_format_of_their_suffix(suffix: str, head: bytes, tmp_pat
     assert (tmp_path / f"a.{suffix}").read_bytes().startswith(head)
 
 
-def test_what_is_wrong_is_said() -> None:
+def test_invalid_arguments() -> None:
     with pytest.raises(ValueError, match="MISSING_TRANSITION_TARGET"):
         Diagram({"StartAt": "B", "States": {"A": {"Type": "Pass", "End": True}}})
     with pytest.raises(ValueError, match="theme must be one of light, dark, auto"):
@@ -77,7 +77,7 @@ def test_what_is_wrong_is_said() -> None:
         Diagram(SIMPLE).save("a.jpeg")
 
 
-def test_pdf_needs_the_system_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pdf_needs_the_systems_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
     if layout.program(layout.SYSTEM):
         assert Diagram(SIMPLE).pdf().startswith(b"%PDF")
     monkeypatch.setattr(layout, "program", lambda engine: None)
@@ -92,7 +92,7 @@ def test_pdf_needs_the_system_and_says_so(monkeypatch: pytest.MonkeyPatch) -> No
 def test_without_a_layout_program_the_command_prints_mermaid(
     home: dict[str, str], tmp_path: Path
 ) -> None:
-    """And a picture that was asked for by its format is refused with what makes it."""
+    """And a picture in another format is an error that names the program to install."""
     (tmp_path / "m.asl.json").write_text(json.dumps(SIMPLE))
     program = (
         "import sys; from stepwell.visualize import layout; layout.program = lambda engine: None; "
@@ -129,9 +129,7 @@ def test_without_a_layout_program_the_command_prints_mermaid(
         ("${Pack}", "${Pack}", "T"),
     ],
 )
-def test_what_a_task_calls_is_seen_through_placeholders(
-    resource: str, label: str, letters: str
-) -> None:
+def test_labels_of_tasks_with_placeholders(resource: str, label: str, letters: str) -> None:
     machine = StateMachine.model_validate(
         {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": resource, "End": True}}}
     )
@@ -187,7 +185,7 @@ def test_an_execution_is_drawn_from_the_database_and_from_its_history(command, t
     assert same.stdout == (tmp_path / "a.svg").read_text()
 
 
-def test_placeholders_stay_as_they_are(command, tmp_path):
+def test_placeholders_are_not_replaced(command, tmp_path):
     machine = {
         "StartAt": "A",
         "States": {"A": {"Type": "Task", "Resource": "${Function}", "End": True}},
@@ -201,7 +199,7 @@ def test_placeholders_stay_as_they_are(command, tmp_path):
     assert "A  (mine) → end" in filled.stdout
 
 
-def test_placeholders_in_expressions_do_not_make_them_wrong(command, tmp_path):
+def test_placeholders_in_expressions_are_valid(command, tmp_path):
     drawn = command("render", EXAMPLES / "words.asl.yaml", "--format", "text")
     assert (drawn.returncode, drawn.stderr) == (0, "")
     assert "$words > ${Limit} → TooLong" in drawn.stdout
@@ -241,7 +239,7 @@ def test_placeholders_in_expressions_do_not_make_them_wrong(command, tmp_path):
         ([EXAMPLES / "order.json"], "is not a valid state machine"),
     ],
 )
-def test_refusals(words, error, command):
+def test_errors_of_the_command(words, error, command):
     done = command("render", *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert error in done.stderr

@@ -28,7 +28,7 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("name", ["light", "dark"])
-def test_every_text_can_be_read(name: str) -> None:
+def test_every_text_has_enough_contrast(name: str) -> None:
     colours = theme.theme(name)
     pairs = [
         (colours.ink, colours.fill),

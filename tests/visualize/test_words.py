@@ -1,4 +1,4 @@
-"""Names and times as people read them."""
+"""Names of services, and times, for people."""
 
 import pytest
 from botocore.session import get_session
@@ -37,12 +37,12 @@ from stepwell.visualize.words import task_label, when
         ("arn:aws:states:::aws-sdk:unheardof:doIt", "Unheardof: DoIt", "UN"),
     ],
 )
-def test_services_have_the_names_that_people_write(resource: str, label: str, chip: str) -> None:
+def test_names_and_letters_of_services(resource: str, label: str, chip: str) -> None:
     assert task_label(resource) == label
     assert letters(resource.split(":::")[1].rpartition(":")[0]) == chip
 
 
-def test_every_service_of_aws_has_a_name_with_its_capitals() -> None:
+def test_names_have_their_capitals() -> None:
     """Of those that botocore knows, most of several words: none is run together, as
     "Cloudformation".
     """

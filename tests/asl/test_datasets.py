@@ -70,7 +70,7 @@ def test_datasets(fields: dict[str, Any], text: str, items: Any) -> None:
         ),
     ],
 )
-def test_what_cannot_be_read(fields: dict[str, Any], text: str, cause: str) -> None:
+def test_invalid_datasets(fields: dict[str, Any], text: str, cause: str) -> None:
     with pytest.raises(StateError) as error:
         read(text, config(**fields))
     assert (error.value.error, error.value.cause) == ("States.ItemReaderFailed", cause)
@@ -97,7 +97,7 @@ ONE_BUCKET = [
 
 
 def test_members_of_rows_come_in_the_order_of_a_hash_map() -> None:
-    """Recorded for these columns; what Java 17 gives for the others."""
+    """Recorded on AWS for these columns; from Java 17 for the others."""
     assert [list(row) for row in read("0,True,{}\n1,2,3\n4\n", config(**CSV))] == [
         ["0", "{}", "True"]
     ] * 2
@@ -128,7 +128,7 @@ CELLS = st.text(
 
 
 @given(st.lists(st.tuples(CELLS, CELLS)))
-def test_every_table_comes_back(rows: list[tuple[str, str]]) -> None:
+def test_round_trip_of_csv(rows: list[tuple[str, str]]) -> None:
     file = io.StringIO()
     csv.writer(file, lineterminator="\n").writerows([("a", "b"), *rows])
     assert read(file.getvalue(), config(**CSV)) == [{"a": a, "b": b} for a, b in rows]

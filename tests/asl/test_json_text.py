@@ -1,4 +1,4 @@
-"""JSON text to values and back; faults with the words and places of Jackson; where things stand."""
+"""JSON text to values and back; errors with the messages and places of Jackson; locations."""
 
 import json
 import math
@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepwell.asl import definition_files, json_text
-from stepwell.asl.definition_files import DefinitionFileError, read_definition
+from stepwell.asl import json_text
 from stepwell.asl.json_scanner import scan
 from stepwell.asl.json_text import JsonError, dumps, loads
-from stepwell.asl.limits import Limits
 
 TOKENS = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 VALUES = st.recursive(
@@ -32,7 +30,7 @@ def fault(text: str | bytes) -> JsonError:
     return caught.value
 
 
-def test_what_aws_shows_for_a_text_that_is_no_json() -> None:
+def test_invalid_json_has_aws_message() -> None:
     found = fault("not a definition")
     assert found.message == f"Unrecognized token 'not': was expecting {TOKENS}"
     assert (found.line, found.column) == (1, 4)
@@ -131,12 +129,12 @@ def test_what_aws_shows_for_a_text_that_is_no_json() -> None:
         ("{} {}", "Unexpected character ('{' (code 123)): was expecting the end of the text", 1, 5),
     ],
 )
-def test_faults_in_jacksons_words(text: str, message: str, line: int, column: int) -> None:
+def test_errors_have_jacksons_messages(text: str, message: str, line: int, column: int) -> None:
     found = fault(text)
     assert (found.message, found.line, found.column) == (message, line, column)
 
 
-def test_a_container_that_stays_open_is_named_with_its_start() -> None:
+def test_an_unclosed_container_is_named_with_its_start() -> None:
     source = '[Source: (String)"{\n "a": [1, 2"; line: 2, column: 7]'
     assert (
         fault('{\n "a": [1, 2').message
@@ -151,7 +149,7 @@ def test_a_long_text_is_shown_only_at_its_start() -> None:
     assert fault("x " + "y" * 598).place.endswith('yyy"[truncated 100 chars]; line: 1, column: 2]')
 
 
-def test_bytes_that_are_no_utf8() -> None:
+def test_invalid_utf8() -> None:
     assert fault(b'{"a": "\xff"}').message == "Invalid UTF-8 byte 0xff at offset 7"
     with pytest.raises(JsonError):
         loads('"\ud800"')
@@ -163,7 +161,7 @@ def test_integers_are_exact_and_the_last_of_two_keys_wins() -> None:
     assert loads('{"a": 1, "b": 2, "a": 3}') == {"a": 3, "b": 2}
 
 
-def test_text_is_compact_in_the_order_of_keys_with_letters_as_they_are() -> None:
+def test_text_is_compact_keeps_the_order_of_keys_and_escapes_no_letters() -> None:
     assert dumps({"b": [1, 2.5, None], "a": "Grüße 🎈\n"}) == '{"b":[1,2.5,null],"a":"Grüße 🎈\\n"}'
     assert json_text.size("ü") == 2
     assert json_text.size(b"ab") == 2
@@ -173,13 +171,13 @@ def test_text_is_compact_in_the_order_of_keys_with_letters_as_they_are() -> None
 @pytest.mark.parametrize(
     "value", [math.nan, math.inf, [1, {"a": -math.inf}], "\ud800", {"\udfff": 1}]
 )
-def test_what_has_no_json_form_is_refused(value: Any) -> None:
+def test_values_without_a_json_form_are_rejected(value: Any) -> None:
     with pytest.raises(JsonError):
         dumps(value)
 
 
 @given(VALUES)
-def test_values_survive(value: Any) -> None:
+def test_round_trip(value: Any) -> None:
     assert loads(dumps(value)) == value
     assert json.loads(dumps(value)) == value
     assert loads(json.dumps(value, indent=1)) == value
@@ -190,7 +188,7 @@ def refused(name: str) -> None:
 
 
 @given(st.one_of(st.text(), st.text('{}[]",:\\ 019.e-tfn\n')))
-def test_any_text_is_a_value_or_a_fault_and_the_scanner_agrees(text: str) -> None:
+def test_any_text_is_a_value_or_an_error_and_the_scanner_agrees(text: str) -> None:
     try:
         value = loads(text)
     except JsonError as found:
@@ -228,7 +226,7 @@ def test_many_containers_side_by_side_are_not_deep() -> None:
     assert len(loads("[" + "{}," * 5_000 + "1]")) == 5_001
 
 
-# --- where things stand ---------------------------------------------------------------------------
+# --- locations ------------------------------------------------------------------------------------
 
 MACHINE = """{
   "StartAt": "M",
@@ -257,7 +255,7 @@ def test_locate(location: str, place: tuple[int, int]) -> None:
     assert json_text.locate(MACHINE, location) == place
 
 
-def test_a_text_that_breaks_off_is_located_as_far_as_it_goes() -> None:
+def test_an_incomplete_text_has_locations_up_to_its_end() -> None:
     assert json_text.locate(MACHINE[:60], "/States/M/Type") == (4, 11)
 
 
@@ -270,164 +268,3 @@ def test_duplicate_keys_are_found_with_both_places() -> None:
         ("/a", (1, 2), (3, 17)),
     ]
     assert not json_text.has_duplicates(MACHINE)
-
-
-# --- definition files -----------------------------------------------------------------------------
-
-
-def source_fault(data: bytes | str, filename: str = "x.asl.yaml", **parameters: str) -> str:
-    with pytest.raises(DefinitionFileError) as caught:
-        read_definition(data, filename, parameters)
-    return str(caught.value)
-
-
-def test_json_stays_as_it_is_written() -> None:
-    source = read_definition(MACHINE.encode(), "m.asl.json")
-    assert source.text == MACHINE
-    assert source.locate("/States/M") == (4, 5)
-
-
-def test_yaml_gives_the_same_definition_with_its_own_places() -> None:
-    text = "StartAt: M\nStates:\n  M:\n    Type: Map\n    Retry:\n      - ErrorEquals: [A, B]\n"
-    source = read_definition(text, "m.asl.yml")
-    assert loads(source.text) == {
-        "StartAt": "M",
-        "States": {"M": {"Type": "Map", "Retry": [{"ErrorEquals": ["A", "B"]}]}},
-    }
-    assert source.locate("/States/M") == (3, 3)
-    assert source.locate("/States/M/Retry[0]/ErrorEquals[1]") == (6, 26)
-    assert source.locate("/States/M/Next") == (3, 3)
-
-
-def test_yaml_has_no_surprises() -> None:
-    text = (
-        "a: [yes, on, 2024-01-01, 1_000, 0o17, 012, 0x1f, 1e3, ~, null, True, '1', !!str 1, "
-        "12:30]\n1: x\n"
-    )
-    assert loads(read_definition(text, "x.yaml").text) == {
-        "a": [
-            "yes",
-            "on",
-            "2024-01-01",
-            "1_000",
-            15,
-            12,
-            31,
-            1000.0,
-            None,
-            None,
-            True,
-            "1",
-            "1",
-            "12:30",
-        ],
-        "1": "x",
-    }
-
-
-def test_aliases_are_copies() -> None:
-    source = read_definition("a: &r [{ErrorEquals: [States.ALL]}]\nb: *r\n", "x.yaml")
-    assert loads(source.text) == {
-        "a": [{"ErrorEquals": ["States.ALL"]}],
-        "b": [{"ErrorEquals": ["States.ALL"]}],
-    }
-    assert source.locate("/b[0]/ErrorEquals") == (2, 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a: 1\nb: 2\na: 3", "x.asl.yaml:3:1: duplicate key 'a', also at 1:1"),
-        ("a: .inf", "x.asl.yaml:1:4: .inf has no JSON form"),
-        ("a: !Sub x", "x.asl.yaml:1:4: the tag !Sub has no meaning in a definition"),
-        (
-            "a: !!timestamp 2024-01-01",
-            "x.asl.yaml:1:4: the tag !!timestamp has no meaning in a definition",
-        ),
-        ("a: !!int x", "x.asl.yaml:1:4: 'x' is not of type int"),
-        ("? [a]\n: 1", "x.asl.yaml:1:3: a key must be a string"),
-        (
-            "a: &x [*x]",
-            "x.asl.yaml:1:8: the alias *x must follow the end of the value that it names",
-        ),
-        (
-            "--- {}\n--- {}",
-            "x.asl.yaml:2:1: a definition is one document: remove the second '---'",
-        ),
-        (
-            "a: b: c",
-            "x.asl.yaml:1:5: invalid YAML: mapping values are not allowed in this context",
-        ),
-        ("- " * 200, "x.asl.yaml:1:201: nested deeper than 100 levels"),
-        ("a: " + "1" * 2_000, "x.asl.yaml:1:4: a number of more than 1000 characters"),
-    ],
-)
-def test_yaml_that_is_no_json_is_refused(text: str, message: str) -> None:
-    assert source_fault(text) == message
-
-
-def test_aliases_of_aliases_do_not_grow_without_bounds() -> None:
-    laughs = "l0: &l0 [x, x, x, x, x, x, x, x, x, x]\n"
-    for level in range(1, 40):
-        laughs += f"l{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 10)}]\n"
-    assert "larger than 1048576 bytes" in source_fault(laughs)
-    assert "larger than 200 bytes" in source_fault_with(
-        Limits(definition_bytes=100), "a: " + "x" * 300
-    )
-
-
-def source_fault_with(limits: Limits, text: str) -> str:
-    with pytest.raises(DefinitionFileError) as caught:
-        definition_files.read_definition(text, "x.yaml", limits=limits)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize("filename", ["a.json", "a.asl.yaml"])
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (
-            b"\xef\xbb\xbf{}",
-            "1:1: the file begins with a byte order mark: save it as UTF-8 without one",
-        ),
-        ("{}".encode("utf-16"), "1:1: the file is UTF-16: save it as UTF-8"),
-        (b'{"a":\n "\xe9"}', "2:3: byte 0xe9 is not UTF-8: save the file as UTF-8"),
-    ],
-)
-def test_other_encodings_are_named(filename: str, data: bytes, message: str) -> None:
-    assert source_fault(data, filename) == f"{filename}:{message}"
-
-
-def test_placeholders_are_filled_and_stay_strings() -> None:
-    filled = {"Seconds": "30", "Name": 'a "b"\n'}
-    text = '{"a": "${Seconds}", "b": ${Seconds}, "${Name}": "x ${Name}", "c": "${!Seconds}"}'
-    want = {"a": "30", 'a "b"\n': 'x a "b"\n', "c": "${Seconds}"}
-    assert loads(read_definition(text, "x.json", filled).text) == want | {"b": 30}
-    yaml = 'a: ${Seconds}\n${Name}: x ${Name}\nc: "${!Seconds}"\n'
-    assert loads(read_definition(yaml, "x.yaml", filled).text) == want
-
-
-def test_a_placeholder_without_a_value_is_named_with_its_flag_and_place() -> None:
-    want = "no value for ${Queue}, ${Topic}: pass it with --param Queue=VALUE --param Topic=VALUE"
-    assert (
-        source_fault(
-            '{"a": "${Ok}",\n "b": "x ${Queue}", "c": "${Topic}${Queue}"}', "x.json", Ok="1"
-        )
-        == f"x.json:2:10: {want}"
-    )
-    assert (
-        source_fault("# ${Comment}\na: ${Ok}\nb: |\n  text\n  ${Queue}\nc: ${Topic}", Ok="1")
-        == f"x.asl.yaml:5:3: {want}"
-    )
-    assert "surrogate" in source_fault('"${A}"', "x.json", A="\ud800")
-
-
-@given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
-def test_any_bytes_are_a_source_or_a_fault(data: bytes) -> None:
-    for filename in ("x.yaml", "x.json"):
-        try:
-            source = read_definition(data, filename)
-        except DefinitionFileError as found:
-            assert found.line >= 1
-        else:
-            assert source.locate("/States/X")[0] >= 1
