@@ -52,7 +52,7 @@ class _Chart:
         if node.kind == "join":
             return f'{id}(("&nbsp;"))'
         if node.kind != "state":
-            return f'{id}(["{node.title}"])'
+            return f'{id}(["{_escaped(node.title, _NAME_CHARS)}"])'
         parts = [
             f"<b>{_escaped(node.title, _NAME_CHARS)}</b>",
             f"<small>{_escaped(node.label, 60)}</small>",

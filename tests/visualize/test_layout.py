@@ -156,6 +156,13 @@ def test_a_far_target_is_named_by_a_jump(engine: str) -> None:
     assert longest < Area(*map(float, [0, 0, 0, 60 * 60])).bottom / 2
 
 
+def test_the_name_of_a_far_target_is_escaped_in_mermaid() -> None:
+    machine = chain(60).replace("Step 59 of the work", "<script>")
+    chart = Diagram(machine).mermaid()
+    assert '(["#60;script#62;"])' in chart
+    assert "<script" not in chart
+
+
 def test_a_collapsed_state_shows_how_many_states_it_hides(engine: str) -> None:
     inner = {
         "StartAt": "In",
