@@ -1,17 +1,14 @@
-"""Where the logs of executions go: sinks for Engine(log_sink=...).
+"""Destinations of execution logs: sinks for Engine(log_sink=...).
 
     StandardOutput()     each record as a line of JSON on standard output
-    LogFile(path)        the same in a file, which is put aside when it has grown (path.1, path.2
-                         ...)
+    LogFile(path)        the same in a file, which is rotated by size (path.1, path.2 ...)
     LogGroups(folder)    one such file for each log group; a line is {"logStreamName", "timestamp",
-                         "message"}, as CloudWatch Logs gives events out
-    parse(text)          the sink that an option names: "-", a file, or a folder with a slash behind
-                         it
+                         "message"}, as in CloudWatch Logs' GetLogEvents
+    parse(text)          the sink of an option: "-", a file, or a folder with a slash at its end
 
-A sink takes records on the event loop and writes them in a thread, all that came meanwhile at once.
-What waits is bounded: records that come faster than they can be written are dropped, and so are
-those that the disk refuses. Both are counted, and said in the process's log.
-Delivery is best effort: what was not yet written when the process is killed is lost.
+A sink buffers records on the event loop and writes them in a thread, all buffered ones at once. The
+buffer is bounded: records that do not fit are dropped, and so are those that cannot be written.
+Dropped records are counted and logged. Delivery is best effort: a crash loses the buffer.
 """
 
 from __future__ import annotations
@@ -39,16 +36,15 @@ _NAME_CHARS: Final = 200
 
 
 class Sink(ABC):
-    """A bounded buffer and the thread that empties it.
+    """A bounded buffer, and the thread that writes it.
 
-    written, dropped  records so far; dropped: for want of room, or because they could not be
-                      written
+    written, dropped  number of records so far
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.limits, self.supervisor = limits, Supervisor(limits=limits)
         self.written = self.dropped = 0
-        self._said, self._failing = 0, False
+        self._reported, self._failing = 0, False  # dropped records that were logged
         self._waiting: list[LogEvent] = []
         self._bytes = 0
         self._writing: asyncio.Task[None] | None = None
@@ -74,7 +70,7 @@ class Sink(ABC):
                 await asyncio.to_thread(self.put, batch)
                 self.written += len(batch)
                 self._failing = False
-            except Exception as error:  # the disk refuses them, or standard output is closed
+            except Exception as error:  # the disk is full, or standard output is closed
                 self.dropped += len(batch)
                 if not self._failing:
                     self.supervisor.report(
@@ -84,14 +80,14 @@ class Sink(ABC):
                     )
                 self._failing = True
             self._bytes = sum(len(event.message) for event in self._waiting)
-        if self.dropped > self._said:
+        if self.dropped > self._reported:
             log.warning("%d log records were dropped so far", self.dropped)
-            self._said = self.dropped
+            self._reported = self.dropped
         self._writing = None
 
     @abstractmethod
     def put(self, events: Sequence[LogEvent]) -> None:
-        """Write them; in a thread, one call at a time. Raises OSError."""
+        """Write events. Called in a thread, one call at a time. Raises OSError."""
 
 
 class StandardOutput(Sink):
@@ -110,7 +106,7 @@ class LogFile(Sink):
 
 
 class LogGroups(Sink):
-    """The document of a log group is FOLDER/NAME.ndjson, its name with %2F for each slash."""
+    """The file of a log group is FOLDER/NAME.ndjson, with %2F for each slash of its name."""
 
     def __init__(self, folder: Path | str, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__(limits)
@@ -118,10 +114,9 @@ class LogGroups(Sink):
 
     def path(self, group: str) -> Path:
         name = quote(group, safe=" ")
-        if len(name) > _NAME_CHARS:  # longer than a file's name may be
-            name = (
-                f"{name[:_NAME_CHARS]}-{hashlib.blake2b(group.encode(), digest_size=8).hexdigest()}"
-            )
+        if len(name) > _NAME_CHARS:  # too long for the name of a file
+            digest = hashlib.blake2b(group.encode(), digest_size=8).hexdigest()
+            name = f"{name[:_NAME_CHARS]}-{digest}"
         return self.folder / f"{name}.ndjson"
 
     def put(self, events: Sequence[LogEvent]) -> None:
@@ -138,8 +133,8 @@ class LogGroups(Sink):
 
 
 def append(path: Path, data: bytes, limits: Limits) -> None:
-    """Add whole lines to a file; one that they would make too long is put aside first, and the
-    oldest of those put aside is forgotten.
+    """Append whole lines to a file. A file that would become too large is rotated first; the oldest
+    of the rotated files is overwritten.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.exists() and path.stat().st_size + len(data) > limits.log_file_bytes:
@@ -153,7 +148,7 @@ def append(path: Path, data: bytes, limits: Limits) -> None:
 
 
 def parse(text: str, limits: Limits = DEFAULT_LIMITS) -> Sink:
-    """ "-" standard output, "FOLDER/" a file for each log group, else a file."""
+    """The sink of an option: "-" standard output, "FOLDER/" a file for each group, else a file."""
     if text == "-":
         return StandardOutput(limits)
     return LogGroups(text, limits) if text.endswith("/") else LogFile(text, limits)

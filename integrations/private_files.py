@@ -1,4 +1,4 @@
-"""Files with what is as secret as the database: logs of executions, keys."""
+"""Files that only their owner may read, like the database: execution logs, keys."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from contextlib import suppress
 from typing import Final
 
 MODE: Final = 0o600
-_NOT_OURS: Final = ("/dev/", "/proc/")
+_SYSTEM: Final = ("/dev/", "/proc/")
 
 
 def opener(path: str, flags: int) -> int:
-    """For open(): only its owner may read the file, be it new or one that was there with another
+    """For open(): makes the file readable by its owner only, also one that exists with another
     mode.
 
-    What others own, and what is no file of ours to change (a device, a pipe, /dev/stderr wherever
-    it leads), keeps its mode.
+    The mode is kept of a file of another owner, of a device or pipe, and of anything below /dev and
+    /proc (/dev/stderr may lead to any file).
     """
     file = os.open(path, flags, MODE)
-    found = os.fstat(file)
-    ours = (
-        stat.S_ISREG(found.st_mode)
-        and found.st_uid == os.geteuid()
-        and not path.startswith(_NOT_OURS)
+    status = os.fstat(file)
+    own = (
+        stat.S_ISREG(status.st_mode)
+        and status.st_uid == os.geteuid()
+        and not path.startswith(_SYSTEM)
     )
-    if ours and stat.S_IMODE(found.st_mode) != MODE:
+    if own and stat.S_IMODE(status.st_mode) != MODE:
         os.fchmod(file, MODE)
     return file
 
 
 def restrict(path: str) -> None:
-    """The same of a file that is not written now."""
+    """The same for a file that is not opened."""
     with suppress(PermissionError):  # of another owner
         os.close(opener(path, os.O_RDONLY))

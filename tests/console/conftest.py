@@ -67,24 +67,24 @@ def live(
 
 @pytest.fixture
 def page(context: BrowserContext, live: Live) -> Iterator[Page]:
-    """The console. When the test is over: nothing was said on the browser's console, and nobody
-    else was asked for anything.
+    """The page of the console. After the test: the browser has logged nothing, and has requested
+    nothing from other servers.
     """
     page = context.new_page()
-    said, asked = list[str](), list[str]()
-    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    logged, requested = list[str](), list[str]()
+    page.on("console", lambda message: logged.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: logged.append(str(error)))
+    page.on("request", lambda request: requested.append(request.url))
     page.set_default_timeout(15_000)
     page.goto(live.url)
     yield page
-    assert said == []
-    assert [url for url in asked if not url.startswith((live.url, "data:", "blob:"))] == []
+    assert logged == []
+    assert [url for url in requested if not url.startswith((live.url, "data:", "blob:"))] == []
 
 
 @pytest.fixture
 def shoot(page: Page) -> Shoot:
-    """shoot("failed"): keep a picture of the page, for people."""
+    """shoot("failed"): save a screenshot of the page."""
 
     def shoot(name: str) -> None:
         SHOTS.mkdir(parents=True, exist_ok=True)

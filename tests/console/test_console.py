@@ -1,4 +1,4 @@
-"""What a reader does with the console, in a real browser: looks, starts, stops, redrives; with the
+"""The console in a real browser: read, start, stop, redrive; with the
 mouse and without.
 """
 
@@ -130,10 +130,10 @@ def violations(page: Page, *rules: str) -> list[str]:
     ]
 
 
-# --- looking and acting ---------------------------------------------------------------------------
+# --- views and actions ----------------------------------------------------------------------------
 
 
-def test_a_workflow_is_started_from_the_page_and_turns_green(page: Page, live: Live, shoot: Shoot):
+def test_start_an_execution_and_watch_it_succeed(page: Page, live: Live, shoot: Shoot):
     create(live, "order", ORDER)
     page.get_by_role("button", name="Refresh").click()
     page.get_by_role("link", name="order").click()
@@ -160,13 +160,13 @@ def test_a_workflow_is_started_from_the_page_and_turns_green(page: Page, live: L
     shoot("succeeded-light")
 
 
-def test_a_failed_one_is_opened_redriven_and_goes_on(page: Page, live: Live, shoot: Shoot):
+def test_redrive_a_failed_execution(page: Page, live: Live, shoot: Shoot):
     machine = create(live, "order", ORDER)
     arn = start(live, machine, "second")
     page.get_by_role("link", name="Executions").click()
     expect(page.locator(".row .badge-running")).to_have_count(1)
     fail(live, "Refused", "the boss is on holiday")
-    expect(page.locator(".row .badge-failed")).to_have_count(1)  # told by the stream of the list
+    expect(page.locator(".row .badge-failed")).to_have_count(1)  # by the stream of the list
     page.get_by_role("link", name="second").click()
 
     expect(page.locator(".facts")).to_contain_text("Refused")
@@ -186,7 +186,7 @@ def test_a_failed_one_is_opened_redriven_and_goes_on(page: Page, live: Live, sho
     assert ended(live, arn)["redriveCount"] == 1
 
 
-def test_stop_then_start_again_with_another_input_and_export(page: Page, live: Live):
+def test_stop_export_and_start_again_with_another_input(page: Page, live: Live):
     machine = create(live, "order", ORDER)
     arn = start(live, machine, "third")
     go(page, live, "x", arn)
@@ -197,10 +197,11 @@ def test_stop_then_start_again_with_another_input_and_export(page: Page, live: L
     expect(state(page, "Approve")).to_have_class(re.compile("aborted"))
     with page.expect_download() as download:
         page.get_by_role("link", name="Export").click()
-    told = json.loads(download.value.path().read_text())
+    exported = json.loads(download.value.path().read_text())
     assert download.value.suggested_filename == "third.json"
-    assert told["execution"]["error"] == "Enough"
-    assert [event["id"] for event in told["events"]] == list(range(1, len(told["events"]) + 1))
+    assert exported["execution"]["error"] == "Enough"
+    ids = [event["id"] for event in exported["events"]]
+    assert ids == list(range(1, len(ids) + 1))
 
     page.get_by_role("button", name="New execution").click()
     text = page.get_by_role("textbox", name="Input")
@@ -211,7 +212,7 @@ def test_stop_then_start_again_with_another_input_and_export(page: Page, live: L
     expect(state(page, "Small")).to_have_class(re.compile("succeeded"))
 
 
-def test_a_parked_execution_says_so_and_can_be_stopped(
+def test_a_parked_execution_is_marked_and_can_be_stopped(
     home: dict[str, str], tmp_path: Path, context: BrowserContext
 ):
     first = Live(home, tmp_path / "served.db", program=LIMITED)
@@ -270,7 +271,7 @@ def test_the_data_flow_of_a_state_keeps_every_digit(page: Page, live: Live, shoo
     expect(page.locator(".side")).to_contain_text("iteration 1")
 
 
-def test_a_picture_is_zoomed_and_its_boxes_are_closed(page: Page, live: Live):
+def test_zoom_the_graph_and_collapse_its_boxes(page: Page, live: Live):
     arn = start(live, create(live, "order", ORDER), "fifth", {**INPUT, "n": 1})
     ended(live, arn)
     go(page, live, "x", arn)
@@ -357,7 +358,7 @@ def test_versions_aliases_filters_and_search(page: Page, live: Live):
     live.client().stop_execution(executionArn=waiting)
 
 
-def test_rules_show_their_targets_and_what_they_deliver(page: Page, live: Live, shoot: Shoot):
+def test_rules_show_their_targets_and_deliveries(page: Page, live: Live, shoot: Shoot):
     machine = create(live, "order", ORDER)
     orders, quiet = (
         rule(live, "orders", machine, f"{machine}-gone"),
@@ -394,7 +395,7 @@ def test_rules_show_their_targets_and_what_they_deliver(page: Page, live: Live, 
     expect(page.locator(".side h2")).to_have_text("Rules")
 
 
-def test_texts_stay_in_their_boxes_in_any_font(page: Page, live: Live):
+def test_labels_fit_their_boxes_in_any_font(page: Page, live: Live):
     arn = start(live, create(live, "order", ORDER), "first")
     go(page, live, "x", arn)
     expect(state(page, "Approve")).to_have_class(re.compile("running"))
@@ -418,7 +419,7 @@ def test_texts_stay_in_their_boxes_in_any_font(page: Page, live: Live):
 
 
 @pytest.mark.parametrize("live", [("--read-only",)], indirect=True)
-def test_a_console_that_only_looks(page: Page, live: Live):
+def test_a_read_only_console_has_no_actions(page: Page, live: Live):
     arn = start(live, create(live, "order", ORDER), "first")
     go(page, live, "x", arn)
     expect(state(page, "Approve")).to_have_class(re.compile("running"))
@@ -428,10 +429,10 @@ def test_a_console_that_only_looks(page: Page, live: Live):
     expect(page.locator(".top")).to_contain_text("read only")
 
 
-# --- everybody ------------------------------------------------------------------------------------
+# --- accessibility --------------------------------------------------------------------------------
 
 
-def test_the_keyboard_is_enough(page: Page, live: Live):
+def test_everything_works_by_keyboard(page: Page, live: Live):
     machine = create(live, "order", ORDER)
     create(live, "zebra", ORDER)
     for name in ("one", "two"):
@@ -523,10 +524,10 @@ def test_every_page_is_accessible_in_both_themes(page: Page, live: Live, shoot: 
     shoot(f"new-execution-{theme}")
 
 
-# --- who writes the texts -------------------------------------------------------------------------
+# --- security -------------------------------------------------------------------------------------
 
 
-def test_texts_of_others_are_shown_and_not_run(page: Page, live: Live, shoot: Shoot):
+def test_texts_of_users_are_shown_and_not_executed(page: Page, live: Live, shoot: Shoot):
     name = '</title><img src=x onerror="window.pwned=1">'
     machine = create(
         live,
@@ -574,14 +575,14 @@ def test_texts_of_others_are_shown_and_not_run(page: Page, live: Live, shoot: Sh
 
 
 def test_a_page_of_another_origin_cannot_call(live: Live, browser: Browser, tmp_path: Path):
-    """Neither by scripts nor by what a page may embed without asking."""
+    """Neither by scripts nor by embedded elements."""
     machine = create(live, "order", ORDER)
     tries = """async ([url, arn]) => {
         const body = JSON.stringify({ stateMachineArn: arn });
         const target = { "X-Amz-Target": "AWSStepFunctions.StartExecution" };
-        const told = [];
-        const read = async (answer) => told.push(answer.type + (await answer.text()));
-        const note = (promise) => promise.then(read, () => told.push("refused"));
+        const outcomes = [];
+        const read = async (answer) => outcomes.push(answer.type + (await answer.text()));
+        const note = (promise) => promise.then(read, () => outcomes.push("refused"));
         await note(fetch(url + "/", { method: "POST", body, headers: target }));
         const plain = { "Content-Type": "text/plain" };
         await note(fetch(url + "/", { method: "POST", body, headers: plain }));
@@ -590,34 +591,34 @@ def test_a_page_of_another_origin_cannot_call(live: Live, browser: Browser, tmp_
         await note(fetch(url + "/console/api/search", { mode: "no-cors" }));
         const source = new EventSource(url + "/console/api/changes");
         await new Promise((done) => {
-          source.onerror = () => done(told.push("refused"));
-          source.onopen = () => done(told.push("open"));
+          source.onerror = () => done(outcomes.push("refused"));
+          source.onopen = () => done(outcomes.push("open"));
         });
         const frame = document.createElement("iframe");
         frame.src = url;
         document.body.append(frame);
         await new Promise((done) => setTimeout(done, 500));
         try {
-          told.push(frame.contentDocument === null ? "refused" : "shown");
+          outcomes.push(frame.contentDocument === null ? "refused" : "shown");
         } catch {
-          told.push("refused");
+          outcomes.push("refused");
         }
-        return told;
+        return outcomes;
     }"""
     other = Live(live.environment, tmp_path / "other.db")
     context = browser.new_context()
     try:
         page = context.new_page()
         page.goto(other.url + "/health")
-        told = page.evaluate(tries, [live.url, machine])
+        outcomes = page.evaluate(tries, [live.url, machine])
     finally:
         context.close()
         other.close()
-    assert all(each in ("refused", "opaque") for each in told), told
+    assert all(each in ("refused", "opaque") for each in outcomes), outcomes
     assert live.client().list_executions(stateMachineArn=machine)["executions"] == []
 
 
-# --- how much, how fast ---------------------------------------------------------------------------
+# --- size and speed -------------------------------------------------------------------------------
 
 LOOP = {
     "StartAt": "Count",
@@ -637,7 +638,7 @@ LOOP = {
 }
 
 
-def test_a_history_of_25_000_events_scrolls_with_few_rows_in_the_page(
+def test_a_history_of_25_000_events_scrolls_with_few_rows_in_the_document(
     page: Page, live: Live, shoot: Shoot
 ):
     arn = start(live, create(live, "loop", LOOP), "long", {"n": 0})
@@ -663,7 +664,7 @@ def test_a_history_of_25_000_events_scrolls_with_few_rows_in_the_page(
         }"""
     )
     assert 10 < most < 40
-    assert late < 100  # two frames, on a machine that others use too
+    assert late < 100  # two frames, on a shared machine
     expect(page.locator(".view .row").last).to_contain_text("ExecutionSucceeded")
     shoot("events-25000-light")
     for view in ("Table", "Timeline"):
@@ -676,7 +677,7 @@ def test_the_first_page_is_small_and_fast(live: Live, browser: Browser):
     create(live, "order", ORDER)
     times, sizes = [], []
     for _ in range(4):
-        context = browser.new_context()  # nothing is kept from before
+        context = browser.new_context()  # an empty cache
         page = context.new_page()
         page.add_init_script("""new MutationObserver(() => {
             if (document.querySelector(".rows-body .row")) window.shownAt ??= performance.now();

@@ -108,7 +108,7 @@ def test_a_page_of_another_origin_cannot_call(
 
 
 @pytest.mark.parametrize("live", [("--allow-private",)], indirect=True)
-def test_a_link_of_a_topic_works_where_it_is_clicked_and_not_where_it_is_embedded(
+def test_a_link_of_a_topic_works_when_clicked_and_not_when_embedded(
     context: BrowserContext, live: Live, site: Site
 ):
     sns = live.client("sns")

@@ -82,7 +82,7 @@ def too_wide(page: Page) -> list[str]:
 
 @pytest.fixture
 def things(live: Live) -> dict[str, str]:
-    """Something of everything, by the parts of its address."""
+    """One page of each kind, by the parts of its address."""
     queue = live.client("sqs").create_queue(QueueName="answers-of-the-managers")["QueueUrl"]
     order = create(live, "order-of-a-customer", ORDER)
     waits = start(
@@ -137,7 +137,7 @@ def test_no_page_is_wider_than_a_phone(
     page.keyboard.press("Escape")
 
 
-def test_what_waits_for_a_callback_says_so_and_can_be_answered(
+def test_a_callback_is_shown_and_can_be_answered(
     page: Page, live: Live, things: dict[str, str], shoot: Shoot
 ):
     go(page, live, "x", things["waits"])
@@ -214,7 +214,7 @@ def test_an_express_execution_has_a_graph(page: Page, live: Live, shoot: Shoot):
     shoot("express-light")
 
 
-def test_the_page_and_the_command_write_times_alike(
+def test_the_page_and_the_command_print_the_same_times(
     page: Page, live: Live, things: dict[str, str], command: Any, tmp_path: Any
 ):
     shown = command("executions", "show", "many", "--db", tmp_path / "served.db").stdout

@@ -375,5 +375,5 @@ async def test_readers_beside_see_who_is_parked(small: Small) -> None:
     await life.after(61)
     store = SqliteStore(life.path, read_only=True)
     await store.open()
-    assert "StoreFormatError" in (await Engine(store=store).parked())[arn]
+    assert "StoreFormatError" in (await Engine(store=store).parked_executions())[arn]
     await store.close()

@@ -39,7 +39,7 @@ def handler(event, context):
 @pytest.fixture
 def home(home: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """As everywhere; compiled code is kept for the next process, also where the tests themselves
-    are told not to.
+    do not.
     """
     kept = {
         "PYTHONDONTWRITEBYTECODE": "",
@@ -105,7 +105,7 @@ def has_line(process: "subprocess.Popen[str]", words: str) -> str:
 
 
 def fastest(work, enough, tries=10):
-    """Processor seconds of child processes, of the best try: others may want the machine."""
+    """Processor seconds of child processes, the lowest of several tries: the machine is shared."""
     taken = []
     while len(taken) < tries and min(taken, default=enough) >= enough:
         began = sum(os.times()[2:4])
@@ -166,7 +166,7 @@ def test_version_and_usage(command):
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
 
 
-def test_an_argument_that_is_no_text(home):
+def test_an_argument_that_is_not_utf_8(home):
     words = [sys.executable, "-m", "stepwell.integrations.cli.main", "executions", "show", b"\xff"]
     done = subprocess.run(words, env=home, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (2, "stepwell: an argument is not UTF-8 text\n")
@@ -187,7 +187,7 @@ def test_as_a_module(home, write):
 
 
 @pytest.mark.parametrize("debug", ["", "1"])
-def test_what_nobody_expected_is_one_line_and_exit_code_70(home, debug):
+def test_an_internal_error_is_one_line_and_exit_code_70(home, debug):
     program = (
         "from stepwell.integrations.cli import main, validate; validate.validate = lambda *a: 1 "
         "/ 0; main.main()"
@@ -210,7 +210,7 @@ def test_what_nobody_expected_is_one_line_and_exit_code_70(home, debug):
     assert debug or done.stderr.count("\n") == 1
 
 
-def test_a_full_disk_is_one_line_and_exit_code_70_and_what_was_committed_is_resumed(
+def test_a_full_disk_is_exit_code_70_and_the_execution_can_be_resumed(
     home, command, slow, tmp_path
 ):
     machine, given, log = slow
@@ -304,7 +304,7 @@ def test_run_json_streams_the_events(command, write):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_failure_says_what_where_and_what_next(command, write, tmp_path):
+def test_a_failure_names_the_error_the_place_and_the_next_commands(command, write, tmp_path):
     definition = {
         "StartAt": "Try it",
         "States": {
@@ -375,7 +375,7 @@ def test_express(command, write):
     assert "stepwell executions" not in done.stderr, "its history is not kept"
 
 
-def test_the_input_can_be_given_in_five_ways(command, home, write, tmp_path):
+def test_five_ways_to_pass_the_input(command, home, write, tmp_path):
     machine = write("m.asl.json", PASS)
     given = write("in.json", '{"from": "file"}')
     for option in (f"@{given}", str(given)):
@@ -414,7 +414,7 @@ def test_the_input_can_be_given_in_five_ways(command, home, write, tmp_path):
         (b'"' + b"x" * 10_485_760 + b'"', "{file}: larger than 4,194,304 bytes"),
     ],
 )
-def test_inputs_that_are_refused(write, content, words):
+def test_invalid_inputs(write, content, words):
     file = write("input.json", content)
     began = time.process_time()
     with pytest.raises(UsageError, match="^" + re.escape(words.format(file=file))):
@@ -422,7 +422,7 @@ def test_inputs_that_are_refused(write, content, words):
     assert time.process_time() - began < 1
 
 
-def test_inputs_that_are_refused_by_the_command(command, write, tmp_path):
+def test_invalid_inputs_of_the_command(command, write, tmp_path):
     machine = write("m.asl.json", PASS)
     for option, words in (
         ('{"a": NaN}', "--input: not JSON: Non-standard token 'NaN'"),
@@ -440,7 +440,7 @@ def test_inputs_that_are_refused_by_the_command(command, write, tmp_path):
     )
 
 
-def test_other_things_that_are_refused(command, write, tmp_path):
+def test_other_usage_errors(command, write, tmp_path):
     machine = write("m.asl.json", PASS)
     text = write(
         "text.db", "this is no database, but it is long enough to be taken for the head of one" * 20
@@ -463,7 +463,7 @@ def test_other_things_that_are_refused(command, write, tmp_path):
         assert done.stderr.count("\n") == 1, done.stderr
 
 
-def test_no_command_takes_a_url_for_a_file(command, write, tmp_path):
+def test_a_url_is_not_a_database_file(command, write, tmp_path):
     machine = write("m.asl.json", PASS)
     url = ["--db", "postgresql://me@host/db"]
     for words in (
@@ -521,7 +521,7 @@ def test_placeholders_yaml_and_functions_of_another_folder(command, write, tmp_p
     assert command("run", machine, *words, "-q").returncode == 1
 
 
-def test_output_that_the_encoding_lacks_is_escaped(home, write):
+def test_characters_that_the_encoding_lacks_are_escaped(home, write):
     words = [
         sys.executable,
         "-m",
@@ -546,7 +546,7 @@ def test_output_that_the_encoding_lacks_is_escaped(home, write):
 # --- validate -------------------------------------------------------------------------------------
 
 
-def test_validate_tells_all_problems_of_all_files(command, write, tmp_path):
+def test_validate_reports_all_problems_of_all_files(command, write, tmp_path):
     bad = write(
         "bad.asl.json",
         (
@@ -622,10 +622,10 @@ def test_a_hundred_machines_take_less_than_two_seconds(command, write, root):
     assert fastest(validate, 2) < 2
 
 
-# --- looking --------------------------------------------------------------------------------------
+# --- list, show, history, inspect -----------------------------------------------------------------
 
 
-def test_looking_at_executions(command, write):
+def test_list_show_history_and_inspect(command, write):
     for name in ("one", "two"):
         machine = write(
             f"{name}.asl.json",
@@ -696,7 +696,7 @@ def test_looking_at_executions(command, write):
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_looking_where_there_is_nothing(command, write, tmp_path):
+def test_commands_without_a_database_or_an_execution(command, write, tmp_path):
     empty = write("empty.db", "")
     text = write("text.db", "no database" * 100)
     for words in (
@@ -717,7 +717,7 @@ def test_looking_where_there_is_nothing(command, write, tmp_path):
     assert not (tmp_path / "data").exists(), "looking makes nothing"
 
 
-def test_a_reader_that_goes_away_is_no_error(home, write, command):
+def test_a_closed_pipe_is_not_an_error(home, write, command):
     machine = write("m.asl.json", PASS)
     command(
         "run",
@@ -747,7 +747,7 @@ def test_a_reader_that_goes_away_is_no_error(home, write, command):
     assert process.wait(20) == 130
 
 
-# --- killed, interrupted, resumed -----------------------------------------------------------------
+# --- resume ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -813,7 +813,7 @@ def test_a_killed_run_is_resumed_with_no_event_lost_or_repeated(command, start, 
     assert command("resume").stderr == "nothing to resume: no execution is running\n"
 
 
-def test_ctrl_c_leaves_the_execution_resumable_and_says_how(command, start, slow, tmp_path):
+def test_ctrl_c_prints_the_command_that_resumes_the_execution(command, start, slow, tmp_path):
     machine, given, log = slow
     allow(tmp_path, 1)
     db = tmp_path / "my own.db"
@@ -859,7 +859,7 @@ def test_a_second_ctrl_c_quits_at_once(home, slow, tmp_path):
         process.communicate()
 
 
-def test_other_executions_stand_still_until_they_are_resumed(command, start, slow, write, tmp_path):
+def test_other_executions_are_held_until_they_are_resumed(command, start, slow, write, tmp_path):
     machine, given, log = slow
     process = start("run", machine, "--input", given, "--name", "first")
     eventually(lambda: "begin 1" in logged(log))
@@ -917,7 +917,7 @@ def test_resume_all(command, start, write, tmp_path):
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_nested_execution_goes_on_with_the_one_that_awaits_it(
+def test_a_nested_execution_resumes_with_the_one_that_waits_for_it(
     command, start, slow, write, tmp_path, named
 ):
     machine, given, log = slow
@@ -949,7 +949,7 @@ def test_a_nested_execution_goes_on_with_the_one_that_awaits_it(
 # --- two processes --------------------------------------------------------------------------------
 
 
-def test_what_works_while_a_run_is_active(command, start, write, tmp_path):
+def test_commands_during_a_run(command, start, write, tmp_path):
     process = start("run", write("wait.asl.json", WAIT), "--name", "w")
     has_line(process, "started   Only")
     refused = command("run", write("m.asl.json", PASS))
@@ -969,7 +969,7 @@ def test_what_works_while_a_run_is_active(command, start, write, tmp_path):
     assert list((tmp_path / "data" / "stepwell").glob("*.sock")) == []
 
 
-def test_stopping_what_nobody_works_on(command, start, write):
+def test_stop_an_execution_without_a_running_process(command, start, write):
     process = start("run", write("wait.asl.json", WAIT), "--name", "w")
     has_line(process, "started   Only")
     process.kill()
@@ -979,7 +979,7 @@ def test_stopping_what_nobody_works_on(command, start, write):
     assert (described["status"], "error" in described) == ("ABORTED", False)
 
 
-def test_answers_that_are_refused(command, start, write):
+def test_invalid_task_results(command, start, write):
     process = start("run", write("approve.asl.json", APPROVE))
     has_line(process, "waiting")
     assert command("activity", "poll", "none").stderr.startswith(
@@ -1066,7 +1066,7 @@ def test_the_live_board_and_ctrl_c_at_the_keyboard(home, command, slow, tmp_path
     assert "✔ SUCCEEDED" in shown
 
 
-def test_a_map_run_is_told_with_its_last_counts(command, write):
+def test_a_map_run_is_shown_with_its_final_counts(command, write):
     body = {
         "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
         "StartAt": "Rest",

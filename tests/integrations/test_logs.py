@@ -61,7 +61,7 @@ async def test_a_file(tmp_path: Path) -> None:
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
-async def test_files_that_were_put_aside_are_the_owner_s_too(tmp_path: Path) -> None:
+async def test_rotated_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     limits = replace(DEFAULT_LIMITS, log_file_bytes=10, log_files=2)
     path = tmp_path / "log"
     for name in ("log", "log.1", "log.2"):
@@ -73,7 +73,7 @@ async def test_files_that_were_put_aside_are_the_owner_s_too(tmp_path: Path) -> 
     )
 
 
-def test_what_a_device_leads_to_keeps_its_mode(tmp_path: Path) -> None:
+def test_a_file_behind_a_device_keeps_its_mode(tmp_path: Path) -> None:
     """`stepwell serve --log-sink /dev/stderr 2>FILE`: the file is the shell's."""
     path = tmp_path / "redirected"
     path.touch()
@@ -98,7 +98,7 @@ async def test_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> Non
     ]
 
 
-async def test_the_document_of_a_log_group(tmp_path: Path) -> None:
+async def test_the_file_of_a_log_group(tmp_path: Path) -> None:
     await run(LogGroups(tmp_path), "/aws/vendedlogs/states/m")
     document = lines(tmp_path / "%2Faws%2Fvendedlogs%2Fstates%2Fm.ndjson")
     assert [set(each) for each in document] == [{"logStreamName", "timestamp", "message"}] * 4
@@ -119,7 +119,7 @@ async def test_no_group_leaves_the_folder(tmp_path: Path, group: str) -> None:
 
 
 async def test_rotation(tmp_path: Path) -> None:
-    """No file grows beyond the limit, no line is torn, and the oldest are forgotten."""
+    """No file exceeds the limit, no line is split, and the oldest files are deleted."""
     limits = Limits(log_file_bytes=200, log_files=3)
     path = tmp_path / "log"
     for number in range(100):
@@ -134,7 +134,7 @@ async def test_rotation(tmp_path: Path) -> None:
 
 
 class Slow(Sink):
-    """Writes when it is let."""
+    """A sink that writes when the test allows it."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
@@ -146,7 +146,7 @@ class Slow(Sink):
         self.batches.append(len(events))
 
 
-async def test_what_does_not_fit_is_dropped_counted_and_said(
+async def test_records_that_do_not_fit_are_dropped_counted_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     sink = Slow(Limits(log_buffer_bytes=10 * len(event().message)))
@@ -163,8 +163,8 @@ async def test_what_does_not_fit_is_dropped_counted_and_said(
     assert (sink.written, sink.dropped) == (11, 40) and caplog.text.count("dropped") == 1
 
 
-async def test_a_disk_that_refuses(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing waits for it, and it is said once."""
+async def test_a_full_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It delays nothing, and is logged once."""
     caplog.set_level(logging.ERROR)
     (tmp_path / "file").write_text("")
     sink = LogFile(tmp_path / "file" / "log")

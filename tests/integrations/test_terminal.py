@@ -136,7 +136,7 @@ def failed() -> History:
     return history
 
 
-# --- words ----------------------------------------------------------------------------------------
+# --- texts ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_counts() -> None:
 
 
 @given(st.text())
-def test_no_text_can_command_the_terminal(text: str) -> None:
+def test_no_text_can_control_the_terminal(text: str) -> None:
     shown = terminal.printable(text)
     assert not any((char < " " and char != "\t") or "\x7f" <= char < "\xa0" for char in shown)
     shown.encode()  # no half surrogates either
@@ -238,7 +238,7 @@ def test_labels(state: dict[str, Any], words: str) -> None:
     assert terminal.label(state) == words
 
 
-def test_all_states_are_found() -> None:
+def test_every_state() -> None:
     assert list(ABOUT.states) == ["Check", "Pay", "Each", "Tell", "Rest", "Undo", "Sorry", "Pack"]
     assert (
         "".join(text for text, _ in ABOUT.line("r1"))
@@ -269,7 +269,7 @@ def test_rows_of_a_run() -> None:
     assert [round(row.seconds or 0, 3) for row in rows[:3]] == [0.002, 1.24, 18.758]
 
 
-def test_many_things_at_once_are_cut_short() -> None:
+def test_many_running_states_are_abbreviated() -> None:
     history = paid()
     history.entered("Map", "Each")
     started = history.add("MapStateStarted", length=40)
@@ -350,7 +350,7 @@ def test_a_callback_waits_for_its_token() -> None:
     )
 
 
-def test_what_is_ahead_ends_at_the_end() -> None:
+def test_the_states_ahead() -> None:
     assert progress.ahead(mapping().visits(), ABOUT) == ["Tell", "Rest", "Undo", "Sorry"]
     assert progress.ahead(failed().visits(), ABOUT) == []
 
@@ -394,7 +394,7 @@ def test_iterations_have_no_plain_lines_but_each_tenth_of_a_map_has() -> None:
     assert found[-1].endswith("running   Each  (20/20 items)")
 
 
-def test_the_end_of_a_run() -> None:
+def test_the_conclusion_of_an_execution() -> None:
     visits = failed().visits()
     assert (
         "".join(text for text, _ in outcome.conclusion(visits, visits.last))
@@ -415,7 +415,7 @@ def test_the_end_of_a_run() -> None:
     assert outcome.suspects(paid().visits()) == []
 
 
-def test_a_failure_inside_a_map_is_found_and_its_row_shown() -> None:
+def test_a_failure_inside_a_map_has_a_row() -> None:
     history = mapping()
     history.add(
         "EvaluationFailed",
@@ -438,7 +438,7 @@ def test_a_failure_inside_a_map_is_found_and_its_row_shown() -> None:
     ]
 
 
-def test_a_long_way_is_cut_in_front() -> None:
+def test_a_long_route_is_cut_at_its_start() -> None:
     history = begun()
     for _ in range(12):
         history.entered("Pass", "Rest")
@@ -510,7 +510,7 @@ values = st.recursive(
 
 
 @given(values, st.integers(0, 60))
-def test_json_is_laid_out_without_a_change(value: Any, width: int) -> None:
+def test_the_layout_keeps_the_json_value(value: Any, width: int) -> None:
     rows = data_flow._laid_out(value, "", "", width)
     assert json.loads("\n".join(rows)) == value
 
@@ -552,7 +552,7 @@ def test_the_tree_of_a_data_flow() -> None:
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream whose isatty() is true."""
 
     def isatty(self) -> bool:
         return True
@@ -590,7 +590,7 @@ def test_a_plain_board_writes_lines_and_skips_what_was_shown() -> None:
     assert "\x1b" not in stream.getvalue()
 
 
-def test_a_quiet_board_is_silent() -> None:
+def test_a_quiet_board_writes_nothing() -> None:
     stream = io.StringIO()
     with screen.Board(ABOUT, "r1", "hint", stream, quiet=True) as board:
         for event in failed().events:
@@ -649,7 +649,7 @@ def test_tables(wide: None) -> None:
     assert "\x1b[31mFAILED" in fancy.getvalue()
 
 
-def test_what_runs_has_lasted_until_now() -> None:
+def test_the_duration_of_a_running_execution() -> None:
     history = begun()
     history.entered("Wait", "Pack", after=0.081)
     visits = history.visits()

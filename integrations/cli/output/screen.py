@@ -123,15 +123,8 @@ class Board:
         skip: int = 0,
         prefix: str = "",
     ) -> None:
-        self.about, self.run, self.hint, self.stream, self.quiet, self.skip, self.prefix = (
-            about,
-            run,
-            hint,
-            stream,
-            quiet,
-            skip,
-            prefix,
-        )
+        self.about, self.run, self.hint, self.stream = about, run, hint, stream
+        self.quiet, self.skip, self.prefix = quiet, skip, prefix
         self.visits = about.visits()
         self._live: Any = None
         self._turn = 0
@@ -161,12 +154,8 @@ class Board:
             live, self._live = self._live, None
             live.update("")
             live.stop()
-            live.console.print(
-                self.grid(
-                    progress.rows(self.visits, self.about, self.visits.last), live.console.width
-                ),
-                end="",
-            )
+            rows = progress.rows(self.visits, self.about, self.visits.last)
+            live.console.print(self.grid(rows, live.console.width), end="")
         self.stream.flush()
 
     def feed(self, event: Event) -> None:
@@ -196,49 +185,32 @@ class Board:
         """The last rows that fit, then the states that come next, then a foot line."""
         from rich.console import Group
 
-        board = progress.rows(self.visits, self.about, now)
+        rows = progress.rows(self.visits, self.about, now)
         room = max(3, height - 3)
-        if len(board) > room:
-            hidden = len(board) - room + 1
-            board = [Row(None, 0, f"…{hidden} earlier", "", None, []), *board[hidden:]]
+        if len(rows) > room:
+            hidden = len(rows) - room + 1
+            rows = [_note(f"…{hidden} earlier"), *rows[hidden:]]
         else:
             names = progress.ahead(self.visits, self.about)
-            shown = names[: min(_AHEAD_ROWS, room - len(board))]
-            board += [
-                Row(None, 0, printable(name), text.label(self.about.states.get(name, {})), None, [])
-                for name in shown
-            ]
-            if len(names) > len(shown) and len(board) < room:
-                board.append(
-                    Row(None, 0, f"…{len(names) - len(shown)} more on the main path", "", None, [])
-                )
+            shown = names[: min(_AHEAD_ROWS, room - len(rows))]
+            for name in shown:
+                label = text.label(self.about.states.get(name, {}))
+                rows.append(_note(printable(name), label))
+            if len(names) > len(shown) and len(rows) < room:
+                rows.append(_note(f"…{len(names) - len(shown)} more on the main path"))
         seconds = int(max(0, now - self.visits.start)) if self.visits.events else 0
-        clock = (
-            f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
-            if seconds >= 3600
-            else f"{seconds // 60:02d}:{seconds % 60:02d}"
-        )
         later = f" (resume: {self.hint})" if self.hint else ""
-        foot = _text(
-            [
-                (
-                    (
-                        f"  running {clock} · {count(self.visits.events, 'event')} · Ctrl-C "
-                        f"stops{later}"
-                    ),
-                    DIM,
-                )
-            ]
-        )
+        events = count(self.visits.events, "event")
+        foot = _text([(f"  running {_clock(seconds)} · {events} · Ctrl-C stops{later}", DIM)])
         foot.truncate(width, overflow="ellipsis")
-        return Group(self.grid(board, width), foot)
+        return Group(self.grid(rows, width), foot)
 
-    def grid(self, board: Sequence[Row], width: int) -> RenderableType:
-        """One line a row, each column at most its share of the width."""
+    def grid(self, rows: Sequence[Row], width: int) -> RenderableType:
+        """One line for each row, each column within its share of the width."""
         from rich.table import Table
         from rich.text import Text
 
-        names = max([len(row.name) + 2 * row.depth for row in board], default=0)
+        names = max([len(row.name) + 2 * row.depth for row in rows], default=0)
         grid = Table.grid(padding=(0, 2, 0, 0))
         for most, justify in (
             (1, "left"),
@@ -248,26 +220,34 @@ class Board:
             (None, "left"),
         ):
             grid.add_column(no_wrap=True, overflow="ellipsis", max_width=most, justify=justify)  # type: ignore[arg-type]
-        for row in board:
-            sign, style, _ = (
-                STATUS[row.status] if row.status else ("·" if row.label else "", DIM, "")
-            )
-            if row.status == v.RUNNING:
+        for row in rows:
+            running = row.status == v.RUNNING
+            sign, style = "·" if row.label else "", DIM
+            if row.status:
+                sign, style, _ = STATUS[row.status]
+            if running:
                 sign = _SPINNER[self._turn % len(_SPINNER)]
-            name = Text(
-                "  " * row.depth + row.name,
-                DIM
-                if row.status is None or row.depth
-                else "bold"
-                if row.status == v.RUNNING
-                else "",
-            )
-            what = _bar(*row.bar) if row.bar else Text(row.label, DIM)
-            seconds = Text("" if row.seconds is None else text.took(row.seconds))
+            dim = row.status is None or row.depth
             grid.add_row(
-                Text("" if row.depth else sign, style), name, what, seconds, _joined(row.notes)
+                Text("" if row.depth else sign, style),
+                Text("  " * row.depth + row.name, DIM if dim else "bold" if running else ""),
+                _bar(*row.bar) if row.bar else Text(row.label, DIM),
+                Text("" if row.seconds is None else text.took(row.seconds)),
+                _joined(row.notes),
             )
         return grid
+
+
+def _note(name: str, label: str = "") -> Row:
+    """A row for something that has not run."""
+    return Row(None, 0, name, label, None, [])
+
+
+def _clock(seconds: int) -> str:
+    """05:09, 1:05:09."""
+    hours, minutes = divmod(seconds // 60, 60)
+    clock = f"{minutes:02d}:{seconds % 60:02d}"
+    return f"{hours}:{clock}" if hours else clock
 
 
 def _bar(done: int, failed: int, whole: int, width: int = 24) -> Text:

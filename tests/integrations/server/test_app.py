@@ -93,7 +93,7 @@ async def test_no_target(app: App) -> None:
     ("method", "path"),
     [("GET", "/"), ("PUT", "/"), ("POST", "/x"), ("GET", "/a/b/c"), ("OPTIONS", "*"), ("GET", "")],
 )
-async def test_what_is_not_post_to_the_root_is_not_found(
+async def test_other_requests_than_post_to_the_root_are_not_found(
     app: App, service: Service, method: str, path: str
 ) -> None:
     answer = await Call(app, scope("ListActivities", method, path), b"{}").answer()
@@ -139,7 +139,7 @@ async def test_routes(service: Service) -> None:
     assert seen == ["/health", "/console/", "/console/a/b.js", "/"]
 
 
-async def test_what_is_not_http_is_refused(app: App) -> None:
+async def test_only_http_is_served(app: App) -> None:
     with pytest.raises(ValueError, match="lifespan"):
         await app({"type": "lifespan"}, asyncio.Queue().get, lambda message: asyncio.sleep(0))
 
@@ -147,7 +147,7 @@ async def test_what_is_not_http_is_refused(app: App) -> None:
 # --- the body -------------------------------------------------------------------------------------
 
 
-async def test_a_body_may_come_in_pieces(app: App, service: Service) -> None:
+async def test_a_body_in_pieces(app: App, service: Service) -> None:
     body = json.dumps(ACTIVITY).encode()
     answer = await Call(
         app, scope("DescribeActivity"), *(body[at : at + 1] for at in range(len(body))), b""
@@ -172,7 +172,7 @@ async def test_a_body_that_is_too_large(service: Service) -> None:
     assert len(service.calls) == 1
 
 
-async def test_a_body_that_does_not_come(service: Service) -> None:
+async def test_a_body_that_does_not_arrive(service: Service) -> None:
     app = App({"stepfunctions": service}, limits=Limits(request_seconds=0.01))
     for _ in range(2):
         started = [Call(app, scope("ListActivities")) for _ in range(3)]
@@ -185,7 +185,7 @@ async def test_a_body_that_does_not_come(service: Service) -> None:
     assert (await call(app, "ListActivities")).status == 200
 
 
-async def test_a_request_that_is_cancelled_while_its_body_comes(app: App) -> None:
+async def test_a_request_that_is_cancelled_while_its_body_arrives(app: App) -> None:
     started = Call(app, scope("ListActivities"))
     await asyncio.sleep(0)
     started.done.cancel()
@@ -193,7 +193,9 @@ async def test_a_request_that_is_cancelled_while_its_body_comes(app: App) -> Non
         await started.done
 
 
-async def test_a_client_that_goes_away_before_its_body_came(app: App, service: Service) -> None:
+async def test_a_client_that_disconnects_before_its_body_arrives(
+    app: App, service: Service
+) -> None:
     started = Call(app, scope("ListActivities"))
     started.hang_up()
     await started.done
@@ -203,7 +205,7 @@ async def test_a_client_that_goes_away_before_its_body_came(app: App, service: S
 # --- long polls -----------------------------------------------------------------------------------
 
 
-async def test_a_client_that_goes_away_calls_its_long_poll_off(app: App, service: Service) -> None:
+async def test_a_client_that_disconnects_cancels_its_long_poll(app: App, service: Service) -> None:
     poll = Call(app, scope("GetActivityTask"), json.dumps(ACTIVITY).encode())
     await service.polled.wait()
     poll.hang_up()
@@ -235,7 +237,7 @@ async def test_a_request_that_is_cancelled_cancels_its_long_poll(
     assert not app._polls
 
 
-async def test_what_other_clients_wait_for_is_done_though_they_go_away(
+async def test_other_operations_complete_after_their_client_has_disconnected(
     app: App, service: Service
 ) -> None:
     started = Call(app, scope("ListActivities"), b"{}")
@@ -244,7 +246,7 @@ async def test_what_other_clients_wait_for_is_done_though_they_go_away(
     assert len(service.calls) == 1
 
 
-async def test_no_task_is_lost_with_a_client_that_goes_away(tmp_path: Path) -> None:
+async def test_no_task_is_lost_when_a_client_disconnects(tmp_path: Path) -> None:
     task = {"Type": "Task", "Resource": ACTIVITY["activityArn"], "End": True}
     definition = json.dumps({"StartAt": "T", "States": {"T": task}})
     async with Engine(tmp_path / "stepwell.db") as engine:
@@ -274,7 +276,7 @@ async def test_no_task_is_lost_with_a_client_that_goes_away(tmp_path: Path) -> N
         assert not any(poll.sent for poll in polls[:4])
 
 
-def test_no_task_is_lost_with_a_connection_that_breaks(serve: Serve) -> None:
+def test_no_task_is_lost_when_a_connection_breaks(serve: Serve) -> None:
     server = serve()
     client, address = server.client(), urlsplit(server.url)
     client.create_activity(name="a")
@@ -321,7 +323,7 @@ class Watch(Hooks):
         self.seen.append((operation.name if operation else "", reply.code, reply.status))
 
 
-async def test_hooks_see_and_refuse(service: Service) -> None:
+async def test_hooks_observe_and_refuse(service: Service) -> None:
     async def handler(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError("not reached")
 
@@ -367,7 +369,7 @@ async def _fails(
     return answer
 
 
-async def test_a_refusal_is_told(service: Service, app: App) -> None:
+async def test_an_api_error_is_answered(service: Service, app: App) -> None:
     answer = await _fails(service, app, ApiError("InvalidToken", "Invalid Token: 'Invalid token'"))
     assert (answer.status, answer.json) == (
         400,
@@ -415,7 +417,7 @@ async def test_a_bug(service: Service, app: App, caplog: pytest.LogCaptureFixtur
     )
 
 
-async def test_sensitive_values_get_into_no_log(
+async def test_sensitive_values_are_not_logged(
     service: Service, app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "stepwell")
@@ -430,7 +432,7 @@ async def test_sensitive_values_get_into_no_log(
     assert "hunter2" not in caplog.text and "hunter2" not in refused.body.decode()
 
 
-async def test_an_answer_that_is_no_json_is_a_bug(service: Service, app: App) -> None:
+async def test_an_answer_that_is_not_json_is_a_bug(service: Service, app: App) -> None:
     async def odd() -> dict[str, Any]:
         return {"activities": object()}
 
@@ -438,7 +440,7 @@ async def test_an_answer_that_is_no_json_is_a_bug(service: Service, app: App) ->
     assert (await call(app, "ListActivities")).code == "InternalFailure"
 
 
-async def test_what_a_service_cannot_do_is_told() -> None:
+async def test_an_operation_that_a_service_lacks() -> None:
     answer = await call(App({"stepfunctions": object()}), "ListActivities")
     assert (answer.status, answer.code) == (400, "UnknownOperationException")
     assert answer.message == "ListActivities of stepfunctions is not implemented here"

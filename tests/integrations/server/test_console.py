@@ -1,4 +1,4 @@
-"""The console over HTTP, without a browser: who may ask, what the streams tell, and how they bear
+"""The console over HTTP, without a browser: access, answers and streams, and how streams bear
 many events and slow readers.
 """
 
@@ -106,10 +106,10 @@ def loop(times: int) -> str:
     )
 
 
-# --- the page and who may have it -----------------------------------------------------------------
+# --- the page and access to it --------------------------------------------------------------------
 
 
-def test_the_page_and_its_files_load_nothing_from_elsewhere(serve: Serve):
+def test_the_page_loads_only_its_own_files(serve: Serve):
     live = serve()
     status, headers, page = get(live, "/")
     assert status == 200
@@ -150,7 +150,7 @@ def test_no_console(serve: Serve):
     assert live.client().list_state_machines()["stateMachines"] == []
 
 
-def test_there_is_no_console_where_requests_must_be_signed(serve: Serve, tmp_path):
+def test_no_console_if_requests_must_be_signed(serve: Serve, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("[default]\naws_access_key_id = test\naws_secret_access_key = test\n")
     live = serve("--credentials", keys)
@@ -179,7 +179,7 @@ def test_pages_of_other_origins_get_nothing(serve: Serve, headers: dict[str, str
         assert "access-control-allow-origin" not in answered
 
 
-def test_a_read_only_console_is_refused_what_changes_something(serve: Serve):
+def test_a_read_only_console_may_not_change_anything(serve: Serve):
     live = serve("--read-only")
     arn = start(live, create(live, definition=WAIT), "one")  # an SDK may
     assert ask(live, "info")["readOnly"] is True
@@ -198,7 +198,7 @@ def test_a_read_only_console_is_refused_what_changes_something(serve: Serve):
 # --- answers --------------------------------------------------------------------------------------
 
 
-def test_search_goes_through_all_executions_a_part_at_a_time(serve: Serve):
+def test_search_reads_all_executions_page_by_page(serve: Serve):
     live = serve(console_searched=20, list_page=10)
     one_machine, other = create(live), create(live, "other")
     for number in range(45):
@@ -260,18 +260,18 @@ def test_export_is_one_document_with_the_whole_history(serve: Serve):
     arn = start(live, create(live, definition=loop(20)), "a.name", '{"n": 0}')
     closed(live, arn)
     status, headers, body = get(live, f"/console/api/export?{urlencode({'arn': arn})}")
-    told = json.loads(body)
+    exported = json.loads(body)
     assert (status, headers["content-disposition"]) == (200, 'attachment; filename="a.name.json"')
-    assert [event["id"] for event in told["events"]] == list(range(1, 85))
-    assert told["execution"]["status"] == "SUCCEEDED"
-    assert told["events"][1]["stateEnteredEventDetails"]["input"] == '{"n": 0}'
+    assert [event["id"] for event in exported["events"]] == list(range(1, 85))
+    assert exported["execution"]["status"] == "SUCCEEDED"
+    assert exported["events"][1]["stateEnteredEventDetails"]["input"] == '{"n": 0}'
     assert get(live, f"/console/api/export?{urlencode({'arn': arn + 'x'})}")[0] == 404
 
 
 # --- streams --------------------------------------------------------------------------------------
 
 
-def test_a_stream_goes_on_where_it_was_and_ends_with_the_execution(serve: Serve):
+def test_a_stream_resumes_after_the_last_event_and_ends_with_the_execution(serve: Serve):
     live = serve()
     states = {
         "A": {"Type": "Pass", "Next": "B"},
@@ -297,21 +297,21 @@ def test_a_stream_goes_on_where_it_was_and_ends_with_the_execution(serve: Serve)
     assert ask(live, "watch", arn=arn + "x") == (404, "ExecutionDoesNotExist")
 
 
-def test_the_list_is_told_what_starts_and_ends_and_when_it_was_too_much(serve: Serve):
+def test_the_list_stream_has_starts_and_ends_up_to_a_limit(serve: Serve):
     live = serve(console_changed=5)
     machine, other = create(live), create(live, "other")
-    told = list[dict[str, Any]]()
+    received = list[dict[str, Any]]()
 
     def read() -> None:
         for _, data in listen(live, "changes", seconds=20, machine=machine):
-            told.append(data)
+            received.append(data)
             if data["more"]:
                 return
 
     reader = threading.Thread(target=read)
     reader.start()
     number = 0
-    while not told:
+    while not received:
         start(live, other, f"other-{number}")
         start(live, machine, f"run-{number}")
         number += 1
@@ -320,17 +320,19 @@ def test_the_list_is_told_what_starts_and_ends_and_when_it_was_too_much(serve: S
         start(live, machine, f"run-{number}")
         number += 1
     reader.join(20)
-    assert told[-1]["more"]
-    assert all(len(each["executions"]) <= 5 for each in told)
-    assert {each["stateMachineArn"] for data in told for each in data["executions"]} == {machine}
+    assert received[-1]["more"]
+    assert all(len(each["executions"]) <= 5 for each in received)
+    assert {each["stateMachineArn"] for data in received for each in data["executions"]} == {
+        machine
+    }
     assert any(
         each["status"] == "SUCCEEDED" and "stopDate" in each
-        for data in told
+        for data in received
         for each in data["executions"]
     )
 
 
-def test_a_thousand_events_a_second_are_told_in_time_and_nothing_grows(serve: Serve):
+def test_a_thousand_events_a_second_arrive_in_time_with_bounded_memory(serve: Serve):
     """One execution after the other, thousands of events a second: each reader is done when the
     execution is, and memory stays.
     """
@@ -368,7 +370,7 @@ def test_a_thousand_events_a_second_are_told_in_time_and_nothing_grows(serve: Se
     assert sizes[3] < sizes[1] + 24 * 2**20
 
 
-def test_a_reader_that_takes_nothing_holds_up_nobody(serve: Serve):
+def test_a_client_that_does_not_read_delays_no_other(serve: Serve):
     live = serve()
     machine = create(live, definition=loop(5000))
     arn = start(live, machine, "one", '{"n": 0}')
@@ -409,7 +411,7 @@ def _opens(live: Live, arn: str) -> bool:
         connection.close()
 
 
-def test_of_several_rules_to_one_state_the_right_one_is_told(serve: Serve):
+def test_of_several_rules_to_one_state_the_taken_one_is_reported(serve: Serve):
     live = serve()
     over = [{"Variable": "$.n", "NumericGreaterThan": limit, "Next": "There"} for limit in (5, 2)]
     fork = {"Type": "Choice", "Choices": over, "Default": "There"}

@@ -51,7 +51,7 @@ def delivered(live: Live, service: str, most: int = 1, **query: Any) -> list[lis
     return found
 
 
-def test_rules_of_all_buses_as_far_as_a_list_goes(serve: Serve):
+def test_rules_of_all_buses_up_to_the_limit(serve: Serve):
     live = serve(console_listed=60)
     live.client("events").create_event_bus(Name="shop")
     rule(live, "first", bus="shop")
@@ -73,7 +73,7 @@ def test_rules_of_all_buses_as_far_as_a_list_goes(serve: Serve):
     assert ask(live, "listing", service="stepfunctions") == (404, "NotFound")
 
 
-def test_a_rule_with_its_targets_and_what_it_delivered(serve: Serve):
+def test_a_rule_with_its_targets_and_deliveries(serve: Serve):
     live = serve()
     machine = create(live, definition=PASS)
     arn, other = rule(live, "orders", machine, GONE), rule(live, "more", machine)
@@ -125,7 +125,7 @@ def test_schedules_and_functions_with_their_calls(serve: Serve, tmp_path: Path):
     ] == [[], []]
 
 
-def test_what_was_delivered_is_forgotten_in_time(serve: Serve):
+def test_the_delivery_log_is_bounded(serve: Serve):
     live = serve(deliveries_remembered=5)
     rule(live, "orders", create(live, definition=PASS))
     for _ in range(9):
@@ -154,7 +154,7 @@ def test_every_operation_of_a_list_exists(name: str):
             ), each
 
 
-def test_topics_and_queues_with_what_goes_through_them(serve: Serve):
+def test_topics_and_queues_with_their_deliveries(serve: Serve):
     live = serve()
     topics, queues = live.client("sns"), live.client("sqs")
     gone, orders, dead = (

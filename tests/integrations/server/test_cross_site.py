@@ -34,7 +34,7 @@ def test_a_get_changes_nothing(serve: Serve, options: tuple[str, ...]):
     assert b"<Code>AccessDenied</Code>" in caught.value.read()
 
 
-def test_pages_of_other_origins_reach_no_door_with_any_method(serve: Serve):
+def test_pages_of_other_origins_reach_no_path_by_any_method(serve: Serve):
     live = serve()
     api = live.client("apigatewayv2").create_api(Name="a", ProtocolType="HTTP")["ApiId"]
     doors = (
@@ -73,7 +73,7 @@ def test_pages_of_other_origins_reach_no_door_with_any_method(serve: Serve):
     assert request(live, "/console/api/overview", b"", "GET", **CLICK)[0] == 400
 
 
-def test_an_api_for_pages_of_any_origin_serves_what_they_embed(serve: Serve):
+def test_an_api_for_any_origin_serves_embedded_requests(serve: Serve):
     live = serve()
     apis = live.client("apigatewayv2")
     opened = apis.create_api(

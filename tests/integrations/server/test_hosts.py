@@ -1,4 +1,4 @@
-"""Which Host and Origin may call."""
+"""The checks of Host and Origin."""
 
 import pytest
 
@@ -59,18 +59,18 @@ def test_names_of_this_machine_and_allowed_ones_may_call(host: str | None):
 
 
 @pytest.mark.parametrize("host", BAD)
-def test_other_names_may_not(host: str):
+def test_other_names_may_not_call(host: str):
     hosts = HostCheck(["Stepwell", "*.dev.test"])
     for _ in range(2):
         with pytest.raises(ApiError, match="AccessDeniedException"):
             hosts.check(host, None)
-    HostCheck(None).check(host, None)  # off the loopback it is the signature that counts
+    HostCheck(None).check(host, None)  # on other addresses than loopback, the signature counts
 
 
 def test_a_page_may_call_only_its_own_origin():
     hosts = HostCheck()
     hosts.check("localhost:8083", "http://localhost:8083")
-    hosts.check("localhost:8083", "https://localhost:8083")  # behind something that ends TLS
+    hosts.check("localhost:8083", "https://localhost:8083")  # behind a proxy that terminates TLS
     for origin in (
         "http://localhost:3000",
         "http://localhost",

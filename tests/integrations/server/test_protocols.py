@@ -211,17 +211,17 @@ def test_what_botocore_sends_arrives(service: str, name: str, data: st.DataObjec
 def test_botocore_reads_what_is_answered(service: str, name: str, data: st.DataObject) -> None:
     operation = MODELS[service].operation_model(name)
     shape = operation.output_shape
-    told = data.draw(values(shape)) if shape else {}
+    output = data.draw(values(shape)) if shape else {}
     payload = shape.serialization.get("payload", "") if shape else ""
-    if payload in told:
-        told[payload] = data.draw(TEXT).encode()
+    if payload in output:
+        output[payload] = data.draw(TEXT).encode()
     request, found = _request(service, name)
-    reply = found.protocol.answer(found, request, {**told, "ForCallersInPython": 1})
+    reply = found.protocol.answer(found, request, {**output, "ForCallersInPython": 1})
     assert found.service == service
     parsed = parse(service, operation, reply)
     assert parsed.pop("ResponseMetadata")["HTTPStatusCode"] == reply.status
     expected = (
-        {} if reply.status == 204 and shape is not None else plain(shape, told) if shape else {}
+        {} if reply.status == 204 and shape is not None else plain(shape, output) if shape else {}
     )
     if reply.status != 204:
         if isinstance(parsed.get(payload), str):  # botocore decodes it

@@ -1,4 +1,4 @@
-"""`stepwell serve` as a process: its ends, its limits, and what it tells."""
+"""`stepwell serve` as a process: status, start and stop, authentication, limits, functions."""
 
 import asyncio
 import http.client
@@ -68,27 +68,30 @@ def test_health_readiness_and_metrics(serve: Serve):
     with pytest.raises(ClientError):
         client.describe_execution(executionArn=arn.replace("stateMachine", "execution") + ":nobody")
     eventually(lambda: metrics(live).get('stepwell_executions_ended_total{status="FAILED"}') == 1)
-    told = metrics(live)
-    assert told["stepwell_executions_started_total"] == 4
-    assert told['stepwell_executions_ended_total{status="SUCCEEDED"}'] == 3
-    assert told["stepwell_transitions_total"] == 4
-    assert told['stepwell_requests_total{operation="StartExecution",code="OK"}'] == 4
+    values = metrics(live)
+    assert values["stepwell_executions_started_total"] == 4
+    assert values['stepwell_executions_ended_total{status="SUCCEEDED"}'] == 3
+    assert values["stepwell_transitions_total"] == 4
+    assert values['stepwell_requests_total{operation="StartExecution",code="OK"}'] == 4
     assert (
-        told['stepwell_requests_total{operation="DescribeExecution",code="ExecutionDoesNotExist"}']
+        values[
+            'stepwell_requests_total{operation="DescribeExecution",code="ExecutionDoesNotExist"}'
+        ]
         == 1
     )
     assert (
         1
-        <= told["stepwell_commit_seconds_count"]
-        == told["stepwell_commit_units_count"]
-        <= told["stepwell_commit_units_sum"]
+        <= values["stepwell_commit_seconds_count"]
+        == values["stepwell_commit_units_count"]
+        <= values["stepwell_commit_units_sum"]
     )
     assert (
-        told['stepwell_commit_seconds_bucket{le="+Inf"}'] == told["stepwell_commit_seconds_count"]
+        values['stepwell_commit_seconds_bucket{le="+Inf"}']
+        == values["stepwell_commit_seconds_count"]
     )
-    assert told["stepwell_queue_units"] == told["stepwell_effects_in_flight"] == 0
-    assert told["stepwell_open_requests"] == 1
-    assert told["process_resident_memory_bytes"] > 10_000_000
+    assert values["stepwell_queue_units"] == values["stepwell_effects_in_flight"] == 0
+    assert values["stepwell_open_requests"] == 1
+    assert values["process_resident_memory_bytes"] > 10_000_000
 
 
 def test_each_request_is_logged_without_its_payload(serve: Serve):
@@ -121,11 +124,11 @@ def test_answers_carry_a_date_and_a_request_id(serve: Serve):
     assert "server" not in headers
 
 
-# --- ends -----------------------------------------------------------------------------------------
+# --- stop and crash -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order(serve: Serve, number: int):
+def test_graceful_shutdown_by_a_signal(serve: Serve, number: int):
     live = serve()
     client = live.client()
     client.create_activity(name="work")
@@ -152,7 +155,7 @@ def test_a_signal_ends_it_in_order(serve: Serve, number: int):
     assert client.describe_execution(executionArn=started["executionArn"])["status"] == "RUNNING"
 
 
-def test_what_takes_too_long_is_told_so_when_the_server_stops(serve: Serve):
+def test_open_requests_end_with_an_error_when_the_server_stops(serve: Serve):
     live = serve(drain_seconds=0.5)
     client = live.client()
     express = create(
@@ -215,7 +218,7 @@ def test_kill_9_in_the_middle_of_work_loses_nothing(serve: Serve):
     assert again.stop() == 0
 
 
-def test_it_answers_within_a_second_after_a_kill(serve: Serve):
+def test_recovery_takes_less_than_a_second(serve: Serve):
     """With 500 tasks in flight to recover. Starting Python and reading its modules is not counted:
     that depends on the machine.
     """
@@ -225,7 +228,7 @@ def test_it_answers_within_a_second_after_a_kill(serve: Serve):
     arn = create(client, "machine", one(ACTIVITY_TASK))
     start_many(live, arn, 500)
     taken: list[float] = []
-    while len(taken) < 5 and min(taken, default=1_000) >= 1_000:  # others may want the machine
+    while len(taken) < 5 and min(taken, default=1_000) >= 1_000:  # the machine is shared
         live.stop(signal.SIGKILL)
         live = serve()
         assert live.get("/ready") == "ready\n"
@@ -261,7 +264,7 @@ def test_a_failing_create_ends_the_process_too(serve: Serve):
     assert live.process.wait(timeout=20) == 70
 
 
-# --- starting -------------------------------------------------------------------------------------
+# --- start ----------------------------------------------------------------------------------------
 
 
 def refusal(live: Live) -> tuple[int, str]:
@@ -270,7 +273,7 @@ def refusal(live: Live) -> tuple[int, str]:
     return code, live.log[-1]["message"]
 
 
-def test_one_server_a_database(serve: Serve):
+def test_a_database_has_one_server(serve: Serve):
     first = serve()
     assert first.get("/health") == "ok\n"
     code, words = refusal(serve())
@@ -278,7 +281,7 @@ def test_one_server_a_database(serve: Serve):
     assert f"is in use by process {first.process.pid}" in words
 
 
-def test_a_port_that_is_taken(serve: Serve):
+def test_a_port_in_use(serve: Serve):
     port = urlsplit(serve().url).port
     code, words = refusal(serve("--port", port))
     assert (code, words) == (
@@ -287,7 +290,7 @@ def test_a_port_that_is_taken(serve: Serve):
     )
 
 
-def test_off_the_loopback_only_with_keys(serve: Serve, tmp_path: Path):
+def test_other_addresses_than_loopback_require_keys(serve: Serve, tmp_path: Path):
     code, words = refusal(serve("--host", "0.0.0.0"))
     assert code == 2
     assert "--credentials" in words
@@ -296,7 +299,7 @@ def test_off_the_loopback_only_with_keys(serve: Serve, tmp_path: Path):
     assert "nothing" in words
 
 
-def test_arns_of_a_database_agree(serve: Serve):
+def test_a_database_has_one_region_and_account(serve: Serve):
     live = serve("--region", "eu-west-1", "--account", "000000000001")
     arn = create(live.client())
     assert arn == "arn:aws:states:eu-west-1:000000000001:stateMachine:machine"
@@ -324,7 +327,7 @@ def test_bad_options_are_one_line(serve: Serve, options: tuple[str, ...]):
     assert words.startswith(f"stepwell: {options[0]}")
 
 
-# --- who may call ---------------------------------------------------------------------------------
+# --- authentication -------------------------------------------------------------------------------
 
 
 def test_requests_must_be_signed_with_a_known_key(serve: Serve, tmp_path: Path):
@@ -362,7 +365,7 @@ def test_requests_must_be_signed_with_a_known_key(serve: Serve, tmp_path: Path):
     assert live.get("/health") == "ok\n"
 
 
-# --- too much -------------------------------------------------------------------------------------
+# --- load -----------------------------------------------------------------------------------------
 
 
 async def _starts(
@@ -429,7 +432,7 @@ def test_a_full_queue_throttles_starts_and_loses_none(serve: Serve):
     )
 
 
-def test_too_many_requests_at_once_are_throttled_but_health_is_told(serve: Serve):
+def test_too_many_requests_are_throttled_but_health_answers(serve: Serve):
     live = serve(open_requests=3)
     client = live.client()
     client.create_activity(name="work")
@@ -446,7 +449,7 @@ def test_too_many_requests_at_once_are_throttled_but_health_is_told(serve: Serve
         assert all(isinstance(poll.exception(), ClientError) for poll in polls)
 
 
-def test_ten_thousand_waiting_executions_cost_next_to_nothing(serve: Serve):
+def test_ten_thousand_waiting_executions_take_little_memory_and_no_cpu(serve: Serve):
     count, payload = 10_000, json.dumps("x" * 5_000)  # which alone is more than they may cost
     live = serve()
     arn = create(live.client(), "machine", WAIT)
@@ -472,7 +475,7 @@ def test_ten_thousand_waiting_executions_cost_next_to_nothing(serve: Serve):
 # --- functions ------------------------------------------------------------------------------------
 
 
-def test_functions_of_its_folder_run_and_what_they_print_is_logged(serve: Serve, tmp_path: Path):
+def test_functions_of_the_folder_run_and_their_output_is_logged(serve: Serve, tmp_path: Path):
     folder = tmp_path / "functions"
     folder.mkdir()
     (folder / "greet.py").write_text(
@@ -501,7 +504,7 @@ def test_functions_of_its_folder_run_and_what_they_print_is_logged(serve: Serve,
     )
 
 
-def test_a_machine_that_run_made_keeps_its_functions_and_others_have_none(
+def test_a_machine_created_by_run_keeps_its_functions(
     serve: Serve, command: Command, root: Path, tmp_path: Path
 ):
     order, given = root / "examples" / "order.asl.json", root / "examples" / "order.json"
@@ -530,10 +533,10 @@ def test_a_machine_that_run_made_keeps_its_functions_and_others_have_none(
     )
 
 
-# --- beside it ------------------------------------------------------------------------------------
+# --- other processes and files --------------------------------------------------------------------
 
 
-def test_commands_beside_a_server(serve: Serve, command: Command):
+def test_commands_while_a_server_runs(serve: Serve, command: Command):
     live = serve()
     client = live.client()
     client.create_activity(name="work")
@@ -557,7 +560,7 @@ def test_commands_beside_a_server(serve: Serve, command: Command):
     assert command("executions", "history", "first", *db).returncode == 0
 
 
-def test_a_server_ends_whose_database_was_deleted(serve: Serve):
+def test_a_server_exits_when_its_database_is_deleted(serve: Serve):
     live = serve()
     client = live.client()
     create(client)
@@ -566,7 +569,7 @@ def test_a_server_ends_whose_database_was_deleted(serve: Serve):
     eventually(lambda: any("is gone while it is in use" in json.dumps(line) for line in live.log))
 
 
-def test_a_second_server_opens_the_database_under_no_other_name(
+def test_no_second_server_opens_the_database_by_another_path(
     serve: Serve, command: Command, tmp_path: Path
 ):
     live = serve()
@@ -580,8 +583,8 @@ def test_a_second_server_opens_the_database_under_no_other_name(
     assert live.client().list_state_machines()["stateMachines"]
 
 
-def test_all_files_beside_a_database_are_its_owner_s(serve: Serve, tmp_path: Path):
-    """Also those that were there before with another mode."""
+def test_all_files_of_a_database_are_readable_by_their_owner_only(serve: Serve, tmp_path: Path):
+    """Also those that existed with another mode."""
     folder = tmp_path / "logs"
     for _ in range(2):
         live = serve("--log-sink", f"{folder}/")
@@ -670,7 +673,7 @@ def test_damage_parks_one_execution_of_a_server(serve: Serve, command: Command):
 
 
 @pytest.mark.parametrize("what", ["history", "definition"])
-def test_what_a_damaged_page_or_definition_leaves(serve: Serve, command: Command, what: str):
+def test_a_damaged_row_affects_one_execution(serve: Serve, command: Command, what: str):
     """GetExecutionHistory of that execution is refused; everything else, also on the page and in
     the command, goes on.
     """

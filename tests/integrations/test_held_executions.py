@@ -1,4 +1,4 @@
-"""Executions that the command line leaves standing hold up nothing."""
+"""Executions that a command does not resume are held, and delay no other."""
 
 import asyncio
 from pathlib import Path
@@ -18,7 +18,7 @@ def opened(folder: Path, said: list[str] | None = None) -> tuple[Engine, Machine
     return Engine(folder / "standing.db", tasks=tasks, limits=LIMITS), tasks
 
 
-async def test_those_that_stand_still_hold_no_slot(tmp_path: Path) -> None:
+async def test_held_executions_take_no_slot(tmp_path: Path) -> None:
     """Before, those that were stored first held all slots, and what was to be resumed never
     began.
     """
@@ -31,7 +31,7 @@ async def test_those_that_stand_still_hold_no_slot(tmp_path: Path) -> None:
         wanted = (await engine.start_execution(machine, input="[7]"))["executionArn"]
         await asyncio.sleep(0.05)
         assert {pool.taken for pool in engine.worker.effects.pools.values()} == {0}, (
-            "no effect starts before it is told to"
+            "no effect starts before begin()"
         )
     engine, tasks = opened(tmp_path)
     async with engine:
