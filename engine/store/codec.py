@@ -298,6 +298,9 @@ class Reader:
             payload = self.rows[entry] = StoredPayload(self._read_row(entry))
         return payload
 
+    def payloads(self, entries: Sequence[Entry]) -> list[Payload]:
+        return [self.payload(entry) for entry in entries]
+
     def objects(self, table: Sequence[Any]) -> list[Payload | Scope]:
         """The payloads and scopes of a table."""
         objects: list[Any] = []
@@ -383,14 +386,13 @@ class Continuation:
         )
 
     def add_items(self, frame: int, blob: bytes) -> None:
-        self.items.setdefault(frame, []).extend(
-            map(self.reader.payload, _decode_entries(unpack(blob)))
-        )
+        payloads = self.reader.payloads(_decode_entries(unpack(blob)))
+        self.items.setdefault(frame, []).extend(payloads)
 
     def add_results(self, frame: int, blob: bytes) -> None:
         entries = _decode_entries(unpack(blob))
-        results = [(slot, self.reader.payload(entry)) for slot, entry in entries]
-        self.results.setdefault(frame, []).extend(results)
+        payloads = self.reader.payloads([entry for _, entry in entries])
+        self.results.setdefault(frame, []).extend(zip((slot for slot, _ in entries), payloads))
 
     @property
     def visits(self) -> bool:

@@ -1,8 +1,10 @@
 """One SQLite database: the file, a connection to write with and one to read with, each in its own
 thread (in memory, and for reading only, one connection does both).
 
-    transaction(work)   in the writer: BEGIN, the owner's epoch, work(connection), COMMIT
-    read(work)          in the reader, which sees committed rows only
+    commit              encode on the event loop -> ONE closure in the writer: BEGIN, the owner's
+                        epoch, a few multi-row statements, COMMIT (fsync)
+    transact            a query in such a transaction
+    query, rows, page   closures in the reader, which sees committed rows only
 
 After a failed transaction the database is finished: each later call fails, until it is opened
 again. A database that is no longer this process's fails, too: each transaction and each read checks
@@ -18,16 +20,19 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final, TypeVar
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
 from stepwell.engine.store.base import StoreFormatError, StoreLostError
+from stepwell.engine.store.batch import Batch
+from stepwell.engine.store.queries import Query, merge_history
 from stepwell.engine.store.rows import named
 from stepwell.engine.store.sqlite.file import LockedFile
 from stepwell.engine.store.sqlite.schema import PARKED_SINCE, migrate, version_of
-from stepwell.engine.store.sqlite.sql import SQL, SQLITE_VERSION
+from stepwell.engine.store.sqlite.sql import SQL, SQLITE_VERSION, for_rows
 from stepwell.engine.store.sqlite.thread import Thread
 
 T = TypeVar("T")
@@ -40,6 +45,35 @@ CHECKPOINT_PAGES: Final = 4000
 BUSY_MS: Final = 250  # of one wait for another program's lock; see _begin
 CUT_MS: Final = 50
 CUT_SECONDS: Final = 5.0  # between two attempts to truncate the log
+# Of one statement; the rest of the rows in powers of two, so that few statements are prepared.
+ROWS_AT_ONCE: Final = 64
+
+
+def run(query: Query[T], connection: Connection) -> T:
+    """A query, to its end."""
+    try:
+        name, values = next(query)
+        while True:
+            name, values = query.send(connection.execute(SQL[name], values))
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+def write(batch: Batch, connection: Connection) -> None:
+    """The changes of a commit."""
+    for name, parameters in batch.deletes:
+        connection.execute(SQL[name], parameters)
+    for change, values in batch.rows.items():
+        columns, start, left = change.columns, 0, len(values) // change.columns
+        while left:
+            rows = ROWS_AT_ONCE if left >= ROWS_AT_ONCE else 1 << (left.bit_length() - 1)
+            end = start + rows * columns
+            connection.execute(for_rows(change, rows), values[start:end])
+            start, left = end, left - rows
+    for first, last in batch.merges:
+        run(merge_history(first, last), connection)
+    connection.execute(SQL["advance"], (batch.clock, batch.next_id))
 
 
 def snapshot(work: Callable[[Connection], T], connection: Connection) -> T:
@@ -51,7 +85,7 @@ def snapshot(work: Callable[[Connection], T], connection: Connection) -> T:
         connection.execute("COMMIT")
 
 
-class Database:
+class SqliteDatabase:
     """path       a file, or ":memory:"
     full       synchronous=FULL, else NORMAL: see SqliteStore
     read_only  committed rows only, without the lock
@@ -65,21 +99,17 @@ class Database:
         self.writer = self.reader = Thread()
         self.file: LockedFile | None = None
         self._epoch, self._given_up, self._cut_again = 0, False, 0.0
+        self._encoding = 0  # batches that the writer's thread encodes: later ones wait for them
 
     # --- opening and closing ----------------------------------------------------------------------
 
-    async def open(self, first: Callable[[Connection], T]) -> T | None:
-        """Lock, migrate and take over the database, then run first(connection) in the writer and
-        return its result. read_only: None.
-
-        Raises StoreInUseError, StoreFormatError, StoreError.
-        """
+    async def open(self, state: Query[T]) -> T | None:
         try:
-            return await self._open(first)
+            return await self._open(state)
         except sqlite3.Error as error:
             raise StoreError(str(error)) from error
 
-    async def _open(self, first: Callable[[Connection], T]) -> T | None:
+    async def _open(self, state: Query[T]) -> T | None:
         if self.read_only:
             self.failed = StoreError("the store is open for reading only")
             await self.reader.start(self.path, self._prepare_reading)
@@ -88,7 +118,7 @@ class Database:
         self.file = None if self.path == MEMORY else LockedFile(self.path)
         try:
             self.writer = self.reader = Thread()
-            result = await self.writer.start(self.path, partial(self._prepare, first))
+            result = await self.writer.start(self.path, partial(self._prepare, state))
             if self.file is not None:
                 self.file.watch()
             if self.path != MEMORY:
@@ -121,7 +151,7 @@ class Database:
             connection.execute(SQL["create_empty_parked"])
         connection.execute("PRAGMA query_only = ON")
 
-    def _prepare(self, first: Callable[[Connection], T], connection: Connection) -> T:
+    def _prepare(self, state: Query[T], connection: Connection) -> T:
         if sqlite3.sqlite_version_info < SQLITE_VERSION:
             raise StoreError(
                 f"SQLite {sqlite3.sqlite_version} is too old: "
@@ -144,12 +174,15 @@ class Database:
         migrate(connection, version)
         self._epoch = connection.execute(SQL["take_over"]).fetchone()[0]
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-        return first(connection)
+        return run(state, connection)
+
+    @property
+    def folder(self) -> Path | None:
+        return None if self.path == MEMORY else Path(f"{self.path}.functions").resolve()
 
     # --- ownership --------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Raises StoreError if nothing can be written any more."""
         if self.failed is not None:
             raise self.failure()
         self.writer.check()
@@ -159,7 +192,7 @@ class Database:
         return StoreError(f"an earlier commit failed: {self.failed}; open the store again")
 
     def _check_file(self) -> None:
-        """Raises StoreLostError unless the name leads to the file. Called in the threads, too."""
+        """Raises StoreLostError unless the file's name leads to the file. Also used in threads."""
         if self.file is None:
             return
         try:
@@ -169,14 +202,38 @@ class Database:
             raise
 
     def _check_owner(self, connection: Connection) -> None:
-        """Raises StoreLostError if another process has opened the database since. (This process may
-        have been suspended for long, and believed dead.)
+        """Raises StoreLostError if another process has opened the database since. (A process that
+        is believed dead may go on without a commit for long.)
         """
         if connection.execute(SQL["fence"], (self._epoch,)).fetchone() is None:
             self.failed = StoreLostError(f"{self.path} has another owner now")
             raise self.failed
 
     # --- writing ----------------------------------------------------------------------------------
+
+    async def commit(self, encode: Callable[[], Batch], apart: bool) -> Batch:
+        if not (apart or self._encoding):
+            batch = encode()
+            await self.transaction(partial(write, batch))
+            return batch
+        self._encoding += 1
+        try:
+            return await self.writer.run(partial(self._encode_and_write, encode))
+        finally:
+            self._encoding -= 1
+
+    def _encode_and_write(self, encode: Callable[[], Batch], connection: Connection) -> Batch:
+        """In the writer's thread: meanwhile the event loop changes nothing of these executions, and
+        later commits wait behind this one.
+        """
+        if self.failed is not None:
+            raise self.failure()
+        batch = encode()
+        self.in_transaction(partial(write, batch), connection)
+        return batch
+
+    async def transact(self, query: Query[T]) -> T:
+        return await self.transaction(partial(run, query))
 
     async def transaction(self, work: Callable[[Connection], T]) -> T:
         """work(connection) in a transaction of the writer: all or nothing."""
@@ -221,12 +278,10 @@ class Database:
                 logged = True
 
     def give_up(self) -> None:
-        """Wait for another program's lock no longer: waiting transactions fail."""
         self._given_up = True
 
     @property
     def wal_bytes(self) -> int:
-        """Size of the write-ahead log as of the last commit."""
         return 0 if self.file is None else self.file.wal_bytes
 
     def _cut_wal(self, connection: Connection) -> None:
@@ -261,21 +316,13 @@ class Database:
 
         return await self.reader.run(checked)
 
-    async def snapshot(self, work: Callable[[Connection], T]) -> T:
-        """work(connection) in the reader, on one state of the database."""
-        return await self.read(partial(snapshot, work))
+    async def query(self, query: Query[T]) -> T:
+        return await self.read(partial(snapshot, partial(run, query)))
 
     async def rows(self, name: str, *values: Any) -> list[Any]:
-        """All rows of a statement of queries.sql."""
         return await self.read(lambda connection: connection.execute(SQL[name], values).fetchall())
 
-    async def row(self, name: str, *values: Any) -> Any:
-        """The first row of a statement; None if there is none."""
-        return next(iter(await self.rows(name, *values)), None)
-
     async def page(self, limit: int, name: str, *values: Any) -> list[Any]:
-        """Up to `limit` rows whose keys are text; the others do not count."""
-
         def work(connection: Connection) -> list[Any]:
             with closing(connection.execute(SQL[name], values)) as rows:
                 return list(islice(named(rows), limit))
@@ -283,7 +330,12 @@ class Database:
         return await self.read(work)
 
     async def execute(self, name: str, *values: Any) -> int:
-        """A statement in a transaction of its own: how many rows it changed."""
         return await self.transaction(
             lambda connection: connection.execute(SQL[name], values).rowcount
         )
+
+    async def integrity(self) -> list[str]:
+        answers = await self.read(
+            lambda connection: connection.execute("PRAGMA integrity_check").fetchall()
+        )
+        return [answer for (answer,) in answers if answer != "ok"]

@@ -1,32 +1,19 @@
-"""The statements of queries.sql, by name."""
+"""The statements in SQLite's words."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import Final
 
 from stepwell.engine.store.batch import Change
+from stepwell.engine.store.sql import statements_of
 
 SQLITE_VERSION: Final = (3, 35, 0)  # UPDATE ... FROM, RETURNING and upserts
+SQL: Final[Mapping[str, str]] = statements_of(__package__)
+
 _ROW: Final = re.compile(r"(?<=VALUES )(\([?, ]+\))")
-
-
-def parse(text: str) -> dict[str, str]:
-    """Each statement as one line without comments."""
-    statements: dict[str, str] = {}
-    for part in text.split("\n-- name: ")[1:]:
-        name, *lines = part.splitlines()
-        statement = " ".join(line.strip() for line in lines if line and not line.startswith("--"))
-        statements[name] = statement.format_map(statements)
-    return statements
-
-
-SQL: Final[Mapping[str, str]] = parse(
-    files(__package__).joinpath("queries.sql").read_text(encoding="utf-8")
-)
 
 
 @lru_cache(maxsize=512)

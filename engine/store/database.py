@@ -1,0 +1,72 @@
+"""What SqlStore asks of a database: the order of its transactions, and rows of named statements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from stepwell.engine.errors import StoreError
+from stepwell.engine.store.batch import Batch
+from stepwell.engine.store.queries import Query
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """Every method raises StoreError. After a failed transaction the database is finished: each
+    later write fails, until it is opened again. So is one that has another owner.
+
+    path    its name, for texts
+    failed  why nothing can be written any more
+    """
+
+    path: str
+    failed: BaseException | None
+
+    async def open(self, state: Query[T]) -> T | None:
+        """Lock, migrate and take over the database; then what that query of the writer returns.
+        None for a database that is open for reading only. Raises StoreInUseError, StoreFormatError.
+        """
+
+    async def close(self) -> None: ...
+
+    @property
+    def folder(self) -> Path | None:
+        """See Store.folder."""
+
+    @property
+    def wal_bytes(self) -> int:
+        """Size of the write-ahead log as of the last commit; 0 if there is none here."""
+
+    def check(self) -> None:
+        """Raises StoreError if nothing can be written any more."""
+
+    def failure(self) -> StoreError:
+        """`failed` as an error."""
+
+    def give_up(self) -> None:
+        """Wait no longer for another program's lock: waiting transactions fail."""
+
+    async def commit(self, encode: Callable[[], Batch], apart: bool) -> Batch:
+        """What `encode` returns, durable: calls are encoded and committed in their order. apart: it
+        takes long, and is called in a thread.
+        """
+
+    async def transact(self, query: Query[T]) -> T:
+        """A query in a transaction of the owner: all of it or nothing."""
+
+    async def execute(self, name: str, *values: Any) -> int:
+        """A statement in a transaction of its own: how many rows it changed."""
+
+    async def query(self, query: Query[T]) -> T:
+        """A query on one state of the committed rows."""
+
+    async def rows(self, name: str, *values: Any) -> list[Any]:
+        """All rows of a statement."""
+
+    async def page(self, limit: int, name: str, *values: Any) -> list[Any]:
+        """Up to `limit` rows of a statement whose first column, their key, is readable text."""
+
+    async def integrity(self) -> list[str]:
+        """What the database itself finds damaged."""

@@ -1,0 +1,272 @@
+"""What takes several statements, whatever the database: generators of statements.
+
+    rows = yield name, parameters       the name of a statement of queries.sql -> its rows
+    value = yield from another_query()
+
+A database runs them, in one snapshot or in one transaction: SQLite in its thread, PostgreSQL on
+the event loop. So each rule stands once.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from stepwell.engine.core.events import HistoryEvent
+from stepwell.engine.core.model import Payload
+from stepwell.engine.store import blobs, codec
+from stepwell.engine.store.base import STATUSES, ExecutionRow, MachineRow, StoreFormatError
+from stepwell.engine.store.batch import DELETE_FRAMES, DELETE_PAYLOADS, DELETE_VISITS
+from stepwell.engine.store.keys import (
+    EVENT_BITS,
+    EVENTS,
+    event_keys,
+    row_key,
+    row_keys,
+    split_arn,
+)
+from stepwell.engine.store.rows import execution_row, log, machine_row
+
+T = TypeVar("T")
+Row = Sequence[Any]
+Query = Generator[tuple[str, Sequence[Any]], Iterable[Row], T]
+
+MERGE_BYTES: Final = 4096  # larger rows of history are not merged
+MERGE_ROWS: Final = 3
+_ALL: Final = (1 << 63) - 1  # above every id
+
+
+def first_row(name: str, *values: Any) -> Query[Row | None]:
+    return next(iter((yield name, values)), None)
+
+
+# --- rows that refer to others --------------------------------------------------------------------
+
+
+class RowsWantedError(Exception):
+    """A blob refers to rows that are not read yet. numbers: of payload rows; none: the input."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+
+
+class Reader(codec.Reader):
+    """Of one execution. Raises RowsWantedError for what has not been read, once for each blob."""
+
+    def __init__(self, execution_id: int) -> None:
+        super().__init__(self._want, self._want)
+        self.execution_id = execution_id
+
+    def _want(self, *numbers: int) -> bytes:
+        raise RowsWantedError(*numbers)
+
+    def payloads(self, entries: Sequence[Any]) -> list[Payload]:
+        self._check(entries)
+        return super().payloads(entries)
+
+    def objects(self, table: Sequence[Any]) -> list[Any]:
+        self._check(table)
+        return super().objects(table)
+
+    def _check(self, entries: Sequence[Any]) -> None:
+        wanted = [entry for entry in entries if type(entry) is int and entry not in self.rows]
+        if wanted:
+            raise RowsWantedError(*wanted)
+
+    def decoded(self, decode: Callable[[], T]) -> Query[T]:
+        """What `decode` makes of a blob, once the rows that it refers to are read."""
+        while True:
+            try:
+                return decode()
+            except RowsWantedError as wanted:
+                if not wanted.numbers:
+                    first = self.execution_id << EVENT_BITS | 1
+                    blob = yield from _blob("first_history", first)
+                    self._input = codec.StoredPayload(codec.read_input(blob))
+                for number in wanted.numbers:
+                    blob = yield from _blob("payload", row_key(self.execution_id, number))
+                    self.rows[number] = codec.StoredPayload(blobs.unpack(blob))
+
+
+def _blob(name: str, *keys: int) -> Query[bytes]:
+    row = yield from first_row(name, *keys)
+    if row is None:
+        raise StoreFormatError(f"a row is missing: {name} {keys}")
+    blob: bytes = row[0]
+    return blob
+
+
+# --- executions -----------------------------------------------------------------------------------
+
+
+def describe(arn: str) -> Query[ExecutionRow | None]:
+    values = yield from first_row("execution_by_arn", *split_arn(arn))
+    if values is None:
+        return None
+    row, reader = execution_row(values), Reader(values[0])
+    output = None
+    if row.stopped is not None:
+        output = yield from _readable(_output(reader), "output", arn)
+    input = yield from _readable(reader.decoded(lambda: reader.input.data), "input", arn)
+    return row._replace(input=input, output=output)
+
+
+def _output(reader: Reader) -> Query[bytes | None]:
+    blob = yield from _blob("last_history", *event_keys(reader.execution_id))
+    return (yield from reader.decoded(partial(reader.output, blob)))
+
+
+def _readable(query: Query[Any], what: str, owner: str) -> Query[bytes | None]:
+    """None, and a line in the log, for a damaged value."""
+    try:
+        value: bytes | None = yield from query
+        return value
+    except (StoreFormatError, msgspec.DecodeError) as error:
+        log.error("the %s of %s cannot be read: %s", what, owner, error)
+        return None
+
+
+def load(execution_id: int) -> Query[codec.Continuation | None]:
+    continuation = yield from first_row("continuation", execution_id)
+    if continuation is None:
+        return None
+    values = yield from first_row("execution", execution_id)
+    if values is None:
+        raise StoreFormatError(f"a row is missing: execution {execution_id}")
+    reader = Reader(execution_id)
+    stored = yield from reader.decoded(
+        partial(codec.Continuation, execution_row(values), reader, continuation[0])
+    )
+    if stored.split:
+        for (blob,) in (yield "frames", row_keys(execution_id)):
+            yield from reader.decoded(partial(stored.add_frame, blob))
+    if stored.visits:
+        for name, add in (("items", stored.add_items), ("results", stored.add_results)):
+            for frame, blob in (yield name, (execution_id,)):
+                yield from reader.decoded(partial(add, frame, blob))
+    yield from reader.decoded(lambda: reader.input)
+    return stored
+
+
+def executions(
+    machine_arn: str | None,
+    status: str | None,
+    limit: int,
+    after: tuple[int, int] | None,
+    parent: tuple[int, int, int] | None,
+    qualifier: str | None,
+) -> Query[list[ExecutionRow]]:
+    """See Store.list_executions(). Merges the pages of the chosen statuses, each read in the order
+    of its index.
+    """
+    if status is not None and status not in STATUSES:
+        return []
+    codes = range(len(STATUSES)) if status is None else [STATUSES.index(status)]
+    page = (after[1] if after else _ALL, limit)
+    pages: list[tuple[str, tuple[Any, ...]]]
+    if parent is not None:
+        pages = [("page_of_map_run", (*parent, code, *page)) for code in codes]
+    elif qualifier is not None:
+        number = (yield from first_row("qualifier", qualifier)) or (None,)
+        version = qualifier.rpartition(":")[2].isdecimal()
+        name = "page_of_version" if version else "page_of_alias"
+        pages = [(name, (*number, code, *page)) for code in codes]
+    elif machine_arn is not None:
+        series = [row[0] for row in (yield "series_of_machine", (machine_arn,))]
+        pages = [("page_of_series", (each, code, *page)) for each in series for code in codes]
+    elif status is None:
+        pages = [("page_of_all", page)]
+    else:
+        pages = [("page_by_status", (codes[0], *page))]
+    sources = []
+    for each in pages:
+        sources.append((yield each))
+    rows = heapq.merge(*sources, key=lambda row: row[0], reverse=True)
+    return [execution_row(row) for row in islice(rows, limit)]
+
+
+def history(
+    execution_id: int, after: int, limit: int, reverse: bool
+) -> Query[list[tuple[int, int, HistoryEvent]]]:
+    (start, end), reader = event_keys(execution_id), Reader(execution_id)
+    if reverse:
+        units = yield "history_backwards", (start, start | after - 1 if after else end)
+    else:
+        units = yield "history", (start, start | min(after + 1, EVENTS), start, end)
+    page: list[tuple[int, int, HistoryEvent]] = []
+    for key, blob in units:
+        events = yield from reader.decoded(partial(reader.history, blob, key & EVENTS))
+        if reverse:
+            page += [each for each in reversed(events) if not after or each[0] < after]
+        else:
+            page += [each for each in events if each[0] > after]
+        if len(page) >= limit:
+            break
+    return page[:limit]
+
+
+def merge_history(first: int, last: int) -> Query[None]:
+    """Merge each run of small rows of history into one row; a run with a damaged row stays."""
+    run: list[tuple[int, bytes]] = []
+    rows = yield "history_to_merge", (MERGE_BYTES, first, last)
+    for key, blob in [*rows, (0, None)]:
+        if blob is not None:
+            run.append((key, blob))
+            continue
+        if len(run) >= MERGE_ROWS:
+            try:
+                merged = codec.merge([part for _, part in run])
+            except (StoreFormatError, msgspec.DecodeError) as error:
+                log.error("the history of rows from %s cannot be read: %s", first, error)
+            else:
+                yield "delete_history", (run[1][0], run[-1][0])
+                yield "replace_history", (merged, run[0][0])
+        run = []
+
+
+def delete_closed(before: int, limit: int, spare: Collection[int]) -> Query[int]:
+    """See Store.delete_closed()."""
+    rows = yield "closed_before", (before, limit)
+    ids = [row[0] for row in rows if row[0] not in spare]
+    for each in ids:
+        for name in ("delete_continuation_of", "unpark", *DELETE_VISITS, "delete_map_runs"):
+            yield name, (each,)
+        yield DELETE_FRAMES, row_keys(each)
+        yield "delete_history", event_keys(each)
+        yield DELETE_PAYLOADS, row_keys(each)
+        yield "delete_execution", (each,)
+    return len(ids)
+
+
+# --- state machines -------------------------------------------------------------------------------
+
+
+def put_machine(
+    row: MachineRow, complete: Callable[[MachineRow], MachineRow] | None
+) -> Query[MachineRow]:
+    """See Store.put_machine()."""
+    values = yield from first_row("machine", row.arn)
+    old = machine_row(values) if values else None
+    if old is not None and old.revision == row.revision:
+        new = row._replace(definition_id=old.definition_id)
+    else:
+        text = blobs.pack(row.definition.encode())
+        revision = (row.arn, row.type, row.role_arn, row.revision, row.updated, text)
+        configuration = blobs.pack_json(row.configuration)
+        number = yield from first_row("insert_definition", *revision, configuration)
+        assert number is not None
+        new = row._replace(definition_id=number[0])
+    new = new if complete is None else complete(new)
+    machine = (new.arn, new.name, new.definition_id, new.created, new.updated, new.status)
+    yield "put_machine", (*machine, blobs.pack_json(new.extras))
+    return new
+
+
+def delete_definitions(definition_ids: Collection[int]) -> Query[None]:
+    for each in definition_ids:
+        yield "delete_definition", (each,)
