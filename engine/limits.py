@@ -87,6 +87,7 @@ class Limits(language.Limits):
     clock_hold_seconds: float = 60.0  # after which a longer jump is accepted
 
     # --- the store
+    owner_idle_seconds: float = 10.0  # a frozen owner of a PostgreSQL database loses its lock
     foreign_lock_seconds: float = 60.0  # a write waits for a lock of another program
     closing_seconds: float = 5.0  # for the last commit of an engine that is closed
     wal_bytes: int = 67_108_864  # write-ahead log; beyond it, it is truncated as soon as possible

@@ -168,14 +168,17 @@ def test_every_package_that_is_imported_is_declared():
         | BROUGHT_ALONG
         | {"stepwell"}
     )
-    # the conformance suite has an extra of its own; what it offers to pytest is imported by pytest
-    extra = names_of(PROJECT["project"]["optional-dependencies"]["conformance"]) | {"pytest"}
-    shipped = [path for path in PYTHON if path.relative_to(ROOT).parts[0] in PACKAGES]
-    unknown = {path.relative_to(ROOT): imported_names(path) - allowed for path in shipped}
-    unknown |= {
-        path: names - extra for path, names in unknown.items() if path.parts[0] == "conformance"
+    extras = {  # what the conformance suite offers to pytest is imported by pytest
+        folder: names_of(PROJECT["project"]["optional-dependencies"][extra]) | {"pytest"}
+        for folder, extra in (("conformance", "conformance"), ("engine/store/postgres", "postgres"))
     }
-    assert {str(path): names for path, names in unknown.items() if names} == {}
+    unknown = {}
+    for path in PYTHON:
+        name = path.relative_to(ROOT).as_posix()
+        if name.split("/")[0] in PACKAGES:
+            own = next((extras[each] for each in extras if name.startswith(f"{each}/")), set())
+            unknown[name] = imported_names(path) - allowed - own
+    assert {name: names for name, names in unknown.items() if names} == {}
 
 
 def test_the_version_is_the_same_everywhere():

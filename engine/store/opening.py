@@ -15,6 +15,7 @@ from stepwell.engine.store.base import Finding, Store
 from stepwell.engine.store.sqlite.store import SqliteStore
 
 _SQLITE: Final = "sqlite:///"
+_POSTGRES: Final = ("postgresql://", "postgres://")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # a Path has lost the second slash
 
 
@@ -23,11 +24,24 @@ def open_store(
 ) -> Store:
     """The store of a database; its open() opens it. Raises StoreError if no store has that scheme.
 
-    url        a file's path, sqlite:///PATH (with a fourth slash if it is absolute), or ":memory:"
+    url        postgresql://user:password@host:port/database (?search_path= names the schema), or
+               a file's path, sqlite:///PATH (with a fourth slash if it is absolute), or ":memory:"
     read_only  read committed rows only, without the lock: beside the process that works on the
                database, or after that process was killed
     """
+    if is_postgres(url):
+        try:
+            from stepwell.engine.store.postgres.store import PostgresStore
+        except ModuleNotFoundError as error:
+            raise StoreError(
+                f"PostgreSQL needs the package {error.name}: pip install 'stepwell[postgres]'"
+            ) from None
+        return PostgresStore(fspath(url), read_only=read_only, limits=limits)
     return SqliteStore(sqlite_path(url), read_only=read_only, limits=limits)
+
+
+def is_postgres(url: str | PathLike[str]) -> bool:
+    return fspath(url).startswith(_POSTGRES)
 
 
 def sqlite_path(url: str | PathLike[str]) -> str:

@@ -58,11 +58,16 @@ def execution_row(values: Sequence[Any]) -> ExecutionRow:
         started=started,
         stopped=stopped,
         events=events,
-        error=error,
-        cause=cause,
+        error=_text(error),
+        cause=_text(cause),
         parent=None if parent[0] is None else tuple(parent),
         extras=_json(extras, f"execution {id}"),
     )
+
+
+def _text(value: str | bytes | None) -> str | None:
+    """PostgreSQL keeps texts that may hold NUL as UTF-8 in bytes."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def machine_row(values: Sequence[Any]) -> MachineRow:

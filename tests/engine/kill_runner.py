@@ -298,7 +298,9 @@ async def run(folder: Path) -> None:
     """
     say("process", os.getpid())
     journal = os.open(folder / "journal", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-    async with Engine(folder / "stepwell.db", tasks=Journalled(journal)) as engine:
+    url = folder / "url"
+    db = url.read_text() if url.exists() else folder / "stepwell.db"
+    async with Engine(db, tasks=Journalled(journal)) as engine:
 
         async def one(name: str) -> None:
             ended = await engine.wait(await start(engine, name))

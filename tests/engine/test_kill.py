@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from tests.postgres import PostgresServer
 from tests.simulation import histories
 
 from stepwell.engine.core.environment import read_token
@@ -190,7 +191,8 @@ def check_effects(effects: list[Effect], processes: list[list[list[str]]]) -> in
     return repeated
 
 
-def test_kill(zygote: Zygote, tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_kill(zygote: Zygote, tmp_path: Path, store: str, request: pytest.FixtureRequest) -> None:
     seed = int(os.environ.get("STEPWELL_KILL_SEED", "0")) or random.randrange(1, 2**31)
     print(f"STEPWELL_KILL_SEED={seed}")
     moments = random.Random(seed)
@@ -198,6 +200,9 @@ def test_kill(zygote: Zygote, tmp_path: Path) -> None:
     def folder(name: str) -> Path:
         made = tmp_path / name
         made.mkdir()
+        if store == "postgresql":
+            server: PostgresServer = request.getfixturevalue("postgres_server")
+            (made / "url").write_text(f"{server.url}?search_path={name}")
         return made
 
     quiet = folder("undisturbed")

@@ -10,24 +10,27 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.engine.store.conftest import own_schema
 from tests.engine.store.machines import DEFINITIONS, HOME, PROGRAMS, START, Run, flat
 
 from stepwell.engine.core.events import Heartbeat, Stop, TaskFailed, TaskSucceeded, Tick
 from stepwell.engine.core.model import Payload, Phase
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import ActivityRow, MachineRow, Store, Writes
+from stepwell.engine.store.postgres.store import PostgresStore
 from stepwell.engine.store.sqlite.store import SqliteStore
 
-STORES: dict[str, Callable[[Path], Store]] = {
-    "sqlite": lambda folder: SqliteStore(folder / "stepwell.db"),
-    "sqlite-memory": lambda folder: SqliteStore(),
+STORES: dict[str, Callable[[pytest.FixtureRequest, Path], Store]] = {
+    "sqlite": lambda request, folder: SqliteStore(folder / "stepwell.db"),
+    "sqlite-memory": lambda request, folder: SqliteStore(),
+    "postgresql": lambda request, folder: PostgresStore(own_schema(request, folder)),
 }
 ITEMS = {"items": list(range(6)), "why": "because"}
 
 
 @pytest.fixture(params=STORES)
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
-    return lambda: STORES[request.param](tmp_path)
+    return lambda: STORES[request.param](request, tmp_path)
 
 
 @pytest.fixture

@@ -172,7 +172,6 @@ async def test_the_files_of_a_database_are_the_owner_s(tmp_path: Path) -> None:
 async def test_a_url_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for url in (
-        "postgresql://me@host/db",
         "postgresql:/me@host/db",
         "mysql+x://h",
         "file:///tmp/a.db",

@@ -1,0 +1,319 @@
+"""One schema of a PostgreSQL database.
+
+    writer    one session, which holds the advisory lock of the schema: transactions, in the order
+              of the calls; a commit is one statement that carries the epoch of this owner
+              (commits.py)
+    readers   a few sessions, which see committed rows only
+
+The lock tells whether an owner lives: it is freed when its session ends, and the server ends a
+session that is idle longer than limits.owner_idle_seconds, so the writer pings. The epoch decides
+what is written: the owner that takes the lock raises it, and a commit with another epoch writes
+nothing, however the lock was lost.
+
+Whatever fails in the writer finishes the database (crash-only): memory is ahead of it, so the
+engine drops it, opens the database again and recovers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, Final, TypeVar
+
+from stepwell.engine.errors import StoreError
+from stepwell.engine.limits import Limits
+from stepwell.engine.store.base import StoreFormatError, StoreInUseError, StoreLostError
+from stepwell.engine.store.batch import Batch
+from stepwell.engine.store.postgres import commits
+from stepwell.engine.store.postgres.session import (
+    Connection,
+    DatabaseError,
+    Target,
+    connect,
+    failure,
+    refuse_unfit,
+)
+from stepwell.engine.store.queries import Query, merge_history
+from stepwell.engine.store.sql import statements_of
+
+T = TypeVar("T")
+
+SQL: Final = statements_of(__package__)
+MIGRATIONS: Final = files(__package__).joinpath("migrations")
+LOCK_CLASS: Final = 0x5374_7077  # "Stpw"
+LOCK_SECONDS: Final = 1.0  # that the lock of an owner that was killed may take to be free
+CLOSE_SECONDS: Final = 5.0
+READERS: Final = 4
+_UTF8_KEYS: Final = ("records", "check_record")  # their first column
+
+
+class PostgresDatabase:
+    """See database.Database and PostgresStore."""
+
+    folder = None
+    wal_bytes = 0
+
+    def __init__(self, url: str, *, read_only: bool, limits: Limits) -> None:
+        self.target, self.read_only, self.limits = Target(url), read_only, limits
+        self.path = self.target.name
+        self.failed: BaseException | None = None
+        self._writer: Connection | None = None
+        self._readers: asyncio.Queue[Connection] | None = None
+        self._turn = asyncio.Lock()  # of the writer, in the order of the calls
+        self._epoch = self._encoding = 0
+        self._pings: asyncio.Task[None] | None = None
+
+    # --- opening and closing ----------------------------------------------------------------------
+
+    async def open(self, state: Query[T]) -> T | None:
+        try:
+            return await self._open(state)
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, DatabaseError):
+                raise failure(error, self.target) from error
+            raise
+
+    async def _open(self, state: Query[T]) -> T | None:
+        readers = self._readers = asyncio.Queue()
+        for _ in range(1 if self.read_only else READERS):
+            reader = await connect(self.target, default_transaction_read_only="on")
+            readers.put_nowait(reader)
+        if self.read_only:
+            self.failed = StoreError("the store is open for reading only")
+            if not await self._format(reader):
+                raise StoreFormatError(
+                    f"{self.path} has no schema {self.target.schema} of stepwell"
+                )
+            return None
+        idle = f"{round(self.limits.owner_idle_seconds * 1000)}ms"
+        writer = self._writer = await connect(self.target, idle_session_timeout=idle)
+        await refuse_unfit(writer, reader, self.target)
+        await self._lock(writer)
+        await self._migrate(writer)
+        self._epoch = await writer.fetchval(SQL["take_over"])
+        self.failed = None
+        async with writer.transaction():
+            result = await _run(state, writer)
+        self._pings = asyncio.create_task(self._ping(writer), name="stepwell-postgres-ping")
+        return result
+
+    async def _lock(self, writer: Connection) -> None:
+        """One owner for each schema of each database."""
+        loop = asyncio.get_running_loop()
+        end, digest = loop.time() + LOCK_SECONDS, hashlib.sha256(self.target.schema.encode())
+        number = int.from_bytes(digest.digest()[:4], "big", signed=True)
+        while not await writer.fetchval(_numbered("lock"), LOCK_CLASS, number):
+            if loop.time() > end:
+                raise StoreInUseError(
+                    f"{self.path} is in use by another process: only one may have it open for"
+                    " writing"
+                )
+            await asyncio.sleep(0.02)
+
+    async def _format(self, connection: Connection) -> int:
+        """The number of its last migration, 0 for none. Raises StoreFormatError for a newer one."""
+        if await connection.fetchval("SELECT to_regclass($1)", f"{self.target.schema}.format"):
+            version: int = await connection.fetchval(SQL["format"])
+        else:
+            version = 0
+        newest = _migrations()[-1][0]
+        if version > newest:
+            raise StoreFormatError(
+                f"{self.path} has format {version}, written by a newer version of stepwell; this"
+                f" one knows formats up to {newest}: upgrade stepwell, or use another database"
+            )
+        return version
+
+    async def _migrate(self, writer: Connection) -> None:
+        """A migration's number is part of its transaction: a crash leaves the format before or
+        after it.
+        """
+        await writer.execute(f"CREATE SCHEMA IF NOT EXISTS {self.target.schema}")
+        version = await self._format(writer)
+        for number, file in _migrations():
+            if number > version:
+                async with writer.transaction():
+                    await writer.execute(SQL["formats"])
+                    await writer.execute(file.read_text(encoding="utf-8"))
+                    await writer.execute(_numbered("set_format"), number)
+
+    async def _ping(self, writer: Connection) -> None:
+        """Keeps the session from ending as idle, and notices soon that it has ended."""
+        while self.failed is None:
+            await asyncio.sleep(self.limits.owner_idle_seconds / 3)
+            async with self._turn:
+                if self.failed is None:
+                    try:
+                        await writer.fetchval("SELECT 1")
+                    except DatabaseError as error:
+                        self.failed = failure(error, self.target)
+
+    async def close(self) -> None:
+        readers, writer, pings = self._readers, self._writer, self._pings
+        self._readers = self._writer = self._pings = None
+        if pings is not None:
+            pings.cancel()
+            await asyncio.gather(pings, return_exceptions=True)
+        connections = [] if writer is None else [writer]
+        while readers is not None and not readers.empty():
+            connections.append(readers.get_nowait())
+        for connection in connections:
+            with suppress(*DatabaseError):
+                await connection.close(timeout=CLOSE_SECONDS)
+
+    def check(self) -> None:
+        if self.failed is not None:
+            raise self.failure()
+        self._session()
+
+    def failure(self) -> StoreError:
+        return StoreError(f"an earlier commit failed: {self.failed}; open the store again")
+
+    def give_up(self) -> None:
+        if self._writer is not None:
+            self._writer.terminate()
+
+    def _session(self) -> Connection:
+        if self._writer is None:
+            raise StoreError("the store is not open")
+        return self._writer
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    async def commit(self, encode: Callable[[], Batch], apart: bool) -> Batch:
+        if not (apart or self._encoding):
+            batch = encode()
+            async with self._owned() as writer:
+                await self._write(batch, writer)
+            return batch
+        self._encoding += 1  # later ones are encoded after it
+        try:
+            async with self._owned() as writer:
+                batch = await asyncio.to_thread(encode)
+                await self._write(batch, writer)
+            return batch
+        finally:
+            self._encoding -= 1
+
+    async def _write(self, batch: Batch, writer: Connection) -> None:
+        text, parameters = commits.statement(batch, self._epoch)
+        if not (batch.deletes or batch.merges):
+            return self._check_fence(await writer.fetchval(text, *parameters))
+        async with writer.transaction():
+            for name, values in batch.deletes:
+                await writer.execute(_numbered(name), *values)
+            self._check_fence(await writer.fetchval(text, *parameters))
+            for first, last in batch.merges:
+                await _run(merge_history(first, last), writer)
+
+    async def transact(self, query: Query[T]) -> T:
+        async with self._owned() as writer, writer.transaction():
+            self._check_fence(len(await writer.fetch(_numbered("fence"), self._epoch)))
+            return await _run(query, writer)
+
+    async def execute(self, name: str, *values: Any) -> int:
+        async with self._owned() as writer, writer.transaction():
+            self._check_fence(len(await writer.fetch(_numbered("fence"), self._epoch)))
+            done: str = await writer.execute(_numbered(name), *values)  # such as "DELETE 3"
+            return int(done.rpartition(" ")[2])
+
+    @asynccontextmanager
+    async def _owned(self) -> AsyncIterator[Connection]:
+        """The writer, in turn. What fails meanwhile finishes the database."""
+        async with self._turn:
+            if self.failed is not None:
+                raise self.failure()
+            writer = self._session()
+            try:
+                yield writer
+            except BaseException as error:
+                # a text that no database takes is the caller's error: it was rolled back, no more
+                if not isinstance(error, UnicodeEncodeError):
+                    self.failed = error
+                if isinstance(error, DatabaseError):
+                    raise failure(error, self.target) from error
+                raise
+
+    def _check_fence(self, rows: int) -> None:
+        if not rows:
+            raise StoreLostError(f"{self.path} has another owner now")
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[Connection]:
+        """A session to read with. Reads go on after a failed commit, unless there is another
+        owner.
+        """
+        if isinstance(self.failed, StoreLostError):
+            raise self.failure()
+        if self._readers is None:
+            raise StoreError("the store is not open")
+        readers, reader = self._readers, await self._readers.get()
+        try:
+            if reader.is_closed():  # the server ended it, or was started again
+                reader = await connect(self.target, default_transaction_read_only="on")
+            yield reader
+        except DatabaseError as error:
+            raise failure(error, self.target) from error
+        finally:
+            readers.put_nowait(reader)
+
+    async def query(self, query: Query[T]) -> T:
+        async with (
+            self._reader() as reader,
+            reader.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            return await _run(query, reader)
+
+    async def rows(self, name: str, *values: Any) -> list[Any]:
+        async with self._reader() as reader:
+            return await _fetch(reader, name, values)
+
+    async def page(self, limit: int, name: str, *values: Any) -> list[Any]:
+        async with self._reader() as reader:
+            return await _fetch(reader, name, values, f" LIMIT {limit}")
+
+    async def integrity(self) -> list[str]:
+        return []  # PostgreSQL reports damaged pages as it reads them
+
+
+async def _run(query: Query[T], connection: Connection) -> T:
+    """A query, to its end."""
+    try:
+        name, values = next(query)
+        while True:
+            rows = await _fetch(connection, name, values)
+            name, values = query.send(rows)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+async def _fetch(
+    connection: Connection, name: str, values: Sequence[Any], end: str = ""
+) -> list[Any]:
+    if name in _UTF8_KEYS:
+        values = [value.encode() if type(value) is str else value for value in values]
+        rows = await connection.fetch(_numbered(name) + end, *values)
+        return [(key.decode(), *rest) for key, *rest in rows]
+    return list(map(tuple, await connection.fetch(_numbered(name) + end, *values)))
+
+
+@lru_cache(maxsize=256)
+def _numbered(name: str) -> str:
+    """A statement with $1, $2 ... for its parameters."""
+    first, *rest = SQL[name].split("?")
+    return first + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))
+
+
+def _migrations() -> list[tuple[int, Traversable]]:
+    return sorted(
+        (int(file.name[:4]), file) for file in MIGRATIONS.iterdir() if file.name.endswith(".sql")
+    )

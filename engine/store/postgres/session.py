@@ -1,0 +1,97 @@
+"""Connections to PostgreSQL: what a URL names, what each session is set to, which servers are
+refused.
+
+A store's tables lie in a schema of their own, `stepwell`, or the one that the URL names:
+postgresql://user@host/database?search_path=orders
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Final, TypeAlias
+from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+import asyncpg
+
+from stepwell.engine.errors import StoreError
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+DatabaseError = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+log: Final = logging.getLogger("stepwell.store")
+
+OLDEST: Final = 140_000  # idle_session_timeout
+CONNECT_SECONDS: Final = 10.0
+STATEMENT_SECONDS: Final = 30
+_OTHERS: Final = ("cockroach", "dsql", "redshift")  # their advisory locks lock nothing
+
+
+class Target:
+    """What a URL names. `name` is it without the password: for texts."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.url, query = url, parse_qs(parts.query, keep_blank_values=True)
+        self.schema = query.get("search_path", ["stepwell"])[0]
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", self.schema):
+            raise StoreError(f"search_path={self.schema}: one schema, such as stepwell, is needed")
+        host = parts.netloc.rpartition("@")
+        user = host[0].partition(":")[0]
+        netloc = f"{user}@{host[2]}" if user else host[2]
+        self.name = urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+
+
+async def connect(target: Target, **settings: str) -> Connection:
+    """A session. Raises StoreError."""
+    defaults = {
+        "application_name": "stepwell",
+        "search_path": target.schema,
+        "statement_timeout": f"{STATEMENT_SECONDS}s",
+        "timezone": "UTC",
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "2",
+        "tcp_keepalives_count": "3",
+        "tcp_user_timeout": "10000",
+    }
+    try:
+        return await asyncpg.connect(
+            target.url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=STATEMENT_SECONDS + 5,
+            server_settings=defaults | settings,
+        )
+    except (*DatabaseError, ValueError) as error:
+        raise failure(error, target) from error
+
+
+def failure(error: BaseException, target: Target) -> StoreError:
+    """The same as an error of ours, which names the database."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return StoreError(f"{target.name}: {text}")
+
+
+async def refuse_unfit(writer: Connection, reader: Connection, target: Target) -> None:
+    """Raises StoreError for a server, or a pooler before it, whose locks would not protect."""
+    version: str = await writer.fetchval("SELECT version()")
+    if any(name in version.lower() for name in _OTHERS):
+        raise StoreError(
+            f"{target.name}: {version.split(',', maxsplit=1)[0]} has no advisory locks; PostgreSQL"
+        )
+    number = int(await writer.fetchval("SHOW server_version_num"))
+    if number < OLDEST:
+        raise StoreError(f"{target.name}: PostgreSQL 14 or newer is needed; this is {version}")
+    async with reader.transaction():  # would take the session that a pooler lent to the writer
+        await reader.fetchval("SELECT 1")
+        same = await writer.fetchval("SELECT pg_backend_pid()") == writer.get_server_pid()
+    if not same:
+        raise StoreError(
+            f"{target.name} is a pooler that lends a session for one transaction: connect to"
+            " PostgreSQL itself, or to a pool in session mode"
+        )
+    if await writer.fetchval("SHOW synchronous_commit") in ("off", "local"):
+        await writer.execute("SET synchronous_commit = on")
+    if not await writer.fetchval("SHOW synchronous_standby_names"):
+        log.warning(
+            "%s has no synchronous standby: a failover may lose the last commits", target.name
+        )

@@ -1,0 +1,274 @@
+"""What only a store in PostgreSQL has: sessions that end, freeze and are taken over, a server that
+dies, other servers than the one that is needed.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from tests.engine.store.conftest import own_schema
+from tests.engine.store.machines import Run
+from tests.postgres import PostgresServer, postgres
+
+from stepwell.engine.core.events import Stop
+from stepwell.engine.errors import StoreError
+from stepwell.engine.limits import Limits
+from stepwell.engine.store.base import StoreFormatError, StoreInUseError, StoreLostError, Writes
+from stepwell.engine.store.postgres.store import PostgresStore
+
+WRITER = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return own_schema(request, tmp_path)
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[PostgresStore]:
+    made = PostgresStore(url)
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def sql(url: str, statement: str, *values: Any) -> Any:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetch(statement, *values)
+    finally:
+        await connection.close()
+
+
+async def put(store: PostgresStore, key: str) -> None:
+    await store.commit([Writes({key: b"{}"})])
+
+
+async def keys(store: PostgresStore) -> list[str]:
+    return [key for key, _ in await store.records("", limit=1_000_000)]
+
+
+# --- one owner ------------------------------------------------------------------------------------
+
+
+async def test_a_schema_has_one_owner(store: PostgresStore, url: str) -> None:
+    with pytest.raises(StoreInUseError, match="in use by another process"):
+        await PostgresStore(url).open()
+    other = PostgresStore(f"{url}_other")
+    await other.open()
+    await put(other, "theirs")
+    await put(store, "ours")
+    assert (await keys(store), await keys(other)) == (["ours"], ["theirs"])
+    await other.close()
+    await store.close()
+    again = PostgresStore(url)
+    await again.open()
+    assert await keys(again) == ["ours"]
+    await again.close()
+
+
+async def test_an_owner_whose_session_ended_is_followed_by_another(
+    store: PostgresStore, url: str
+) -> None:
+    await put(store, "before")
+    await sql(url, f"SELECT pg_terminate_backend(pid) FROM ({WRITER}) AS owner (pid)")
+    second = PostgresStore(url)
+    await second.open()  # at once: the lock went with the session
+    await put(second, "taken over")
+    with pytest.raises(StoreError):
+        await put(store, "too late")
+    with pytest.raises(StoreError, match="open the store again"):
+        store.check()
+    assert await keys(second) == ["before", "taken over"]
+    await second.close()
+
+
+async def test_a_session_that_ended_is_noticed_without_a_commit(url: str) -> None:
+    store = PostgresStore(url, limits=Limits(owner_idle_seconds=1))
+    await store.open()
+    await sql(url, f"SELECT pg_terminate_backend(pid) FROM ({WRITER}) AS owner (pid)")
+    await asyncio.sleep(1)
+    with pytest.raises(StoreError):
+        store.check()
+    await store.close()
+
+
+async def test_the_epoch_stops_an_owner_whatever_became_of_its_lock(
+    store: PostgresStore, url: str
+) -> None:
+    """As behind a pooler that lent the session with the lock to somebody else."""
+    run = Run(store, "tasks")
+    await store.commit(run.taken())
+    await sql(url, "UPDATE meta SET epoch = epoch + 1")
+    with pytest.raises(StoreLostError, match="another owner"):
+        await put(store, "too late")
+    with pytest.raises(StoreError, match="another owner"):
+        store.check()
+    with pytest.raises(StoreError):
+        await store.load(run.id)
+    assert await sql(url, "SELECT key FROM record") == []
+
+
+async def test_small_writes_carry_the_epoch_too(store: PostgresStore, url: str) -> None:
+    await sql(url, "UPDATE meta SET epoch = epoch + 1")
+    with pytest.raises(StoreLostError):
+        await store.delete_machine("arn")
+
+
+OWNER = """
+import asyncio, sys
+from stepwell.engine.limits import Limits
+from stepwell.engine.store.base import Writes
+from stepwell.engine.store.postgres.store import PostgresStore
+
+async def main():
+    store = PostgresStore(sys.argv[1], limits=Limits(owner_idle_seconds=2))
+    await store.open()
+    print("open", flush=True)
+    sys.stdin.readline()
+    try:
+        await store.commit([Writes({"zombie": b""})])
+    except Exception as error:
+        print(type(error).__name__, error, flush=True)
+    else:
+        print("committed", flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_frozen_owner_loses_its_lock_and_writes_nothing_when_it_wakes(url: str) -> None:
+    owner = subprocess.Popen(  # noqa: ASYNC220  # starts at once
+        [sys.executable, "-c", OWNER, url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert owner.stdin is not None and owner.stdout is not None
+    try:
+        assert owner.stdout.readline() == "open\n"
+        owner.send_signal(signal.SIGSTOP)
+        frozen = time.monotonic()
+        with pytest.raises(StoreInUseError):
+            await PostgresStore(url).open()
+        store = PostgresStore(url)
+        while True:
+            try:
+                await store.open()
+                break
+            except StoreInUseError:
+                assert time.monotonic() < frozen + 30
+                await asyncio.sleep(0.1)
+        await put(store, "ours")
+        owner.send_signal(signal.SIGCONT)
+        owner.stdin.write("\n")
+        owner.stdin.flush()
+        answer = await asyncio.to_thread(owner.stdout.readline)
+        assert answer.startswith("StoreError"), answer
+        assert await keys(store) == ["ours"]
+        await store.close()
+    finally:
+        owner.kill()
+        owner.wait()
+
+
+# --- a server that dies ---------------------------------------------------------------------------
+
+
+async def test_nothing_acknowledged_is_lost_when_the_server_dies(tmp_path: Path) -> None:
+    """Its processes are killed amid commits, and recover from the log; the store is finished, as
+    after any failed commit.
+    """
+    with postgres() as server:
+        acknowledged: list[str] = []
+        for life in range(4):
+            store = PostgresStore(server.url)
+            await store.open()
+            assert set(acknowledged) <= set(await keys(store))
+
+            async def write(store: PostgresStore, life: int, writer: int) -> None:
+                for number in range(10_000):
+                    key = f"{life}/{writer}/{number:05}"
+                    await put(store, key)
+                    acknowledged.append(key)
+
+            writers = [asyncio.create_task(write(store, life, writer)) for writer in range(8)]
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(server.kill)
+            ends = await asyncio.gather(*writers, return_exceptions=True)
+            assert all(isinstance(end, StoreError) for end in ends), ends
+            with pytest.raises(StoreError, match="open the store again"):
+                await put(store, "later")
+            await store.close()
+            server.start()
+        assert len(acknowledged) > 100
+
+
+async def test_a_server_that_cannot_be_reached(server_down: str) -> None:
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1") as refused:
+        await PostgresStore(server_down).open()
+    assert "secret" not in str(refused.value)
+
+
+@pytest.fixture
+def server_down(postgres_server: PostgresServer) -> str:
+    return f"postgresql://me:secret@127.0.0.1:{_unused(postgres_server.port)}/postgres"
+
+
+def _unused(port: int) -> int:
+    return port - 1 if port > 20_000 else port + 1
+
+
+# --- what is stored -------------------------------------------------------------------------------
+
+
+async def test_texts_may_hold_nul(store: PostgresStore) -> None:
+    run = Run(store, "tasks")
+    run.send(Stop("a\0b", "\0"))
+    await store.commit(run.taken())
+    await store.commit([Writes({"a\0key": b"\0"})])
+    row = await store.describe(run.execution.arn)
+    assert row is not None and (row.error, row.cause) == ("a\0b", "\0")
+    assert await store.records("a") == [("a\0key", b"\0")]
+
+
+async def test_a_newer_format_is_refused_with_the_mend(store: PostgresStore, url: str) -> None:
+    await store.close()
+    await sql(url, "INSERT INTO format (number) VALUES (999)")
+    with pytest.raises(StoreFormatError, match=r"format 999, .*newer version.*upgrade stepwell"):
+        await PostgresStore(url).open()
+    with pytest.raises(StoreFormatError, match="newer version"):
+        await PostgresStore(url, read_only=True).open()
+
+
+async def test_it_may_be_read_beside_its_owner(store: PostgresStore, url: str) -> None:
+    await put(store, "a")
+    reader = PostgresStore(url, read_only=True)
+    await reader.open()
+    assert await keys(reader) == ["a"]
+    with pytest.raises(StoreError, match="reading only"):
+        await put(reader, "b")
+    await reader.close()
+    with pytest.raises(StoreError, match="not open"):
+        await keys(reader)
+    await put(store, "b")
+
+
+async def test_a_database_without_stepwell_has_nothing_to_read(url: str) -> None:
+    with pytest.raises(StoreFormatError, match="no schema"):
+        await PostgresStore(url, read_only=True).open()
+
+
+@pytest.mark.parametrize("schema", ["", "a,b", "a b", '"x"', "1x"])
+def test_one_plain_schema_is_named(schema: str) -> None:
+    with pytest.raises(StoreError, match="search_path"):
+        PostgresStore(f"postgresql://h/d?search_path={schema}&x=y")

@@ -1,0 +1,138 @@
+"""Real PostgreSQL servers for tests: each in a folder of its own, reached through a Unix socket and
+a port that the system chose.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+def _programs() -> Path | None:
+    """The folder of the newest server that is installed."""
+    found = shutil.which("postgres")
+    if found:
+        return Path(found).resolve().parent
+    installed = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4])
+    )
+    return installed[-1].parent if installed else None
+
+
+PROGRAMS = _programs()
+REASON = "needs PostgreSQL (scripts/postgres)"
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+class PostgresServer:
+    """A server of its own. start() and kill() as often as a test likes."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder, self.data, self.settings = folder, folder / "data", settings
+        self.port = _free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        # the server refuses to run as root
+        self.user = None if os.geteuid() else _account()
+        if self.user is not None:
+            os.chown(folder, self.user.pw_uid, self.user.pw_gid)
+        self._run(
+            "initdb", "-D", str(self.data), "-U", "stepwell", "-A", "trust", "-N", "--no-locale"
+        )
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://stepwell@127.0.0.1:{self.port}/postgres"
+
+    def _as_user(self) -> dict[str, object]:
+        if self.user is None:
+            return {}
+        return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
+
+    def _run(self, program: str, *arguments: str) -> None:
+        assert PROGRAMS is not None
+        subprocess.run(
+            [str(PROGRAMS / program), *arguments],
+            check=True,
+            capture_output=True,
+            cwd=self.folder,
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+            **self._as_user(),  # type: ignore[call-overload]
+        )
+
+    def start(self) -> None:
+        assert PROGRAMS is not None
+        options = {"unix_socket_directories": str(self.folder), "shared_buffers": "32MB"}
+        settings = [f"-c{name}={value}" for name, value in (options | self.settings).items()]
+        log = open(self.folder / "log", "ab")  # noqa: SIM115  # the server's, closed below
+        with log:
+            self.process = subprocess.Popen(
+                [
+                    *(str(PROGRAMS / "postgres"), "-D", str(self.data), "-p", str(self.port)),
+                    *settings,
+                ],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+                **self._as_user(),  # type: ignore[call-overload]
+            )
+        end = time.monotonic() + 60
+        ready = [str(PROGRAMS / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while subprocess.run(ready, check=False).returncode:
+            assert self.process.poll() is None and time.monotonic() < end, self.log()
+            time.sleep(0.05)
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    def kill(self) -> None:
+        """As a power cut would: every process of the server."""
+        if self.process is not None:
+            self._signal(
+                signal.SIGQUIT
+            )  # immediate shutdown: no checkpoint, and no process is left
+            self.process.wait(timeout=30)
+
+    def _signal(self, number: int) -> None:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+
+def _account() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+@contextmanager
+def postgres(**settings: str) -> Iterator[PostgresServer]:
+    """A server that runs. Skips the test where PostgreSQL is not installed."""
+    if PROGRAMS is None:
+        pytest.skip(REASON)
+    folder = Path(tempfile.mkdtemp(prefix="stepwell-postgres-"))
+    try:
+        server = PostgresServer(folder, **settings)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
