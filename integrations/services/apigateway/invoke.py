@@ -134,9 +134,9 @@ class Invoker:
             )
         except ApiError as error:
             return _service_error(error.code, error.message, 400)
-        except ServiceError as fault:
+        except ServiceError as error:
             return _service_error(
-                fault.code or "ServiceUnavailable", fault.message, fault.status or 503
+                error.code or "ServiceUnavailable", error.message, error.status or 503
             )
         members = {name: value for name, value in answer.items() if value is not None}
         return ApiResponse(200, [("content-type", JSON)], dumps(members).encode())

@@ -160,10 +160,10 @@ class ApiDestinations:
             answer = await self._store.host.outside.deliveries.send(
                 destination["HttpMethod"], url, headers, body, seconds
             )
-        except ForbiddenError as fault:
-            raise DeliveryError("SDK_CLIENT_ERROR", str(fault), False) from None
-        except UnreachableError as fault:
-            raise DeliveryError("TIMEOUT", str(fault)) from None
+        except ForbiddenError as error:
+            raise DeliveryError("SDK_CLIENT_ERROR", str(error), False) from None
+        except UnreachableError as error:
+            raise DeliveryError("TIMEOUT", str(error)) from None
         if answer.status == 401:
             self._connections.forget_token(destination["ConnectionArn"])
         if answer.status >= 300:

@@ -53,8 +53,8 @@ def compile_transform(target: Mapping[str, Any]) -> Transform:
 def _input(text: str) -> Transform:
     try:
         loads(text)
-    except JsonError as fault:
-        raise TransformError(messages.INPUT_NOT_JSON.format(text=fault.message)) from None
+    except JsonError as error:
+        raise TransformError(messages.INPUT_NOT_JSON.format(text=error.message)) from None
     return lambda event, rule, ingested: text
 
 

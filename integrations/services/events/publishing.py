@@ -69,9 +69,9 @@ class Publisher:
         _, matches = self._store.pattern(event_pattern)
         try:
             document = loads(event)
-        except JsonError as fault:
+        except JsonError as error:
             raise ApiError(
-                "ValidationException", messages.EVENT_NOT_JSON.format(text=fault.message)
+                "ValidationException", messages.EVENT_NOT_JSON.format(text=error.message)
             ) from None
         required = ("id", "account", "source", "time", "region", "detail-type")
         missing = next(

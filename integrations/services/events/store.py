@@ -100,9 +100,9 @@ class BusStore:
         try:
             pattern: Any = loads(text)
             return pattern, compile_pattern(pattern, self.host.limits)
-        except (JsonError, PatternError) as fault:
+        except (JsonError, PatternError) as error:
             raise ApiError(
-                "InvalidEventPatternException", messages.INVALID_PATTERN.format(reason=fault)
+                "InvalidEventPatternException", messages.INVALID_PATTERN.format(reason=error)
             ) from None
 
 

@@ -1,12 +1,10 @@
-"""The texts and error names of IoT, as AWS shows them, or ours.
+"""The error texts of IoT: ours, unless a line says otherwise.
 
-Placeholders are filled with str.format. Source: recordings of the real service unless a line says
-otherwise.
+Placeholders are replaced by str.format.
 """
 
 from typing import Final
 
-# --- topic rules: ours ----------------------------------------------------------------------------
 SQL_SYNTAX: Final = "The SQL statement is not valid at line {line}, column {column}"
 SQL_TOO_LONG: Final = "The SQL statement has more than {limit} characters"
 SQL_TOO_DEEP: Final = "The SQL statement is nested too deeply"

@@ -67,8 +67,8 @@ def _event(document: Document) -> Event:
 
 
 class Events:
-    def __init__(self, functions: FunctionStore) -> None:
-        self._functions, self._limits, self._clock = functions, functions.limits, functions.clock
+    def __init__(self, store: FunctionStore) -> None:
+        self._store, self._limits, self._clock = store, store.limits, store.clock
         self._queue: list[Event] = []
         self._known: set[str] = set()  # keys of the events in memory
         self._busy: set[asyncio.Task[None]] = set()
@@ -91,7 +91,7 @@ class Events:
         return Transaction(None, {event.key: pack(asdict(event))}, partial(self._enter, event))
 
     async def accept(self, arn: str, payload: Any, request_id: str) -> None:
-        await self._functions.records.commit(self.prepare(arn, payload, request_id))
+        await self._store.records.commit(self.prepare(arn, payload, request_id))
 
     def _enter(self, event: Event) -> None:
         if self._unread is None and len(self._known) >= self._limits.function_events:
@@ -108,7 +108,7 @@ class Events:
         """Read events from the store until memory has its maximum."""
         size = self._limits.recovery_page
         while self._unread is not None and len(self._known) < self._limits.function_events:
-            page = await self._functions.records.scan(EVENTS, self._unread, size)
+            page = await self._store.records.scan(EVENTS, self._unread, size)
             for key, data in page:
                 event = None if key in self._known else readable(key, data, _event)
                 if event is not None:
@@ -128,7 +128,7 @@ class Events:
             and len(self._busy) < self._limits.function_workers
             and not self._closed
         ):
-            task = self._functions.host.supervisor.start(
+            task = self._store.host.supervisor.start(
                 "function_events", partial(self._attempt, heapq.heappop(self._queue))
             )
             self._busy.add(task)
@@ -139,7 +139,7 @@ class Events:
         if self._queue and self._queue[0].due > now and not self._closed:
             self._alarm = self._clock.call_at(
                 self._queue[0].due,
-                self._functions.host.supervisor.guarded("function_events", self._pump),
+                self._store.host.supervisor.guarded("function_events", self._pump),
             )
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -150,7 +150,7 @@ class Events:
             and 2 * len(self._known) < self._limits.function_events
             and not self._closed
         ):
-            self._reading = self._functions.host.supervisor.start("function_events", self._read)
+            self._reading = self._store.host.supervisor.start("function_events", self._read)
         self._pump()
 
     async def _attempt(self, event: Event) -> None:
@@ -162,7 +162,7 @@ class Events:
         except StoreError:
             raise
         except Exception as error:
-            self._functions.host.supervisor.report(
+            self._store.host.supervisor.report(
                 "function_events", error, f"the event {event.id} for {event.arn}"
             )
             await self._refused(event)
@@ -172,7 +172,7 @@ class Events:
         await self._retry(event, min(1 << min(event.refusals - 1, 9), _THROTTLE_SECONDS))
 
     async def _deliver(self, event: Event) -> None:
-        host = self._functions.host
+        host = self._store.host
         target, config = host.functions.find(event.arn), self._config(event.arn)
         if target is None:
             log.warning("%s: the function of an event does not exist", event.arn)
@@ -210,16 +210,16 @@ class Events:
     def _config(self, arn: str) -> dict[str, Any]:
         """The event configuration of a function and qualifier."""
         name, qualifier = (*arn.split(":")[6:], "")[:2] if arn.startswith("arn:") else (arn, "")
-        function = self._functions.functions.get(name)
+        function = self._store.functions.get(name)
         return function.event_configs.get(qualifier or LATEST, {}) if function else {}
 
     async def _retry(self, event: Event, seconds: int) -> None:
         event.due = self._clock.now() + seconds * 1000
-        await self._functions.records.write({event.key: pack(asdict(event))})
+        await self._store.records.write({event.key: pack(asdict(event))})
         heapq.heappush(self._queue, event)
 
     async def _delete(self, event: Event) -> None:
-        await self._functions.records.write({event.key: None})
+        await self._store.records.write({event.key: None})
         self._known.discard(event.key)
 
     async def _give_up(
@@ -235,7 +235,7 @@ class Events:
             record = self._invocation_record(event, condition, answer, version)
             await self._send(destination, event, record, {})
         name = event.arn.split(":")[6] if event.arn.startswith("arn:") else event.arn
-        function = self._functions.functions.get(name)
+        function = self._store.functions.get(name)
         dead_letters = (
             function.latest.get("DeadLetterConfig", {}).get("TargetArn") if function else None
         )
@@ -289,7 +289,7 @@ class Events:
         try:
             if sender is None:
                 raise KeyError(arn)
-            await sender(self._functions.host, arn, event, body, attributes)
+            await sender(self._store.host, arn, event, body, attributes)
         except (EngineError, ServiceError, KeyError) as error:
             log.error(
                 "%s",

@@ -120,9 +120,9 @@ class EventSourceMappings:
             raise ApiError("InvalidParameterValueException", messages.MAPPING_BATCH)
         try:
             filters(changed)
-        except (PatternError, ValueError) as fault:
+        except (PatternError, ValueError) as error:
             raise ApiError(
-                "InvalidParameterValueException", messages.MAPPING_FILTER.format(problem=fault)
+                "InvalidParameterValueException", messages.MAPPING_FILTER.format(problem=error)
             ) from None
         enabled = parameters.get("enabled", mapping.get("State") == "Enabled")
         changed |= {
