@@ -43,7 +43,7 @@ class Trace:
         self.response: dict[str, str] = {}
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class TaskRequest:
     """One attempt of a Task. A handler must not change it.
 

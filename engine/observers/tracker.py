@@ -152,7 +152,8 @@ class Tracker:
                 self.recent.pop(x.arn, None)
             if type(self.open.get(x.arn)) is Execution:
                 self.open[x.arn] = Started(x.id, x.machine_arn, x.express)
-        self.signal(x.id)
+        if self.signals:
+            self.signal(x.id)
 
     def failed(self, error: BaseException, execution_id: int | None) -> None:
         """The store failed, or one execution is parked: its waiters get the error."""

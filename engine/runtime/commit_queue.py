@@ -147,7 +147,7 @@ class Writer:
         self._life, self._counts = life, counts
         self._publish, self._lose, self._fail, self._committed = publish, lose, fail, committed
         self.queue = CommitQueue()
-        self._wake = asyncio.Event()
+        self._wake, self._idle = asyncio.Event(), False
         self._room = Room(lambda: limits.queue_units - self.queue.count)
         self._callers = 0  # that wait for room
         self._task: asyncio.Task[None] | None = None
@@ -182,7 +182,8 @@ class Writer:
 
     def append(self, entry: Entry) -> None:
         self.queue.append(entry)
-        self._wake.set()
+        if self._idle:
+            self._wake.set()
 
     async def _write(self) -> None:
         queue, most, size = self.queue, self._limits.batch_units, self._limits.batch_bytes
@@ -192,7 +193,9 @@ class Writer:
                 if self._closing:
                     return
                 self._wake.clear()
+                self._idle = True
                 await self._wake.wait()
+                self._idle = False
             batch = deque(queue.take(most, size))
             try:
                 units = [unit for _, unit, _, _ in batch if unit is not None and unit.stored]
