@@ -1,5 +1,5 @@
-"""What the commands and the server tell their user."""
+"""The errors of commands and server that their user sees."""
 
 
 class UsageError(Exception):
-    """What the user asked for cannot be done; the text says why. Exit code 2."""
+    """The command cannot do what it was asked to; the text says why. Exit code 2."""

@@ -1,5 +1,4 @@
-"""The texts and error names of what commands, server and services share, as AWS shows them, or
-ours.
+"""The texts and error names that commands, server and services share: AWS's, or ours.
 
 Placeholders are filled with str.format. Source: recordings of the real service unless a line says
 otherwise.

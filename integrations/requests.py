@@ -1,6 +1,4 @@
-"""What tasks of all services do with the parameters of their calls, and with what is answered or
-refused.
-"""
+"""What tasks of all services share: checks of parameters, metadata of results, error texts."""
 
 from __future__ import annotations
 
@@ -17,39 +15,39 @@ from stepwell.integrations import messages
 
 
 def request_id(token: str) -> str:
-    """A UUID made from a task token: the same for every sending of one attempt, so that a receiver
-    can tell that it has seen it.
+    """A UUID derived from a task token: the same for all repetitions of an attempt, so that a
+    receiver recognises them.
     """
     digits = hashlib.blake2b(token.encode(), digest_size=16).hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def fields(payload: Json, required: Sequence[str], optional: Sequence[str]) -> dict[str, Json]:
-    """The parameters of a call, checked for presence; a null counts as absent. Raises TaskError:
-    the task could not be started.
+    """The parameters of a call without null ones; `required` must be present. Raises TaskError: the
+    task cannot be started.
     """
     if not isinstance(payload, dict):
         raise bad_parameters(payload, asl_messages.REQUIRED_FIELD.format(field=required[0]))
     for name in payload:
         if name not in required and name not in optional:
             raise bad_parameters(payload, messages.UNSUPPORTED_FIELD.format(field=name))
-    given = {name: value for name, value in payload.items() if value is not None}
+    present = {name: value for name, value in payload.items() if value is not None}
     for name in required:
-        if name not in given:
+        if name not in present:
             raise bad_parameters(payload, asl_messages.REQUIRED_FIELD.format(field=name))
-    return given
+    return present
 
 
-def text_field(payload: Json, given: Mapping[str, Json], name: str, default: str = "") -> str:
-    """A parameter that must be text."""
-    value = given.get(name, default)
+def text_field(payload: Json, fields: Mapping[str, Json], name: str, default: str = "") -> str:
+    """A parameter that must be a string."""
+    value = fields.get(name, default)
     if not isinstance(value, str):
         raise bad_parameters(payload, messages.INVALID_FORMAT.format(field=name))
     return value
 
 
 def bad_parameters(payload: Json, problem: str) -> TaskError:
-    """What AWS says if the parameters of a call have not the right shape."""
+    """AWS's error for parameters of the wrong shape."""
     return TaskError(
         asl_messages.RUNTIME,
         messages.BAD_PARAMETERS.format(parameters=dumps(payload), problem=problem),
@@ -60,7 +58,7 @@ def bad_parameters(payload: Json, problem: str) -> TaskError:
 def service_error(
     error: str, service: str, status: int, code: str, message: str, request: str
 ) -> TaskError:
-    """The refusal of a service that an optimised integration called."""
+    """The error of a service that an optimised integration has called."""
     return TaskError(
         error,
         messages.SERVICE_FAULT.format(
@@ -70,7 +68,7 @@ def service_error(
 
 
 def sdk_metadata(headers: Mapping[str, str], status: int, request: str) -> dict[str, Json]:
-    """What an optimised integration adds to the service's own answer."""
+    """The metadata that an optimised integration adds to a service's answer."""
     by_name = sorted(headers.items(), key=lambda header: header[0].lower())
     return {
         "SdkHttpMetadata": {

@@ -1,5 +1,5 @@
-"""URLs as causes, histories and logs may show them: without query, fragment, name and password,
-where secrets are kept.
+"""URLs for causes, histories and logs: without query, fragment, name and password, which may be
+secrets.
 """
 
 from __future__ import annotations
@@ -7,15 +7,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_PEOPLE: Final = re.compile(r"//[^/?#]*@")
+_USER_INFO: Final = re.compile(r"//[^/?#]*@")
 _URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\"'<>]*")
 
 
 def public_url(url: str) -> str:
-    """One URL, be it one that nobody can read."""
-    return _PEOPLE.sub("//", re.split("[?#]", url, maxsplit=1)[0])
+    """One URL, also an invalid one."""
+    return _USER_INFO.sub("//", re.split("[?#]", url, maxsplit=1)[0])
 
 
 def public_text(text: str) -> str:
-    """A text with the URLs in it."""
+    """A text with public URLs in place of its URLs."""
     return _URL.sub(lambda found: public_url(found[0]), text) if "://" in text else text

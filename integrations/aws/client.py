@@ -1,7 +1,7 @@
-"""Calls of AWS APIs outside, through botocore: in threads, so many at a time, to the endpoints that
-were given. Nothing is called unasked.
+"""Calls of AWS APIs outside, through botocore, in threads: only to configured endpoints, and to AWS
+if that is allowed.
 
-A call is made once: trying again is the affair of a workflow's Retry, or of whoever delivers.
+A call is made once: retries are up to a workflow's Retry, or to the deliveries of a service.
 """
 
 from __future__ import annotations
@@ -26,16 +26,14 @@ from stepwell.integrations.aws.models import operation_method
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.urls import public_text
 
-_KEYS: Final = {
-    "aws_access_key_id": "stepwell",
-    "aws_secret_access_key": "stepwell",
-}  # where it is not AWS that asks for them
+# the credentials for endpoints other than AWS
+_KEYS: Final = {"aws_access_key_id": "stepwell", "aws_secret_access_key": "stepwell"}
 _EVERY: Final = ""
 
 
 class Aws:
-    """endpoints: botocore's name of a service -> URL, "" for all others; allow_aws: services
-    without one are called at AWS.
+    """endpoints: botocore's name of a service -> URL, "": of all others; allow_aws: services
+    without an endpoint are called at AWS.
     """
 
     def __init__(
@@ -43,11 +41,11 @@ class Aws:
     ) -> None:
         self._endpoints, self._allow_aws, self._limits = endpoints, allow_aws, limits
         self._clients: OrderedDict[tuple[str, str], Any] = OrderedDict()
-        self._making = threading.Lock()  # botocore's sessions are of one thread
+        self._making = threading.Lock()  # botocore's sessions are not thread-safe
         self._session: Any = None
         self._threads = ThreadPoolExecutor(limits.aws_threads, "stepwell-aws")
         self._free = asyncio.Semaphore(limits.aws_threads)
-        self._waiting = 0  # for a thread
+        self._waiting = 0  # calls that wait for a thread
 
     async def call(
         self,
@@ -77,12 +75,11 @@ class Aws:
             region,
             most_bytes or self._limits.payload_bytes,
         )
-        work.add_done_callback(
-            partial(self._ended, asyncio.get_running_loop())
-        )  # when the thread is free, whatever became of the caller
+        # when the thread is free, even if the caller was cancelled
+        work.add_done_callback(partial(self._release, asyncio.get_running_loop()))
         return await asyncio.wrap_future(work)
 
-    def _ended(self, loop: asyncio.AbstractEventLoop, _: object) -> None:
+    def _release(self, loop: asyncio.AbstractEventLoop, _: object) -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(self._free.release)
 
@@ -99,22 +96,22 @@ class Aws:
                 **parameters
             )
         except ClientError as error:
-            told, about = (
+            details, metadata = (
                 error.response.get("Error", {}),
                 error.response.get("ResponseMetadata", {}),
             )
-            extended = about.get("HostId", "") if service == "s3" else ""
-            status, request = about.get("HTTPStatusCode", 400), about.get("RequestId", "")
+            extended = metadata.get("HostId", "") if service == "s3" else ""
+            status, request = metadata.get("HTTPStatusCode", 400), metadata.get("RequestId", "")
             raise ServiceError(
-                told.get("Code", ""), told.get("Message", ""), status, request, extended
+                details.get("Code", ""), details.get("Message", ""), status, request, extended
             ) from None
         except (BotoCoreError, OSError, ValueError, TypeError) as error:
             raise ServiceError(
                 "", messages.AWS_UNREACHABLE.format(text=public_text(str(error))), 0
             ) from None
-        about = answer.pop("ResponseMetadata", {})
+        metadata = answer.pop("ResponseMetadata", {})
         try:
-            return {name: _read(value, most_bytes) for name, value in answer.items()}, about
+            return {name: _read(value, most_bytes) for name, value in answer.items()}, metadata
         except (BotoCoreError, OSError) as error:
             raise ServiceError(
                 "", messages.AWS_UNREACHABLE.format(text=public_text(str(error))), 0
@@ -132,7 +129,7 @@ class Aws:
                 connect_timeout=min(seconds, 10),
                 read_timeout=seconds,
                 retries={"total_max_attempts": 1},
-                parameter_validation=False,  # by the model, in AWS's words, before this
+                parameter_validation=False,  # done by aws/validation.py, with AWS's texts
                 inject_host_prefix=False,
                 max_pool_connections=self._limits.aws_threads,
                 s3={"addressing_style": "path"},
@@ -144,7 +141,7 @@ class Aws:
             )
             self._clients[key] = made
             while len(self._clients) > self._limits.aws_clients:
-                self._clients.popitem(last=False)  # a call that uses it holds it
+                self._clients.popitem(last=False)  # a running call keeps its client
             return made
 
     def close(self) -> None:

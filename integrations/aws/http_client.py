@@ -1,13 +1,12 @@
-"""The one HTTP client for addresses that a definition, a rule or a subscription names: guarded,
-bounded, and never following a redirect.
+"""The HTTP client for URLs of users: in definitions, rules and subscriptions. It refuses forbidden
+addresses, bounds responses, and does not follow redirects.
 
     answer = await Http(allow_private=False).send("POST", "https://example.com/hook",
     {"Content-Type": "text/plain"}, b"hello", 5)
 
-The name is resolved once, the addresses are judged, and the connection goes to one that was judged:
-a name cannot change its mind between.
-Link-local addresses and those of metadata services are always refused; private ones and this
-machine unless they are allowed.
+The name is resolved once, the addresses are checked, and the connection goes to a checked one (no
+DNS rebinding). Link-local addresses and those of metadata services are always refused; private ones
+and this machine unless they are allowed.
 """
 
 from __future__ import annotations
@@ -37,36 +36,33 @@ _PORTS: Final = {"http": 80, "https": 443}
 _METADATA: Final = frozenset(
     map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
 )
-# IPv6 addresses whose last 32 bits are one of IPv4: translated and compatible ones, beside those
-# that Python knows
-_CARRIERS: Final = tuple(
+# IPv6 networks with an IPv4 address in the last 32 bits, besides those that Python knows
+_EMBEDDING: Final = tuple(
     map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96"))
 )
-# what Python takes for global though it leads nowhere but into a local network: translated,
-# site-local, segment routing
+# local networks that Python takes for global: translated, site-local, segment routing
 _LOCAL: Final = tuple(
     map(
         ipaddress.IPv6Network,
         ("64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96", "fec0::/10", "5f00::/16"),
     )
 )
-_OWN: Final = frozenset(
-    {"host", "content-length", "transfer-encoding", "connection"}
-)  # headers that the client itself writes
+# headers that the client itself writes
+_OWN_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
 class ForbiddenError(Exception):
-    """The guard refuses to call this address."""
+    """The address must not be called."""
 
 
 class UnreachableError(Exception):
-    """No whole answer came: no such name, no connection, no answer in time, or one that is no HTTP
-    or too large.
+    """There is no complete answer: unknown name, no connection, timeout, invalid HTTP, or too
+    large.
     """
 
 
 class TooLargeError(UnreachableError):
-    """The answer is longer than a payload may be."""
+    """The answer is longer than the limit."""
 
 
 class Http:
@@ -118,13 +114,13 @@ class Http:
 
     async def _resolve(self, host: str, port: int) -> list[Address]:
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(
+            resolved = await asyncio.get_running_loop().getaddrinfo(
                 host, port, type=socket.SOCK_STREAM
             )
         except (OSError, UnicodeError) as fault:
-            words = fault.strerror if isinstance(fault, socket.gaierror) else str(fault)
-            raise UnreachableError(f"{host}: {words}") from None
-        addresses = [ipaddress.ip_address(each[4][0]) for each in found]
+            text = fault.strerror if isinstance(fault, socket.gaierror) else str(fault)
+            raise UnreachableError(f"{host}: {text}") from None
+        addresses = [ipaddress.ip_address(each[4][0]) for each in resolved]
         for each in addresses:
             if refusal(each, self._allow_private):
                 raise ForbiddenError(messages.HTTP_FORBIDDEN.format(host=host))
@@ -165,7 +161,7 @@ class Http:
                 )
             if (
                 message.head and parser.get_status_code() < 200
-            ):  # 100 Continue, 103 Early Hints: the answer is yet to come
+            ):  # 100 Continue, 103 Early Hints: not the final answer
                 message = _Message(method == "HEAD")
                 parser = httptools.HttpResponseParser(message)
         if not message.complete and (not message.head or message.sized):
@@ -176,10 +172,10 @@ class Http:
 
 
 class _Message:
-    """What httptools tells of an answer."""
+    """An answer, from the callbacks of httptools."""
 
     def __init__(self, bare: bool) -> None:
-        self._bare = bare  # an answer to HEAD has no body, whatever its length says
+        self._bare = bare  # an answer to HEAD has no body, in spite of its length
         self._reason = b""
         self.headers: list[tuple[str, str]] = []
         self.body = bytearray()
@@ -210,7 +206,7 @@ class _Message:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        good = (
+        valid = (
             parts.scheme in _PORTS
             and parts.hostname
             and (parts.port or 1)
@@ -219,8 +215,8 @@ def _split(url: str) -> SplitResult:
             and " " not in url
         )
     except ValueError:
-        good = False
-    if not good:
+        valid = False
+    if not valid:
         raise ForbiddenError(messages.HTTP_BAD_URL.format(url=public_url(url)[:200]))
     return parts
 
@@ -229,12 +225,16 @@ def _request(method: str, parts: SplitResult, headers: Mapping[str, str], body: 
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc.rpartition('@')[2]}"]
     for name, value in headers.items():
-        if name.lower() not in _OWN:
+        if name.lower() not in _OWN_HEADERS:
             lines.append(f"{name}: {value}")
     if body or method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
         lines.append(f"Content-Length: {len(body)}")
     head = "\r\n".join([*lines, "Connection: close", "", ""])
-    if any(mark in text for text in (method, *headers, *headers.values()) for mark in "\r\n\0"):
+    if any(
+        character in text
+        for text in (method, *headers, *headers.values())
+        for character in "\r\n\0"
+    ):
         raise ForbiddenError(messages.HTTP_BAD_HEADER)
     with suppress(UnicodeEncodeError):
         return head.encode("latin-1") + body
@@ -242,14 +242,14 @@ def _request(method: str, parts: SplitResult, headers: Mapping[str, str], body: 
 
 
 def refusal(address: Address, allow_private: bool) -> bool:
-    """Whether an address must not be called. What an IPv6 address carries of IPv4 is judged as
-    well.
+    """Whether an address must not be called. An IPv4 address embedded in an IPv6 one is checked
+    too.
     """
     inner: list[Address | None] = []
     if isinstance(address, ipaddress.IPv6Address):
         teredo = address.teredo
         inner = [address.ipv4_mapped, address.sixtofour, teredo[1] if teredo else None]
-        if any(address in network for network in _CARRIERS):
+        if any(address in network for network in _EMBEDDING):
             inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     if any(each is not None and refusal(each, allow_private) for each in inner):
         return True
@@ -270,7 +270,7 @@ def refusal(address: Address, allow_private: bool) -> bool:
 
 
 def reason(answer: HttpAnswer) -> str:
-    """The words of a status; HTTP/1.1 need not have them."""
+    """The reason phrase, which HTTP/1.1 may omit."""
     if answer.reason:
         return answer.reason
     with suppress(ValueError):

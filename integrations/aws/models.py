@@ -1,8 +1,7 @@
-"""botocore's models of AWS's services as tasks see them: their names in the words of the SDK for
-Java, and the shapes of their calls.
+"""botocore's models of AWS's services, for tasks: operations, names and shapes.
 
-Parameters and results of tasks have the names of AWS's SDKs for Java. `to_api` and `from_api` go
-between those and botocore's.
+Parameters and results of tasks have the names of AWS's SDKs for Java. `to_api` and `from_api`
+convert between those and botocore's.
 """
 
 from __future__ import annotations
@@ -35,11 +34,10 @@ from stepwell.asl.timestamps import iso_milliseconds, iso_seconds
 from stepwell.integrations import messages
 from stepwell.integrations.aws.validation import compile_input
 
-_MODELS: Final = 4  # kept; the largest takes some 25 MB
-_OPERATIONS: Final = 256  # compiled and kept
+_MODELS: Final = 4  # cached; the largest takes some 25 MB
+_OPERATIONS: Final = 256  # cached compiled checks
 
-# service of a Resource (letters and digits, without a last "service") -> botocore's, where that is
-# not the same
+# service of a Resource (letters and digits, without a final "service") -> botocore's, if different
 _SERVICES: Final = {
     "applicationdiscovery": "discovery",
     "cloudwatchlogs": "logs",
@@ -77,7 +75,7 @@ _SERVICES: Final = {
 
 @lru_cache(maxsize=1024)
 def service_name(text: str) -> str | None:
-    """botocore's name of the service that a Resource names, None if there is none."""
+    """botocore's name of the service in a Resource, or None."""
     plain = re.sub("[^a-z0-9]", "", text.lower())
     named = _SERVICES.get(plain) or _SERVICES.get(plain.removesuffix("service"))
     known = _known_services()
@@ -99,15 +97,14 @@ def model_of(service: str) -> ServiceModel | None:
     if name is None:
         return None
     try:
-        return ServiceModel(
-            Loader().load_service_model(name, "service-2"), name
-        )  # a Loader would keep every model that it has loaded
+        # a new Loader each time: one keeps every model that it has loaded
+        return ServiceModel(Loader().load_service_model(name, "service-2"), name)
     except UnknownServiceError:
         return None
 
 
 def operation_of(service: str, action: str) -> OperationModel | None:
-    """By botocore's spelling, whose capitals can differ from those of the SDK for Java."""
+    """The model of an operation; the case of the action's letters does not matter."""
     model = model_of(service)
     if model is None:
         return None
@@ -125,8 +122,7 @@ def upper(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-# How the AWS SDK for Java, version 2, finds the words of a name; results of `aws-sdk:` integrations
-# have its names.
+# how the AWS SDK for Java, version 2, splits a name into words
 _WORDS: Final = (
     (re.compile("[^A-Za-z0-9]+"), " "),
     (re.compile("([^a-z]{2,})v([0-9]+)"), r"\1 v\2 "),
@@ -153,13 +149,13 @@ def operation_method(operation: str) -> str:
 
 
 class ParameterError(ValueError):
-    """Parameters that are none of an operation's, as Step Functions words it."""
+    """Invalid parameters of an operation; the text is Step Functions'."""
 
 
 @lru_cache(maxsize=_OPERATIONS)
 def _reader(service: str, operation: str) -> Callable[[Any], dict[str, Any]]:
-    found = operation_of(service, operation)
-    return compile_input(found and found.input_shape, service)
+    model = operation_of(service, operation)
+    return compile_input(model and model.input_shape, service)
 
 
 def read_input(service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,54 +167,52 @@ def to_api(
     operation: OperationModel,
     payload: Json,
     token: str,
-    of_text: Mapping[str, str] = MappingProxyType({}),
+    text_member: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """A task's parameters with botocore's names and types. Raises ParameterError.
 
-    token    for a token of idempotency that is missing
-    of_text  structures that may be given as a plain string: it is their member of that name
+    token        the value of a missing idempotency token
+    text_member  structure -> the member that a plain string stands for
     """
     shape = operation.input_shape
     if not isinstance(payload, dict):
         raise ParameterError(messages.INVALID_FORMAT.format(field="Parameters"))
     if shape is None:
         return {}
-    given: dict[str, Any] = _inward(shape, payload, "Parameters", of_text)
+    parameters: dict[str, Any] = _inward(shape, payload, "Parameters", text_member)
     for name, member in shape.members.items():
-        if member.metadata.get("idempotencyToken") and name not in given:
-            given[name] = token
-    return given
+        if member.metadata.get("idempotencyToken") and name not in parameters:
+            parameters[name] = token
+    return parameters
 
 
-def _inward(shape: Shape, value: Any, at: str, of_text: Mapping[str, str]) -> Any:
+def _inward(shape: Shape, value: Any, at: str, text_member: Mapping[str, str]) -> Any:
     kind = shape.type_name
     if kind == "structure":
-        if isinstance(value, str) and shape.name in of_text:
-            return {of_text[shape.name]: value}
+        if isinstance(value, str) and shape.name in text_member:
+            return {text_member[shape.name]: value}
         if not isinstance(value, dict):
             raise ParameterError(messages.INVALID_FORMAT.format(field=at))
         if getattr(shape, "is_document_type", False):
             return value
-        named, found = _member_names(shape), {}
+        names, members = _member_names(shape), {}
         for key, each in value.items():
-            member = named.get(key.lower())
+            member = names.get(key.lower())
             if member is None:
                 raise ParameterError(messages.UNSUPPORTED_FIELD.format(field=key))
             if each is not None:
-                found[member] = _inward(shape.members[member], each, key, of_text)
-        return found
+                members[member] = _inward(shape.members[member], each, key, text_member)
+        return members
     if isinstance(shape, ListShape):
         if not isinstance(value, list):
             raise ParameterError(messages.INVALID_FORMAT.format(field=at))
-        return [_inward(shape.member, each, at, of_text) for each in value]
+        return [_inward(shape.member, each, at, text_member) for each in value]
     if isinstance(shape, MapShape):
         if not isinstance(value, dict):
             raise ParameterError(messages.INVALID_FORMAT.format(field=at))
-        return {key: _inward(shape.value, each, at, of_text) for key, each in value.items()}
+        return {key: _inward(shape.value, each, at, text_member) for key, each in value.items()}
     if kind in ("string", "blob"):
-        text = (
-            value if isinstance(value, str) else dumps(value)
-        )  # what is no text is sent as its JSON
+        text = value if isinstance(value, str) else dumps(value)
         return text if kind == "string" else text.encode()
     if kind == "timestamp":
         try:
@@ -229,15 +223,15 @@ def _inward(shape: Shape, value: Any, at: str, of_text: Mapping[str, str]) -> An
 
 
 def _member_names(shape: StructureShape) -> dict[str, str]:
-    """Both spellings, without their capitals -> the member."""
+    """Both names of each member, in lower case -> member."""
     return {spelled.lower(): name for name in shape.members for spelled in (name, java_name(name))}
 
 
 def from_api(
     shape: Shape | None, value: Any, named: Callable[[str], str], date: Callable[[float], Json]
 ) -> Json:
-    """An answer as a task's result. named: how members are called; date: how a time, in epoch
-    seconds, is shown.
+    """An answer as a task's result. named: converts names of members; date: converts times (epoch
+    seconds).
     """
     if value is None or shape is None:
         return {}
@@ -273,20 +267,18 @@ def _outward(
 
 
 def instant(seconds: float) -> str:
-    """As the SDK for Java prints a time: 2024-01-01T00:00:00Z, with milliseconds if it has any."""
+    """A time in the format of the SDK for Java: 2024-01-01T00:00:00Z, with milliseconds if any."""
     milliseconds = round(seconds * 1000)
     return (iso_milliseconds if milliseconds % 1000 else iso_seconds)(milliseconds / 1000)
 
 
 def milliseconds(seconds: float) -> int:
-    """How optimised integrations show a time."""
+    """A time in results of optimised integrations."""
     return round(seconds * 1000)
 
 
 def error_name(model: ServiceModel, code: str) -> str | None:
-    """The exception that a code stands for, as the SDK for Java names it; None if the model
-    declares none.
-    """
+    """The exception of the SDK for Java for an error code; None if the model declares none."""
     for shape in model.error_shapes:
         if code in (shape.name, shape.metadata.get("error", {}).get("code")):
             return shape.name if shape.name.endswith("Exception") else f"{shape.name}Exception"
@@ -294,20 +286,20 @@ def error_name(model: ServiceModel, code: str) -> str | None:
 
 
 def error_code(model: ServiceModel, name: str) -> str:
-    """How an error of an embedded service is called on the wire."""
-    found = next((shape for shape in model.error_shapes if shape.name == name), None)
-    return str(found.metadata.get("error", {}).get("code") or name) if found is not None else name
+    """The code of an error of an embedded service in its protocol."""
+    shape = next((shape for shape in model.error_shapes if shape.name == name), None)
+    return str(shape.metadata.get("error", {}).get("code") or name) if shape is not None else name
 
 
 def error_status(model: ServiceModel, code: str) -> int:
-    """Of HTTP, of an error of an embedded service."""
+    """The HTTP status of an error of an embedded service."""
     for shape in model.error_shapes:
         if code in (shape.name, shape.metadata.get("error", {}).get("code")):
             return int(shape.metadata.get("error", {}).get("httpStatusCode", 400))
     return 400
 
 
-# Codes of SQS from the time when it spoke the Query protocol, which its model has no more.
+# error codes of SQS's former Query protocol, which its model no longer has
 _SQS: Final = "AWS.SimpleQueueService."
 _SQS_NAMES: Final = (
     *(
@@ -332,14 +324,14 @@ QUERY_CODES: Final = {
 
 
 def query_codes(model: ServiceModel) -> dict[str, str]:
-    """The errors of a service by their names in the model -> "CODE;Sender", as its clients of the
-    Query protocol knew them.
+    """The errors of a service, name in the model -> "CODE;Sender", as clients of the Query protocol
+    expect them.
     """
-    told = {shape.name: shape.metadata.get("error", {}) for shape in model.error_shapes}
+    errors = {shape.name: shape.metadata.get("error", {}) for shape in model.error_shapes}
     return {
         name: (
             f"{error.get('code') or QUERY_CODES.get(name, name)};"
             f"{'Sender' if error.get('senderFault', True) else 'Receiver'}"
         )
-        for name, error in told.items()
+        for name, error in errors.items()
     }

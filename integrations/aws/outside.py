@@ -1,4 +1,4 @@
-"""The services of others: which may be called, and where. By default none may."""
+"""The services outside: which may be called, and where. By default none."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 
 class Outside:
-    """What a host was told, and the clients that keep to it.
+    """Settings of outgoing calls, and the clients that follow them.
 
-    endpoints      botocore's name of a service -> URL; under "" that of all others
-    allow_aws      a service without an endpoint is called at AWS, with the credentials that
-                   botocore finds
-    allow_private  HTTP may go to this machine and to private networks
-    smtp           (host, port) of the server that takes mail; None: nobody does
+    endpoints      botocore's name of a service -> URL; "": of all others
+    allow_aws      services without an endpoint are called at AWS, with botocore's credentials
+    allow_private  HTTP requests may go to this machine and to private networks
+    smtp           (host, port) of the mail server; None: mail goes to the outbox
     """
 
     def __init__(
@@ -42,16 +41,14 @@ class Outside:
 
     @cached_property
     def http(self) -> Http:
-        """For tasks."""
+        """The client of tasks."""
         from stepwell.integrations.aws.http_client import Http
 
         return Http(self.allow_private, self.limits)
 
     @cached_property
     def deliveries(self) -> Http:
-        """For what topics and rules deliver: slow endpoints of theirs do not take the connections
-        of tasks.
-        """
+        """The client of deliveries: their slow endpoints do not use up the connections of tasks."""
         from stepwell.integrations.aws.http_client import Http
 
         return Http(self.allow_private, self.limits)

@@ -1,9 +1,8 @@
-"""Checks of what a client sends, compiled once from botocore's shapes.
+"""Checks of the parameters of operations, compiled once from botocore's shapes.
 
-`compile_input(shape)` gives a function from the parsed body to keyword arguments. What has the
-wrong JSON type stops it at once (SerializationException); what breaks a constraint is collected,
-and told together (ValidationException). Members that the model does not know, and null, are as if
-they were not there.
+`compile_input(shape)` returns a function from the parsed body to keyword arguments. A wrong JSON
+type is an error at once (SerializationException); violated constraints are collected and reported
+together (ValidationException). Unknown members and null are ignored.
 """
 
 from __future__ import annotations
@@ -25,19 +24,16 @@ from stepwell.integrations.aws import messages
 from stepwell.integrations.limits import DEFAULT_LIMITS
 
 Problems = list[str]
-Read = Callable[
-    [Any, str, Problems], Any
-]  # (value, path such as "tags.1.member.key", what is wrong so far) -> the value to pass on
-Rule = tuple[Callable[[Any], bool], str]  # (is it broken by this value?, as AWS words it)
+# (value, path such as "tags.1.member.key", problems so far) -> the converted value
+Read = Callable[[Any, str, Problems], Any]
+Rule = tuple[Callable[[Any], bool], str]  # (whether a value violates it, AWS's text)
 
-MOST_PROBLEMS: Final = (
-    DEFAULT_LIMITS.diagnostics
-)  # told at once: a body may hold a hundred thousand
-# AWS prints the values of an enum in an order of its own; known from recordings. The others are
-# printed in the order of the model.
+MOST_PROBLEMS: Final = DEFAULT_LIMITS.diagnostics  # reported: a body may have a hundred thousand
+# AWS prints the values of an enum in its own order: recorded ones; the others in the model's order
 ENUM_ORDERS: Final = {
     "ExecutionStatus": ("SUCCEEDED", "TIMED_OUT", "PENDING_REDRIVE", "ABORTED", "FAILED", "RUNNING")
 }
+# classes in Java's regular expressions of the models -> Python's
 JAVA_CLASSES: Final = {
     r"\p{ASCII}": r"[\x00-\x7F]",
     r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010FFFF",
@@ -45,15 +41,15 @@ JAVA_CLASSES: Final = {
     r"\p{Upper}": r"A-Z",
     r"\p{Digit}": r"0-9",
     r"\p{Cntrl}": r"\x00-\x1f\x7f",
-    # but for what is not assigned
+    # without unassigned characters
     r"\p{C}": r"\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ud800-\uf8ff\ufeff",
     # within brackets
     r"\p{L}\p{Z}\p{N}_": r"\w \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
-}  # what the models' patterns use of Java's regular expressions and `re` has not
+}
 
 
-# Services that have words of their own for a member that is missing, and enums whose unknown values
-# they name themselves.
+# service -> its text for a missing member; its code for invalid parameters; enums that services
+# check themselves
 MISSING: Final = {"sqs": messages.PARAMETER_MISSING}
 CODES: Final = {
     "apigatewayv2": "BadRequestException",
@@ -153,7 +149,7 @@ def _boolean(value: Any) -> bool:
 
 
 def _blob(value: Any) -> bytes:
-    if type(value) is bytes:  # the body of a request itself, which no JSON holds
+    if type(value) is bytes:  # the raw body of a request
         return value
     try:
         return a2b_base64(_string(value), strict_mode=True)
@@ -203,9 +199,7 @@ def _scalar(shape: Shape, _: dict[str, Read]) -> Read:
 
 
 def _text(shape: Shape, memo: dict[str, Read]) -> Read:
-    """Most members are texts with nothing but lengths to keep to: those that do are passed on at
-    once.
-    """
+    """A fast check of strings whose only constraints are lengths: most members are such."""
     least, most, check = (
         shape.metadata.get("min", 0),
         shape.metadata.get("max", sys.maxsize),
@@ -230,9 +224,9 @@ def _text(shape: Shape, memo: dict[str, Read]) -> Read:
 def _structure(
     shape: StructureShape, memo: dict[str, Read], rename: Callable[[str], str] = str
 ) -> Read:
-    """A dict of the members that are there. `rename` gives the keys of the result their form."""
+    """Reads the present members into a dict. rename: name of a member -> key."""
     required = frozenset(shape.required_members)
-    # AWS tells of a member by its name in Java
+    # error texts have the members' names in Java
     members = [
         (name, name[0].lower() + name[1:], rename(name), name in required, _compile(member, memo))
         for name, member in shape.members.items()
@@ -241,40 +235,40 @@ def _structure(
     def read(value: Any, at: str, problems: Problems) -> Any:
         if type(value) is not dict:
             raise _no_container(value, "structure")
-        found = {}
-        for name, told, key, needed, read_member in members:
+        arguments = {}
+        for name, java, key, is_required, read_member in members:
             item = value.get(name)
             if item is not None:
-                found[key] = read_member(item, f"{at}.{told}" if at else told, problems)
-            elif needed:
+                arguments[key] = read_member(item, f"{at}.{java}" if at else java, problems)
+            elif is_required:
                 problems.append(
-                    engine_messages.MEMBER_NULL.format(at=f"{at}.{told}" if at else told)
+                    engine_messages.MEMBER_NULL.format(at=f"{at}.{java}" if at else java)
                 )
-        return found
+        return arguments
 
     return (lambda value, at, problems: value) if shape.is_document_type else read
 
 
 def _list(shape: ListShape, memo: dict[str, Read]) -> Read:
     rules, read_item = _rules(shape), _compile(shape.member, memo)
-    bundle = _bundle(shape.member, messages.RULE_ITEMS)
+    item_rules = _item_rules(shape.member, messages.RULE_ITEMS)
 
     def read(value: Any, at: str, problems: Problems) -> Any:
         if type(value) is not list:
             raise _no_container(value, "list")
         _check(shape, rules, value, at, problems)
-        found, told = [], len(problems)
+        items, before = [], len(problems)
         for number, item in enumerate(value, 1):
             if item is None:
                 problems.append(engine_messages.MEMBER_NULL.format(at=f"{at}.{number}.member"))
             else:
-                found.append(read_item(item, f"{at}.{number}.member", problems))
-            if len(problems) > told and bundle:
-                problems[told:] = [_told(shape, value, at, bundle)]
+                items.append(read_item(item, f"{at}.{number}.member", problems))
+            if len(problems) > before and item_rules:
+                problems[before:] = [_violation(shape, value, at, item_rules)]
                 break
             if len(problems) >= MOST_PROBLEMS:
                 break
-        return found
+        return items
 
     return read
 
@@ -285,29 +279,29 @@ def _map(shape: MapShape, memo: dict[str, Read]) -> Read:
         _compile(shape.key, memo),
         _compile(shape.value, memo),
     )
-    key_bundle, bundle = (
-        _bundle(shape.key, messages.RULE_KEYS),
-        _bundle(shape.value, messages.RULE_VALUES),
+    key_rules, value_rules = (
+        _item_rules(shape.key, messages.RULE_KEYS),
+        _item_rules(shape.value, messages.RULE_VALUES),
     )
 
     def read(value: Any, at: str, problems: Problems) -> Any:
         if type(value) is not dict:
             raise _no_container(value, "map")
         _check(shape, rules, value, at, problems)
-        found, told = {}, len(problems)
+        entries, before = {}, len(problems)
         for key, item in value.items():
             read_key(key, f"{at}.{key}", problems)
-            if len(problems) > told:
-                problems[told:] = [_told(shape, value, at, key_bundle)]
+            if len(problems) > before:
+                problems[before:] = [_violation(shape, value, at, key_rules)]
                 break
             if item is not None:
-                found[key] = read_item(item, f"{at}.{key}.member", problems)
-            if len(problems) > told and bundle:
-                problems[told:] = [_told(shape, value, at, bundle)]
+                entries[key] = read_item(item, f"{at}.{key}.member", problems)
+            if len(problems) > before and value_rules:
+                problems[before:] = [_violation(shape, value, at, value_rules)]
                 break
             if len(problems) >= MOST_PROBLEMS:
                 break
-        return found
+        return entries
 
     return read
 
@@ -331,7 +325,7 @@ _READERS: Final[dict[str, Callable[[Any, dict[str, Read]], Read]]] = {
 
 
 def _rules(shape: Shape) -> list[Rule]:
-    """What the model demands of a value of the right type, in the order in which AWS tells it."""
+    """The constraints of a value of the right type, in the order in which AWS reports them."""
     facts, rules = shape.metadata, list[Rule]()
     sized = shape.type_name in ("string", "blob", "list", "map")
     size: Callable[[Any], Any] = len if sized else lambda value: value
@@ -355,8 +349,8 @@ def _pattern(pattern: str) -> Rule:
     try:
         matches = re.compile(translated).fullmatch
     except re.error:
-        # of no service that is served here (a test compiles theirs): the others check their
-        # parameters themselves
+        # not of an embedded service (a test compiles theirs): other services check their parameters
+        # themselves
         return lambda value: False, ""
     return lambda value: matches(value) is None, messages.RULE_PATTERN.format(pattern=pattern)
 
@@ -367,9 +361,9 @@ def _enum(name: str, values: list[str]) -> Rule:
     return lambda value: value not in known, messages.RULE_ENUM.format(values=", ".join(printed))
 
 
-def _bundle(shape: Shape, text: str) -> str:
-    """The rules of a list's items, told as one of the list; "" if there are none, or the items'
-    members have their own.
+def _item_rules(shape: Shape, text: str) -> str:
+    """The constraints of a list's items as one text about the list; "" if there are none, or the
+    items are containers.
     """
     rules = _rules(shape) if shape.type_name in _SCALARS else []
     return text.format(rules=", ".join(rule for _, rule in rules)) if rules else ""
@@ -378,17 +372,17 @@ def _bundle(shape: Shape, text: str) -> str:
 def _check(shape: Shape, rules: list[Rule], value: Any, at: str, problems: Problems) -> None:
     for broken, rule in rules:
         if broken(value):
-            problems.append(_told(shape, value, at, rule))
+            problems.append(_violation(shape, value, at, rule))
 
 
-def _told(shape: Shape, value: Any, at: str, rule: str) -> str:
+def _violation(shape: Shape, value: Any, at: str, rule: str) -> str:
     if secret(shape):
         return messages.CONSTRAINT_SECRET.format(at=at, rule=rule)
     return messages.CONSTRAINT.format(value=_printed(shape, value), at=at, rule=rule)
 
 
 def secret(shape: Shape) -> bool:
-    """Whether the model calls a value sensitive: it appears in no error text and in no log."""
+    """Whether a value is sensitive: it appears in no error text and no log."""
     return bool(shape.metadata.get("sensitive"))
 
 

@@ -156,4 +156,4 @@ SNS_PLATFORM_EXISTS: Final = (
 )
 SNS_PLATFORM_LIMIT: Final = "{name} limit of {limit} reached"  # ours
 SNS_KEY: Final = "The key {path} cannot be used: {text}"  # ours
-SNS_KEY_WRONG: Final = "The key {path} is not that of the messages that wait"  # ours
+SNS_KEY_WRONG: Final = "The key {path} does not decrypt the pending messages"  # ours
