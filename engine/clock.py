@@ -1,5 +1,5 @@
-"""Time for the worker: epoch milliseconds that never go back, and one-shot alarms. The core never
-sees this; it is handed `now`.
+"""Time for the worker: epoch milliseconds that never go back, and one-shot alarms. The core has no
+clock: `now` is an argument.
 """
 
 import asyncio
@@ -14,13 +14,10 @@ from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 
 log: Final = logging.getLogger("stepwell.clock")
 
-LONGEST_SLEEP_MS = (
-    10_000  # look again at least this often: the wall clock may have jumped, or the machine slept
-)
+# an alarm reads the clock at least this often: the wall clock may have jumped, or the machine slept
+LONGEST_SLEEP_MS = 10_000
 _SAME_JUMP_NS: Final = 1_000_000_000  # readings of one jump differ by less
-_SAME_TIME_NS: Final = (
-    1_000_000  # the clocks are read one after the other, and now() gives whole ms
-)
+_SAME_TIME_NS: Final = 1_000_000  # the clocks are read in turn, and now() returns whole ms
 
 
 class Alarm(Protocol):
@@ -29,19 +26,21 @@ class Alarm(Protocol):
 
 class Clock(Protocol):
     def now(self) -> int:
-        """Epoch ms, never less than any value given before."""
+        """Epoch ms, never less than any earlier result."""
 
     def wall(self) -> int:
-        """Epoch ms as the machine's clock shows it, which may go back: for what is compared with
-        the clocks of others (signatures).
+        """Epoch ms by the machine's clock, which may go back: to compare with the clocks of other
+        machines (signatures).
         """
 
     def elapsed(self) -> float:
-        """Seconds from any moment, as they really pass: how long something holds the event loop."""
+        """Seconds of real time since an arbitrary moment, to measure how long the event loop is
+        held.
+        """
 
     def raise_to(self, ms: int) -> None:
-        """Never give less than this from now on: the high-water mark of an earlier process. Called
-        before the first use.
+        """now() returns at least this from now on: the high-water mark of an earlier process.
+        Called before the first use.
         """
 
     def call_at(self, ms: int, call: Callable[[], None]) -> Alarm:
@@ -51,37 +50,34 @@ class Clock(Protocol):
 class SystemClock:
     """Engine time = max(high-water mark + monotonic time elapsed, wall clock).
 
-    Set back, the wall clock is ignored: time goes on at the pace of the monotonic clock. A jump
-    forward beyond `clock_jump_seconds` is held back until it has lasted for `clock_hold_seconds`:
-    one wrong reading would otherwise be committed as the high-water mark and fire every timer. The
-    monotonic clock stops while a machine is suspended, so waking up looks like such a jump, and is
-    believed after that.
-    The first reading of a process is believed whatever it is: nothing says how long no process ran.
+    A wall clock that was set back is ignored: time advances at the pace of the monotonic clock. A
+    jump forward of more than `clock_jump_seconds` is accepted only after it has lasted for
+    `clock_hold_seconds`: otherwise one wrong reading would be committed as the high-water mark and
+    fire every timer. The monotonic clock stops while a machine is suspended, so a resume looks like
+    such a jump and is accepted after that time.
+    The first reading of a process is always accepted: nothing says how long no process ran.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._jump_ns = round(limits.clock_jump_seconds * 1e9)
         self._hold_ns = round(limits.clock_hold_seconds * 1e9)
         self._offset: int | None = None  # ns: engine time - monotonic time; it only grows
-        # ns: how far ahead of engine time the wall clock was when a jump was first seen; 0: it is
-        # not ahead
+        # ns: how far ahead of engine time the wall clock was when a jump was first seen; 0: no jump
         self._jump = 0
         self._since = 0  # when that was, in monotonic time
 
     def now(self) -> int:
-        wall, monotonic = (
-            time.time_ns(),
-            time.monotonic_ns(),
-        )  # in this order: a pause between them must not look like a jump
+        # in this order: a pause between the two must not look like a jump
+        wall, monotonic = time.time_ns(), time.monotonic_ns()
         if self._offset is None:
             self._offset = wall - monotonic
         ahead = wall - monotonic - self._offset
-        if (ahead >= _SAME_TIME_NS or self._jump) and self._believe(ahead, monotonic):
+        if (ahead >= _SAME_TIME_NS or self._jump) and self._accept(ahead, monotonic):
             self._offset += ahead
         return (monotonic + self._offset) // 1_000_000
 
-    def _believe(self, ahead: int, monotonic: int) -> bool:
-        """Whether a wall clock that is ahead is right."""
+    def _accept(self, ahead: int, monotonic: int) -> bool:
+        """Whether to follow a wall clock that is ahead."""
         if ahead <= self._jump_ns:
             self._jump = 0
             return ahead > 0
@@ -125,7 +121,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when told to: a year passes in a millisecond."""
+    """A clock that moves only by advance(): a year passes in a millisecond."""
 
     def __init__(self, start_ms: int = 1_700_000_000_000) -> None:
         self._now = start_ms
@@ -139,7 +135,7 @@ class ManualClock:
         return self._now
 
     def elapsed(self) -> float:
-        """Nothing takes time here, so that a busy machine changes nothing."""
+        """Always 0, so that tests do not depend on the machine's load."""
         return 0.0
 
     def raise_to(self, ms: int) -> None:
@@ -152,14 +148,14 @@ class ManualClock:
         return alarm
 
     def next_alarm(self) -> int | None:
-        """When the earliest alarm is due, ms."""
+        """When the earliest alarm is due, epoch ms; None if there is none."""
         while self._alarms and self._alarms[0][2].call is None:
             heapq.heappop(self._alarms)
         return self._alarms[0][0] if self._alarms else None
 
     def advance(self, ms: int) -> None:
-        """Move on by `ms` and ring what is due by then. Call it from the event loop, and let the
-        loop run afterwards.
+        """Move forward by `ms` and fire the alarms that are due. Call it from the event loop, and
+        let the loop run afterwards.
         """
         self._now += ms
         while (due := self.next_alarm()) is not None and due <= self._now:
@@ -177,16 +173,16 @@ class _ManualAlarm:
 
 
 async def sleep_until(clock: Clock, ms: int) -> None:
-    """By that clock. An alarm may ring early, when the system's clock is looked at again."""
+    """Sleep by that clock. An alarm may fire early: SystemClock limits each sleep."""
     while clock.now() < ms:
-        rung: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        alarm = clock.call_at(ms, partial(_ring, rung))
+        fired: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        alarm = clock.call_at(ms, partial(_fire, fired))
         try:
-            await rung
+            await fired
         finally:
             alarm.cancel()
 
 
-def _ring(rung: asyncio.Future[None]) -> None:
-    if not rung.done():
-        rung.set_result(None)
+def _fire(fired: asyncio.Future[None]) -> None:
+    if not fired.done():
+        fired.set_result(None)

@@ -1,14 +1,12 @@
-"""Background loops: a fault in one is logged, counted and followed by another try, after pauses
-that grow. None dies silently.
+"""Background loops: a fault is logged and counted, and the loop restarts after a pause. No loop
+dies silently.
 
     work --returns--> done
-     ^ '---raises---> log, count, pause (doubling up to a limit, each loop with its own share of it)
-     --.
-     '---------------------------------------------------------------------------------------------------'
+     ^ '---raises---> log, count, pause (doubled up to a limit, with jitter) --.
+     '-------------------------------------------------------------------------'
 
-The writer of the worker and its timers are not supervised: there memory is ahead of the disk, so a
-fault ends the process (crash-only).
-A loop ends with the engine: once that has failed, or is closing, nothing is tried again.
+The worker's writer and timers are not supervised: after a fault there, memory is ahead of the disk,
+so the process ends (crash-only). Loops do not restart once the engine has failed or is closing.
 """
 
 from __future__ import annotations
@@ -27,16 +25,17 @@ log: Final = logging.getLogger("stepwell.background")
 
 
 class SetbackError(Exception):
-    """Something outside failed, such as a queue that is not there: told without a traceback."""
+    """An outside dependency failed, such as a missing queue: logged without a traceback."""
 
 
 @dataclass(slots=True)
 class LoopState:
-    """What is known of the loops of one name.
+    """The loops of one name.
 
-    running   how many there are                       failing   how many of them pause after a
-              fault
-    faults    so far, those of single items too        restarts  so far
+    running   how many run, those that pause included
+    failing   how many pause after a fault
+    faults    so far, those of single items included
+    restarts  so far
     """
 
     running: int = 0
@@ -48,7 +47,7 @@ class LoopState:
 class Supervisor:
     """Runs the background loops of one process.
 
-    ended  told of a fault: whether the engine has failed or is closing
+    ended  (fault) -> whether the engine has failed or is closing
     """
 
     def __init__(
@@ -64,8 +63,8 @@ class Supervisor:
     def start(
         self, name: str, work: Callable[[], Awaitable[object]], fault: Exception | None = None
     ) -> asyncio.Task[None]:
-        """A task that calls `work` until it returns; it never raises. fault: of a first try, which
-        has been made.
+        """A task that calls `work` until it returns; it never raises. `fault` is that of a first
+        call that the caller has made.
         """
         task = asyncio.create_task(self._run(name, work, fault), name=name)
         self._tasks.add(task)
@@ -73,27 +72,27 @@ class Supervisor:
         return task
 
     def guarded(self, name: str, call: Callable[[], None]) -> Callable[[], None]:
-        """The same for the callback of an alarm: one that raises is called again."""
+        """The same for the callback of an alarm: it is called again if it raises."""
 
         async def work() -> None:
             call()
 
-        def ring() -> None:
+        def guarded() -> None:
             try:
                 call()
             except Exception as error:
                 self.start(name, work, error)
 
-        return ring
+        return guarded
 
     def report(self, name: str, error: Exception, what: str = "") -> None:
-        """Count and log a fault of one item, which its loop itself deals with."""
+        """Count and log a fault of one item that its loop handles itself."""
         self._state(name).faults += 1
         self._log(name, error, what or "a fault", traceback=not isinstance(error, SetbackError))
 
     def pause_seconds(self, name: str, faults: int) -> float:
-        """After so many faults in a row: doubled each time up to the limit, and shortened by up to
-        a half, so that loops do not meet.
+        """The pause after so many faults in a row: doubled each time up to the limit, and shortened
+        by up to a half, so that loops do not restart at the same time.
         """
         limits, so_far = self._limits, self._state(name).faults
         longest: float = min(
@@ -112,11 +111,11 @@ class Supervisor:
         )
 
     def busy(self) -> bool:
-        """Whether a loop runs that does not pause after a fault."""
+        """Whether any loop runs that does not pause after a fault."""
         return any(state.running > state.failing for state in self.loops.values())
 
     async def close(self) -> None:
-        """Cancel what still runs."""
+        """Cancel all loops."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -158,11 +157,11 @@ class Supervisor:
             state.running -= 1
 
     def _long_ago(self, began: int) -> bool:
-        """Whether a loop has run well for long by now."""
+        """Whether the last fault is longer ago than the longest pause."""
         return self._clock.now() - began > 1000 * self._limits.background_pause_most_seconds
 
     async def _after(self, name: str, fault: Exception, faults: int) -> None:
-        """Log a fault, the first of a row with its traceback, and pause."""
+        """Log a fault, the first in a row with its traceback, and pause."""
         state = self._state(name)
         traceback = faults == 1 and not isinstance(fault, SetbackError)
         self._log(

@@ -11,7 +11,7 @@ from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.validate import validate
 from stepwell.engine.core.model import Payload
 from stepwell.engine.limits import Limits
-from stepwell.engine.once import Once
+from stepwell.engine.single_flight import SingleFlight
 from stepwell.engine.store.base import Store, StoreFormatError
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ class Programs:
     def __init__(self, store: Store, limits: Limits) -> None:
         self._store, self._limits = store, limits
         self._kept: OrderedDict[int, Program] = OrderedDict()
-        self._stored = Once(self._compile_stored)
+        self._stored = SingleFlight(self._compile_stored)
         self._compilers = asyncio.Semaphore(limits.compilers)
 
     def keep(self, definition_id: int, program: Program) -> None:

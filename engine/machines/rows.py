@@ -11,7 +11,7 @@ from stepwell.engine.arns import MachineArn
 from stepwell.engine.errors import ApiError
 from stepwell.engine.limits import Limits
 from stepwell.engine.machines.machine_parts import Target, target
-from stepwell.engine.once import Once
+from stepwell.engine.single_flight import SingleFlight
 from stepwell.engine.store.base import MachineRow, Store
 
 
@@ -28,7 +28,7 @@ class MachineRows:
         self._store, self._limits, self._new_uuid = store, limits, new_uuid
         self._kept: OrderedDict[str, MachineRow] = OrderedDict()
         self._writes = 0
-        self._stored = Once(self._read)
+        self._stored = SingleFlight(self._read)
 
     async def get(self, arn: str) -> MachineRow:
         """A state machine by its own ARN, not by that of a version or alias. Raises ApiError

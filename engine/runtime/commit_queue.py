@@ -15,13 +15,13 @@ from stepwell.engine import messages
 from stepwell.engine.clock import Clock
 from stepwell.engine.core.events import Command
 from stepwell.engine.errors import ApiError, EngineError, StoreError
+from stepwell.engine.fair_queue import Backpressure, FairQueue
 from stepwell.engine.limits import Limits
 from stepwell.engine.runtime.counters import Counts
 from stepwell.engine.runtime.lifecycle import Lifecycle
 from stepwell.engine.runtime.live import Answer, Live, resolve
 from stepwell.engine.store.base import Store, Unit, Writes, size_of
 from stepwell.engine.tasks import Transaction
-from stepwell.engine.turns import Room, Turns
 
 Following: TypeAlias = Command | Transaction[Any]
 """The work after a commit: a command to carry out, or a service to notify."""
@@ -48,7 +48,7 @@ class CommitQueue:
     """
 
     def __init__(self) -> None:
-        self._parts: deque[Turns[Entry]] = deque()
+        self._parts: deque[FairQueue[Entry]] = deque()
         # whether the last part has entries with records, which keep their order
         self._records = False
         # behind the parts, in order: no turns are needed when all fit into one transaction
@@ -97,7 +97,7 @@ class CommitQueue:
         """Behind the others of its state machine."""
         records = entry.unit is not None and bool(entry.unit.writes)
         if not self._parts or records != self._records:
-            self._parts.append(Turns())
+            self._parts.append(FairQueue())
             self._records = records
         self._parts[-1].put(
             "" if records or entry.live is None else entry.live.x.machine_arn, entry
@@ -148,7 +148,7 @@ class Writer:
         self._publish, self._lose, self._fail, self._committed = publish, lose, fail, committed
         self.queue = CommitQueue()
         self._wake, self._idle = asyncio.Event(), False
-        self._room = Room(lambda: limits.queue_units - self.queue.count)
+        self._backpressure = Backpressure(lambda: limits.queue_units - self.queue.count)
         self._callers = 0  # that wait for room
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -178,7 +178,7 @@ class Writer:
         for entry in self.queue:
             resolve(entry.answer, self._life.error())
         self.queue.clear()
-        self._room.open()
+        self._backpressure.open()
 
     def append(self, entry: Entry) -> None:
         self.queue.append(entry)
@@ -212,7 +212,7 @@ class Writer:
                 for entry in batch:
                     resolve(entry.answer, self._life.error())
                 raise
-            self._room.set()
+            self._backpressure.wake()
             self._committed()
 
     # --- back-pressure ----------------------------------------------------------------------------
@@ -220,14 +220,14 @@ class Writer:
     async def room(self, owner: str = "") -> None:
         """Wait until the writer has caught up. Owners, which are state machines, take turns."""
         self._life.check()
-        if self._room.full():
-            await self._room.enter(owner)
+        if self._backpressure.full():
+            await self._backpressure.enter(owner)
             self._life.check()
 
     async def admit(self, owner: str) -> None:
         """room() for a caller from outside. Raises ApiError ThrottlingException when many wait."""
         self._life.check()
-        if not self._room.full():
+        if not self._backpressure.full():
             return
         if self._callers >= self._limits.queue_callers:
             raise ApiError("ThrottlingException", messages.THROTTLED)

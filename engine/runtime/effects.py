@@ -28,10 +28,10 @@ from stepwell.engine.core.events import (
 )
 from stepwell.engine.core.model import Execution, Payload
 from stepwell.engine.errors import StoreError
+from stepwell.engine.fair_queue import FairQueue
 from stepwell.engine.runtime.live import Live
 from stepwell.engine.store.blobs import scrub
 from stepwell.engine.tasks import TaskError, TaskRequest, Tasks, Trace, Transaction, in_line
-from stepwell.engine.turns import Turns
 
 # service of a Resource, without "aws-sdk:" -> the kind of its effects: a flood of one kind leaves
 # the slots of the others alone
@@ -66,7 +66,7 @@ class Pool:
     def __init__(self, most: int) -> None:
         self.most, self.taken = most, 0
         self.resuming: deque[asyncio.Future[None]] = deque()
-        self.waiting = Turns[tuple[Live, RunTask]]()
+        self.waiting = FairQueue[tuple[Live, RunTask]]()
 
     def take(self) -> bool:
         """Whether there was a slot."""

@@ -15,8 +15,8 @@ from stepwell.engine.core.events import Event, Stop
 from stepwell.engine.core.model import Execution
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
-from stepwell.engine.once import Once
 from stepwell.engine.runtime.parking import Parking
+from stepwell.engine.single_flight import SingleFlight
 from stepwell.engine.store.base import Store, StoreFormatError, Unit
 
 Answer: TypeAlias = asyncio.Future[None] | None
@@ -121,7 +121,7 @@ class LiveExecutions:
     ) -> None:
         self.by_id: dict[int, Live] = {}
         self.children: dict[tuple[int, int, int], dict[int, Live]] = {}
-        self.loading = Once(self._load)
+        self.loading = SingleFlight(self._load)
         self._store, self._clock, self._limits, self._programs = store, clock, limits, programs
         self._parking, self._decider = parking, decider
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stepwell.engine.errors import ApiError
-from stepwell.engine.once import Once
+from stepwell.engine.single_flight import SingleFlight
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.common.tables import Writes
 from stepwell.integrations.services.lambda_ import messages, zips
@@ -44,7 +44,7 @@ class CodeStore:
     def __init__(self, records: Records, folder: Path | None, limits: Limits) -> None:
         self._records, self._limits, self._temporary = records, limits, folder is None
         self._root = Path(tempfile.mkdtemp(prefix="stepwell-code-")) if folder is None else folder
-        self._unpacked = Once(self._unpack)
+        self._unpacked = SingleFlight(self._unpack)
 
     async def accept(self, archive: bytes) -> tuple[str, Writes]:
         """(name, writes that store the archive). Raises ApiError if it is too large or cannot be

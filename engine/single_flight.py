@@ -1,4 +1,4 @@
-"""One run for all who ask for the same thing at the same time."""
+"""Single flight: concurrent callers for one key share one run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 
-class Once(Generic[K, T]):
-    """`make` by key, shared by concurrent callers. A caller that is cancelled cancels nothing for
-    the others.
+class SingleFlight(Generic[K, T]):
+    """Calls make(key) once for concurrent callers. A cancelled caller does not affect the others.
 
-    make  (key) -> awaitable result; called again for a key only after its last run has ended, with
-          or without an error
+    make  is called again for a key once its last run has ended, with or without an error
     """
 
     __slots__ = ("_make", "_running")
@@ -35,7 +33,7 @@ class Once(Generic[K, T]):
         return await asyncio.shield(task)
 
     async def ended(self) -> None:
-        """Return when all present runs have ended, with or without an error."""
+        """Return when all current runs have ended, with or without an error."""
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def _run(self, key: K) -> T:

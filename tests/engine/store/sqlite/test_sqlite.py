@@ -31,7 +31,7 @@ from stepwell.engine.store.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from stepwell.engine.store.sqlite.sql import SQL, for_rows
 from stepwell.engine.store.sqlite.store import SqliteStore
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture

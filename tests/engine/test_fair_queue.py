@@ -1,4 +1,4 @@
-"""State machines take turns: where they wait for the disk, for room in the queue, and for slots."""
+"""State machines take turns waiting for the disk, for space in the queue and for slots."""
 
 import asyncio
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from tests.engine.engine_fixture import EngineFixture, Small, task
 
+from stepwell.engine.fair_queue import Backpressure, FairQueue
 from stepwell.engine.runtime.commit_queue import CommitQueue, Entry
 from stepwell.engine.store.base import Writes
-from stepwell.engine.turns import Room, Turns
 
 PASS = {"P": {"Type": "Pass", "End": True}}
 
 
 def test_owners_take_turns() -> None:
-    turns = Turns[str]()
+    turns = FairQueue[str]()
     for item in ("a1", "a2", "a3", "b1", "c1", "b2"):
         turns.put(item[0], item)
     assert len(turns) == 6 and sorted(turns) == ["a1", "a2", "a3", "b1", "b2", "c1"]
@@ -53,36 +53,36 @@ def test_records_keep_their_place() -> None:
     assert taken == [[0, 2, 1, 3], [4, 5, 6, 7], [8]]
 
 
-async def test_room_is_for_one_after_the_other() -> None:
+async def test_producers_enter_in_a_fair_order() -> None:
     held: list[str] = []
-    room = Room(lambda: 2 - len(held))
+    backpressure = Backpressure(lambda: 2 - len(held))
 
     async def add(name: str) -> None:
-        await room.enter(name[0])
+        await backpressure.enter(name[0])
         held.append(name)
 
     waiting = [asyncio.ensure_future(add(name)) for name in ("a1", "a2", "a3", "a4", "b1", "b2")]
     await asyncio.sleep(0)
-    assert held == ["a1", "a2"] and room.full()
+    assert held == ["a1", "a2"] and backpressure.full()
     waiting[2].cancel()
     for expected in (["b1", "a4"], ["b2"]):  # a3 has left
         held.clear()
-        room.set()
+        backpressure.wake()
         await asyncio.sleep(0.01)
         assert held == expected
-    assert not room.full() and all(each.done() for each in waiting)
+    assert not backpressure.full() and all(each.done() for each in waiting)
 
 
-async def test_who_leaves_when_its_turn_has_come_leaves_the_room_to_the_next() -> None:
+async def test_a_cancelled_producer_leaves_its_space_to_the_next() -> None:
     held: list[str] = ["other"]
-    room = Room(lambda: 1 - len(held))
-    first, second = (asyncio.ensure_future(room.enter(name)) for name in "ab")
+    backpressure = Backpressure(lambda: 1 - len(held))
+    first, second = (asyncio.ensure_future(backpressure.enter(name)) for name in "ab")
     await asyncio.sleep(0)
     held.clear()
-    room.set()
+    backpressure.wake()
     first.cancel()
     await asyncio.wait_for(second, 5)
-    assert not room.full()
+    assert not backpressure.full()
 
 
 @pytest.mark.parametrize("limits", [{}, {"queue_units": 20}], ids=["in the queue", "before it"])

@@ -1,6 +1,4 @@
-"""Queues in which owners take turns: one state machine that floods the engine does not keep the
-others waiting.
-"""
+"""Fair queueing: a state machine that floods the engine does not keep the others waiting."""
 
 from __future__ import annotations
 
@@ -12,9 +10,10 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Turns(Generic[T]):
-    """First in, first out for each owner; one of each owner after the other. count: as len(),
-    without a call.
+class FairQueue(Generic[T]):
+    """First in, first out for each owner, round-robin over the owners.
+
+    count  len(), without the cost of a call
     """
 
     __slots__ = ("_owners", "count")
@@ -39,7 +38,7 @@ class Turns(Generic[T]):
         self.count += 1
 
     def take(self) -> T:
-        """The next one. Raises StopIteration if there is none."""
+        """The next item. Raises StopIteration if the queue is empty."""
         owners = self._owners
         owner = next(iter(owners))
         items = owners[owner]
@@ -52,47 +51,46 @@ class Turns(Generic[T]):
         return item
 
 
-class Room:
-    """Back-pressure: who wants to add to a queue that is full waits here for its turn.
+class Backpressure:
+    """Producers of a bounded queue wait here, in a fair order, while it is full.
 
-    free  how many more the queue takes; less than 1 if it is full
+    free  how many more items the queue takes; less than 1 if it is full
     """
 
     def __init__(self, free: Callable[[], int]) -> None:
         self._free = free
-        self._turns = Turns[asyncio.Future[None]]()
-        self._granted = 0  # of those whose turn has come, that have not run since
+        self._waiting = FairQueue[asyncio.Future[None]]()
+        self._granted = 0  # producers that may enter and have not run since
 
     def full(self) -> bool:
-        return self._free() <= self._granted or self._turns.count > 0
+        return self._free() <= self._granted or self._waiting.count > 0
 
     async def enter(self, owner: str) -> None:
-        """Return when there is room; what is to be added follows before anything is awaited."""
+        """Return when the queue has space. The caller adds its item before it awaits anything."""
         if not self.full():
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._turns.put(owner, turn)
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.put(owner, granted)
         try:
-            await turn
+            await granted
         finally:
-            if turn.done() and not turn.cancelled():
+            if granted.done() and not granted.cancelled():
                 self._granted -= 1
-                asyncio.get_running_loop().call_soon(
-                    self.set
-                )  # whoever adds nothing after all leaves its room to the next
+                # a producer that adds nothing leaves its space to the next one
+                asyncio.get_running_loop().call_soon(self.wake)
 
-    def set(self) -> None:
-        """There may be room again."""
-        while self._turns.count and self._free() > self._granted:
+    def wake(self) -> None:
+        """Let producers in as far as the queue has space."""
+        while self._waiting.count and self._free() > self._granted:
             self._grant()
 
     def open(self) -> None:
-        """Let everybody in: the engine has failed, as they will see."""
-        while self._turns:
+        """Let all producers in: the engine has failed, and their next call raises."""
+        while self._waiting:
             self._grant()
 
     def _grant(self) -> None:
-        turn = self._turns.take()
-        if not turn.done():
-            turn.set_result(None)
+        granted = self._waiting.take()
+        if not granted.done():
+            granted.set_result(None)
             self._granted += 1

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tests.engine.engine_fixture import Small
 
-from stepwell.engine.once import Once
+from stepwell.engine.single_flight import SingleFlight
 
 
 async def test_callers_share_a_run_and_the_next_begins_another() -> None:
@@ -19,7 +19,7 @@ async def test_callers_share_a_run_and_the_next_begins_another() -> None:
             raise ValueError(key)
         return len(runs)
 
-    once = Once(make)
+    once = SingleFlight(make)
     first, second, other, bad = (asyncio.ensure_future(once(key)) for key in ("a", "a", "b", "bad"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)

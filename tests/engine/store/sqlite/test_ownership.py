@@ -22,7 +22,7 @@ from stepwell.engine.store.opening import open_store
 from stepwell.engine.store.sqlite import database
 from stepwell.engine.store.sqlite.store import SqliteStore
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 OPEN = """
 import asyncio, sys
 from stepwell.engine.store.sqlite.store import SqliteStore
