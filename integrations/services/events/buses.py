@@ -8,7 +8,7 @@ from typing import Any, Final
 from stepwell.asl.json_text import dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common import messages as common_messages
-from stepwell.integrations.services.common.answers import Answer, as_tags, shown
+from stepwell.integrations.services.common.answers import Answer, as_tags, shown, tag_list
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.events import messages
 from stepwell.integrations.services.events.publishing import Publisher
@@ -168,12 +168,7 @@ class Buses:
         )
 
     async def list_tags_for_resource(self, resource_arn: str) -> Answer:
-        return {
-            "Tags": [
-                {"Key": key, "Value": value}
-                for key, value in self._tagged(resource_arn)[2]["Tags"].items()
-            ]
-        }
+        return {"Tags": tag_list(self._tagged(resource_arn)[2]["Tags"])}
 
     async def tag_resource(self, resource_arn: str, tags: Sequence[Mapping[str, str]]) -> Answer:
         async with self._store.lock:

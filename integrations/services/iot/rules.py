@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import paging
 from stepwell.integrations.services.common import messages as common_messages
-from stepwell.integrations.services.common.answers import Answer, shown
+from stepwell.integrations.services.common.answers import Answer, shown, tag_list
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.iot import messages, topic_filters
 from stepwell.integrations.services.iot.broker_session import BrokerSession
@@ -149,12 +149,7 @@ class TopicRules:
     async def list_tags_for_resource(
         self, resource_arn: str, next_token: str | None = None
     ) -> Answer:
-        return {
-            "tags": [
-                {"Key": key, "Value": value}
-                for key, value in self._rule_of_arn(resource_arn)["tags"].items()
-            ]
-        }
+        return {"tags": tag_list(self._rule_of_arn(resource_arn)["tags"])}
 
     async def tag_resource(self, resource_arn: str, tags: Sequence[Mapping[str, str]]) -> Answer:
         async with self._lock:

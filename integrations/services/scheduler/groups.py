@@ -8,7 +8,7 @@ from typing import Final
 from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.services.common import messages as common_messages
-from stepwell.integrations.services.common.answers import Answer, as_tags, shown
+from stepwell.integrations.services.common.answers import Answer, as_tags, shown, tag_list
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.scheduler import messages
 from stepwell.integrations.services.scheduler.store import DEFAULT, ScheduleStore
@@ -95,12 +95,7 @@ class Groups:
         return {}
 
     async def list_tags_for_resource(self, resource_arn: str) -> Answer:
-        return {
-            "Tags": [
-                {"Key": key, "Value": value}
-                for key, value in self._group_of(resource_arn)["Tags"].items()
-            ]
-        }
+        return {"Tags": tag_list(self._group_of(resource_arn)["Tags"])}
 
     def _group_of(self, arn: str) -> Document:
         """Raises ApiError."""

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.common.answers import Answer
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.sns import messages
-from stepwell.integrations.services.sns.store import Answer, TopicStore, invalid
+from stepwell.integrations.services.sns.store import TopicStore, invalid
 from stepwell.integrations.services.sns.subscriptions import ENDPOINTS
 
 PLATFORMS: Final = (

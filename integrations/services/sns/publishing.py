@@ -19,12 +19,13 @@ from botocore import xform_name
 
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Transaction, together
+from stepwell.integrations.services.common.answers import Answer
 from stepwell.integrations.services.common.tables import Document, pack, stored
 from stepwell.integrations.services.sns import message_checks, messages
 from stepwell.integrations.services.sns.delivery.sender import Sender
 from stepwell.integrations.services.sns.message_checks import Parameters
 from stepwell.integrations.services.sns.mobile import Mobile
-from stepwell.integrations.services.sns.store import Answer, TopicStore, invalid
+from stepwell.integrations.services.sns.store import TopicStore, invalid
 from stepwell.integrations.services.sns.topics import is_fifo
 
 SEEN: Final = "sns/seen/"

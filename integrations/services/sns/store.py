@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.aws.calls import REACHED
+from stepwell.integrations.services.common.answers import Answer
 from stepwell.integrations.services.common.tables import Document, Table
 from stepwell.integrations.services.sns import messages
 from stepwell.integrations.services.sns.attributes import LARGE, effective
@@ -23,7 +24,6 @@ from stepwell.integrations.services.sns.filters import ATTRIBUTES, Filters, comp
 if TYPE_CHECKING:
     from stepwell.integrations.host import Host
 
-Answer = dict[str, Any]
 
 ARN_PARTS: Final = 6
 

@@ -11,12 +11,13 @@ from stepwell.asl.json_text import dumps, loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Transaction, together
 from stepwell.integrations.aws.calls import ANONYMOUS
+from stepwell.integrations.services.common.answers import Answer
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sns import attributes as table
 from stepwell.integrations.services.sns import messages, notifications
 from stepwell.integrations.services.sns.delivery.sender import Sender
 from stepwell.integrations.services.sns.filters import ATTRIBUTES
-from stepwell.integrations.services.sns.store import Answer, TopicStore, invalid
+from stepwell.integrations.services.sns.store import TopicStore, invalid
 from stepwell.integrations.services.sns.topics import is_fifo
 
 PENDING: Final = "PendingConfirmation"

@@ -8,10 +8,16 @@ from typing import Any, Final
 
 from stepwell.asl.json_text import dumps, loads
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.common.answers import (
+    Answer,
+    allow_statement,
+    as_tags,
+    tag_list,
+)
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sns import attributes as table
 from stepwell.integrations.services.sns import messages
-from stepwell.integrations.services.sns.store import Answer, TopicStore, invalid
+from stepwell.integrations.services.sns.store import TopicStore, invalid
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,256}\Z")
 _ACTIONS: Final = (
@@ -165,12 +171,9 @@ class Topics:
             )
             if wrong is not None:
                 raise invalid(messages.SNS_PRINCIPAL.format(account=wrong))
-            accounts = _plain([self._store.host.home.root(each) for each in aws_account_id])
-            statement = {"Sid": label, "Effect": "Allow", "Principal": {"AWS": accounts}}
-            statement |= {
-                "Action": _plain([f"SNS:{each}" for each in action_name]),
-                "Resource": topic["Arn"],
-            }
+            actions = [f"SNS:{each}" for each in action_name]
+            home = self._store.host.home
+            statement = allow_statement(home, label, aws_account_id, actions, topic["Arn"])
             await self._put_statements(topic, statements, [*statements["Statement"], statement])
         return {}
 
@@ -227,7 +230,7 @@ class Topics:
 
     def _tags(self, tags: Sequence[Mapping[str, str]], held: Mapping[str, str]) -> dict[str, str]:
         """The tags of a resource after some were added. Raises ApiError."""
-        added = {each["Key"]: each["Value"] for each in tags}
+        added = as_tags(tags)
         if len(added) < len(tags):
             raise invalid(messages.SNS_SAME_TAGS)
         if len({**held, **added}) > self._store.limits.tags:
@@ -235,12 +238,7 @@ class Topics:
         return {**held, **added}
 
     async def list_tags_for_resource(self, resource_arn: str) -> Answer:
-        return {
-            "Tags": [
-                {"Key": key, "Value": value}
-                for key, value in self._resource(resource_arn)["Tags"].items()
-            ]
-        }
+        return {"Tags": tag_list(self._resource(resource_arn)["Tags"])}
 
     async def tag_resource(self, resource_arn: str, tags: Sequence[Mapping[str, str]]) -> Answer:
         async with self._store.lock:
@@ -265,7 +263,3 @@ def _check_name(name: str, fifo: bool) -> None:
         raise invalid(messages.SNS_FIFO_NAME)
     if not fifo and not _NAME.match(name):
         raise invalid(messages.SNS_TOPIC_NAME)
-
-
-def _plain(values: list[str]) -> str | list[str]:
-    return values[0] if len(values) == 1 else values

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from stepwell.asl.json_text import dumps, loads
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.common.answers import Answer, allow_statement
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sqs import attributes, messages
 from stepwell.integrations.services.sqs.message import bad_value
-from stepwell.integrations.services.sqs.store import Answer, Queue, QueueStore
+from stepwell.integrations.services.sqs.store import Queue, QueueStore
 
 _NO_POLICY: Final = '{"Version":"2008-10-17","Id":"%s/SQSDefaultPolicy","Statement":[]}'
 
@@ -253,15 +254,9 @@ class Queues:
             policy = self._policy(queue)
             if any(each.get("Sid") == label for each in policy["Statement"]):
                 raise bad_value(label, "Label", messages.LABEL_TWICE)
-            accounts = [self._store.host.home.root(account) for account in aws_account_ids]
+            home, arn = self._store.host.home, self._store.arn(queue.name)
             allowed = [f"SQS:{action}" for action in actions]
-            statement = {
-                "Sid": label,
-                "Effect": "Allow",
-                "Principal": {"AWS": _plain(accounts)},
-                "Action": _plain(allowed),
-            }
-            policy["Statement"].append(statement | {"Resource": self._store.arn(queue.name)})
+            policy["Statement"].append(allow_statement(home, label, aws_account_ids, allowed, arn))
             await self._put_policy(queue, dumps(policy))
         return {}
 
@@ -289,10 +284,6 @@ class Queues:
                 "Modified": self._store.now,
             },
         )
-
-
-def _plain(values: list[str]) -> str | list[str]:
-    return values[0] if len(values) == 1 else values
 
 
 def _check_same(queue: Queue, given: Mapping[str, str]) -> None:

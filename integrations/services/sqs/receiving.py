@@ -15,13 +15,13 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.common.answers import Answer
 from stepwell.integrations.services.common.tables import Document, Writes
 from stepwell.integrations.services.sqs import attributes, messages
 from stepwell.integrations.services.sqs.index import IN_FLIGHT, Entry
 from stepwell.integrations.services.sqs.message import bad_value, check_token, md5
 from stepwell.integrations.services.sqs.sending import SEQUENCE, Prepared, Sender, outcome, refused
 from stepwell.integrations.services.sqs.store import (
-    Answer,
     Queue,
     QueueStore,
     deletion_of,

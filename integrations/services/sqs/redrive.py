@@ -14,12 +14,13 @@ from typing import Any, Final
 from stepwell.asl.json_text import dumps
 from stepwell.engine.clock import sleep_until
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.services.common.answers import Answer
 from stepwell.integrations.services.common.tables import Document, Table, Writes, pack
 from stepwell.integrations.services.sqs import messages
 from stepwell.integrations.services.sqs.index import Entry
 from stepwell.integrations.services.sqs.message import bad_value
 from stepwell.integrations.services.sqs.sending import Prepared, Sender
-from stepwell.integrations.services.sqs.store import Answer, Queue, QueueStore, deletion_of
+from stepwell.integrations.services.sqs.store import Queue, QueueStore, deletion_of
 
 _HIDDEN_MS: Final = 3_600_000  # for which messages are hidden while they are moved
 _RUNNING: Final = "RUNNING"

@@ -11,6 +11,7 @@ from stepwell.engine import messages as engine_messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Transaction
 from stepwell.integrations.aws import messages as aws_messages
+from stepwell.integrations.services.common.answers import Answer
 from stepwell.integrations.services.common.batches import BatchErrors, check_batch
 from stepwell.integrations.services.common.queues import Attributes, Outgoing
 from stepwell.integrations.services.common.tables import Document, Writes, pack
@@ -18,7 +19,6 @@ from stepwell.integrations.services.sqs import messages
 from stepwell.integrations.services.sqs.index import Entry
 from stepwell.integrations.services.sqs.message import Summed, bad_value, check_token, summed
 from stepwell.integrations.services.sqs.store import (
-    Answer,
     Known,
     Queue,
     QueueStore,

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("stepwell.queues")
 
-Answer = dict[str, Any]
 T = TypeVar("T")
 
 _NUMBER: Final = "sqs/number"
