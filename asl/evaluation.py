@@ -10,7 +10,7 @@ evaluation can be repeated.
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from stepwell.asl.meter import EvaluationCancelledError, Meter, Patience
+from stepwell.asl.meter import Cancellation, EvaluationCancelledError, Meter
 
 # None | bool | int | float | str | list[Json] | dict[str, Json]; never modified
 Json: TypeAlias = Any
@@ -40,7 +40,7 @@ class StateError(Exception):
 
 class InlineBudgetError(Exception):
     """An evaluation exceeded its budget on the event loop: evaluate again in a thread, with
-    `env.patient` True.
+    `env.in_thread` True.
     """
 
 
@@ -69,10 +69,10 @@ class Env:
     error_output  $states.errorOutput, MISSING outside a Catch
     entropy       returns 16 new bytes per call: the same ones for the same execution and event
     now           epoch seconds
-    patient       False: on the event loop, with the inline budgets. True or a Patience: in a
-                  thread, with the larger budgets; the Patience may cancel the evaluation
+    in_thread     False: on the event loop, with the inline budgets. True or a Cancellation: in a
+                  thread, with the larger budgets
     meter         the steps left to all JSONPaths together; None: each has the limit's number
-    late          whether this unit has held the event loop for too long; called if not `patient`
+    late          whether this unit has held the event loop for too long; called if not `in_thread`
     """
 
     __slots__ = (
@@ -83,7 +83,7 @@ class Env:
         "error_output",
         "entropy",
         "now",
-        "patient",
+        "in_thread",
         "meter",
         "late",
     )
@@ -97,7 +97,7 @@ class Env:
         now: float,
         result: Json = MISSING,
         error_output: Json = MISSING,
-        patient: "bool | Patience" = True,
+        in_thread: "bool | Cancellation" = True,
         meter: "Meter | None" = None,
         late: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -108,10 +108,10 @@ class Env:
             entropy,
             now,
         )
-        self.result, self.error_output, self.patient, self.meter, self.late = (
+        self.result, self.error_output, self.in_thread, self.meter, self.late = (
             result,
             error_output,
-            patient,
+            in_thread,
             meter,
             late,
         )
@@ -120,10 +120,10 @@ class Env:
         """Called before each part of an evaluation that may take long. Raises InlineBudgetError and
         EvaluationCancelledError.
         """
-        if not self.patient:
+        if not self.in_thread:
             if self.late():
                 raise InlineBudgetError
-        elif self.patient is not True and self.patient.given_up:
+        elif self.in_thread is not True and self.in_thread.cancelled:
             raise EvaluationCancelledError
 
 

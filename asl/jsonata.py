@@ -108,7 +108,8 @@ class Jsonata:
         self._frame = f"({assigned}{prelude}%s)"
         self._main = _engine(self._frame % source, source) if assigned or prelude else plain
         self._checks: dict[str, Expression] = {}
-        self._inline, self._full = _options(limits, patient=False), _options(limits, patient=True)
+        self._inline = _options(limits, in_thread=False)
+        self._full = _options(limits, in_thread=True)
         self._draws = bool(_DRAWS.search(source))
         self._divides = "/" in source or "%" in source
         self._known: Json = MISSING
@@ -122,7 +123,7 @@ class Jsonata:
         """The JSON value. `field` is the name of the field in errors ("Output/total").
 
         Raises StateError(States.QueryEvaluationError), and InlineBudgetError if the inline budget
-        is exceeded and `env.patient` is False.
+        is exceeded and `env.in_thread` is False.
         """
         try:
             return self.value_of(env)
@@ -148,8 +149,8 @@ class Jsonata:
         return self._known
 
     def _run(self, env: Env) -> Json:
-        """The engine's value: first within the inline budget; if that is exceeded and `env` is
-        patient, within the full budget.
+        """The engine's value: first within the inline budget; if that is exceeded in a thread,
+        within the full budget.
         """
         env.pause()
         bound, seed = self._bound(env), 0
@@ -173,7 +174,7 @@ class Jsonata:
                     raise
             except JsonataBudgetError:
                 pass
-            if not env.patient:
+            if not env.in_thread:
                 raise InlineBudgetError
             METER.set(self._full["max_steps"])
             # these two methods of the engine release Python's lock, so other threads can run
@@ -338,10 +339,10 @@ def _fault(source: str, code: str, message: str, offset: int | None) -> Expressi
     )
 
 
-def _options(limits: Limits, patient: bool) -> dict[str, Any]:
+def _options(limits: Limits, in_thread: bool) -> dict[str, Any]:
     return {
-        "timeout": limits.jsonata_seconds if patient else limits.jsonata_inline_seconds,
-        "max_steps": limits.jsonata_steps if patient else limits.jsonata_inline_steps,
+        "timeout": limits.jsonata_seconds if in_thread else limits.jsonata_inline_seconds,
+        "max_steps": limits.jsonata_steps if in_thread else limits.jsonata_inline_steps,
         "max_depth": limits.jsonata_depth,
         "max_string_length": limits.jsonata_string_chars,
         "max_array_length": limits.jsonata_array_items,

@@ -12,38 +12,36 @@ from typing import Any, Final
 
 
 class EvaluationCancelledError(Exception):
-    """The result of this evaluation is no longer needed: see Patience."""
+    """The evaluation was cancelled: see Cancellation."""
 
 
 class OutOfStepsError(Exception):
     """The Meter has no steps left."""
 
 
-class Patience:
-    """Allows an evaluation in a thread to use the larger budgets, until any thread sets
-    `given_up`.
-    """
+class Cancellation:
+    """Cancels an evaluation in a thread: any thread may set `cancelled`."""
 
-    __slots__ = ("given_up",)
+    __slots__ = ("cancelled",)
 
     def __init__(self) -> None:
-        self.given_up = False
+        self.cancelled = False
 
 
 class Meter:
     """The steps that are left to one evaluation, or to several that share it."""
 
-    __slots__ = ("left", "patience")
+    __slots__ = ("left", "cancellation")
 
-    def __init__(self, steps: int, patience: Patience | None = None) -> None:
-        self.left, self.patience = steps, patience
+    def __init__(self, steps: int, cancellation: Cancellation | None = None) -> None:
+        self.left, self.cancellation = steps, cancellation
 
     def spend(self, steps: int) -> None:
-        """Raises OutOfStepsError, and EvaluationCancelledError once the patience is given up."""
+        """Raises OutOfStepsError, and EvaluationCancelledError."""
         self.left -= steps
         if self.left < 0:
             raise OutOfStepsError
-        if self.patience is not None and self.patience.given_up:
+        if self.cancellation is not None and self.cancellation.cancelled:
             raise EvaluationCancelledError
 
 

@@ -209,7 +209,7 @@ def _guarded(text: str, read: Evaluator) -> Evaluator:
         try:
             return read(value, env)
         except OutOfStepsError:
-            if not env.patient:
+            if not env.in_thread:
                 raise InlineBudgetError from None
             raise _invalid(text, messages.PATH_TOO_MUCH) from None
         except PathError as error:

@@ -183,7 +183,7 @@ class Reevaluation:
             lambda: self._context(visit),
             lambda: bytes(16),
             visit.start,
-            patient=False,
+            in_thread=False,
         )
         return self._compiled[visit.name], value, env
 

@@ -17,7 +17,7 @@ class Limits(language.Limits):
     # evaluates
     jsonpath_inline_nodes: int = 5_000
     # evaluations in threads at a time: each may take half a gigabyte of memory
-    patient_decisions: int = 2
+    thread_decisions: int = 2
 
     # --- variables and errors
     variable_bytes: int = 262_144  # AWS: JSON text of a variable

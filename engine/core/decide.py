@@ -17,7 +17,7 @@ from collections.abc import Callable, Container, Mapping
 from typing import Any, Final
 
 from stepwell.asl import messages as asl_messages
-from stepwell.asl.meter import Patience
+from stepwell.asl.meter import Cancellation
 from stepwell.asl.program import MAP, Program
 from stepwell.engine import messages
 from stepwell.engine.core import (
@@ -197,15 +197,15 @@ def decide(
     event: Event,
     now: int,
     limits: Limits = DEFAULT_LIMITS,
-    patient: bool | Patience = True,
+    in_thread: bool | Cancellation = True,
     activities: Container[str] = frozenset(),
     time: Callable[[], float] | None = None,
 ) -> Decision:
     """The next durable step of an execution.
 
     now         ms, not before the one of the previous call
-    patient     False: a long evaluation raises InlineBudgetError; call again with True or a
-                Patience, off the event loop
+    in_thread   False: a long evaluation raises InlineBudgetError; call again in a thread, with True
+                or a Cancellation
     activities  the ARNs of the activities that exist
     time        a clock in seconds: slow evaluations end the unit earlier. None: only counts bound
                 units
@@ -213,7 +213,7 @@ def decide(
     A stale event changes nothing, nor does one of a closed execution, except for a Redrive of a
     redrivable one: history and commands are empty.
     """
-    run = Run(program, execution, now, limits, patient, activities, time)
+    run = Run(program, execution, now, limits, in_thread, activities, time)
     if (
         execution.status == model.RUNNING
         if type(event) is not events.Redrive

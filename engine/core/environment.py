@@ -44,7 +44,7 @@ def environment(
         run.now / 1000,
         result,
         error_output,
-        run.patient,
+        run.in_thread,
         run.begin_evaluation(),
         run.late,
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Iterable
 from heapq import heappop
 from typing import Any, Final
 
-from stepwell.asl.meter import Meter, Patience
+from stepwell.asl.meter import Cancellation, Meter
 from stepwell.asl.program import Program
 from stepwell.engine.core import model
 from stepwell.engine.core.events import CancelTask, Command, HistoryEvent
@@ -58,8 +58,8 @@ class Run:
     """
 
     __slots__ = (
-        "program", "x", "now", "limits", "patient", "activities", "mark", "events", "base", "room",
-        "commands", "ready", "later", "older",
+        "program", "x", "now", "limits", "in_thread", "activities", "mark", "events", "base",
+        "room", "commands", "ready", "later", "older",
         "budget", "more", "failure", "snapshot", "map_runs", "touched", "noted", "index", "time",
         "until", "meter",
         "evaluated", "size",
@@ -71,14 +71,14 @@ class Run:
         execution: Execution,
         now: int,
         limits: Limits,
-        patient: bool | Patience,
+        in_thread: bool | Cancellation,
         activities: Container[str],
         time: Callable[[], float] | None,
     ) -> None:
         self.program = program
         self.now = now
         self.limits = limits
-        self.patient = patient
+        self.in_thread = in_thread
         self.activities = activities
         self.time = time
         self.until = 0.0
@@ -114,8 +114,9 @@ class Run:
         self.evaluated = True
         if self.time is not None and not self.until:
             self.until = self.time() + self.limits.unit_seconds
-        if self.patient:
-            return Meter(self.limits.jsonpath_nodes, None if self.patient is True else self.patient)
+        if self.in_thread:
+            cancellation = None if self.in_thread is True else self.in_thread
+            return Meter(self.limits.jsonpath_nodes, cancellation)
         if self.meter is None:
             self.meter = Meter(self.limits.jsonpath_inline_nodes)
         return self.meter

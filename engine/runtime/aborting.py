@@ -42,7 +42,7 @@ async def abort(worker: Worker, row: ExecutionRow | Execution, stop: Stop) -> No
     if live.x.status != model.RUNNING:
         return
     decision = _last(live, stop, running, worker.clock.now(), worker.limits)
-    live.backlog = live.patience = None
+    live.backlog = live.cancellation = None
     live.more = False
     done = asyncio.get_running_loop().create_future()
     worker.close_parked(live, decision, done)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
-from stepwell.asl.meter import Patience
+from stepwell.asl.meter import Cancellation
 from stepwell.asl.program import Program
 from stepwell.engine.clock import Clock
 from stepwell.engine.core import model
@@ -42,7 +42,7 @@ class Live:
     passing   those of them that are published without a commit: of an Express execution
     effects   (frame, seq) -> the running asyncio task of its effect
     backlog   events that wait for a decision in a thread, first that which is decided upon there
-    patience  of that decision
+    cancellation  of that decision
     broken    the error that it is parked with
     ephemeral an Express execution: only the first unit of an asynchronous one is stored
     kept      the latest published units of an Express execution that is watched
@@ -56,7 +56,7 @@ class Live:
         "pending",
         "effects",
         "backlog",
-        "patience",
+        "cancellation",
         "broken",
         "ephemeral",
         "kept",
@@ -70,7 +70,7 @@ class Live:
         self.pending = self.passing = 0
         self.effects: dict[tuple[int, int], asyncio.Task[None]] = {}
         self.backlog: Backlog | None = None
-        self.patience: Patience | None = None
+        self.cancellation: Cancellation | None = None
         self.broken: BaseException | None = None
         self.ephemeral = execution.express
         self.kept: deque[Unit] | None = None

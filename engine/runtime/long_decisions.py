@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any, Protocol, TypeAlias
 
-from stepwell.asl.meter import EvaluationCancelledError, Patience
+from stepwell.asl.meter import Cancellation, EvaluationCancelledError
 from stepwell.engine.clock import Clock
 from stepwell.engine.core.events import Decision, Event, Stop
 from stepwell.engine.core.model import copy_execution
@@ -43,7 +43,7 @@ class Acceptor(Protocol):
 
 
 class LongDecisions:
-    """At most `patient_decisions` threads at a time. activities: the ARNs that exist."""
+    """At most `thread_decisions` threads at a time. activities: the ARNs that exist."""
 
     def __init__(
         self,
@@ -55,22 +55,22 @@ class LongDecisions:
     ) -> None:
         self._clock, self._limits, self._life = clock, limits, life
         self._activities, self._acceptor = activities, acceptor
-        self._threads = asyncio.Semaphore(limits.patient_decisions)
+        self._threads = asyncio.Semaphore(limits.thread_decisions)
 
     def begin(
         self, decide: Callable[..., Decision], live: Live, event: Event, now: int, answer: Answer
     ) -> None:
         """Decide upon an event in a thread."""
-        live.backlog, live.patience = deque([(event, answer)]), Patience()
-        self._life.spawn(self._decide(decide, live, live.patience, event, now))
+        live.backlog, live.cancellation = deque([(event, answer)]), Cancellation()
+        self._life.spawn(self._decide(decide, live, live.cancellation, event, now))
 
     def stop(self, live: Live, waiting: Backlog, event: Stop, answer: Answer) -> None:
         """The stop of an execution waits for no thread: the events of its backlog then find the
         execution closed.
         """
-        assert live.patience is not None
-        live.patience.given_up = True
-        live.backlog = live.patience = None
+        assert live.cancellation is not None
+        live.cancellation.cancelled = True
+        live.backlog = live.cancellation = None
         self._acceptor.submit(live, event, answer)
         for each in waiting:
             self._acceptor.submit(live, *each)
@@ -79,7 +79,7 @@ class LongDecisions:
         self,
         decide: Callable[..., Decision],
         live: Live,
-        patience: Patience,
+        cancellation: Cancellation,
         event: Event,
         now: int,
     ) -> None:
@@ -88,7 +88,7 @@ class LongDecisions:
         known = frozenset(self._activities)
         try:
             async with self._threads:
-                if patience.given_up:
+                if cancellation.cancelled:
                     return
                 decision = await asyncio.to_thread(
                     decide,
@@ -97,15 +97,15 @@ class LongDecisions:
                     event,
                     now,
                     self._limits,
-                    patience,
+                    cancellation,
                     known,
                     self._clock.elapsed,
                 )
-            if patience.given_up:
+            if cancellation.cancelled:
                 return  # it was stopped meanwhile
             self._life.check()
         except asyncio.CancelledError:  # the worker is closing
-            patience.given_up = True
+            cancellation.cancelled = True
             live.refuse(self._life.error())
             raise
         except EvaluationCancelledError:
@@ -114,10 +114,10 @@ class LongDecisions:
             live.refuse(error)
             return
         except Exception as error:
-            if not patience.given_up:
+            if not cancellation.cancelled:
                 self._acceptor.park(live, error, None)
             return
-        backlog, live.backlog, live.patience = live.backlog or deque(), None, None
+        backlog, live.backlog, live.cancellation = live.backlog or deque(), None, None
         _, answer = backlog.popleft()
         self._acceptor.accept(live, decision, now, answer, getattr(event, "also", None))
         for waiting in backlog:

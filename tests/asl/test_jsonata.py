@@ -692,7 +692,7 @@ def test_quoted_steps_and_words() -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [Limits(), Limits(jsonata_inline_steps=1)], ids=["inline", "patient"]
+    "limits", [Limits(), Limits(jsonata_inline_steps=1)], ids=["inline", "in_thread"]
 )
 @pytest.mark.parametrize("tail", ["", " & foo"], ids=["document", "bindings"])
 def test_document_and_bindings_give_the_same_results(limits: Limits, tail: str) -> None:
@@ -880,11 +880,11 @@ LONG = "$sum($map([1..30000], function($i){$i + $states.input.a.b}))"
 
 def test_inline_and_patient() -> None:
     with pytest.raises(InlineBudgetError):
-        value(LONG, environment(patient=False))
-    assert value(LONG, environment(patient=True)) == 450_045_000
-    assert value("$sum([1..100])", environment(patient=False)) == 5_050
+        value(LONG, environment(in_thread=False))
+    assert value(LONG, environment(in_thread=True)) == 450_045_000
+    assert value("$sum([1..100])", environment(in_thread=False)) == 5_050
     with pytest.raises(InlineBudgetError):
-        compile_value({"a": "{% " + LONG + " %}"}, "Output")(None, environment(patient=False))
+        compile_value({"a": "{% " + LONG + " %}"}, "Output")(None, environment(in_thread=False))
 
 
 def test_steps_are_exceeded_before_the_time() -> None:
@@ -902,7 +902,7 @@ def test_steps_are_exceeded_before_the_time() -> None:
 def test_time() -> None:
     bomb = '$match($pad("", 40, "a") & "!", /^(a+)+$/)'
     with pytest.raises(InlineBudgetError):
-        value(bomb, environment(patient=False))
+        value(bomb, environment(in_thread=False))
     assert "D1012: Evaluation timeout after 50 milliseconds" in cause(
         bomb, limits=Limits(jsonata_seconds=0.05)
     )
@@ -1022,10 +1022,10 @@ resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 limits = Limits(jsonata_seconds=0.25)
 for name, source in json.load(sys.stdin).items():
     row = [name]
-    for patient in (False, True):
+    for in_thread in (False, True):
         started = time.monotonic()
         try:
-            env = Env({}, {}, dict, lambda: bytes(16), 0.0, patient=patient)
+            env = Env({}, {}, dict, lambda: bytes(16), 0.0, in_thread=in_thread)
             Jsonata(source, limits).evaluate(env, "Output")
             end = "value"
         except (StateError, ExpressionSyntaxError, InlineBudgetError) as error:
@@ -1063,7 +1063,7 @@ def test_host_functions_keep_to_the_budget() -> None:
     for call in ("$partition($a, 1)", "$distinct($a)", '$hash($join($a.$string()), "MD5")'):
         text = f"($a:=[1..5000]; $map([1..3000], function($i){{$count([{call}])}}))"
         with pytest.raises(InlineBudgetError):
-            value(text, environment(patient=False))
+            value(text, environment(in_thread=False))
     limits = Limits(jsonata_seconds=60, jsonata_steps=100_000)
     assert cause(
         "$map([1..50], function(){$count($partition([1..5000], 1))})", limits=limits

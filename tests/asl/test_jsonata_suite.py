@@ -66,7 +66,7 @@ def document(case: dict[str, Any]) -> Any:
 def by_engine(case: dict[str, Any], form: str) -> Any:
     source = case["expr"]
     prelude = "".join(text for words, text in PRELUDE if any(word in source for word in words))
-    options = {**_options(LIMITS, patient=True), "max_result_size": None, "now": 0, "seed": 1}
+    options = {**_options(LIMITS, in_thread=True), "max_result_size": None, "now": 0, "seed": 1}
     try:
         _engine(source, source)
         engine = _engine(f"({prelude.replace('LIMIT', '500000')}({source}))", source)
@@ -97,11 +97,11 @@ def test_group(group: str, form: str) -> None:
     assert got == {case["id"]: wanted(case) for case in cases}
 
 
-def by_adapter(case: dict[str, Any], patient: bool) -> Any:
+def by_adapter(case: dict[str, Any], in_thread: bool) -> Any:
     """The same through $states: variables for bindings, no document."""
     limits = (
         LIMITS
-        if not patient
+        if not in_thread
         else Limits(jsonata_inline_steps=1, jsonata_steps=4_000_000, jsonata_seconds=10)
     )
     env = Env({}, case.get("bindings", {}), dict, lambda: b"0123456789abcdef", 0.0)
@@ -134,11 +134,11 @@ def test_many_cases_need_no_document() -> None:
     assert len(NO_DOCUMENT) > 400 and len(CASES) == 1665
 
 
-@pytest.mark.parametrize("patient", [False, True])
-def test_adapter(patient: bool) -> None:
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_adapter(in_thread: bool) -> None:
     differences = {}
     for case in NO_DOCUMENT:
-        got, want = by_adapter(case, patient), wanted(case)
+        got, want = by_adapter(case, in_thread), wanted(case)
         if got != want and not (
             isinstance(got, list) and isinstance(want, list) and case.get("unordered")
         ):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stepwell.asl.evaluation import Env, InlineBudgetError, StateError
-from stepwell.asl.meter import EvaluationCancelledError, Meter, Patience
+from stepwell.asl.meter import Cancellation, EvaluationCancelledError, Meter
 from stepwell.asl.paths import compile_path
 
 DEEP: Any = 0
@@ -15,8 +15,10 @@ for _ in range(60):
     DEEP = [DEEP, [0] * 20]
 
 
-def env(steps: int, patient: Any = True, patience: Patience | None = None) -> Env:
-    return Env({}, {}, dict, lambda: bytes(16), 0.0, patient=patient, meter=Meter(steps, patience))
+def env(steps: int, in_thread: Any = True, cancellation: Cancellation | None = None) -> Env:
+    return Env(
+        {}, {}, dict, lambda: bytes(16), 0.0, in_thread=in_thread, meter=Meter(steps, cancellation)
+    )
 
 
 MEMBERS: Any = {}
@@ -58,19 +60,19 @@ def test_a_descent_through_the_largest_payload_is_within_the_budget() -> None:
 
 def test_on_the_event_loop_the_evaluation_is_deferred() -> None:
     with pytest.raises(InlineBudgetError):
-        compile_path("$..[*]..[*]").evaluate(DEEP, env(100, patient=False))
+        compile_path("$..[*]..[*]").evaluate(DEEP, env(100, in_thread=False))
 
 
 def test_evaluations_with_the_same_meter_share_its_steps() -> None:
-    world = env(6_000, patient=False)
+    world = env(6_000, in_thread=False)
     compile_path("$..[*]").evaluate(DEEP, world)
     with pytest.raises(InlineBudgetError):
         compile_path("$..[*]").evaluate(DEEP, world)
 
 
 def test_a_cancelled_evaluation_ends() -> None:
-    patience = Patience()
-    patience.given_up = True
-    for patient in (True, patience):
+    cancellation = Cancellation()
+    cancellation.cancelled = True
+    for in_thread in (True, cancellation):
         with pytest.raises(EvaluationCancelledError):
-            compile_path("$..[*]").evaluate(DEEP, env(1 << 60, patient, patience))
+            compile_path("$..[*]").evaluate(DEEP, env(1 << 60, in_thread, cancellation))

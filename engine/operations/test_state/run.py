@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from stepwell.asl.evaluation import InlineBudgetError, Json
-from stepwell.asl.meter import Patience
+from stepwell.asl.meter import Cancellation
 from stepwell.asl.program import Program
 from stepwell.engine import messages
 from stepwell.engine.core.decide import decide
@@ -100,14 +100,14 @@ class StateRun:
         step = partial(
             decide, self.program, self.x, event, self.now, self.limits, activities=_Every()
         )
-        patience = Patience()
+        cancellation = Cancellation()
         try:
-            decision = step(patient=False, time=self.clock.elapsed)
+            decision = step(in_thread=False, time=self.clock.elapsed)
         except InlineBudgetError:
             try:
-                decision = await asyncio.to_thread(step, patient=patience)
+                decision = await asyncio.to_thread(step, in_thread=cancellation)
             finally:
-                patience.given_up = True  # it has ended, or the caller was cancelled
+                cancellation.cancelled = True  # it has ended, or the caller was cancelled
         self.x = decision.execution
         self.history += decision.history
         self.failure = decision.failure or self.failure
