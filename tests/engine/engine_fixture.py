@@ -31,7 +31,7 @@ Shape = dict[str, Any]
 
 
 class Store(SqliteStore):
-    """Counts, and fails once if told to: "before" or "after" the transaction was made."""
+    """Counts units. `fails`: "before" or "after" makes the next commit fail at that point, once."""
 
     fails = ""
     units = 0

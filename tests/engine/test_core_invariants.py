@@ -1,7 +1,7 @@
 """Invariants of decide() and its callers, over random machines.
 
-The driver asserts two more at each decision: the given execution stays as it was, and the same call
-gives the same decision again.
+The driver asserts two more at each decision: the execution that is passed in does not change, and
+the same call returns the same decision again.
 """
 
 import asyncio
@@ -139,7 +139,7 @@ def drawn_answers(data: st.DataObject, machine: dict[str, Any]) -> dict[str, Any
 
 
 class Forgetful(Driver):
-    """Commits every decision to a real store, and goes on from what can be read there."""
+    """Commits every decision to a real store, and continues from the row that is read there."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.loop, self.store = asyncio.new_event_loop(), SqliteStore()
@@ -194,7 +194,7 @@ def test_store_between_any_two_decisions(
 
 
 class Pestered(Driver):
-    """After each decision it gets every event that is out of place, and must not stir."""
+    """After each decision it gets every event that does not apply, and must not change."""
 
     def _decide(self, event: Event) -> Decision:
         decision = super()._decide(event)

@@ -113,7 +113,7 @@ async def test_a_synchronous_execution_dies_with_its_process(life: EngineFixture
 
 
 async def test_a_synchronous_caller_that_goes_away(life: EngineFixture) -> None:
-    """The execution goes on, and leaves nothing behind."""
+    """The execution continues, and leaves nothing behind."""
     machine = await life.machine(
         {"W": {**wait(5), "End": False, "Next": "T"}, "T": task("ok")}, type="EXPRESS"
     )

@@ -30,9 +30,7 @@ def logging(level: str = "ALL", data: bool = True) -> Shape:
 
 
 class Memory:
-    """A sink that keeps everything, and looks at the store to see whether what it is told is
-    durable.
-    """
+    """A sink that keeps all events, and checks in the store that they are durable."""
 
     def __init__(self) -> None:
         self.events: list[LogEvent] = []

@@ -29,7 +29,7 @@ DISTRIBUTED = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STAN
 
 
 async def test_parked_child(life: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child that cannot even start: its Map Run waits for it, others go on, and a repaired engine
+    """A child cannot start: its Map Run waits for it, others continue, and a repaired engine
     finishes it.
     """
 

@@ -205,8 +205,8 @@ async def test_each_attempt_has_its_token(life: EngineFixture) -> None:
 
 
 async def test_half_surrogates(life: EngineFixture) -> None:
-    """What no UTF-8 text can hold is replaced before anybody sees it, so a catcher gets what is
-    stored.
+    """Characters that UTF-8 cannot encode are replaced before the text is used, so a catcher gets
+    the text that is stored.
     """
     caught = {"ErrorEquals": ["States.ALL"], "Next": "C"}
     first = await life.start({"A": {**ASK, "Catch": [caught]}, "C": {"Type": "Pass", "End": True}})
@@ -319,7 +319,7 @@ async def test_activity(life: EngineFixture, restart: bool) -> None:
     assert given["input"] == '{"job":1}' or given["input"] == '{"job": 1}'
     await life.after(5, restart)
     assert await life.engine.get_activity_task(ACTIVITY, timeout=0.01) == {}, (
-        "it was given away before"
+        "another worker has it"
     )
     await life.engine.send_task_success(given["taskToken"], '"done"')
     await life.calm()
@@ -349,7 +349,7 @@ async def test_activity_in_order(life: EngineFixture) -> None:
 
 
 async def test_activity_timeout(life: EngineFixture, restart: bool) -> None:
-    """A task that nobody takes in time fails, and is not given to anybody afterwards."""
+    """A task that no worker takes in time fails, and no worker gets it afterwards."""
     await life.engine.create_activity("hands")
     arn = await life.start({"A": {**HAND, "TimeoutSeconds": 5}})
     await life.after(5, restart)
@@ -366,7 +366,7 @@ async def test_activity_timeout(life: EngineFixture, restart: bool) -> None:
 async def test_activity_deleted(life: EngineFixture, restart: bool) -> None:
     await life.engine.create_activity("hands")
     waiting, taken = [await life.start({"A": HAND}) for _ in range(2)]
-    taken, waiting = waiting, taken  # the older one is given first
+    taken, waiting = waiting, taken  # the older one is taken first
     given = await life.engine.get_activity_task(ACTIVITY, timeout=1)
     await life.after(1, restart)
     await life.engine.delete_activity(ACTIVITY)
@@ -418,9 +418,9 @@ async def test_wait_gives_up(life: EngineFixture) -> None:
     assert (await life.engine.wait(arn, timeout=1))["status"] == "SUCCEEDED"
 
 
-async def test_who_leaves_is_forgotten(life: EngineFixture) -> None:
-    """Nothing is kept for watchers and callers that went away, however long the execution sleeps;
-    others are told as before.
+async def test_callers_that_leave_are_forgotten(life: EngineFixture) -> None:
+    """Nothing is kept for watchers and callers that left, however long the execution waits; others
+    are notified.
     """
     arn = await life.start({"W": wait(5)})
     express = await life.machine({"W": wait(5)}, "express", type="EXPRESS")
@@ -448,14 +448,14 @@ async def test_who_leaves_is_forgotten(life: EngineFixture) -> None:
 async def pages(
     call: Callable[..., Awaitable[Shape]], member: str, **fields: Any
 ) -> list[list[Shape]]:
-    found: list[list[Shape]] = []
-    given: str | None = None
-    while not found or given:
-        answer = await call(max_results=4, next_token=given, **fields)
-        found.append(answer[member])
-        given = answer.get("nextToken")
-        assert len(found) < 50
-    return found
+    read: list[list[Shape]] = []
+    token: str | None = None
+    while not read or token:
+        answer = await call(max_results=4, next_token=token, **fields)
+        read.append(answer[member])
+        token = answer.get("nextToken")
+        assert len(read) < 50
+    return read
 
 
 async def test_activities_are_created_once(small: Small, restart: bool) -> None:
@@ -616,7 +616,7 @@ async def test_pages(life: EngineFixture) -> None:
 
 
 async def test_close(life: EngineFixture) -> None:
-    """Who waits is told; what was acknowledged is there afterwards; a task in flight is sent again,
+    """Waiters get an error; acknowledged work is there afterwards; a task in flight is sent again,
     with its token.
     """
     await life.engine.create_activity("hands")
@@ -646,9 +646,7 @@ async def test_close(life: EngineFixture) -> None:
 
 
 async def test_cancelled_callers(life: EngineFixture) -> None:
-    """A caller who goes away takes nothing with him: the start he asked for happens once, and
-    others may ask for it.
-    """
+    """A caller is cancelled: its start still happens once, and others may repeat it."""
     machine = await life.machine({"W": wait(60)})
     for steps in range(12):
         asked = asyncio.ensure_future(life.engine.start_execution(machine, name=f"n{steps}"))

@@ -209,7 +209,7 @@ TEXTS = {
 async def test_text_that_is_no_utf_8_harms_its_row(
     life: EngineFixture, table: str, column: str
 ) -> None:
-    """The engine opens, every list goes on to its end, and what runs ends."""
+    """The engine opens, every list can be read to its end, and running executions end."""
     first = await life.machine({"S": wait(60)}, name="first")
     await life.engine.publish_state_machine_version(first)
     for machine in (f"{first}:1", await life.machine({"S": wait(60)}, name="second")):
@@ -344,7 +344,7 @@ async def test_what_cannot_be_encoded_is_parked_as_it_is_on_the_disk(
 async def test_a_parked_execution_can_be_stopped_and_redriven(
     life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it is stays readable: then it ends as any other does, and may go on later."""
+    """Its row can be read: it is stopped as any other, and may be redriven later."""
     from stepwell.engine.core import decide as core
     from stepwell.engine.runtime import worker
 

@@ -69,7 +69,7 @@ async def soon(call: Awaitable[Any]) -> asyncio.Future[Any]:
 async def test_start_finds_a_name_that_came_and_went(
     life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store said that nobody has the name; meanwhile somebody took it, and has ended."""
+    """The store reads that the name is free; meanwhile another execution took it, and has ended."""
     machine = await life.machine(PASS)
     released = hold(life, "describe", monkeypatch)
     late = await soon(life.engine.start_execution(machine, name="n"))
@@ -105,10 +105,10 @@ async def test_wait_finds_an_end_that_came_and_was_forgotten(
     assert not life.engine.tracker.waiters
 
 
-async def test_a_start_whose_caller_went_away_goes_on(
+async def test_a_start_whose_caller_is_cancelled_continues(
     life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """He, or another, asks again before it is durable: it is the same start."""
+    """The start is repeated before it is durable: it is the same one."""
     machine = await life.machine({"W": wait(60)})
     released = hold_commits(life, monkeypatch)
     (await soon(life.engine.start_execution(machine, name="n"))).cancel()
@@ -121,7 +121,7 @@ async def test_a_start_whose_caller_went_away_goes_on(
 async def test_a_start_that_fails_was_never_acknowledged(
     life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two callers wait for the same start: neither is told that it happened."""
+    """Two callers wait for the same start, which fails: both get an error."""
     machine = await life.machine({"W": wait(60)})
     released = hold_commits(life, monkeypatch)
     starts = [await soon(life.engine.start_execution(machine, name="n")) for _ in range(2)]
@@ -182,7 +182,7 @@ async def test_waiting_does_not_miss_the_end(
 
 
 async def test_two_create_the_same_machine(life: EngineFixture) -> None:
-    """One of them; the other is refused, unless he wants the same."""
+    """One of them creates it; the other is refused, unless the definitions are equal."""
     definitions = [
         json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": n, "End": True}}})
         for n in (1, 2, 1)
@@ -220,8 +220,8 @@ async def test_a_machine_updated_while_it_is_read(
 async def test_a_second_report_is_refused_only_once_the_first_is_durable(
     life: EngineFixture, monkeypatch: pytest.MonkeyPatch, report: str
 ) -> None:
-    """Who is told that the task is over does not report again: so what ended it must not get
-    lost.
+    """A worker that gets TaskTimedOut does not report again: so the end of the task must be
+    durable.
     """
     arn = await life.start({"A": ASK})
     asked = life.tokens[0]
@@ -248,8 +248,8 @@ async def test_a_second_report_is_refused_only_once_the_first_is_durable(
 
 
 async def test_one_load_for_many(life: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waited for a load finds the execution gone from memory again, when another one had
-    nothing to do: he loads it once more.
+    """A caller that waited for a load finds that another one let the execution leave memory: it
+    loads it once more.
     """
     arn = await life.start({"W": wait(DAY)})
     worker, row = life.engine.worker, await life.store.describe(arn)
@@ -269,7 +269,7 @@ async def test_one_load_for_many(life: EngineFixture, monkeypatch: pytest.Monkey
 async def test_an_end_while_a_long_evaluation_runs(
     life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All who wait for the decision, and those whose events wait behind it, are told."""
+    """All callers that wait for the decision, or for one behind it, get an error."""
     output = "{% $sum([1..9000].($ * 2)) %}"
     machine = await life.machine(
         {"P": {"Type": "Pass", "Output": output, "End": True}}, QueryLanguage="JSONata"
@@ -310,10 +310,10 @@ async def test_polls_that_found_nothing_make_room(small: Small) -> None:
         call.cancel()
 
 
-async def test_a_poller_that_goes_away_leaves_the_task(
+async def test_a_poller_that_is_cancelled_leaves_the_task(
     life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whenever it happens: either he had taken it, which the history shows, or another one gets
+    """At any step: either it had taken the task, which the history shows, or another one gets
     it.
     """
     await life.engine.create_activity("hands")
@@ -328,14 +328,14 @@ async def test_a_poller_that_goes_away_leaves_the_task(
             caller.cancel()
 
     for steps in range(6):
-        gone, other = (
+        leaving, other = (
             asyncio.ensure_future(life.engine.get_activity_task(ACTIVITY, timeout=60))
             for _ in range(2)
         )
         await asyncio.sleep(0)
 
         def offer_and_leave(
-            *arguments: Any, steps: int = steps, caller: asyncio.Future[Any] = gone
+            *arguments: Any, steps: int = steps, caller: asyncio.Future[Any] = leaving
         ) -> bool:
             offered = offer(*arguments)
             leave(steps, caller)

@@ -221,8 +221,8 @@ def snake(name: str) -> str:
 
 
 def without_later(want: Any, got: Any) -> Any:
-    """An answer without the members that the service has given only since the recording was made,
-    and without ours.
+    """An answer without the members that the service has added since the recording, and without
+    those that are not of the API.
     """
     if isinstance(want, list) and isinstance(got, list):
         return [without_later(*pair) for pair in zip(want, got, strict=False)] + got[len(want) :]

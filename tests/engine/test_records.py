@@ -21,14 +21,14 @@ MACHINE = (
 
 
 class Publisher:
-    """Tasks that note what they publish under their execution's name; `told` are those of which
-    they heard that it is durable.
+    """Tasks that publish a record under their execution's name. `durable`: those whose `then` was
+    called.
     """
 
     on_status = mock_fault = None
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.durable: list[str] = []
         self.go, self.heard = asyncio.Event(), asyncio.Event()
         self.go.set()
 
@@ -50,7 +50,7 @@ class Publisher:
         )
 
     def hear(self, name: str) -> None:
-        self.told.append(name)
+        self.durable.append(name)
         self.heard.set()
 
     async def close(self) -> None: ...
@@ -75,7 +75,7 @@ async def test_published_with_the_task(tmp_path: Path, type: str) -> None:
         if type == "STANDARD":
             assert (await engine.wait(name))["output"] == '{"published":"one"}'
         await asyncio.wait_for(tasks.heard.wait(), 5)
-        key = f"message/{tasks.told[0]}"
+        key = f"message/{tasks.durable[0]}"
         assert [key async for key, _ in engine.records.all("", page=1)] == [key, "other"]
         assert (
             await engine.records.get("count") is None and await engine.records.get(key) == b"hello"
@@ -93,7 +93,7 @@ async def test_an_attempt_that_is_over_publishes_nothing(tmp_path: Path) -> None
         await engine.stop_execution(name)
         tasks.go.set()
         await asyncio.sleep(0.02)
-        assert not tasks.told and await engine.records.get("message/one") is None
+        assert not tasks.durable and await engine.records.get("message/one") is None
 
 
 async def test_neither_the_message_nor_the_success_if_the_store_fails(tmp_path: Path) -> None:
@@ -109,40 +109,44 @@ async def test_neither_the_message_nor_the_success_if_the_store_fails(tmp_path: 
             await engine.records.write({"late": b""})
     again = Publisher()
     async with Engine(tmp_path / "e.db", tasks=again) as engine:
-        assert not tasks.told and await engine.records.get("late") is None
+        assert not tasks.durable and await engine.records.get("late") is None
         assert (await engine.wait(name))["status"] == "SUCCEEDED"
-        assert await engine.records.get("message/one") == b"hello" and again.told == ["one"]
+        assert await engine.records.get("message/one") == b"hello" and again.durable == ["one"]
 
 
-async def test_who_writes_is_told_once_it_is_durable_though_he_went_away(tmp_path: Path) -> None:
-    told: list[str] = []
+async def test_then_is_called_once_records_are_durable_even_if_the_caller_is_cancelled(
+    tmp_path: Path,
+) -> None:
+    durable: list[str] = []
     async with Engine(tmp_path / "r.db") as engine:
-        await engine.records.write({"a": b"1"}, partial(told.append, "a"))
-        assert told == ["a"]
-        leaving = asyncio.create_task(engine.records.write({"b": b"2"}, partial(told.append, "b")))
+        await engine.records.write({"a": b"1"}, partial(durable.append, "a"))
+        assert durable == ["a"]
+        leaving = asyncio.create_task(
+            engine.records.write({"b": b"2"}, partial(durable.append, "b"))
+        )
         await asyncio.sleep(0)
         leaving.cancel()
         await engine.records.write({"c": b"3"})
-        assert told == ["a", "b"] and await engine.records.get("b") == b"2"
+        assert durable == ["a", "b"] and await engine.records.get("b") == b"2"
 
 
-async def test_nobody_is_told_of_what_the_store_refused(tmp_path: Path) -> None:
-    told: list[str] = []
+async def test_then_is_not_called_for_records_that_the_store_refused(tmp_path: Path) -> None:
+    durable: list[str] = []
     store = Failing(tmp_path / "r.db")
     engine = Engine(store=store)
     await engine.open()
     store.broken = True
     with pytest.raises(StoreError):
-        await engine.records.write({"a": b"1"}, partial(told.append, "a"))
+        await engine.records.write({"a": b"1"}, partial(durable.append, "a"))
     await engine.close()
-    assert told == []
+    assert durable == []
 
 
 # --- Express: of the execution nothing is stored, of what its tasks publish everything ------------
 
 
 class Held(SqliteStore):
-    """Commits that hold records wait until they may go on."""
+    """Commits that hold records wait until `free` is set."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -179,8 +183,8 @@ async def test_the_answer_of_a_synchronous_express_execution_waits_for_its_recor
             not answer.done() and (await engine.inspect_execution(watched))["status"] == "RUNNING"
         )
         store.free.set()
-        assert (await asyncio.wait_for(answer, 5))["status"] == "SUCCEEDED" and tasks.told
-        assert await engine.records.get(f"message/{tasks.told[0]}") == b"hello"
+        assert (await asyncio.wait_for(answer, 5))["status"] == "SUCCEEDED" and tasks.durable
+        assert await engine.records.get(f"message/{tasks.durable[0]}") == b"hello"
         assert (await asyncio.wait_for(engine.wait(watched), 5))[
             "status"
         ] == "SUCCEEDED" and not engine.worker.live
@@ -216,21 +220,21 @@ async def test_no_answer_of_an_express_execution_whose_records_are_lost(tmp_path
         store.broken = True
         with pytest.raises(StoreError):
             await asyncio.wait_for(engine.start_sync_execution(arn, name="one"), 5)
-        assert not tasks.told
+        assert not tasks.durable
 
 
-async def test_the_end_of_an_asynchronous_express_execution_is_told_with_its_records(
+async def test_the_end_of_an_asynchronous_express_execution_is_reported_with_its_records(
     tmp_path: Path,
 ) -> None:
     """Its end is stored (nothing is left of it) in the transaction of the last records: it does not
-    begin again after it was told.
+    begin again after it was reported.
     """
     tasks, store = Publisher(), Held(tmp_path / "e.db")
     async with Engine(store=store, tasks=tasks) as engine:
         arn = (await engine.create_state_machine("m", MACHINE, type="EXPRESS"))["stateMachineArn"]
         started = (await engine.start_execution(arn, name="one"))["executionArn"]
         await store.reached.wait()
-        assert not tasks.told and engine.worker.live
+        assert not tasks.durable and engine.worker.live
         store.free.set()
         await asyncio.wait_for(tasks.heard.wait(), 5)
         assert await engine.store.describe(started) is None and not engine.worker.live

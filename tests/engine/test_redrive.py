@@ -188,7 +188,7 @@ async def test_a_client_token_redrives_once(life: EngineFixture, restart: bool) 
 
 
 async def test_redrives_at_the_same_time(life: EngineFixture, restart: bool) -> None:
-    """One of them does it; those with its token get its answer, the others are told that it
+    """One of them redrives; calls with its token get its answer, the others an error that it
     runs.
     """
     arn = await failed(life)

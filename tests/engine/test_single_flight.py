@@ -24,7 +24,7 @@ async def test_callers_share_a_run_and_the_next_begins_another() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert runs == ["a", "b", "bad"] and len(once) == 3
-    first.cancel()  # takes it from nobody
+    first.cancel()  # does not cancel the other caller
     goes_on.set()
     assert await second == await other == 3
     with pytest.raises(ValueError, match="bad"):

@@ -123,7 +123,7 @@ class Hands(NoTasks):
         self.log.append(f"{name} began")
         async with request.waiting():
             await self.gates.setdefault(name, asyncio.Event()).wait()
-        self.log.append(f"{name} goes on")
+        self.log.append(f"{name} resumes")
         await self.gates.setdefault(f"{name} works", asyncio.Event()).wait()
         return name
 
@@ -162,13 +162,13 @@ async def test_who_has_waited_takes_a_slot_again_before_others_begin(
     await begin(engine, "A", "B")
     await eventually(lambda: tasks.log == ["A began", "B began"])
     tasks.gates["A"].set()
-    await eventually(lambda: tasks.log[2:] == ["A goes on"])
+    await eventually(lambda: tasks.log[2:] == ["A resumes"])
     tasks.gates["B"].set()  # A works: B waits for its turn, and C for its own after that
     await begin(engine, "C")
     await asyncio.sleep(0.05)
     assert tasks.log[3:] == []
     tasks.gates["A works"].set()
-    await eventually(lambda: tasks.log[3:] == ["B goes on"])
+    await eventually(lambda: tasks.log[3:] == ["B resumes"])
     tasks.gates["B works"] = tasks.gates.setdefault("B works", asyncio.Event())
     tasks.gates["B works"].set()
     await eventually(lambda: tasks.log[4:] == ["C began"])
@@ -181,7 +181,7 @@ async def test_who_is_stopped_while_it_waits_for_its_slot_takes_none(
     a, b = await begin(engine, "A", "B")
     await eventually(lambda: tasks.log == ["A began", "B began"])
     tasks.gates["A"].set()
-    await eventually(lambda: tasks.log[2:] == ["A goes on"])
+    await eventually(lambda: tasks.log[2:] == ["A resumes"])
     tasks.gates["B"].set()
     await asyncio.sleep(0.01)
     await engine.stop_execution(b)

@@ -1,4 +1,4 @@
-"""Status-change events: what EventBridge is told of Standard executions."""
+"""Status-change events of Standard executions, for EventBridge."""
 
 import json
 import uuid
@@ -164,27 +164,27 @@ async def test_what_is_too_long_is_left_out(
 
 
 async def test_what_a_listener_stores_is_stored_with_the_change(life: EngineFixture) -> None:
-    told: list[str] = []
+    stored: list[str] = []
 
     def listen(events: list[Shape]) -> Transaction[Any]:
         (status,) = [event["detail"]["status"] for event in events]
         return Transaction(
             None,
             {f"status/{status}": status.encode()},
-            lambda: told.append(f"{status} {life.store.units}"),
+            lambda: stored.append(f"{status} {life.store.units}"),
         )
 
     assert isinstance(life.engine.tasks, Registry)
     life.engine.tasks.host.on_status = listen
     await life.start({"W": wait(1)})
-    assert told == ["RUNNING 1"] and [
+    assert stored == ["RUNNING 1"] and [
         key async for key, _ in life.engine.records.all("status/")
     ] == ["status/RUNNING"]
     life.store.fails = "before"
     life.clock.advance(1000)
     await until(lambda: life.engine.worker.failed is not None)
     await life.restart()
-    assert told == ["RUNNING 1"], "the end itself was not stored"
+    assert stored == ["RUNNING 1"], "the end itself was not stored"
     assert [key async for key, _ in life.engine.records.all("status/")] == ["status/RUNNING"]
 
 

@@ -1,6 +1,4 @@
-"""Background loops on a clock that moves when told to: none dies silently, and none is tried at
-full speed.
-"""
+"""Background loops on a manual clock: none ends silently, and none is retried at full speed."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The heap of deadlines, against the simplest thing that could be right: a table of who is to be
+"""The heap of deadlines, against the simplest thing that could be right: a table of what is to be
 looked at when.
 """
 
@@ -22,9 +22,9 @@ def test_each_is_looked_at_at_the_earliest_time_set(
     steps: list[tuple[str, int, int]], page: int
 ) -> None:
     """Once, neither before nor after that time; and not at all if it was dropped."""
-    clock, rung = ManualClock(0), []
+    clock, fired = ManualClock(0), []
     timers = Timers(
-        clock, Limits(timer_page=page), lambda who: rung.append((clock.now(), who)), lambda: page
+        clock, Limits(timer_page=page), lambda id: fired.append((clock.now(), id)), lambda: page
     )
     table: dict[int, int] = {}
     for what, first, *rest in [*steps, ("pass", 100)]:
@@ -38,17 +38,17 @@ def test_each_is_looked_at_at_the_earliest_time_set(
         else:
             for _ in range(first):
                 clock.advance(1)
-                due = {who for who, at in table.items() if at <= clock.now()}
-                assert {who for now, who in rung if now == clock.now()} == due
-                table = {who: at for who, at in table.items() if who not in due}
-    assert len(rung) == len(set(rung)) and not timers.at and not table
+                due = {id for id, at in table.items() if at <= clock.now()}
+                assert {id for now, id in fired if now == clock.now()} == due
+                table = {id: at for id, at in table.items() if id not in due}
+    assert len(fired) == len(set(fired)) and not timers.at and not table
 
 
 def test_nothing_rings_after_the_end() -> None:
-    clock, rung = ManualClock(0), []
-    timers = Timers(clock, Limits(), rung.append, lambda: 1)
+    clock, fired = ManualClock(0), []
+    timers = Timers(clock, Limits(), fired.append, lambda: 1)
     timers.set(5, 1)
     timers.close()
     timers.set(3, 2)
     clock.advance(10)
-    assert rung == [] and clock.next_alarm() is None
+    assert fired == [] and clock.next_alarm() is None

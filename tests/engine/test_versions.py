@@ -200,9 +200,7 @@ async def test_the_most_versions_and_aliases(small: Small) -> None:
     await refused(
         again, "ServiceQuotaExceededException", messages.ALIAS_LIMIT.format(limit=1, arn=arn)
     )
-    assert (await life.engine.describe_state_machine(arn))["status"] == "ACTIVE", (
-        "the store goes on"
-    )
+    assert (await life.engine.describe_state_machine(arn))["status"] == "ACTIVE", "the store works"
 
 
 # --- aliases --------------------------------------------------------------------------------------

@@ -318,7 +318,7 @@ async def test_effects_wait_their_turn(small: Small) -> None:
 
 @pytest.mark.parametrize("page", [1, 3, 1000])
 async def test_pages_of_sleepers(small: Small, page: int) -> None:
-    """Whatever the sizes of the pages, everybody is woken, at the right time."""
+    """With any size of pages, every execution wakes at the right time."""
     life = await small(
         timer_page=page, recovery_page=page, batch_units=page, timer_window_seconds=20
     )
@@ -437,8 +437,8 @@ LONG = {
 
 
 async def test_long_evaluation(life: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It runs in a thread, once the start is durable; what happens to the execution meanwhile waits
-    for it, and others go on.
+    """It runs in a thread, once the start is durable; events of the execution wait for it, and
+    others continue.
     """
     threads: list[bool] = []
 
@@ -468,8 +468,8 @@ async def test_long_evaluation(life: EngineFixture, monkeypatch: pytest.MonkeyPa
 
 
 async def test_parked(life: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bug of ours while deciding: that execution is left as it is on disk, its callers are told,
-    others go on.
+    """A bug in decide(): that execution is left as it is on disk, its callers get an error, others
+    continue.
     """
     broken = await life.start({"A": ASK})
     other = await life.start({"A": ASK})
