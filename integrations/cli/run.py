@@ -16,7 +16,7 @@ from stepwell.asl import json_text
 from stepwell.asl.history_visits import Visits
 from stepwell.engine import loop
 from stepwell.engine.engine import Engine
-from stepwell.engine.operations.results import DescribeExecutionOutput
+from stepwell.engine.operations.results import DescribeExecutionOutput, HistoryEvent
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.integrations import database, machine_tasks
 from stepwell.integrations.cli import exit_codes, files, lookup
@@ -261,13 +261,20 @@ class Follower:
     async def _until_closed(self, engine: Engine, arn: str, board: screen.Board) -> None:
         """Feed the board with every event. Raises InterruptedByUserError, TimeoutError."""
 
+        shown = 0
+
+        async def show(event: HistoryEvent) -> None:
+            nonlocal shown
+            if event["type"] in MAP_RUN_ENDS and not board.quiet:
+                await lookup.count_map_runs(engine, board.visits)
+            board.feed(event)
+            shown = event["id"]
+            if self.json and shown > board.skip:
+                print(ndjson(event))
+
         async def watch() -> None:
             async for event in engine.watch(arn):
-                if event["type"] in MAP_RUN_ENDS and not board.quiet:
-                    await lookup.count_map_runs(engine, board.visits)
-                board.feed(event)
-                if self.json and event["id"] > board.skip:
-                    print(ndjson(event))
+                await show(event)
 
         async def draw() -> None:
             for frame in count():
@@ -291,6 +298,9 @@ class Follower:
         if watching in done or drawing in done:
             (watching if watching in done else drawing).result()
         else:
+            async for event in engine.inspect_history(arn):  # the watcher may lag behind
+                if event["id"] > shown:
+                    await show(event)
             raise InterruptedByUserError if stopping in done else TimeoutError
 
     def _show_success(self, closed: Mapping[str, Any], visits: Visits, prefix: str) -> None:
