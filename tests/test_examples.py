@@ -139,7 +139,7 @@ def test_the_person_on_call_refuses_with_the_token(command, start):
 
 
 def test_the_tour_of_the_readme_kill_and_resume(command, start):
-    given = '{"report": "nightly", "everySeconds": 1, "needed": 3, "patience": 9}'
+    given = '{"report": "nightly", "everySeconds": 6, "needed": 3, "patience": 9}'
     running = start("run", EXAMPLES / "polling.asl.json", "--name", "tour", "--input", given)
     eventually(lambda: len(events(command, "tour", "WaitStateEntered")) >= 2)
     running.kill()

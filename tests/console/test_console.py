@@ -512,9 +512,8 @@ def test_every_page_is_accessible_in_both_themes(page: Page, live: Live, shoot: 
             expect(page.locator(".side .panel")).not_to_be_empty()
         elif parts[-1] not in ("", "Definition", "lambda"):
             expect(page.locator(".rows-body .row").first).to_be_visible()
-        page.wait_for_timeout(
-            60
-        )  # nothing moves, as is asked for; what was read is drawn in the next frame
+        expect(page.locator("h1").first).to_be_visible()
+        page.wait_for_timeout(60)  # without motion, what was read is drawn in the next frame
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == background
         assert violations(page, *rules) == [], name
         shoot(f"{name}-{theme}")

@@ -96,7 +96,7 @@ async def test_processed_messages_are_deleted(tmp_path: Path, moto: str, queue: 
         with pytest.raises(ApiError, match="ResourceConflictException"):
             await lambda_.create_event_source_mapping("f", queue.arn)
         queue.send("a", "b", "c")
-        await until(lambda: len(seen.bodies()) == 3 and queue.empty(), 20)
+        await until(lambda: len(seen.bodies()) == 3 and queue.empty(), 60)
         record = seen.batches[0][0]
         assert (record["eventSource"], record["eventSourceARN"], record["awsRegion"]) == (
             "aws:sqs",
