@@ -89,7 +89,7 @@ def opened(link: str) -> tuple[int, str]:
 
 
 def test_the_application(app: App) -> None:
-    # a small one needs nobody
+    # a small one needs no approval
     app.upload("small.json")
     filed = json.loads(app.execution(1, "SUCCEEDED")["output"])
     assert filed == {

@@ -144,7 +144,7 @@ def test_a_part_is_imported_without_the_engine():
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-def test_nobody_imports_a_package_by_its_plain_name():
+def test_no_package_is_imported_by_its_plain_name():
     """`import asl` would load every class a second time, and isinstance would fail between the
     two.
     """

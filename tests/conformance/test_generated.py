@@ -133,17 +133,17 @@ def test_a_broken_machine_is_made_small_too(endpoint: Endpoint) -> None:
 
 
 def test_runs_are_alike_but_for_the_ids_of_events() -> None:
-    def told(one: str, other: str) -> list[str]:
+    def differences(one: str, other: str) -> list[str]:
         return list(
             metamorphic_checks.alike(
                 *(Run("", "SUCCEEDED", json.dumps([text, 1]), None, None) for text in (one, other))
             )
         )
 
-    assert told("(entered at the event id #6)", "(entered at the event id #8)") == []
-    assert told("(entered at the event id #6)", "(entered at the event id #6) x") and told(
-        "#6", "#8"
-    )
+    assert differences("(entered at the event id #6)", "(entered at the event id #8)") == []
+    assert differences(
+        "(entered at the event id #6)", "(entered at the event id #6) x"
+    ) and differences("#6", "#8")
     assert (
         list(
             metamorphic_checks.alike(

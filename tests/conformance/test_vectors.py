@@ -286,7 +286,7 @@ def test_values_that_differ_do_not_fit_exactly(one: object, other: object) -> No
 
 
 def _plain(value: object) -> object:
-    """Numbers by value, told apart from booleans."""
+    """Numbers compare by value, and differ from booleans."""
     if isinstance(value, list):
         return [_plain(each) for each in value]
     if isinstance(value, dict):

@@ -8,7 +8,7 @@ What the children print:
 
     process PID              it begins
     started NAME ARN DATE    the start was acknowledged          ended NAME STATUS    the end was
-    exited CODE              the child has gone: 0 by itself, -9 killed
+    exited CODE              the child has ended: 0 by itself, -9 killed
 """
 
 import asyncio

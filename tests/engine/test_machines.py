@@ -408,7 +408,7 @@ async def test_lists_go_by_name_page_by_page(
 # --- deletion -------------------------------------------------------------------------------------
 
 
-async def test_a_machine_without_executions_is_gone_at_once(
+async def test_a_machine_without_executions_is_deleted_at_once(
     life: EngineFixture, restart: bool
 ) -> None:
     arn = (await life.engine.create_state_machine("m", PASS, publish=True))["stateMachineArn"]

@@ -57,7 +57,7 @@ def test_a_token_of_another_database_is_none(
 
 
 @given(QUESTIONS, KEYS, st.integers(0, 2**50))
-def test_nobody_makes_a_token(
+def test_tokens_cannot_be_forged(
     question: list[object], key: tuple[int | str, ...], issued: int
 ) -> None:
     """As it could be made when its digest had no key."""

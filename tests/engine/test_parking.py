@@ -268,7 +268,7 @@ async def test_text_that_is_no_utf_8_harms_its_row(
     assert all(text.encode() for each in findings for text in each)
 
 
-async def test_half_a_surrogate_pair_harms_nobody(life: EngineFixture) -> None:
+async def test_half_a_surrogate_pair_is_harmless(life: EngineFixture) -> None:
     machine = await life.machine({"S": wait(60)})
     express = await life.machine({"P": {"Type": "Pass", "End": True}}, name="e", type="EXPRESS")
     started = (await life.engine.start_execution(machine, trace_header="Root=\ud800"))[

@@ -131,7 +131,7 @@ async def test_a_start_that_fails_was_never_acknowledged(
         assert isinstance(answer, StoreError), answer
 
 
-async def test_who_waits_for_room_is_told_of_a_failure(
+async def test_a_caller_that_waits_for_capacity_gets_a_failure(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     life = await small(queue_units=2)

@@ -164,7 +164,7 @@ async def test_a_full_history_and_a_long_life_end_redriving(small: Small) -> Non
     await not_redrivable(aged, arn, "Execution has exceeded the max execution time")
 
 
-async def test_a_machine_that_is_gone_ends_redriving(life: EngineFixture) -> None:
+async def test_a_deleted_machine_cannot_be_redriven(life: EngineFixture) -> None:
     arn = await failed(life)
     await life.engine.delete_state_machine(
         (await life.engine.describe_execution(arn))["stateMachineArn"]

@@ -188,7 +188,7 @@ async def test_what_a_listener_stores_is_stored_with_the_change(life: EngineFixt
     assert [key async for key, _ in life.engine.records.all("status/")] == ["status/RUNNING"]
 
 
-async def test_a_listener_that_raises_harms_nobody(
+async def test_a_listener_that_raises_is_harmless(
     life: EngineFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     def listen(events: list[Shape]) -> None:

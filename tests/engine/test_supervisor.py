@@ -113,7 +113,7 @@ async def test_the_callback_of_an_alarm_is_called_again() -> None:
     assert (calls, supervisor.loops["a"].faults) == (3, 2)
 
 
-async def test_a_setback_is_told_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_setback_is_logged_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
     Supervisor(ManualClock(), LIMITS).report("a", SetbackError("the queue is not there"))
     assert [(record.getMessage(), record.exc_info) for record in caplog.records] == [
         ("a: a fault: the queue is not there", None)

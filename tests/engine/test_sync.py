@@ -110,7 +110,7 @@ def test_a_database_that_cannot_be_opened_leaves_no_thread(tmp_path):
     assert not any(each.name == "stepwell" and each.is_alive() for each in threading.enumerate())
 
 
-def test_a_plain_function_may_call_the_engine_and_an_async_one_is_told():
+def test_a_plain_function_may_call_the_engine_and_an_async_one_gets_an_error():
     def ask(event):
         return len(engine.list_state_machines()["stateMachines"])
 

@@ -170,7 +170,7 @@ class Ran:
 
 
 async def settled(life: EngineFixture, arn: str) -> str:
-    """Let it go on until it ends, or until an hour has passed: it waits for somebody then."""
+    """Run it until it ends, or for an hour: then it waits for a callback."""
     until = life.clock.now() + HOUR
     while True:
         await life.calm()
@@ -228,7 +228,7 @@ async def run(definition: dict[str, Any], failing: set[int], doing: list[str], f
 
 
 def page(ran: Ran) -> dict[str, Any]:
-    """What the page has been told when it has been told everything."""
+    """What the page shows after it has received all events."""
     live = Live(Diagram(ran.definition).graph)
     told: dict[str, Any] = {"states": {}, "visits": {}}
     for at in range(0, len(ran.events), 7):

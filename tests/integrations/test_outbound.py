@@ -1,4 +1,4 @@
-"""Where calls may go to, and what is told of the URLs that they had."""
+"""Where calls may go to, and what causes and logs show of their URLs."""
 
 import ipaddress
 import json
@@ -68,7 +68,7 @@ def test_the_others_are(text: str) -> None:
 
 
 @given(st.ip_addresses(v=6))
-def test_nobody_reaches_a_private_address_in_disguise(address: ipaddress.IPv6Address) -> None:
+def test_private_addresses_in_other_notations_are_refused(address: ipaddress.IPv6Address) -> None:
     for network in ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10", "5f00::/16"):
         inside = ipaddress.IPv6Network(network)
         assert refusal(inside[int(address) % inside.num_addresses], False)

@@ -501,7 +501,7 @@ def refusal(statements: Any, task: str, parameters: Any) -> str | None:
         (
             deny("sns:Publish", "arn:aws:sns:*:*:${aws:PrincipalTag/team}"),
             True,
-        ),  # nobody here knows it
+        ),  # an unknown variable
         (deny("sns:Publish", "arn:aws:sns:*:*:secre${?}"), False),
         (
             {
@@ -522,7 +522,7 @@ def test_variables_and_negations(statement: dict[str, Any], refused: bool) -> No
     ) is refused
 
 
-def test_an_allow_with_a_variable_that_nobody_knows_allows_nothing() -> None:
+def test_an_allow_with_an_unknown_variable_allows_nothing() -> None:
     for part in ("Resource", "NotResource"):
         statement = {
             "Effect": "Allow",

@@ -500,8 +500,8 @@ async def test_the_region_of_a_process(tmp_path: Path) -> None:
 
 
 async def test_a_time_limit_ends_the_process(tmp_path: Path) -> None:
-    """Recorded: States.Timeout without a cause. The function that overran is gone; a retry has a
-    process of its own.
+    """Recorded: States.Timeout without a cause. The process of the function is killed; a retry has
+    a new one.
     """
     file = tmp_path / "pids"
     source = (

@@ -154,7 +154,7 @@ def build(server: Server, notes: Path) -> str:
 
 
 def send(server: Server, machine: str, way: str, id: str) -> bool:
-    """One call from outside; whether it was accepted. If the answer got lost nobody knows."""
+    """One call from outside; whether it was accepted. If the answer was lost, this is unknown."""
     clients, body = server.clients, json.dumps({"way": way, "id": id})
     queue = f"{clients['sqs'].meta.endpoint_url}/{ACCOUNT}"
     topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:news"

@@ -75,7 +75,7 @@ class Customer:
         )
 
     async def _redrive(self, number: int) -> dict[str, Any]:
-        """Redrive it, until somebody says that it was; how it ended then."""
+        """Repeat RedriveExecution until it is confirmed; the status at the end."""
         world, token = self.world, f"redrive-{number}"
         await asyncio.sleep(world.rng.choice((0, 0.1, 30.0)))
         await world.first(*[lambda: self._call_redrive(token)] * world.rng.choice((1, 2)))
@@ -95,7 +95,7 @@ class Customer:
         return self.workload.replace(" ", "-")
 
     async def _start(self, workload: Workload) -> str:
-        """Until somebody says that it was started. A second try may find it closed already."""
+        """Repeat until the start is confirmed. A second try may find it closed already."""
         tries = 0
 
         async def start(engine: Engine) -> Any:
@@ -258,7 +258,7 @@ class ExpressCustomer:
         self._seen.append(json.dumps(shown, sort_keys=True))
 
     async def _accepted(self) -> None:
-        """What was accepted goes on to its end, from the start if need be."""
+        """An accepted execution runs to its end, from the start if necessary."""
         world, data = self.world, json.dumps(WORKLOADS[self.workload].input)
         arn = (
             await world.call(
@@ -317,7 +317,7 @@ async def create_machines(world: World, name: str, workload: Workload) -> str:
 
 
 async def delete_machine(world: World, arn: str) -> None:
-    """Until it is gone: as soon as what runs of it has come to its next transition."""
+    """Until it is deleted: after the next transition of its running executions."""
     await world.call(lambda engine: engine.delete_state_machine(arn))
     for _ in range(60):
         try:
@@ -440,7 +440,7 @@ async def clerk(world: World) -> None:
 
 
 async def activity_worker(world: World, activity: str, done: asyncio.Event) -> None:
-    """Polls, works with heartbeats, reports until it is told that somebody knows."""
+    """Polls, works with heartbeats, and reports until the report is confirmed."""
     arn = f"arn:aws:states:us-east-1:123456789012:activity:{activity}"
     while not done.is_set():
         try:

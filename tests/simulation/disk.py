@@ -178,7 +178,7 @@ def _failing(
     def before(statement: str) -> None:
         nonlocal left
         if process.dying:
-            raise DiedError  # nobody is left who would roll back
+            raise DiedError  # no process is left to roll back
         if statement.startswith("BEGIN"):
             return
         left -= 1

@@ -125,7 +125,7 @@ class Tasks:
             await asyncio.Future()
         if request.execution_arn in world.ledger.closed and not self._process.dead.is_set():
             world.violated(
-                f"the effect of {request.state_name} goes on after its execution has closed"
+                f"the effect of {request.state_name} continues after its execution has closed"
             )
         if isinstance(answer, Publish):
             key = f"{PUBLISHED}{request.execution_arn}/{request.state_name}/{request.token}"

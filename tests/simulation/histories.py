@@ -125,7 +125,7 @@ def _state(event: Event, by_id: dict[int, Event]) -> str:
 
 def canonical(events: list[Event], lost_attempts: bool = False) -> list[str]:
     """One line an event, sorted. lost_attempts: leave out attempts of activities that a worker took
-    and was never told about.
+    and never got an answer for.
     """
     by_id = {event["id"]: event for event in events}
     jumps: dict[int, int] = {}

@@ -54,7 +54,7 @@ LATE_SECONDS: Final = 25
 
 
 async def in_time(world: "World") -> None:
-    """Time goes on at its pace or faster and believes no bogus reading; what is due is done, if a
+    """Time keeps its pace or is faster, and ignores wrong readings; what is due happens if a
     process serves for long enough.
     """
     process, first, since = None, (0, 0.0), dict[tuple[int, int], float]()
@@ -67,7 +67,7 @@ async def in_time(world: "World") -> None:
         if serving is not process:
             process, first, since = serving, (time, now), {}
         if time - first[0] < (now - first[1]) * 1000 - 10:
-            world.violated(f"time went on by {time - first[0]} ms in {now - first[1]:.3f} s")
+            world.violated(f"time advanced by {time - first[0]} ms in {now - first[1]:.3f} s")
         if time > world.wall.most_ms + 10:
             world.violated(
                 f"time is {time - world.wall.most_ms} ms ahead of what any clock has shown"
@@ -117,7 +117,7 @@ async def at_rest(world: "World", process: "Process") -> None:
         )
     if process.owed - process.told:
         world.violated(
-            "services were not told that their records are durable: "
+            "services got no confirmation that their records are durable: "
             f"{sorted(process.owed - process.told)[:3]}"
         )
     for problem in [*unmerged(world), *untold(world, process)]:

@@ -42,7 +42,7 @@ class Ledger:
         self._owner = process.number
 
     def durable(self, process: "Process", units: Sequence[Unit]) -> None:
-        """A commit has reached the disk; nobody knows yet."""
+        """A commit has reached the disk; no caller is answered yet."""
         world = self._world
         if process.number < self._owner:
             world.violated(
@@ -81,13 +81,11 @@ class Ledger:
                 self._world.loop.call_later(0.01, self._all_cancelled, process, given_up)
 
     def _all_cancelled(self, process: "Process", attempts: list[Attempt]) -> None:
-        """Nobody waits for these any more: time out, a sibling failed, the execution was
-        stopped.
-        """
+        """These have no waiter any more: timed out, a sibling failed, the execution was stopped."""
         for attempt in attempts:
             if attempt in process.running:
                 self._world.violated(
-                    f"the effect of {process.running[attempt]} goes on after it was given "
+                    f"the effect of {process.running[attempt]} continues after it was given "
                     f"up: {attempt}"
                 )
 

@@ -131,7 +131,7 @@ class Process:
         if left := self.world.loop.tasks_of(self):
             _, pending = await asyncio.wait(left, timeout=30)
             for task in pending:
-                self.world.violated(f"it goes on after close(): {where(task)}")
+                self.world.violated(f"it continues after close(): {where(task)}")
         self.closing = False
 
     async def _close(self) -> None:
@@ -139,7 +139,7 @@ class Process:
         await self.engine.close()
 
     async def bury(self) -> None:
-        """All that a dead process was is gone, at once."""
+        """Drop everything of a dead process at once."""
         self.buried = True
         while rest := self.world.loop.tasks_of(self):
             for task in rest:

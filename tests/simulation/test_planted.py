@@ -71,7 +71,7 @@ class AnswerBeforeCommit(Worker):
 
 
 class AnswerFromMemory(Worker):
-    """Who finds his work done is told so at once, though what did it may not be durable yet."""
+    """A late caller is answered at once, though what did its work may not be durable yet."""
 
     def accept(
         self,
@@ -151,7 +151,7 @@ class DropsRecords(Worker):
 
 
 class AnswersBeforeRecords(Worker):
-    """An Express execution goes on, and ends, whatever of it waits for a commit."""
+    """An Express execution continues, and ends, whatever of it waits for a commit."""
 
     def _accept_express(
         self, live: Live, unit: Any, commands: Any, answer: asyncio.Future[None] | None
@@ -317,7 +317,7 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
         lambda: patch.object(Commands, "notify", lambda commands, command: None),
         (),
     ),
-    "a poller is not told of the end": (
+    "a poller does not learn of the end": (
         lambda: patch.object(ActivityQueues, "fail", lambda self, error: None),
         ("activity",),
     ),

@@ -19,7 +19,7 @@ class Stuck(Exception):
     """Nothing will ever happen again, or nothing but the ticking of alarms, and the world is not
     finished.
 
-    before  what had gone wrong before
+    before  violations found before
     """
 
     before: Sequence[str] = ()
@@ -40,7 +40,7 @@ class _Selector(selectors.DefaultSelector):
         if timeout > 0:
             self._loop.virtual += timeout
             if self._loop.virtual > self._loop.end:
-                raise Stuck("nobody finishes any more")
+                raise Stuck("no client finishes any more")
         return []
 
 

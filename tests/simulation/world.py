@@ -9,7 +9,7 @@ clock moves only when nothing is left to do, and the two threads of the store ar
 that do the same closures inline, some time later.
 
 Each task and callback belongs to a process (process.py) and vanishes with it, or to the outside:
-clients, activity workers, whoever answers task tokens.
+clients, activity workers, holders of task tokens.
 """
 
 import asyncio
@@ -234,7 +234,7 @@ class World:
         await asyncio.sleep(self.rng.choice((0, 0.2, 1.0)))
 
     async def _haunt(self, process: Process) -> None:
-        """A process that has lost its place goes on for a while, or until it finds out."""
+        """A process that has lost its ownership continues for a while, or until it notices."""
         for _ in range(self.rng.choice((1, 20, 200))):
             await asyncio.sleep(0.3)
             if process.engine.worker.failed is not None:
@@ -332,7 +332,7 @@ class World:
                 except ApiError:
                     raise
                 except EngineError:
-                    # it failed or was closed: nobody knows whether it did what was asked
+                    # it failed or was closed: unknown whether it did what was asked
                     process.look_at_store()
             await asyncio.sleep(self.rng.choice((0, 0.01, 0.5)))
 
@@ -344,8 +344,8 @@ class World:
             task.cancel()
 
     async def answer_token(self, token: str, payload: Json) -> None:
-        """Whoever got the task token reports, perhaps twice at a time, until he gets an answer, be
-        it a refusal.
+        """The holder of the task token reports, perhaps twice at a time, until it is answered or
+        refused.
         """
         await asyncio.sleep(self.rng.choice((0, 0.5, 20.0)))
         answer = self.answers["@" + payload["FunctionName"]]

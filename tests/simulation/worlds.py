@@ -1,6 +1,4 @@
-"""Worlds of a seed: what may happen in them, who uses them, and what has gone wrong at their
-end.
-"""
+"""Worlds of a seed: what may happen in them, their clients, and the violations at their end."""
 
 import asyncio
 import random

@@ -120,7 +120,7 @@ def test_the_input_and_payload_rows_are_referred_to() -> None:
     assert back[0][2] is back[2][2] is reader.input and asked == [41]
 
 
-def test_a_value_is_parsed_only_when_somebody_looks() -> None:
+def test_a_value_is_parsed_only_when_it_is_read() -> None:
     payload = StoredPayload(b"not json")
     scope = StoredScope({"v": payload})
     assert (payload.data, scope.size) == (b"not json", 8)

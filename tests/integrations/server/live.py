@@ -182,9 +182,7 @@ def healthy(live: Live) -> bool:
 
 
 def keep_compiled(home: dict[str, str], folder: Path) -> dict[str, str]:
-    """Compiled code is kept for the next process, also where the tests themselves are told not
-    to.
-    """
+    """Compiled code is kept for the next process, even if PYTHONDONTWRITEBYTECODE is set."""
     return home | {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
 
 

@@ -212,7 +212,7 @@ def test_a_signature_is_good_for_a_quarter_of_an_hour(minutes: int):
         sign().check(now=NOW + minutes * 60_000)
 
 
-def test_what_is_no_signature_is_told_so():
+def test_an_incomplete_signature_is_refused():
     good = sign().value("Authorization")
     assert sign().header("Authorization", None).code() == "MissingAuthenticationToken"
     for bad in (

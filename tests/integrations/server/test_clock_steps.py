@@ -1,5 +1,5 @@
 """A real server whose clock is set forward and back while it runs, by libfaketime; its monotonic
-clock goes on.
+clock is not changed.
 """
 
 import sys

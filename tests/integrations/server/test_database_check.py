@@ -96,7 +96,7 @@ def test_each_damaged_row_is_listed(made: Live, command: Command, tmp_path: Path
     assert done.returncode == 2 and "there is no database" in done.stderr
 
 
-def test_a_torn_file_is_told(made: Live, command: Command) -> None:
+def test_a_torn_file_is_reported(made: Live, command: Command) -> None:
     assert made.stop() == 0
     with open(made.db, "r+b") as file:
         file.seek(8192)

@@ -75,7 +75,7 @@ def functions(tmp_path: Path) -> Path:
     return folder
 
 
-def test_thousands_of_nested_parents_end_and_hold_up_nobody(serve: Serve, functions: Path):
+def test_thousands_of_nested_parents_end_and_do_not_delay_others(serve: Serve, functions: Path):
     live: Live = serve("--functions", functions)
     client = live.client(max_pool_connections=40)
 

@@ -152,7 +152,7 @@ def test_every_request_gets_an_answer_over_http(serve: Serve) -> None:
     assert not _faults(server)
 
 
-def test_what_is_no_http_harms_nobody_else(serve: Serve) -> None:
+def test_bytes_that_are_no_http_do_not_affect_others(serve: Serve) -> None:
     server = serve()
     place = _place(server)
 

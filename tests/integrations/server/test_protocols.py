@@ -364,7 +364,7 @@ async def test_forms_that_are_wrong(body: bytes, code: bytes) -> None:
     ), answer.body
 
 
-async def test_two_services_at_one_path_are_told_apart_by_the_signature() -> None:
+async def test_two_services_at_one_path_are_distinguished_by_the_signature() -> None:
     """/tags/{ResourceArn} is Scheduler's and Pipes'."""
     scheduler, pipes = Recorder(), Recorder()
     app = App({"pipes": pipes, "scheduler": scheduler})

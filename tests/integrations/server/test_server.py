@@ -636,7 +636,7 @@ def test_damage_parks_one_execution_of_a_server(serve: Serve, command: Command):
     )
     assert live.stop() == 0
     with closing(sqlite3.connect(live.db)) as db:
-        # it comes due at once, and half of it is gone
+        # it is due at once, and half of it is missing
         db.execute(
             "UPDATE continuation SET wake = 1, blob = substr(blob, 1, length(blob) / 2) "
             "WHERE id = 1"
@@ -674,8 +674,8 @@ def test_damage_parks_one_execution_of_a_server(serve: Serve, command: Command):
 
 @pytest.mark.parametrize("what", ["history", "definition"])
 def test_a_damaged_row_affects_one_execution(serve: Serve, command: Command, what: str):
-    """GetExecutionHistory of that execution is refused; everything else, also on the page and in
-    the command, goes on.
+    """GetExecutionHistory of that execution is refused; everything else works, also in the console
+    and in the command.
     """
     live = serve()
     client = live.client()

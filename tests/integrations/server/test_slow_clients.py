@@ -36,7 +36,7 @@ def announcing(live: Live, length: int) -> bytes:
     ).encode()
 
 
-def test_announced_bodies_throttle_nobody(serve: Serve):
+def test_announced_bodies_do_not_throttle_others(serve: Serve):
     live = serve(open_requests=4)
     address = urlsplit(live.url).hostname, urlsplit(live.url).port
     upload = announcing(live, 72_000_000).replace(
@@ -88,7 +88,7 @@ def descriptors() -> Iterator[None]:
         b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n",
     ],
 )
-def test_half_sent_requests_close_the_server_for_nobody(
+def test_half_sent_requests_do_not_block_others(
     serve: Serve, tmp_path: Path, descriptors: None, signed: bool, rest: bytes
 ):
     credentials = tmp_path / "credentials"

@@ -332,7 +332,7 @@ async def test_lengths_are_letters_and_not_bytes(app: App) -> None:
     assert (await call(app, "CreateActivity", {"name": "ä" * 81})).code == "ValidationException"
 
 
-async def test_a_hundred_thousand_mistakes_are_not_all_told(app: App) -> None:
+async def test_a_hundred_thousand_errors_are_not_all_listed(app: App) -> None:
     answer = await call(app, "TagResource", {"resourceArn": ARN, "tags": [{"key": ""}] * 100_000})
     assert answer.code == "ValidationException"
     assert answer.message.startswith("100 validation errors detected: ")

@@ -19,7 +19,7 @@ ARN = "arn:aws:sqs:us-east-1:123456789012:"
 
 
 class Queue:
-    """A queue of a house, by its name; what is received is told as bodies."""
+    """A queue by its name."""
 
     def __init__(self, house: EmbeddedEngine, sqs: Any, name: str) -> None:
         self.house, self.sqs, self.name = house, sqs, name

@@ -151,7 +151,7 @@ async def test_status_changes_are_events(house: EmbeddedEngine) -> None:
     await house.calm()
     assert await house.inputs(told) == ['{"a":1}']
     await house.events.remove_targets("r", ["1"])
-    assert house.registry.on_status is None, "nobody pays for what nobody wants"
+    assert house.registry.on_status is None, "no cost without a rule"
 
 
 # --- retries and dead letters ---------------------------------------------------------------------

@@ -703,7 +703,7 @@ async def test_messages_of_a_topic_with_a_key_are_not_readable_in_the_database(
     assert key.stat().st_mode & 0o777 == 0o600
 
 
-async def test_nobody_wants_it_and_nothing_is_stored(house: EmbeddedEngine) -> None:
+async def test_without_a_matching_subscription_nothing_is_stored(house: EmbeddedEngine) -> None:
     arn = await topic(house)
     await house.sns.publish(topic_arn=arn, message="m")
     assert [key async for key, _ in house.engine.records.all("sns/")] == ["sns/topic/t"]
@@ -755,7 +755,7 @@ async def test_mail_without_a_server_and_phones_are_in_the_outbox(tmp_path: Path
         await house.sns.publish(phone_number="+15551234567", message="hello")
         await house.calm()
         kept = house.sns.sender.outbox.kept()
-        assert len(kept) == 3, "the oldest has gone"
+        assert len(kept) == 3, "the oldest was dropped"
         texts = {each["endpoint"]: each["message"] for each in kept}
         assert (
             texts["+491701234567"] == "m"

@@ -1,6 +1,4 @@
-"""Queues of ours, at a time that the test moves: what is seen when, what comes again, what is told
-apart, what survives.
-"""
+"""Queues with a manual clock: visibility, redelivery, deduplication, durability."""
 
 import asyncio
 from pathlib import Path
@@ -79,7 +77,7 @@ async def test_retention(place: QueueFixture) -> None:
     await q.send("old")
     place.pass_(30)
     await q.send("young")
-    place.pass_(30)  # the sweep, which nobody asked for
+    place.pass_(30)  # the periodic sweep
     await place.calm()
     assert len(await place.records("sqs/message/")) == 1
     assert await q.bodies() == ["young"]
@@ -114,7 +112,9 @@ async def test_long_polling(place: QueueFixture) -> None:
     assert await q.bodies(wait_time_seconds=0) == []
 
 
-async def test_who_waits_is_told_when_the_queue_is_deleted(place: QueueFixture) -> None:
+async def test_a_waiting_receiver_gets_an_error_when_the_queue_is_deleted(
+    place: QueueFixture,
+) -> None:
     q = await place.queue("q")
     waiting = asyncio.create_task(q.receive(wait_time_seconds=20))
     await asyncio.sleep(0)
@@ -124,8 +124,8 @@ async def test_who_waits_is_told_when_the_queue_is_deleted(place: QueueFixture) 
 
 
 async def test_a_receiver_that_goes_away_loses_nothing(place: QueueFixture) -> None:
-    """At whatever point of its way it is called off, the message is there for the next one, as if
-    nobody had got it.
+    """At whatever point it is cancelled, the next receiver gets the message as if it had not been
+    received.
     """
     q = await place.queue("q")
     for turns in range(12):
@@ -148,7 +148,7 @@ async def test_a_receiver_that_goes_away_loses_nothing(place: QueueFixture) -> N
 
 
 async def test_a_wake_is_passed_on(place: QueueFixture) -> None:
-    """The one who is woken is called off before he looks: the next one gets the message."""
+    """The woken receiver is cancelled before it runs: the next one gets the message."""
     q = await place.queue("q")
     first, second = (asyncio.create_task(q.bodies(1, wait_time_seconds=20)) for _ in range(2))
     await asyncio.sleep(0)

@@ -248,7 +248,7 @@ async def test_a_sender_here_that_repeats_itself_sends_once(place: QueueFixture)
     q = await place.queue("q")
     for _ in range(2):
         await q.sqs.send(Outgoing(q.arn, "a", once="delivery-1"))
-    place.pass_(3_600)  # the process is down; the sender repeats what he cannot know to be done
+    place.pass_(3_600)  # the process is down; the sender repeats what was not confirmed
     await place.again(crash=True)
     q = place.find("q")
     await q.sqs.send(Outgoing(q.arn, "a", once="delivery-1"))
@@ -310,10 +310,10 @@ async def test_a_crash_loses_nothing_that_was_accepted_and_brings_back_nothing_t
     await place.again(crash=True)
     assert isinstance((await asyncio.gather(lost, return_exceptions=True))[0], Exception)
     q = place.find("q")
-    assert await q.counts() == (1, 1, 1)  # who holds one has his time still
+    assert await q.counts() == (1, 1, 1)  # its visibility timeout has not ended
     (kept,) = await q.receive()
     assert (kept["Body"], kept["Attributes"]["ApproximateReceiveCount"]) == ("kept", "2")
-    await q.delete(got["held"])  # and his receipt is good
+    await q.delete(got["held"])  # and its receipt handle is valid
     place.pass_(50)
     assert await q.bodies() == ["delayed"]
     place.pass_(50)

@@ -21,7 +21,7 @@ SEND = "sqs:sendMessage"
 # --- tasks ----------------------------------------------------------------------------------------
 
 
-async def test_a_task_sends_and_tells_what_the_service_told(place: QueueFixture) -> None:
+async def test_a_task_sends_and_returns_the_answer_of_the_service(place: QueueFixture) -> None:
     q = await place.queue("q")
     attributes = {"n": {"DataType": "String", "StringValue": "x"}}
     ended = await place.house.task(
@@ -145,7 +145,7 @@ async def test_a_task_that_waits_for_its_token(place: QueueFixture) -> None:
 
 
 async def test_the_message_and_the_success_of_its_task_are_one_transaction(tmp_path: Path) -> None:
-    """Killed at any point of a run, and gone on with: each execution has sent one message."""
+    """Killed at any point and resumed: each execution has sent one message."""
     for turns in range(0, 40, 3):
         place = await QueueFixture(EmbeddedEngine(tmp_path / f"{turns}.db")).open()
         q = await place.queue("q")

@@ -1,5 +1,5 @@
-"""One owner of a database, whatever names lead to it and whoever deletes what: proven at the
-opening and at each commit.
+"""One owner of a database, under whatever name and whatever is deleted: checked at the opening and
+at each commit.
 """
 
 import asyncio
@@ -127,7 +127,7 @@ def _replace(path: Path) -> None:
 
 @pytest.mark.parametrize("part", ["", "-wal", "-shm"])
 @pytest.mark.parametrize("harm", [_delete, _replace])
-async def test_a_file_that_is_gone_is_a_store_failure(
+async def test_a_missing_file_is_a_store_failure(
     store: SqliteStore, tmp_path: Path, harm: Any, part: str
 ) -> None:
     run = Run(store, "tasks")

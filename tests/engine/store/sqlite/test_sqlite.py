@@ -287,7 +287,7 @@ async def test_more_events_than_can_be_numbered(store: SqliteStore) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_the_death_of_the_thread_is_told(path: Path) -> None:
+async def test_the_death_of_the_thread_fails_its_calls(path: Path) -> None:
     store = SqliteStore(path)
     await store.open()
     run = Run(store, "tasks")
