@@ -107,8 +107,8 @@ class Http:
             writer.write(_request(method, parts, headers, body))
             await writer.drain()
             return await self._read(reader, method)
-        except (OSError, httptools.HttpParserError) as fault:
-            raise UnreachableError(str(fault) or type(fault).__name__) from None
+        except (OSError, httptools.HttpParserError) as error:
+            raise UnreachableError(str(error) or type(error).__name__) from None
         finally:
             writer.transport.abort()
 
@@ -117,8 +117,8 @@ class Http:
             resolved = await asyncio.get_running_loop().getaddrinfo(
                 host, port, type=socket.SOCK_STREAM
             )
-        except (OSError, UnicodeError) as fault:
-            text = fault.strerror if isinstance(fault, socket.gaierror) else str(fault)
+        except (OSError, UnicodeError) as error:
+            text = error.strerror if isinstance(error, socket.gaierror) else str(error)
             raise UnreachableError(f"{host}: {text}") from None
         addresses = [ipaddress.ip_address(each[4][0]) for each in resolved]
         for each in addresses:

@@ -74,9 +74,9 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
             asl_messages.DATA_LIMIT_EXCEEDED,
             asl_messages.RESULT_TOO_LARGE.format(name=request.resource.label),
         ) from None
-    except (ForbiddenError, UnreachableError) as fault:
+    except (ForbiddenError, UnreachableError) as error:
         raise TaskError(
-            "ApiGateway.SdkClientException", aws_messages.AWS_UNREACHABLE.format(text=fault)
+            "ApiGateway.SdkClientException", aws_messages.AWS_UNREACHABLE.format(text=error)
         ) from None
     if answer.status >= 400:
         raise TaskError(f"ApiGateway.{answer.status}", dumps(http.body(answer)))

@@ -103,27 +103,27 @@ async def call_by_java_names(host: Host, name: str, action: str, payload: Json, 
         )
     try:
         parameters = to_api(operation, payload, id)
-    except ParameterError as fault:
-        raise ApiError("ValidationException", str(fault)) from None
+    except ParameterError as error:
+        raise ApiError("ValidationException", str(error)) from None
     read_input(operation.service_model.service_name, operation.name, parameters)
     await exchange(host, operation.service_model.service_name, operation.name, parameters)
 
 
-def _failed(operation: OperationModel, fault: ServiceError) -> TaskError:
+def _failed(operation: OperationModel, error: ServiceError) -> TaskError:
     model = operation.service_model
     prefix = java_name(str(model.service_id))
-    if not fault.status:
-        return TaskError(f"{prefix}.SdkClientException", fault.message)
-    host_id = fault.extended or (_host_id(fault.request) if prefix == "S3" else "")
+    if not error.status:
+        return TaskError(f"{prefix}.SdkClientException", error.message)
+    host_id = error.extended or (_host_id(error.request) if prefix == "S3" else "")
     extended = f", Extended Request ID: {host_id}" if host_id else ""
     cause = messages.SDK_FAULT.format(
-        message=fault.message,
+        message=error.message,
         service=prefix,
-        status=fault.status,
-        request=fault.request,
+        status=error.status,
+        request=error.request,
         extended=extended,
     )
-    name = error_name(model, fault.code) or f"{prefix}Exception"
+    name = error_name(model, error.code) or f"{prefix}Exception"
     return TaskError(
         f"{prefix}.{name}", cause + (messages.SDK_ATTEMPTS if prefix in _COUNTED else "")
     )

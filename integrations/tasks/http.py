@@ -83,8 +83,8 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
     except TooLargeError:
         text = asl_messages.RESULT_TOO_LARGE.format(name=request.resource.label)
         raise TaskError(asl_messages.DATA_LIMIT_EXCEEDED, text) from None
-    except (ForbiddenError, UnreachableError) as fault:
-        raise TaskError(messages.HTTP_SOCKET, str(fault)) from None
+    except (ForbiddenError, UnreachableError) as error:
+        raise TaskError(messages.HTTP_SOCKET, str(error)) from None
     if request.trace is not None:
         request.trace.response |= _traced_response(answer)
     if answer.status >= 300:

@@ -106,8 +106,8 @@ def _event(payload: Json, request_id: str) -> Json:
         return payload
     try:
         return loads(payload or "{}")
-    except JsonError as fault:  # unconfirmed: as Invoke refuses it
-        text = lambda_messages.FUNCTION_PAYLOAD.format(problem=fault.message)
+    except JsonError as error:  # unconfirmed: as Invoke refuses it
+        text = lambda_messages.FUNCTION_PAYLOAD.format(problem=error.message)
         raise _lambda_error("InvalidRequestContentException", 400, text, request_id) from None
 
 

@@ -136,8 +136,8 @@ def _parameters(
     shaped = service.reshape.get(action, lambda payload: payload)(request.payload)
     try:
         return to_api(operation, shaped, id, service.text_member)
-    except ParameterError as fault:
-        raise requests.bad_parameters(request.payload, str(fault)) from None
+    except ParameterError as error:
+        raise requests.bad_parameters(request.payload, str(error)) from None
 
 
 async def _exchange(
@@ -165,17 +165,17 @@ def failed(service: Service, operation: OperationModel, error: ApiError, id: str
     )
 
 
-def _failed(service: Service, operation: OperationModel, fault: ServiceError) -> TaskError:
-    if not fault.status:
-        return TaskError(f"{service.prefix}.SdkClientException", fault.message)
-    name = error_name(operation.service_model, fault.code) or service.general
+def _failed(service: Service, operation: OperationModel, error: ServiceError) -> TaskError:
+    if not error.status:
+        return TaskError(f"{service.prefix}.SdkClientException", error.message)
+    name = error_name(operation.service_model, error.code) or service.general
     return requests.service_error(
         f"{service.prefix}.{name}",
         service.label,
-        fault.status,
-        fault.code,
-        fault.message,
-        fault.request,
+        error.status,
+        error.code,
+        error.message,
+        error.request,
     )
 
 
@@ -249,18 +249,18 @@ async def _ended(
         pause = min(pause * 1.5, host.limits.job_pause_most_seconds)
         try:
             answer = await call(host, name, job.poll, poll_parameters)
-        except ServiceError as fault:
-            if job.deleted is not None and fault.code == job.deleted:
+        except ServiceError as error:
+            if job.deleted is not None and error.code == job.deleted:
                 return {}
             if (
-                fault.status
-                and fault.status < 500
-                and fault.status != 429
-                and "hrottl" not in fault.code
+                error.status
+                and error.status < 500
+                and error.status != 429
+                and "hrottl" not in error.code
             ):
-                raise _failed(service, operation, fault) from None
+                raise _failed(service, operation, error) from None
             # the task's time limit ends this, if it has one
-            log.info("%s: polled again later: %s", job.poll, fault)
+            log.info("%s: polled again later: %s", job.poll, error)
             continue
         status = _at(answer, job.status)
         if status in job.success or status in job.failure:

@@ -65,10 +65,10 @@ async def _read(host: Host, read: Any, request: TaskRequest) -> TaskResult:
         items = datasets.first(await read(host, parameters, config, most), most)
         source = "/".join(str(parameters[name]) for name in ("Bucket", "Key") if name in parameters)
         return await asyncio.to_thread(_payload, {"Items": items, "Source": f"S3://{source}"})
-    except StateError as fault:
-        raise TaskError(fault.error, fault.cause) from None
-    except (ServiceError, ApiError) as fault:
-        raise TaskError(asl_messages.ITEM_READER_FAILED, fault.message) from None
+    except StateError as error:
+        raise TaskError(error.error, error.cause) from None
+    except (ServiceError, ApiError) as error:
+        raise TaskError(asl_messages.ITEM_READER_FAILED, error.message) from None
 
 
 def _payload(value: Json) -> Any:
@@ -87,8 +87,8 @@ async def _file(
     inventory = config.manifest_type != "ATHENA_DATA"
     try:
         files, config = (_inventory if inventory else _athena)(data.decode(), config)
-    except (JsonError, KeyError, TypeError, ValueError) as fault:
-        raise _failed(asl_messages.BAD_DATASET.format(kind="MANIFEST", reason=fault)) from None
+    except (JsonError, KeyError, TypeError, ValueError) as error:
+        raise _failed(asl_messages.BAD_DATASET.format(kind="MANIFEST", reason=error)) from None
     return await _joined(host, files, config, most, budget)
 
 
@@ -184,8 +184,8 @@ async def _object(host: Host, parameters: Mapping[str, Any], budget: _ByteBudget
     packing = (answer.get("ContentEncoding") or "", str(parameters.get("Key")))
     try:
         data = await asyncio.to_thread(_unpacked, answer["Body"], packing, budget.left)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as fault:
-        raise _failed(messages.DATASET_NOT_READ.format(where=where, reason=fault)) from None
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise _failed(messages.DATASET_NOT_READ.format(where=where, reason=error)) from None
     if len(data) > budget.left:
         raise _failed(messages.DATASET_TOO_LARGE.format(where=where, limit=budget.most))
     budget.left -= len(data)
@@ -207,8 +207,8 @@ def _unpacked(data: bytes, packing: tuple[str, str], most: int) -> bytes:
 async def _parsed(data: bytes, config: ReaderConfig, where: str) -> Json:
     try:
         return await asyncio.to_thread(lambda: datasets.read(data.decode(), config))
-    except UnicodeDecodeError as fault:
-        raise _failed(messages.DATASET_NOT_READ.format(where=where, reason=fault)) from None
+    except UnicodeDecodeError as error:
+        raise _failed(messages.DATASET_NOT_READ.format(where=where, reason=error)) from None
 
 
 def _failed(cause: str) -> StateError:
@@ -254,8 +254,8 @@ async def _write(host: Host, request: TaskRequest) -> TaskResult:
                 written[name] = [{"Key": key, "Size": len(body)}]
         manifest = {"DestinationBucket": bucket, "MapRunArn": arn, "ResultFiles": written}
         await _put(host, parameters, f"{folder}/manifest.json", dumps(manifest).encode())
-    except (ServiceError, ApiError) as fault:
-        raise TaskError(asl_messages.RESULT_WRITER_FAILED, fault.message) from None
+    except (ServiceError, ApiError) as error:
+        raise TaskError(asl_messages.RESULT_WRITER_FAILED, error.message) from None
     return {
         "MapRunArn": arn,
         "ResultWriterDetails": {"Bucket": bucket, "Key": f"{folder}/manifest.json"},

@@ -83,8 +83,8 @@ def _parameters(operation: Any, request: TaskRequest, id: str) -> dict[str, Any]
         requests.fields(fields, _REQUIRED, tuple(fields))
     try:
         return to_api(operation, fields, id)
-    except ParameterError as fault:
-        raise requests.bad_parameters(payload, str(fault)) from None
+    except ParameterError as error:
+        raise requests.bad_parameters(payload, str(error)) from None
 
 
 def _headers(host: Host, answer: Mapping[str, Any], id: str) -> dict[str, str]:
@@ -105,14 +105,14 @@ def _result(answer: Mapping[str, Any], headers: Mapping[str, Any], id: str) -> d
     return dict(sorted({**members, **requests.sdk_metadata(texts, 200, id)}.items()))
 
 
-def _refused(fault: ServiceError) -> TaskError:
-    if not fault.status:
-        return TaskError("SQS.SdkClientException", fault.message)
+def _refused(error: ServiceError) -> TaskError:
+    if not error.status:
+        return TaskError("SQS.SdkClientException", error.message)
     return requests.service_error(
         "SQS.AmazonSQSException",
         "AmazonSQS",
-        fault.status,
-        fault.code,
-        fault.message,
-        fault.request,
+        error.status,
+        error.code,
+        error.message,
+        error.request,
     )

@@ -207,15 +207,15 @@ class Deliveries:
         transaction: Transaction[Any] | None = None
         try:
             transaction = await self._once(document)
-        except DeliveryError as fault:
+        except DeliveryError as error:
             tried = {**document, "attempts": document["attempts"] + 1}
-            due = self._again(tried) if fault.again else ""
+            due = self._again(tried) if error.again else ""
             if isinstance(due, int):
                 later = self._key(due, tried), tried
                 writes[later[0]] = pack(tried)
             else:
-                log.warning("%s is given up: %s: %s", document["id"], fault.code, fault.message)
-                await self._give_up(tried, fault, due)
+                log.warning("%s is given up: %s: %s", document["id"], error.code, error.message)
+                await self._give_up(tried, error, due)
         if transaction is None:
             await self._records.write(writes)
         else:

@@ -85,8 +85,8 @@ class DeliveryLog:
         )
 
 
-def explained(fault: DeliveryError | None) -> str:
-    return "" if fault is None else f"{fault.code}: {fault.message}"[:_ERROR_CHARS]
+def explained(error: DeliveryError | None) -> str:
+    return "" if error is None else f"{error.code}: {error.message}"[:_ERROR_CHARS]
 
 
 def watched(host: Host, source: str, deliver: Deliver, give_up: GiveUp) -> tuple[Deliver, GiveUp]:
@@ -95,26 +95,26 @@ def watched(host: Host, source: str, deliver: Deliver, give_up: GiveUp) -> tuple
     """
 
     def entry(
-        document: Document, outcome: str, attempt: int, fault: DeliveryError | None = None
+        document: Document, outcome: str, attempt: int, error: DeliveryError | None = None
     ) -> Entry:
         about = document[source], document["target"]["Arn"], document["id"], outcome, attempt
-        return Entry(host.clock.now(), *about, explained(fault))
+        return Entry(host.clock.now(), *about, explained(error))
 
     async def delivered(document: Document) -> Transaction[Any] | None:
         attempt = document["attempts"] + 1
         try:
             transaction = await deliver(document)
-        except DeliveryError as fault:
-            host.services.delivery_log.note(entry(document, FAILED, attempt, fault))
+        except DeliveryError as error:
+            host.services.delivery_log.note(entry(document, FAILED, attempt, error))
             raise
         noted = Transaction(
             None, {}, lambda: host.services.delivery_log.note(entry(document, DELIVERED, attempt))
         )
         return together([transaction, noted] if transaction else [noted])
 
-    async def given_up(document: Document, fault: DeliveryError, limit: str) -> None:
-        await give_up(document, fault, limit)
-        host.services.delivery_log.note(entry(document, GIVEN_UP, document["attempts"], fault))
+    async def given_up(document: Document, error: DeliveryError, limit: str) -> None:
+        await give_up(document, error, limit)
+        host.services.delivery_log.note(entry(document, GIVEN_UP, document["attempts"], error))
 
     return delivered, given_up
 

@@ -259,7 +259,7 @@ TARGETS: Final[Mapping[str, Send]] = {
 
 
 async def dead_letter(
-    host: Host, document: Document, fault: DeliveryError, limit: str, about: Mapping[str, str]
+    host: Host, document: Document, error: DeliveryError, limit: str, about: Mapping[str, str]
 ) -> None:
     """Send a failed delivery to the dead-letter queue of its target, if it has one."""
     arn = (document["target"].get("DeadLetterConfig") or {}).get("Arn")
@@ -267,8 +267,8 @@ async def dead_letter(
         return
     attributes = {
         **about,
-        "ERROR_CODE": fault.code,
-        "ERROR_MESSAGE": fault.message[:1024],
+        "ERROR_CODE": error.code,
+        "ERROR_MESSAGE": error.message[:1024],
         "EXHAUSTED_RETRY_CONDITION": limit,
     }
     attributes["RETRY_ATTEMPTS"] = str(document["attempts"] - 1)

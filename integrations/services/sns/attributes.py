@@ -130,8 +130,8 @@ def _delivery(policy: Any, known: tuple[str, ...], limits: Limits) -> None:
                     name="maxReceivesPerSecond", least=1, most="any number"
                 )
             )
-    except retries.DeliveryPolicyError as fault:
-        raise AttributeValueError(messages.SNS_DELIVERY_POLICY.format(text=fault)) from None
+    except retries.DeliveryPolicyError as error:
+        raise AttributeValueError(messages.SNS_DELIVERY_POLICY.format(text=error)) from None
 
 
 def _display_name(name: str, value: str, limits: Limits) -> None:
@@ -205,8 +205,8 @@ def check_filter(attributes: Mapping[str, str], limits: Limits) -> None:
             attributes.get("FilterPolicyScope", ATTRIBUTES),
             limits,
         )
-    except FilterError as fault:
-        raise AttributeValueError(str(fault)) from None
+    except FilterError as error:
+        raise AttributeValueError(str(error)) from None
 
 
 def default_policy(arn: str, account: str) -> str:

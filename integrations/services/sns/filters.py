@@ -44,8 +44,8 @@ def compile_filter(text: str, scope: str, limits: Limits) -> Filter | None:
         return None
     try:
         matches = compile_pattern(policy, limits)
-    except PatternError as fault:
-        raise FilterError(messages.SNS_FILTER.format(text=fault)) from None
+    except PatternError as error:
+        raise FilterError(messages.SNS_FILTER.format(text=error)) from None
     if scope == ATTRIBUTES and any(_nests(each) for each in _alternatives(policy)):
         raise FilterError(messages.SNS_FILTER_NESTED)
     if (

@@ -66,45 +66,47 @@ class Mobile:
             raise invalid(messages.SNS_PLATFORM.format(platform=platform))
         async with self._store.lock:
             key = f"{platform}/{name}"
-            held = self.applications.get(key)
-            if held is not None and held["Attributes"] != dict(attributes):
+            application = self.applications.get(key)
+            if application is not None and application["Attributes"] != dict(attributes):
                 raise invalid(messages.SNS_PLATFORM_EXISTS)
-            if held is None:
+            if application is None:
                 _check_room(
                     "Application", len(self.applications), self._store.limits.platform_applications
                 )
-                held = {"Arn": self._store.arn(f"app/{key}"), "Attributes": dict(attributes)}
-                await self.applications.put(key, held)
-        return {"PlatformApplicationArn": held["Arn"]}
+                application = {"Arn": self._store.arn(f"app/{key}"), "Attributes": dict(attributes)}
+                await self.applications.put(key, application)
+        return {"PlatformApplicationArn": application["Arn"]}
 
     def _application(self, arn: str) -> tuple[str, Document]:
         key = self._store.local_name(arn, "PlatformApplicationArn").removeprefix("app/")
-        held = self.applications.get(key)
-        if held is None:
+        application = self.applications.get(key)
+        if application is None:
             raise ApiError("NotFoundException", messages.SNS_APPLICATION_UNKNOWN)
-        return key, held
+        return key, application
 
     async def get_platform_application_attributes(self, platform_application_arn: str) -> Answer:
-        _, held = self._application(platform_application_arn)
-        return {"Attributes": _without_secrets(held["Attributes"])}
+        _, application = self._application(platform_application_arn)
+        return {"Attributes": _without_secrets(application["Attributes"])}
 
     async def set_platform_application_attributes(
         self, platform_application_arn: str, attributes: Mapping[str, str]
     ) -> Answer:
         async with self._store.lock:
-            key, held = self._application(platform_application_arn)
-            await self.applications.put(key, held | {"Attributes": held["Attributes"] | attributes})
+            key, application = self._application(platform_application_arn)
+            await self.applications.put(
+                key, application | {"Attributes": application["Attributes"] | attributes}
+            )
         return {}
 
     async def list_platform_applications(self, next_token: str | None = None) -> Answer:
-        found = [
+        applications = [
             {
                 "PlatformApplicationArn": each["Arn"],
                 "Attributes": _without_secrets(each["Attributes"]),
             }
             for each in self.applications.sorted()
         ]
-        items, more = self._store.page(["ListPlatformApplications"], found, next_token)
+        items, more = self._store.page(["ListPlatformApplications"], applications, next_token)
         return {"PlatformApplications": items, **more}
 
     async def delete_platform_application(self, platform_application_arn: str) -> Answer:
@@ -132,10 +134,10 @@ class Mobile:
         """Idempotent if the token has an endpoint with these attributes."""
         async with self._store.lock:
             key, _ = self._application(platform_application_arn)
-            given = {"Enabled": "true", **_known(attributes or {}), "Token": token}
+            checked = {"Enabled": "true", **_known(attributes or {}), "Token": token}
             if custom_user_data is not None:
-                given["CustomUserData"] = custom_user_data
-            held = next(
+                checked["CustomUserData"] = custom_user_data
+            endpoint = next(
                 (
                     each
                     for each in self.devices.sorted(f"{key}/")
@@ -143,22 +145,22 @@ class Mobile:
                 ),
                 None,
             )
-            if held is not None and held["Attributes"] != given:
-                raise invalid(messages.SNS_ENDPOINT_EXISTS.format(arn=held["Arn"]))
-            if held is None:
+            if endpoint is not None and endpoint["Attributes"] != checked:
+                raise invalid(messages.SNS_ENDPOINT_EXISTS.format(arn=endpoint["Arn"]))
+            if endpoint is None:
                 _check_room("Endpoint", len(self.devices), self._store.limits.platform_endpoints)
                 name = f"{key}/{self._store.new_id()}"
-                held = {"Arn": self._store.arn(f"endpoint/{name}"), "Attributes": given}
-                await self.devices.put(name, held)
-        return {"EndpointArn": held["Arn"]}
+                endpoint = {"Arn": self._store.arn(f"endpoint/{name}"), "Attributes": checked}
+                await self.devices.put(name, endpoint)
+        return {"EndpointArn": endpoint["Arn"]}
 
     def _device(self, arn: str) -> Document:
-        held = self.devices.get(
+        endpoint = self.devices.get(
             self._store.local_name(arn, "EndpointArn").removeprefix("endpoint/")
         )
-        if held is None:
+        if endpoint is None:
             raise ApiError("NotFoundException", messages.SNS_ENDPOINT_UNKNOWN)
-        return held
+        return endpoint
 
     async def get_endpoint_attributes(self, endpoint_arn: str) -> Answer:
         return {"Attributes": self._device(endpoint_arn)["Attributes"]}
@@ -167,10 +169,10 @@ class Mobile:
         self, endpoint_arn: str, attributes: Mapping[str, str]
     ) -> Answer:
         async with self._store.lock:
-            held = self._device(endpoint_arn)
+            endpoint = self._device(endpoint_arn)
             name = self._store.local_name(endpoint_arn, "EndpointArn").removeprefix("endpoint/")
             await self.devices.put(
-                name, held | {"Attributes": held["Attributes"] | _known(attributes)}
+                name, endpoint | {"Attributes": endpoint["Attributes"] | _known(attributes)}
             )
         return {}
 
@@ -178,12 +180,12 @@ class Mobile:
         self, platform_application_arn: str, next_token: str | None = None
     ) -> Answer:
         key, _ = self._application(platform_application_arn)
-        found = [
+        endpoints = [
             {"EndpointArn": each["Arn"], "Attributes": each["Attributes"]}
             for each in self.devices.sorted(f"{key}/")
         ]
         items, more = self._store.page(
-            ["ListEndpointsByPlatformApplication", key], found, next_token
+            ["ListEndpointsByPlatformApplication", key], endpoints, next_token
         )
         return {"Endpoints": items, **more}
 
@@ -203,10 +205,12 @@ class Mobile:
         return {}
 
     async def get_sms_attributes(self, attributes: Sequence[str] = ()) -> Answer:
-        held = self.phones.get(_SETTINGS) or {}
+        settings = self.phones.get(_SETTINGS) or {}
         return {
             "attributes": {
-                name: value for name, value in held.items() if not attributes or name in attributes
+                name: value
+                for name, value in settings.items()
+                if not attributes or name in attributes
             }
         }
 
@@ -227,8 +231,10 @@ class Mobile:
         return {"isOptedOut": f"out/{phone_number}" in self.phones}
 
     async def list_phone_numbers_opted_out(self, next_token: str | None = None) -> Answer:
-        found = [each["number"] for each in self.phones.sorted("out/")]
-        items, more = self._store.page(["ListPhoneNumbersOptedOut"], found, next_token, "nextToken")
+        numbers = [each["number"] for each in self.phones.sorted("out/")]
+        items, more = self._store.page(
+            ["ListPhoneNumbersOptedOut"], numbers, next_token, "nextToken"
+        )
         return {"phoneNumbers": items, **more}
 
     async def get_sms_sandbox_account_status(self) -> Answer:

@@ -96,8 +96,8 @@ class Subscriptions:
                 table.check_filter(checked, self._store.limits)
             if checked.get("RawMessageDelivery") == "true" and protocol not in RAW:
                 raise table.AttributeValueError(messages.SNS_RAW.format(protocol=protocol))
-        except table.AttributeValueError as fault:
-            raise invalid(prefix.format(text=fault)) from None
+        except table.AttributeValueError as error:
+            raise invalid(prefix.format(text=error)) from None
         return checked
 
     def _check_room(self, topic: str, attributes: Mapping[str, str]) -> None:
@@ -124,32 +124,33 @@ class Subscriptions:
         topic: Document,
         protocol: str,
         endpoint: str,
-        kept: Mapping[str, str],
-        held: Document | None,
+        checked: Mapping[str, str],
+        pending: Document | None,
     ) -> Document:
-        """A new subscription, or one that waits for its confirmation: that is asked for again."""
-        key = held["Key"] if held else f"{topic['Name']}:{self._store.new_id()}"
-        made: Document = {
+        """Store a new subscription, or ask again for the confirmation of a pending one."""
+        key = pending["Key"] if pending else f"{topic['Name']}:{self._store.new_id()}"
+        subscription: Document = {
             "Key": key,
             "Arn": self._store.arn(key),
             "TopicArn": topic["Arn"],
             "Protocol": protocol,
             "Endpoint": endpoint,
         }
-        made |= {
-            "Attributes": dict(kept),
-            "Since": held["Since"] if held else self._store.now(),
+        subscription |= {
+            "Attributes": dict(checked),
+            "Since": pending["Since"] if pending else self._store.now(),
             "Authenticated": protocol not in CONFIRMED,
         }
         if protocol not in CONFIRMED:
-            await self._store_with(made)
-            return made
-        made |= {"Token": self._token(), "Asked": self._store.now()}
+            await self._save(subscription)
+            return subscription
+        subscription |= {"Token": self._token(), "Asked": self._store.now()}
         text = messages.SNS_CONFIRM.format(topic=topic["Arn"])
-        await self._store_with(
-            made, self._notice(topic, notifications.CONFIRMATION, text, made["Token"])
+        await self._save(
+            subscription,
+            self._notice(topic, notifications.CONFIRMATION, text, subscription["Token"]),
         )
-        return made
+        return subscription
 
     def _token(self) -> str:
         """256 hexadecimal digits, random and ordered by time."""
@@ -168,7 +169,7 @@ class Subscriptions:
         }
         return {**about, "body": text, "attributes": {}}
 
-    async def _store_with(self, subscription: Document, notice: Document | None = None) -> None:
+    async def _save(self, subscription: Document, notice: Document | None = None) -> None:
         """Store it, with a message to its endpoint in the same transaction."""
         sent = self._sender.accept_one(subscription, notice) if notice else Transaction(None, {})
         key = subscription["Key"]
@@ -205,7 +206,7 @@ class Subscriptions:
                     "Confirmed": token,
                     "Authenticated": authenticate_on_unsubscribe.lower() == "true",
                 }
-                await self._store_with(confirmed)
+                await self._save(confirmed)
                 if token in self._store.ended:
                     await self._store.ended.delete(token)
         return {"SubscriptionArn": subscription["Arn"]}
@@ -338,7 +339,7 @@ class Subscriptions:
                 checked = {name: value for name, value in checked.items() if name != "FilterPolicy"}
             if "FilterPolicy" not in subscription["Attributes"]:
                 self._check_filters(subscription["Key"].partition(":")[0], checked)
-            await self._store_with(subscription | {"Attributes": checked})
+            await self._save(subscription | {"Attributes": checked})
         return {}
 
 

@@ -44,25 +44,27 @@ class Topics:
     ) -> Answer:
         """Idempotent if a topic of that name has these attributes and tags."""
         try:
-            kept = table.checked(table.TOPIC, attributes or {}, self._store.limits)
-        except table.AttributeValueError as fault:
-            raise invalid(messages.SNS_ATTRIBUTES.format(text=fault)) from None
-        fifo = kept.get("FifoTopic") == "true"
+            checked = table.checked(table.TOPIC, attributes or {}, self._store.limits)
+        except table.AttributeValueError as error:
+            raise invalid(messages.SNS_ATTRIBUTES.format(text=error)) from None
+        fifo = checked.get("FifoTopic") == "true"
         _check_name(name, fifo)
-        only = next((each for each in table.FIFO_ONLY if each in kept and not fifo), None)
+        only = next((each for each in table.FIFO_ONLY if each in checked and not fifo), None)
         if only is not None:
             raise invalid(
                 messages.SNS_ATTRIBUTES.format(text=messages.SNS_NOT_FIFO.format(name=only))
             )
         tagged = self._tags(tags, {})
         async with self._store.lock:
-            held = self._store.topics.get(name)
-            if held is not None:
-                if any(held["Attributes"].get(each) != value for each, value in kept.items()):
+            existing = self._store.topics.get(name)
+            if existing is not None:
+                if any(
+                    existing["Attributes"].get(each) != value for each, value in checked.items()
+                ):
                     raise invalid(messages.SNS_OTHER_ATTRIBUTES)
-                if tagged and tagged != held["Tags"]:
+                if tagged and tagged != existing["Tags"]:
                     raise invalid(messages.SNS_OTHER_TAGS)
-                return {"TopicArn": held["Arn"]}
+                return {"TopicArn": existing["Arn"]}
             if len(self._store.topics) >= self._store.limits.topics:
                 raise ApiError(
                     "TopicLimitExceededException",
@@ -71,7 +73,7 @@ class Topics:
             topic: Document = {
                 "Name": name,
                 "Arn": self._store.arn(name),
-                "Attributes": kept,
+                "Attributes": checked,
                 "Tags": tagged,
                 "Since": self._store.now(),
                 "Deleted": 0,
@@ -132,12 +134,12 @@ class Topics:
             if attribute_name in table.FIFO_ONLY and not is_fifo(topic):
                 raise invalid(messages.SNS_NOT_FIFO.format(name=attribute_name))
             try:
-                kept = table.checked(
+                checked = table.checked(
                     table.TOPIC, {attribute_name: attribute_value}, self._store.limits
                 )
-            except table.AttributeValueError as fault:
-                raise invalid(str(fault)) from None
-            if table.is_large(kept, self._store.limits):
+            except table.AttributeValueError as error:
+                raise invalid(str(error)) from None
+            if table.is_large(checked, self._store.limits):
                 self._store.check_large(
                     [each["Protocol"] for each in self._store.of_topic(topic["Name"])]
                 )
@@ -148,7 +150,7 @@ class Topics:
                     for name, value in topic["Attributes"].items()
                     if name != attribute_name
                 }
-                | kept,
+                | checked,
             )
         return {}
 
@@ -228,14 +230,16 @@ class Topics:
             raise ApiError("ResourceNotFoundException", messages.SNS_NO_RESOURCE)
         return topic
 
-    def _tags(self, tags: Sequence[Mapping[str, str]], held: Mapping[str, str]) -> dict[str, str]:
+    def _tags(
+        self, tags: Sequence[Mapping[str, str]], tags_before: Mapping[str, str]
+    ) -> dict[str, str]:
         """The tags of a resource after some were added. Raises ApiError."""
         added = as_tags(tags)
         if len(added) < len(tags):
             raise invalid(messages.SNS_SAME_TAGS)
-        if len({**held, **added}) > self._store.limits.tags:
+        if len({**tags_before, **added}) > self._store.limits.tags:
             raise ApiError("TagLimitExceededException", messages.SNS_TAGS)
-        return {**held, **added}
+        return {**tags_before, **added}
 
     async def list_tags_for_resource(self, resource_arn: str) -> Answer:
         return {"Tags": tag_list(self._resource(resource_arn)["Tags"])}

@@ -103,10 +103,10 @@ async def _to_url(context: Context, message: Message, receiver: Document) -> Res
         answer = await host.outside.deliveries.send(
             "POST", url, headers | credentials, body.encode(), host.limits.topic_http_seconds
         )
-    except ForbiddenError as fault:
-        raise DeliveryError("Forbidden", str(fault), False) from None
-    except UnreachableError as fault:
-        raise DeliveryError("Unreachable", str(fault)) from None
+    except ForbiddenError as error:
+        raise DeliveryError("Forbidden", str(error), False) from None
+    except UnreachableError as error:
+        raise DeliveryError("Unreachable", str(error)) from None
     if not 200 <= answer.status < 300:
         again = answer.status == _TOO_MANY_REQUESTS or answer.status >= 500
         text = messages.SNS_HTTP_STATUS.format(status=answer.status)
@@ -163,15 +163,15 @@ def _send_mail(host: str, port: int, mail: EmailMessage, seconds: float) -> None
     try:
         with smtplib.SMTP(host, port, timeout=seconds) as server:
             server.send_message(mail)
-    except smtplib.SMTPResponseException as fault:
-        text = messages.SNS_MAIL_REFUSED.format(text=f"{fault.smtp_code} {fault.smtp_error!r}")
-        raise DeliveryError("MailRefused", text, fault.smtp_code < 500) from None
-    except smtplib.SMTPRecipientsRefused as fault:
-        code, words = next(iter(fault.recipients.values()))
+    except smtplib.SMTPResponseException as error:
+        text = messages.SNS_MAIL_REFUSED.format(text=f"{error.smtp_code} {error.smtp_error!r}")
+        raise DeliveryError("MailRefused", text, error.smtp_code < 500) from None
+    except smtplib.SMTPRecipientsRefused as error:
+        code, words = next(iter(error.recipients.values()))
         text = messages.SNS_MAIL_REFUSED.format(text=f"{code} {words!r}")
         raise DeliveryError("MailRefused", text, code < 500) from None
-    except (OSError, smtplib.SMTPException) as fault:
-        text = messages.SNS_MAIL_UNREACHABLE.format(text=fault)
+    except (OSError, smtplib.SMTPException) as error:
+        text = messages.SNS_MAIL_UNREACHABLE.format(text=error)
         raise DeliveryError("MailUnreachable", text) from None
 
 

@@ -173,8 +173,8 @@ class Sender:
             await self._wait_for_slot(receiver)
             try:
                 response = await SEND[receiver["Protocol"]](self._context, message, receiver)
-            except DeliveryError as fault:
-                status.failed_attempt(self.topics, message, receiver, fault, document)
+            except DeliveryError as error:
+                status.failed_attempt(self.topics, message, receiver, error, document)
                 raise
             if response.transaction is not None:
                 done.append(response.transaction)
@@ -217,8 +217,8 @@ class Sender:
             try:
                 outgoing.append(queues.outgoing(message, receiver, enveloped, most_raw))
                 accepted.append(receiver)
-            except DeliveryError as fault:
-                faults.append((receiver, fault))
+            except DeliveryError as error:
+                faults.append((receiver, error))
         sent = await queues.send(self.host, outgoing)
         done = [sent.replying(None)]
         for number, receiver in enumerate(accepted):
@@ -231,7 +231,7 @@ class Sender:
         return together(done).replying(faults)
 
     async def _retry_alone(
-        self, document: Document, message: Message, receiver: Document, fault: DeliveryError
+        self, document: Document, message: Message, receiver: Document, error: DeliveryError
     ) -> Transaction[None]:
         """Retry a queue that did not get what others got, or give it up."""
         one = {
@@ -240,10 +240,10 @@ class Sender:
             "to": [receiver["Key"]],
             "attempts": document["attempts"] + 1,
         }
-        due = self._again(QUEUES, one) if fault.again else ""
+        due = self._again(QUEUES, one) if error.again else ""
         if isinstance(due, int):
             return self._lanes[QUEUES].accept([one], due)
-        await self._give_up(one, fault, due)
+        await self._give_up(one, error, due)
         return Transaction(None, {})
 
     async def _deliver_in_order(self, document: Document) -> None:
@@ -261,11 +261,11 @@ class Sender:
                 tried = {**tried, "attempts": tried["attempts"] + 1}
                 due = self._again(ORDERED, tried)
                 pending = [
-                    receiver for receiver, fault in faults if fault.again and isinstance(due, int)
+                    receiver for receiver, error in faults if error.again and isinstance(due, int)
                 ]
-                for receiver, fault in faults:
+                for receiver, error in faults:
                     if receiver not in pending:
-                        await self._give_up({**tried, "to": [receiver["Key"]]}, fault, "")
+                        await self._give_up({**tried, "to": [receiver["Key"]]}, error, "")
                 if pending and isinstance(due, int):
                     await self._sleep(due)
 
@@ -306,16 +306,16 @@ class Sender:
             return "MaximumRetryAttempts"
         return self.host.clock.now() + round(1000 * seconds)
 
-    async def _give_up(self, document: Document, fault: DeliveryError, limit: str) -> None:
-        if fault.code == UNDECRYPTABLE:
+    async def _give_up(self, document: Document, error: DeliveryError, limit: str) -> None:
+        if error.code == UNDECRYPTABLE:
             return  # undecryptable messages are not dead-lettered
         message = self._message(document)
         for receiver in self._receivers(document):
-            status.given_up(self.topics, message, receiver, fault, document)
+            status.given_up(self.topics, message, receiver, error, document)
             policy = receiver["Attributes"].get("RedrivePolicy")
             if policy and message.get("kind", NOTIFICATION) == NOTIFICATION:
                 arn = str(loads(policy)["deadLetterTargetArn"])
-                await self._to_dead_letters(arn, message, receiver, fault)
+                await self._to_dead_letters(arn, message, receiver, error)
 
     async def _to_dead_letters(
         self, arn: str, message: Message, receiver: Document, fault: DeliveryError

@@ -62,25 +62,25 @@ def failed_attempt(
     topics: TopicStore,
     message: Message,
     receiver: Document,
-    fault: DeliveryError,
+    error: DeliveryError,
     document: Document,
 ) -> None:
     """An attempt that may be repeated."""
-    _note(topics, message, receiver, FAILED, document["attempts"] + 1, fault)
+    _note(topics, message, receiver, FAILED, document["attempts"] + 1, error)
 
 
 def given_up(
     topics: TopicStore,
     message: Message,
     receiver: Document,
-    fault: DeliveryError,
+    error: DeliveryError,
     document: Document,
 ) -> None:
-    _note(topics, message, receiver, GIVEN_UP, document["attempts"], fault)
+    _note(topics, message, receiver, GIVEN_UP, document["attempts"], error)
     settings, prefix = _settings(topics, message), PREFIXES.get(receiver["Protocol"])
     if prefix and settings.get(f"{prefix}FailureFeedbackRoleArn"):
-        status = int(fault.code) if fault.code.isdigit() else 400
-        log.info(_line(topics, message, receiver, document, "FAILURE", status, fault.message))
+        status = int(error.code) if error.code.isdigit() else 400
+        log.info(_line(topics, message, receiver, document, "FAILURE", status, error.message))
 
 
 def _note(
@@ -89,10 +89,10 @@ def _note(
     receiver: Document,
     outcome: str,
     attempt: int,
-    fault: DeliveryError | None = None,
+    error: DeliveryError | None = None,
 ) -> None:
     about = message["topic"], public_url(receiver["Endpoint"]), message["id"], outcome, attempt
-    topics.host.services.delivery_log.note(Entry(topics.host.clock.now(), *about, explained(fault)))
+    topics.host.services.delivery_log.note(Entry(topics.host.clock.now(), *about, explained(error)))
 
 
 def _settings(topics: TopicStore, message: Message) -> Mapping[str, str]:
