@@ -268,9 +268,7 @@ def test_versions_never_change(client: Any, make: Callable[..., str]) -> None:
     client.delete_function(FunctionName=name, Qualifier="2")
     assert refused(client.get_function, FunctionName=name, Qualifier="2")[0] == 404
     client.update_function_configuration(FunctionName=name, Timeout=9)
-    assert client.publish_version(FunctionName=name)["Version"] == "3", (
-        "numbers are not given twice"
-    )
+    assert client.publish_version(FunctionName=name)["Version"] == "3", "numbers are not reused"
 
 
 def test_aliases_with_weights(client: Any, make: Callable[..., str]) -> None:
@@ -324,17 +322,17 @@ def test_aliases_with_weights(client: Any, make: Callable[..., str]) -> None:
 
 def test_tags_of_an_event_source_mapping(client: Any, make: Callable[..., str]) -> None:
     queue = "arn:aws:sqs:us-east-1:123456789012:q"
-    made = client.create_event_source_mapping(
+    mapping = client.create_event_source_mapping(
         FunctionName=make(), EventSourceArn=queue, Enabled=False, Tags={"a": "1"}
     )
-    arn = made["EventSourceMappingArn"]
+    arn = mapping["EventSourceMappingArn"]
     assert client.list_tags(Resource=arn)["Tags"] == {"a": "1"}
     client.tag_resource(Resource=arn, Tags={"b": "2"})
     client.untag_resource(Resource=arn, TagKeys=["a"])
     assert client.list_tags(Resource=arn)["Tags"] == {"b": "2"}
-    client.update_event_source_mapping(UUID=made["UUID"], BatchSize=5)
+    client.update_event_source_mapping(UUID=mapping["UUID"], BatchSize=5)
     assert client.list_tags(Resource=arn)["Tags"] == {"b": "2"}
-    client.delete_event_source_mapping(UUID=made["UUID"])
+    client.delete_event_source_mapping(UUID=mapping["UUID"])
     assert refused(client.list_tags, Resource=arn)[:2] == (404, "ResourceNotFoundException")
 
 
@@ -613,7 +611,7 @@ def test_layers_are_refused(client: Any) -> None:
 
 
 def test_metrics_show_failing_loops(live: Live, client: Any, make: Callable[..., str]) -> None:
-    def told() -> dict[str, float]:
+    def metrics() -> dict[str, float]:
         with urllib.request.urlopen(f"{live.url}/metrics", timeout=30) as answer:
             lines = answer.read().decode().splitlines()
         return {
@@ -622,14 +620,14 @@ def test_metrics_show_failing_loops(live: Live, client: Any, make: Callable[...,
         }
 
     name, loop = make(), '{loop="event_source_mappings"}'
-    gone = "arn:aws:sqs:us-east-1:123456789012:no-such-queue"
-    mapping = client.create_event_source_mapping(FunctionName=name, EventSourceArn=gone)["UUID"]
-    eventually(lambda: told().get(f"stepwell_loop_faults_total{loop}", 0) >= 1)
-    assert told()[f"stepwell_loops_running{loop}"] == 1
+    unknown = "arn:aws:sqs:us-east-1:123456789012:no-such-queue"
+    mapping = client.create_event_source_mapping(FunctionName=name, EventSourceArn=unknown)["UUID"]
+    eventually(lambda: metrics().get(f"stepwell_loop_faults_total{loop}", 0) >= 1)
+    assert metrics()[f"stepwell_loops_running{loop}"] == 1
     shown = client.get_event_source_mapping(UUID=mapping)
     assert (shown["State"], shown["LastProcessingResult"][:28]) == (
         "Enabled",
         "PROBLEM: QueueDoesNotExist: ",
     )
     client.delete_event_source_mapping(UUID=mapping)
-    eventually(lambda: told()[f"stepwell_loops_running{loop}"] == 0)
+    eventually(lambda: metrics()[f"stepwell_loops_running{loop}"] == 0)

@@ -57,9 +57,9 @@ class World:
 async def world(
     db: Path, functions: dict[str, Callable[..., Any]], **limits: Any
 ) -> AsyncIterator[World]:
-    made = World(db, functions, **limits)
-    async with made.engine:
-        yield made
+    opened = World(db, functions, **limits)
+    async with opened.engine:
+        yield opened
 
 
 @pytest.fixture
@@ -99,9 +99,9 @@ async def test_success_deletes_the_event(db: Path) -> None:
 
 
 async def test_destinations_get_the_record_of_the_invocation(db: Path) -> None:
-    told: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
 
-    async with world(db, {"told": told.append}) as w:
+    async with world(db, {"told": records.append}) as w:
         lambda_ = await w.lambda_()
         folder = db.parent / "code"
         folder.mkdir()
@@ -120,11 +120,11 @@ async def test_destinations_get_the_record_of_the_invocation(db: Path) -> None:
             function_name="f", maximum_retry_attempts=0, destination_config=config
         )
         await w.send("f", "good")
-        await until(lambda: len(told) == 1)
+        await until(lambda: len(records) == 1)
         await w.send("f", "bad")
-        await until(lambda: len(told) == 2)
+        await until(lambda: len(records) == 2)
         await w.settled()
-    good, bad = told
+    good, bad = records
     assert good["requestContext"] | {"requestId": ""} == {
         "requestId": "",
         "functionArn": ARN + "f:$LATEST",

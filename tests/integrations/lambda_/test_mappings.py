@@ -90,9 +90,9 @@ class Seen:
 async def test_processed_messages_are_deleted(tmp_path: Path, moto: str, queue: Queue) -> None:
     seen = Seen()
     async with lambda_of(tmp_path / "m.db", moto, seen) as lambda_:
-        made = await lambda_.create_event_source_mapping("f", queue.arn)
-        assert (made["State"], made["BatchSize"]) == ("Creating", 10)
-        assert (await lambda_.get_event_source_mapping(made["UUID"]))["State"] == "Enabled"
+        mapping = await lambda_.create_event_source_mapping("f", queue.arn)
+        assert (mapping["State"], mapping["BatchSize"]) == ("Creating", 10)
+        assert (await lambda_.get_event_source_mapping(mapping["UUID"]))["State"] == "Enabled"
         with pytest.raises(ApiError, match="ResourceConflictException"):
             await lambda_.create_event_source_mapping("f", queue.arn)
         queue.send("a", "b", "c")
@@ -110,7 +110,7 @@ async def test_processed_messages_are_deleted(tmp_path: Path, moto: str, queue: 
             "stringValue": "blau",
         }
         assert record["attributes"]["ApproximateReceiveCount"] == "1"
-        assert (await lambda_.delete_event_source_mapping(made["UUID"]))["State"] == "Deleting"
+        assert (await lambda_.delete_event_source_mapping(mapping["UUID"]))["State"] == "Deleting"
         assert (await lambda_.list_event_source_mappings())["EventSourceMappings"] == []
 
 
@@ -158,12 +158,12 @@ async def test_filters_and_a_window(tmp_path: Path, moto: str, queue: Queue) -> 
         for bad in ({"batch_size": 11}, {"filter_criteria": {"Filters": [{"Pattern": "{"}]}}):
             with pytest.raises(ApiError, match="InvalidParameterValueException"):
                 await lambda_.create_event_source_mapping("f", queue.arn, **bad)
-        given = {
+        parameters = {
             "batch_size": 20,
             "maximum_batching_window_in_seconds": 1,
             "filter_criteria": wanted,
         }
-        await lambda_.create_event_source_mapping("f", queue.arn, **given)
+        await lambda_.create_event_source_mapping("f", queue.arn, **parameters)
         await until(lambda: len(seen.bodies()) == 8 and queue.empty(), 20)
     assert [len(batch) for batch in seen.batches] == [8]
     assert {json.loads(body)["kind"] for body in seen.bodies()} == {"order"}
@@ -275,10 +275,10 @@ async def test_code_that_cannot_be_unpacked_now_is_reported_and_retried(
         assert await result(lambda_) == "No records processed"
         await sqs.send_message(QUEUE_URL, "a")
 
-        async def told() -> bool:
+        async def reported() -> bool:
             return (await result(lambda_)).startswith("PROBLEM: ")
 
-        await eventually(told)
+        await eventually(reported)
         assert await left(sqs) == 1
         assert engine.supervisor.loops["event_source_mappings"].faults >= 1
         assert any(": a batch of " in record.getMessage() for record in caplog.records)
@@ -300,10 +300,10 @@ async def test_a_damaged_archive_is_reported_and_the_poller_continues(tmp_path: 
         await engine.records.write({key: whole[: len(whole) // 2]})
         await sqs.send_message(QUEUE_URL, "a")
 
-        async def told() -> bool:
+        async def reported() -> bool:
             return (await result(lambda_)).startswith("PROBLEM: ")
 
-        await eventually(told)
+        await eventually(reported)
         with pytest.raises(
             ApiError, match="InvalidZipFileException: Lambda could not unzip the deployment package"
         ):
@@ -322,20 +322,20 @@ async def test_a_failed_poller_is_restarted(
     async with created(tmp_path / "m.db") as (lambda_, sqs, engine):
         real, broken = sqs.receive_message, True
 
-        async def receive(*given: Any, **named: Any) -> Any:
+        async def receive(*args: Any, **kwargs: Any) -> Any:
             if broken:
                 raise MemoryError("no memory")
-            return await real(*given, **named)
+            return await real(*args, **kwargs)
 
         monkeypatch.setattr(sqs, "receive_message", receive)
         await sqs.send_message(QUEUE_URL, "a")  # ends the long poll
         state = engine.supervisor.loops["event_source_mappings"]
 
-        async def told() -> bool:
+        async def reported() -> bool:
             return "no memory" in await result(lambda_) and state.restarts >= 2
 
         await sqs.send_message(QUEUE_URL, "b")
-        await eventually(told)
+        await eventually(reported)
         assert state.running == 1
         broken = False
 
@@ -356,10 +356,10 @@ async def test_a_deleted_queue_is_reported_and_used_when_it_is_created_again(
     async with created(tmp_path / "m.db") as (lambda_, sqs, _):
         await sqs.delete_queue(QUEUE_URL)
 
-        async def told() -> bool:
+        async def reported() -> bool:
             return (await result(lambda_)).startswith("PROBLEM: QueueDoesNotExist")
 
-        await eventually(told)
+        await eventually(reported)
         await sqs.create_queue("q", {})
         await sqs.send_message(QUEUE_URL, "a")
 
@@ -374,10 +374,10 @@ async def test_a_deleted_function_is_not_called_at_full_speed(tmp_path: Path) ->
         await lambda_.delete_function("f")
         await sqs.send_message(QUEUE_URL, "a")
 
-        async def told() -> bool:
+        async def reported() -> bool:
             return (await result(lambda_)).startswith("PROBLEM: Function not found: ")
 
-        await eventually(told)
+        await eventually(reported)
         state = engine.supervisor.loops["event_source_mappings"]
         before = state.faults
         await asyncio.sleep(0.5)

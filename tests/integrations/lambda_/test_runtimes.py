@@ -340,7 +340,7 @@ def test_no_other_client_gets_the_invocations_of_a_runtime(
         (f"/{secret}", "evil.example"),
         (f"/{secret}", ""),
     ]
-    for path, told in tries:
+    for path, host_header in tries:
         for method, what in (
             ("GET", "next"),
             ("POST", f"{uuid.uuid4()}/response"),
@@ -348,7 +348,9 @@ def test_no_other_client_gets_the_invocations_of_a_runtime(
         ):
             stranger = http.client.HTTPConnection(host, timeout=30)
             stranger.request(
-                method, f"{path}/2018-06-01/runtime/invocation/{what}", headers={"Host": told}
+                method,
+                f"{path}/2018-06-01/runtime/invocation/{what}",
+                headers={"Host": host_header},
             )
             assert stranger.getresponse().status in (403, 404)
             stranger.close()

@@ -140,8 +140,10 @@ def test_a_directory_of_a_million_entries_is_not_read() -> None:
         + b"x"
     )
     many = entry * 1_000_000
-    for told in (1, 0xFFFF):
-        whole = many + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, told, told, len(many), 0, 0)
+    for declared in (1, 0xFFFF):
+        whole = many + struct.pack(
+            "<4s4H2LH", b"PK\x05\x06", 0, 0, declared, declared, len(many), 0, 0
+        )
         tracemalloc.start()
         assert problem(whole) == TOO_LARGE.format(DEFAULT_LIMITS.code_unzipped_bytes)
         peak = tracemalloc.get_traced_memory()[1]

@@ -36,11 +36,11 @@ class Failing:
     ) -> None:
         self.real, self.error, self.left, self.when = real, error, times, when
 
-    def __call__(self, *given: Any, **named: Any) -> Any:
-        if self.left and self.when(*given, **named):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.left and self.when(*args, **kwargs):
             self.left -= 1
             raise self.error
-        return self.real(*given, **named)
+        return self.real(*args, **kwargs)
 
 
 def state(house: EmbeddedEngine, name: str) -> LoopState:

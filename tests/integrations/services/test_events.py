@@ -158,12 +158,12 @@ async def test_status_changes_are_events(house: EmbeddedEngine) -> None:
 
 
 async def destination(house: EmbeddedEngine, sink: Sink, **rest: Any) -> str:
-    given = {"ApiKeyAuthParameters": {"ApiKeyName": "x-key", "ApiKeyValue": "secret"}}
-    connection = await house.events.create_connection("c", "API_KEY", given)
-    made = await house.events.create_api_destination(
+    parameters = {"ApiKeyAuthParameters": {"ApiKeyName": "x-key", "ApiKeyValue": "secret"}}
+    connection = await house.events.create_connection("c", "API_KEY", parameters)
+    destination = await house.events.create_api_destination(
         "d", connection["ConnectionArn"], f"{sink.url}/in/*", "POST", **rest
     )
-    return str(made["ApiDestinationArn"])
+    return str(destination["ApiDestinationArn"])
 
 
 async def test_an_api_destination_is_retried_with_increasing_pauses(

@@ -56,16 +56,16 @@ class Noting:
         self.answered: set[str] = set()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(**given: Any) -> Any:
-            answer = getattr(self.client, name)(**given)
+        def call(**parameters: Any) -> Any:
+            answer = getattr(self.client, name)(**parameters)
             self.answered.add(name)
             return answer
 
         return call
 
-    def refuses(self, code: str, name: str, **given: Any) -> str:
+    def refuses(self, code: str, name: str, **parameters: Any) -> str:
         with pytest.raises(ClientError) as caught:
-            getattr(self.client, name)(**given)
+            getattr(self.client, name)(**parameters)
         assert caught.value.response["Error"]["Code"] == code, caught.value
         return str(caught.value.response["Error"]["Message"])
 
@@ -78,10 +78,10 @@ class Noting:
 
 def machine(live: Live) -> str:
     """Create a state machine with one Pass state. Returns its ARN."""
-    made: str = live.client().create_state_machine(
+    arn: str = live.client().create_state_machine(
         name=uuid.uuid4().hex, definition=PASS, roleArn=ROLE
     )["stateMachineArn"]
-    return made
+    return arn
 
 
 def inputs(live: Live, arn: str) -> list[Any]:
@@ -230,7 +230,7 @@ def test_every_operation_of_the_scheduler(live: Live) -> None:
         {"Key": "a", "Value": "b"}
     ]
     scheduler.untag_resource(ResourceArn=group, TagKeys=["a"])
-    given = {
+    parameters = {
         "Target": {"Arn": target, "RoleArn": ROLE, "Input": '{"by": "schedule"}'},
         "FlexibleTimeWindow": {"Mode": "OFF"},
     }
@@ -243,28 +243,28 @@ def test_every_operation_of_the_scheduler(live: Live) -> None:
         GroupName="nightly",
         ScheduleExpression=at,
         ActionAfterCompletion="DELETE",
-        **given,
+        **parameters,
     )
     scheduler.create_schedule(
         Name="later",
         GroupName="nightly",
         ScheduleExpression="cron(0 3 * * ? *)",
         ScheduleExpressionTimezone="Europe/Berlin",
-        **given,
+        **parameters,
     )
     scheduler.refuses(
         "ValidationException",
         "create_schedule",
         Name="never",
         ScheduleExpression="cron(0 3 * *)",
-        **given,
+        **parameters,
     )
     scheduler.update_schedule(
         Name="later",
         GroupName="nightly",
         ScheduleExpression="rate(1 day)",
         State="DISABLED",
-        **given,
+        **parameters,
     )
     assert scheduler.get_schedule(Name="later", GroupName="nightly")["State"] == "DISABLED"
     eventually(lambda: inputs(live, target) == [{"by": "schedule"}])

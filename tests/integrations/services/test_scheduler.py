@@ -142,12 +142,12 @@ async def test_a_universal_target(house: EmbeddedEngine) -> None:
     machine = await house.machine()
     target = {"Arn": "arn:aws:scheduler:::aws-sdk:sfn:startExecution", "RoleArn": ROLE}
     target["Input"] = f'{{"StateMachineArn": "{machine}", "Name": "n", "Input": {{"a": 1}}}}'
-    given: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "schedule_expression": "at(2023-11-14T22:15:00)",
         "target": target,
         "flexible_time_window": OFF,
     }
-    await house.scheduler.create_schedule("s", **given)
+    await house.scheduler.create_schedule("s", **parameters)
     await house.after(100)
     assert await house.inputs(machine) == [{"a": 1}]
 
@@ -164,27 +164,27 @@ async def test_groups_and_changes(house: EmbeddedEngine) -> None:
         "Schedule group g already exists.",
     )
     target = {"Arn": machine, "RoleArn": ROLE}
-    given: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "schedule_expression": "rate(1 hour)",
         "target": target,
         "flexible_time_window": OFF,
         "state": "DISABLED",
     }
-    await scheduler.update_schedule("s", "g", **given)
+    await scheduler.update_schedule("s", "g", **parameters)
     await house.after(7200)
     assert len(await house.inputs(machine)) == 1
     await refused(
-        scheduler.update_schedule("none", "g", **given),
+        scheduler.update_schedule("none", "g", **parameters),
         "ResourceNotFoundException",
         "Schedule none does not exist.",
     )
     await refused(
-        scheduler.create_schedule("t", "none", **given),
+        scheduler.create_schedule("t", "none", **parameters),
         "ResourceNotFoundException",
         "Schedule group none does not exist.",
     )
     await refused(
-        scheduler.create_schedule("t", "g", **given | {"schedule_expression": "often"}),
+        scheduler.create_schedule("t", "g", **parameters | {"schedule_expression": "often"}),
         "ValidationException",
         "Invalid Schedule Expression often.",
     )

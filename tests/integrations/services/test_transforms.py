@@ -20,20 +20,20 @@ EVENT = {
 RULE = Rule("arn:rule", "r")
 
 
-def made(**target: Any) -> Any:
+def payload(**target: Any) -> Any:
     return json.loads(compile_transform({"Id": "1", **target})(EVENT, RULE, "2024-01-01T00:00:00Z"))
 
 
 def template(text: str, **paths: str) -> Any:
-    return made(InputTransformer={"InputPathsMap": paths, "InputTemplate": text})
+    return payload(InputTransformer={"InputPathsMap": paths, "InputTemplate": text})
 
 
 def test_inputs() -> None:
-    assert made() == EVENT
-    assert made(Input='{"a": 1}') == {"a": 1}
-    assert made(InputPath="$.detail.list[0].a") == 1
-    assert made(InputPath="$.detail['text']") == 'say "hi"'
-    assert made(InputPath="$.nowhere") is None and made(InputPath="$") == EVENT
+    assert payload() == EVENT
+    assert payload(Input='{"a": 1}') == {"a": 1}
+    assert payload(InputPath="$.detail.list[0].a") == 1
+    assert payload(InputPath="$.detail['text']") == 'say "hi"'
+    assert payload(InputPath="$.nowhere") is None and payload(InputPath="$") == EVENT
 
 
 def test_templates() -> None:
@@ -70,4 +70,4 @@ def test_templates() -> None:
 )
 def test_invalid_transforms(target: dict[str, Any]) -> None:
     with pytest.raises(TransformError):
-        made(**target)
+        payload(**target)

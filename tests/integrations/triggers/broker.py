@@ -191,12 +191,12 @@ class Device:
         )
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        told = threading.Event()
-        self._client.on_subscribe = lambda *rest: told.set()
+        confirmed = threading.Event()
+        self._client.on_subscribe = lambda *rest: confirmed.set()
         for each in filters:
-            told.clear()
+            confirmed.clear()
             self._client.subscribe(each, 1)
-            assert told.wait(10)
+            assert confirmed.wait(10)
 
     def publish(self, topic: str, payload: Any, qos: int = 1, retain: bool = False) -> None:
         sent = self._client.publish(topic, payload, qos, retain)

@@ -38,10 +38,10 @@ class Site:
         return self._clients[service]
 
     def machine(self, name: str, definition: str = ECHO, type: str = "STANDARD") -> str:
-        made = self.aws("stepfunctions").create_state_machine(
+        created = self.aws("stepfunctions").create_state_machine(
             name=name, definition=definition, roleArn=ROLE, type=type
         )
-        return str(made["stateMachineArn"])
+        return str(created["stateMachineArn"])
 
     def inputs(self, machine: str) -> list[Any]:
         """The inputs of the executions of a machine, the oldest first."""

@@ -64,44 +64,44 @@ class Api:
 
     def __init__(self, site: Site, stage: str = "$default", **rest: Any) -> None:
         self.gateway = site.aws("apigatewayv2")
-        made = self.gateway.create_api(Name="orders", ProtocolType="HTTP", **rest)
-        self.id, self.url = made["ApiId"], made["ApiEndpoint"]
+        created = self.gateway.create_api(Name="orders", ProtocolType="HTTP", **rest)
+        self.id, self.url = created["ApiId"], created["ApiEndpoint"]
         self.gateway.create_stage(ApiId=self.id, StageName=stage, AutoDeploy=True)
 
-    def integrate(self, **given: Any) -> str:
-        given = {"IntegrationType": "AWS_PROXY", "PayloadFormatVersion": "1.0", **given}
-        return str(self.gateway.create_integration(ApiId=self.id, **given)["IntegrationId"])
+    def integrate(self, **parameters: Any) -> str:
+        parameters = {"IntegrationType": "AWS_PROXY", "PayloadFormatVersion": "1.0", **parameters}
+        return str(self.gateway.create_integration(ApiId=self.id, **parameters)["IntegrationId"])
 
     def route(self, key: str, integration: str, **rest: Any) -> str:
-        made = self.gateway.create_route(
+        created = self.gateway.create_route(
             ApiId=self.id, RouteKey=key, Target=f"integrations/{integration}", **rest
         )
-        return str(made["RouteId"])
+        return str(created["RouteId"])
 
     def start(
         self, key: str, machine: str, subtype: str = "StartExecution", **parameters: str
     ) -> str:
-        given = {"StateMachineArn": machine, "Input": "$request.body", **parameters}
+        mappings = {"StateMachineArn": machine, "Input": "$request.body", **parameters}
         id = self.integrate(
             IntegrationSubtype=f"StepFunctions-{subtype}",
             CredentialsArn=ROLE,
-            RequestParameters=given,
+            RequestParameters=mappings,
         )
         return self.route(key, id)
 
 
 @pytest.fixture
 def api(site: Site) -> Iterator[Api]:
-    made = Api(site)
-    yield made
-    made.gateway.delete_api(ApiId=made.id)
+    created = Api(site)
+    yield created
+    created.gateway.delete_api(ApiId=created.id)
 
 
-def refused(call: Any, **given: Any) -> tuple[str, str]:
+def refused(call: Any, **parameters: Any) -> tuple[str, str]:
     with pytest.raises(ClientError) as error:
-        call(**given)
-    told = error.value.response["Error"]
-    return told["Code"], told["Message"]
+        call(**parameters)
+    response = error.value.response["Error"]
+    return response["Code"], response["Message"]
 
 
 # --- starting executions --------------------------------------------------------------------------
@@ -329,10 +329,10 @@ def test_cookies_and_binary_bodies(api: Api) -> None:
 
 def test_quick_create_of_a_function(site: Site) -> None:
     gateway = site.aws("apigatewayv2")
-    made = gateway.create_api(Name="quick", ProtocolType="HTTP", Target=LAMBDA)
-    assert ask(f"{made['ApiEndpoint']}/any/where", "PATCH").json["routeKey"] == "$default"
-    assert gateway.get_stages(ApiId=made["ApiId"])["Items"][0]["ApiGatewayManaged"]
-    gateway.delete_api(ApiId=made["ApiId"])
+    created = gateway.create_api(Name="quick", ProtocolType="HTTP", Target=LAMBDA)
+    assert ask(f"{created['ApiEndpoint']}/any/where", "PATCH").json["routeKey"] == "$default"
+    assert gateway.get_stages(ApiId=created["ApiId"])["Items"][0]["ApiGatewayManaged"]
+    gateway.delete_api(ApiId=created["ApiId"])
 
 
 # --- stages, deployments, names -------------------------------------------------------------------
@@ -474,65 +474,68 @@ def test_a_route_with_iam_authorization(open_live: Open, site: Site, tmp_path: P
 
 def test_apis(site: Site) -> None:
     gateway = site.aws("apigatewayv2")
-    made = gateway.create_api(Name="a", ProtocolType="HTTP", Description="d", Tags={"k": "v"})
-    assert made["CreatedDate"].year >= 2024 and made["ProtocolType"] == "HTTP"
-    assert made["ApiEndpoint"] == f"{site.url}/_apis/{made['ApiId']}"
+    created = gateway.create_api(Name="a", ProtocolType="HTTP", Description="d", Tags={"k": "v"})
+    assert created["CreatedDate"].year >= 2024 and created["ProtocolType"] == "HTTP"
+    assert created["ApiEndpoint"] == f"{site.url}/_apis/{created['ApiId']}"
     other_name = Site(site.live)
     other_name.url = site.url.replace("127.0.0.1", "localhost")
     assert (
-        other_name.aws("apigatewayv2").get_api(ApiId=made["ApiId"])["ApiEndpoint"]
-        == f"{other_name.url}/_apis/{made['ApiId']}"
+        other_name.aws("apigatewayv2").get_api(ApiId=created["ApiId"])["ApiEndpoint"]
+        == f"{other_name.url}/_apis/{created['ApiId']}"
     )
-    assert made["RouteSelectionExpression"] == "$request.method $request.path"
+    assert created["RouteSelectionExpression"] == "$request.method $request.path"
     other = gateway.create_api(Name="b", ProtocolType="HTTP")
     pages = [
         page["Items"]
         for page in gateway.get_paginator("get_apis").paginate(PaginationConfig={"PageSize": "1"})
     ]
-    assert {made["ApiId"], other["ApiId"]} <= {
+    assert {created["ApiId"], other["ApiId"]} <= {
         each["ApiId"] for page in pages for each in page
     } and {len(page) for page in pages} == {1}
-    assert gateway.update_api(ApiId=made["ApiId"], Name="c")["Name"] == "c"
-    assert {key: gateway.get_api(ApiId=made["ApiId"])[key] for key in ("Name", "Description")} == {
+    assert gateway.update_api(ApiId=created["ApiId"], Name="c")["Name"] == "c"
+    assert {
+        key: gateway.get_api(ApiId=created["ApiId"])[key] for key in ("Name", "Description")
+    } == {
         "Name": "c",
         "Description": "d",
     }
-    arn = f"arn:aws:apigateway:{REGION}::/apis/{made['ApiId']}"
+    arn = f"arn:aws:apigateway:{REGION}::/apis/{created['ApiId']}"
     gateway.tag_resource(ResourceArn=arn, Tags={"x": "y"})
     gateway.untag_resource(ResourceArn=arn, TagKeys=["k"])
     assert gateway.get_tags(ResourceArn=arn)["Tags"] == {"x": "y"}
     stage = f"{arn}/stages/tagged"
-    gateway.create_stage(ApiId=made["ApiId"], StageName="tagged", Tags={"k": "v"})
+    gateway.create_stage(ApiId=created["ApiId"], StageName="tagged", Tags={"k": "v"})
     gateway.tag_resource(ResourceArn=stage, Tags={"s": "t"})
     gateway.untag_resource(ResourceArn=stage, TagKeys=["k"])
     assert (
-        gateway.get_stage(ApiId=made["ApiId"], StageName="tagged")["Tags"]
+        gateway.get_stage(ApiId=created["ApiId"], StageName="tagged")["Tags"]
         == gateway.get_tags(ResourceArn=stage)["Tags"]
         == {"s": "t"}
     )
     assert gateway.get_tags(ResourceArn=arn)["Tags"] == {"x": "y"}
-    gateway.delete_api(ApiId=made["ApiId"])
+    gateway.delete_api(ApiId=created["ApiId"])
     gateway.delete_api(ApiId=other["ApiId"])
-    text = f"Invalid API identifier specified {ACCOUNT}:{made['ApiId']}"
-    assert refused(gateway.get_api, ApiId=made["ApiId"]) == ("NotFoundException", text)
+    text = f"Invalid API identifier specified {ACCOUNT}:{created['ApiId']}"
+    assert refused(gateway.get_api, ApiId=created["ApiId"]) == ("NotFoundException", text)
 
 
 def test_routes_and_integrations(site: Site, api: Api) -> None:
     gateway, id = api.gateway, api.id
     machine = site.machine("http-start")
     route = api.start("POST /a", machine, Name="$request.header.name")
-    held = gateway.get_route(ApiId=id, RouteId=route)
-    assert held["AuthorizationType"] == "NONE" and [
+    before = gateway.get_route(ApiId=id, RouteId=route)
+    assert before["AuthorizationType"] == "NONE" and [
         each["RouteId"] for each in gateway.get_routes(ApiId=id)["Items"]
     ] == [route]
-    integration = held["Target"].removeprefix("integrations/")
+    integration = before["Target"].removeprefix("integrations/")
     changed = gateway.update_integration(
         ApiId=id, IntegrationId=integration, RequestParameters={"Name": "", "Input": "{}"}
     )
     assert changed["RequestParameters"] == {"StateMachineArn": machine, "Input": "{}"}
     assert gateway.get_integration(ApiId=id, IntegrationId=integration)["TimeoutInMillis"] == 30_000
     assert (
-        gateway.update_route(ApiId=id, RouteId=route, RouteKey="GET /b")["Target"] == held["Target"]
+        gateway.update_route(ApiId=id, RouteId=route, RouteKey="GET /b")["Target"]
+        == before["Target"]
     )
     assert ask(f"{api.url}/b").status == 200
     assert (

@@ -74,9 +74,9 @@ def test_statements(sql: str, expected: Any) -> None:
 
 
 def test_the_payload_is_not_changed() -> None:
-    told = message()
-    compile_sql("SELECT *, 1 AS a.b FROM 'x'").apply(told)
-    assert told.value == PAYLOAD
+    original = message()
+    compile_sql("SELECT *, 1 AS a.b FROM 'x'").apply(original)
+    assert original.value == PAYLOAD
 
 
 def test_a_payload_that_is_not_json() -> None:

@@ -42,9 +42,9 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 
 @pytest.fixture
 def device(broker: RealBroker) -> Iterator[Device]:
-    made = Device(broker.port, "out/#")
-    yield made
-    made.close()
+    opened = Device(broker.port, "out/#")
+    yield opened
+    opened.close()
 
 
 def rule(sql: str, *actions: dict[str, Any], **rest: Any) -> dict[str, Any]:
@@ -62,11 +62,11 @@ def start(machine: str, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def refused(call: Any, **given: Any) -> tuple[str, str]:
+def refused(call: Any, **parameters: Any) -> tuple[str, str]:
     with pytest.raises(ClientError) as error:
-        call(**given)
-    told = error.value.response["Error"]
-    return told["Code"], told["Message"]
+        call(**parameters)
+    response = error.value.response["Error"]
+    return response["Code"], response["Message"]
 
 
 # --- definitions ----------------------------------------------------------------------------------
@@ -81,17 +81,17 @@ def test_rules(site: Site) -> None:
         errorAction={"lambda": {"functionArn": f"{FUNCTION}:e"}},
     )
     iot.create_topic_rule(ruleName="one", topicRulePayload=payload, tags="a=b&c=d")
-    held = iot.get_topic_rule(ruleName="one")
-    assert held["ruleArn"] == f"arn:aws:iot:{REGION}:{ACCOUNT}:rule/one"
-    assert held["rule"].items() >= {**payload, "ruleName": "one", "ruleDisabled": False}.items()
-    assert held["rule"]["createdAt"].year >= 2024
+    shown = iot.get_topic_rule(ruleName="one")
+    assert shown["ruleArn"] == f"arn:aws:iot:{REGION}:{ACCOUNT}:rule/one"
+    assert shown["rule"].items() >= {**payload, "ruleName": "one", "ruleDisabled": False}.items()
+    assert shown["rule"]["createdAt"].year >= 2024
     assert {
         each["Key"]: each["Value"]
-        for each in iot.list_tags_for_resource(resourceArn=held["ruleArn"])["tags"]
+        for each in iot.list_tags_for_resource(resourceArn=shown["ruleArn"])["tags"]
     } == {"a": "b", "c": "d"}
-    iot.tag_resource(resourceArn=held["ruleArn"], tags=[{"Key": "e", "Value": "f"}])
-    iot.untag_resource(resourceArn=held["ruleArn"], tagKeys=["a", "c"])
-    assert iot.list_tags_for_resource(resourceArn=held["ruleArn"])["tags"] == [
+    iot.tag_resource(resourceArn=shown["ruleArn"], tags=[{"Key": "e", "Value": "f"}])
+    iot.untag_resource(resourceArn=shown["ruleArn"], tagKeys=["a", "c"])
+    assert iot.list_tags_for_resource(resourceArn=shown["ruleArn"])["tags"] == [
         {"Key": "e", "Value": "f"}
     ]
     iot.create_topic_rule(
@@ -388,9 +388,9 @@ async def create(house: EmbeddedEngine, name: str, **payload: Any) -> None:
 
 
 async def test_a_function_and_an_error_action(house: EmbeddedEngine) -> None:
-    told: list[Any] = []
-    house.functions["f"] = told.append
-    house.functions["e"] = told.append
+    received: list[Any] = []
+    house.functions["f"] = received.append
+    house.functions["e"] = received.append
     await house.close()
     await house.open()
     failing = {"lambda": {"functionArn": f"{FUNCTION}:e"}}
@@ -406,8 +406,8 @@ async def test_a_function_and_an_error_action(house: EmbeddedEngine) -> None:
     await publish(house, "t/1", {"a": 1, "name": "f"})
     await settled(house)
     await settled(house)
-    assert {"a": 1} in told
-    (failure,) = [each for each in told if "failures" in each]
+    assert {"a": 1} in received
+    (failure,) = [each for each in received if "failures" in each]
     assert failure["ruleName"] == "bad" and failure["topic"] == "t/1"
     assert json.loads(base64.b64decode(failure["base64OriginalPayload"])) == {"a": 1, "name": "f"}
     (what,) = failure["failures"]
@@ -473,8 +473,8 @@ async def test_the_session_unsubscribes_from_unused_filters(house: EmbeddedEngin
 
 async def test_a_payload_that_is_not_text(house: EmbeddedEngine) -> None:
     machine = await house.machine()
-    told: list[Any] = []
-    house.functions["e"] = told.append
+    received: list[Any] = []
+    house.functions["e"] = received.append
     await house.close()
     await house.open()
     error = {"lambda": {"functionArn": f"{FUNCTION}:e"}}
@@ -489,4 +489,4 @@ async def test_a_payload_that_is_not_text(house: EmbeddedEngine) -> None:
     await settled(house)
     await settled(house)
     assert await house.inputs(machine) == [{"data": base64.b64encode(b"\xff\x00").decode()}]
-    assert "UTF-8" in told[0]["failures"][0]["errorMessage"]
+    assert "UTF-8" in received[0]["failures"][0]["errorMessage"]

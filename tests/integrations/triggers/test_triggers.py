@@ -143,10 +143,12 @@ def http_route(site: Site, machine: str) -> None:
         "IntegrationSubtype": "StepFunctions-StartExecution",
         "PayloadFormatVersion": "1.0",
     }
-    given = {"StateMachineArn": machine, "Input": "$request.body"}
-    made = gateway.create_integration(ApiId=api["ApiId"], RequestParameters=given, **about)
+    parameters = {"StateMachineArn": machine, "Input": "$request.body"}
+    integration = gateway.create_integration(
+        ApiId=api["ApiId"], RequestParameters=parameters, **about
+    )
     gateway.create_route(
-        ApiId=api["ApiId"], RouteKey="POST /", Target=f"integrations/{made['IntegrationId']}"
+        ApiId=api["ApiId"], RouteKey="POST /", Target=f"integrations/{integration['IntegrationId']}"
     )
     urllib.request.urlopen(
         urllib.request.Request(f"{api['ApiEndpoint']}/", input_of("http_route").encode()),
