@@ -111,7 +111,7 @@ class SystemClock:
             self._offset += behind * 1_000_000
         if behind * 1_000_000 > self._jump_ns:
             log.warning(
-                "the database is %.0f s ahead of the machine's clock: time goes on from there",
+                "the database is %.0f s ahead of the machine's clock: time continues from there",
                 behind / 1000,
             )
 

@@ -26,9 +26,7 @@ def uuids() -> Callable[[], str]:
 
 
 def derived(secret: str, purpose: str, *parts: int) -> str:
-    """32 hex digits: the same for the same arguments, and nothing about the secret can be told from
-    them.
-    """
+    """32 hex digits: the same for the same arguments. The secret cannot be derived from them."""
     return hashlib.blake2b(
         ":".join((secret, purpose, *map(str, parts))).encode(), digest_size=16
     ).hexdigest()

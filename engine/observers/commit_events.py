@@ -52,7 +52,7 @@ class CommitEvents:
         try:
             return on_status(events)
         except Exception:
-            log.exception("%r failed; the engine goes on", on_status)
+            log.exception("%r failed; the engine continues", on_status)
             return None
 
     def committed(self, live: Live, unit: Unit) -> None:
@@ -66,4 +66,4 @@ class CommitEvents:
             try:
                 self.log_sink.write(events)
             except Exception:
-                log.exception("%r failed; the engine goes on", self.log_sink.write)
+                log.exception("%r failed; the engine continues", self.log_sink.write)

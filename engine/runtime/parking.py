@@ -49,7 +49,7 @@ class Parking:
         """Stop working on an execution because of an error. `name`: its ARN, if that is known."""
         name = name or f"number {execution_id}"
         log.error(
-            "execution %s is parked: %r; everything else goes on", name, error, exc_info=error
+            "execution %s is parked: %r; everything else continues", name, error, exc_info=error
         )
         parked = self.parked[execution_id] = ExecutionParkedError(
             f"execution {name} is parked: {error!r}"

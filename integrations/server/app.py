@@ -303,7 +303,7 @@ class TimeLimit:
         self._inside.pop(task, None)
 
     def expired(self, task: asyncio.Task[Any]) -> bool:
-        """Whether it was this that cancelled the task; if so the task goes on."""
+        """Whether this timeout cancelled the task; if so, the task continues."""
         return task not in self._inside and task.uncancel() == 0
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:

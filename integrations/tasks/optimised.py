@@ -288,7 +288,7 @@ def _at(value: Any, path: tuple[str | int, ...]) -> Any:
 
 
 async def _cancel(host: Host, job: Job, name: str, parameters: Members | None, key: str) -> None:
-    """Cancel the job of an ended attempt. When the engine closes, the job goes on, and the next
+    """Cancel the job of an ended attempt. When the engine closes, the job continues, and the next
     process resumes polling.
     """
     try:

@@ -101,7 +101,7 @@ class LockedFile:
                 status = os.stat(name)
             except OSError as error:
                 raise StoreLostError(
-                    f"{name} is gone while it is in use: {error.strerror}"
+                    f"{name} is missing while it is in use: {error.strerror}"
                 ) from error
             if _inode(status) != inode:
                 raise StoreLostError(f"{name} was replaced while it is in use")

@@ -29,7 +29,7 @@ Connection = sqlite3.Connection
 
 
 class Thread:
-    """One SQLite connection and its thread. If the thread dies, whoever waits for it is told."""
+    """One SQLite connection and its thread. If the thread dies, all waiting calls fail."""
 
     def __init__(self) -> None:
         self._pending: set[asyncio.Future[Any]] = set()
@@ -88,7 +88,7 @@ class Thread:
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._db._thread.join()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no call waits
             loop.call_soon_threadsafe(self._died)
 
     def _died(self) -> None:

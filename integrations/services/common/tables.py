@@ -130,7 +130,7 @@ def readable(key: str, data: bytes, make: Callable[[Document], T]) -> T | None:
     try:
         return make(read(key, data))
     except Exception as error:
-        log.error("the record %s cannot be used: %s; the service goes on without it", key, error)
+        log.error("the record %s cannot be used: %s; the service continues without it", key, error)
         return None
 
 

@@ -144,16 +144,16 @@ class QueueStore:
         self._next = known["next"] if known else 1
         await self.documents.open(self.records)
         self.queues = {name: Queue(self.documents[name]) for name in self.documents}
-        gone = {
+        deleted = {
             int(name.removeprefix(_GONE), 16)
             async for name, _ in stored(self.records, _GONE, unchanged)
         }
         if known is None:
-            await self._find_number(gone)
+            await self._find_number(deleted)
         if self.queues:  # else the first queue does it: without queues nothing is written
             self.start("queue_housekeeping", self.reserve)
-        await self._load(gone)
-        for store in gone:
+        await self._load(deleted)
+        for store in deleted:
             self.delete_messages(store)
         self._sweep()
 
@@ -166,7 +166,7 @@ class QueueStore:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
-    async def _load(self, gone: set[int]) -> None:
+    async def _load(self, deleted: set[int]) -> None:
         """Load the accepted messages. Records without a queue or message, left by a crash, are
         deleted.
         """
@@ -188,7 +188,9 @@ class QueueStore:
             queue, state = stores.get(store), states.pop(key("state", store, seq), None)
             if queue is None:
                 orphans |= (
-                    {} if store in gone else dict.fromkeys(key(kind, store, seq) for kind in _KINDS)
+                    {}
+                    if store in deleted
+                    else dict.fromkeys(key(kind, store, seq) for kind in _KINDS)
                 )
                 continue
             entry = Entry(
@@ -208,11 +210,11 @@ class QueueStore:
         if not damaged:  # else they may belong to a queue or message that cannot be read
             self.start("queue_housekeeping", partial(self.delete_records, orphans))
 
-    async def _find_number(self, gone: set[int]) -> None:
+    async def _find_number(self, deleted: set[int]) -> None:
         """Without a usable record of the next number: begin above all numbers in the records, and
         above those that later processes may have used without a trace.
         """
-        numbers = [0, *gone, *(queue.store for queue in self.queues.values())]
+        numbers = [0, *deleted, *(queue.store for queue in self.queues.values())]
         for kind in _KINDS:
             async for each, _ in self.records.all(f"sqs/{kind}/"):
                 with suppress(ValueError):  # a damaged key

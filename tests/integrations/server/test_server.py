@@ -566,7 +566,9 @@ def test_a_server_exits_when_its_database_is_deleted(serve: Serve):
     create(client)
     live.db.unlink()
     assert live.process.wait(timeout=30) == 70
-    eventually(lambda: any("is gone while it is in use" in json.dumps(line) for line in live.log))
+    eventually(
+        lambda: any("is missing while it is in use" in json.dumps(line) for line in live.log)
+    )
 
 
 def test_no_second_server_opens_the_database_by_another_path(

@@ -101,7 +101,7 @@ CREATE TABLE map_run (
 CREATE UNIQUE INDEX map_run_frame ON map_run (execution, frame, seq);
 CREATE INDEX map_run_uuid ON map_run (uuid);
 
--- What a running execution goes on from, and one that may be redriven. Deleted at the end of one that succeeds.
+-- The state of a running execution, or of one that may be redriven. Deleted when an execution succeeds.
 CREATE TABLE continuation (
     id INTEGER PRIMARY KEY,
     wake INTEGER,                        -- 0: effects in flight, else the earliest deadline, NULL: a callback only

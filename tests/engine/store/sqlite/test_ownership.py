@@ -133,7 +133,7 @@ async def test_a_missing_file_is_a_store_failure(
     run = Run(store, "tasks")
     await store.commit(run.taken())
     harm(tmp_path / f"one.db{part}")
-    with pytest.raises(StoreLostError, match="gone" if harm is _delete else "replaced"):
+    with pytest.raises(StoreLostError, match="missing" if harm is _delete else "replaced"):
         await commits(store, "lost")
     for fails in (commits(store, "lost"), store.load(run.id)):
         with pytest.raises(StoreError):
@@ -153,7 +153,7 @@ async def test_an_engine_whose_database_was_deleted_fails_at_its_next_look(tmp_p
             if failed:
                 break
             await asyncio.sleep(0.005)
-        assert "gone" in str(failed[0])
+        assert "missing" in str(failed[0])
 
 
 async def test_the_files_of_a_database_are_the_owner_s(tmp_path: Path) -> None:
