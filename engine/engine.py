@@ -62,10 +62,13 @@ _HASH_CHARS: Final = 16
 class Engine:
     """Runs state machines durably.
 
-    db         a file's path, or ":memory:"
+    db         a file's path, ":memory:", or the URL of a database (see store/opening.py)
     tasks      resolves Task resources: Registry(functions={"name": callable}) of
                stepwell.integrations.tasks.registry; without it no Task can run
     store      in place of `db`: another Store
+    clock      the time and the alarms of the engine; SystemClock if None
+    limits     DEFAULT_LIMITS if None
+    region, account  of all ARNs
     new_uuid   returns a random UUID as text, for names and the seeds of executions
     log_sink   where the logs of machines with a loggingConfiguration go
                (stepwell.integrations.log_sink); without it nowhere
@@ -81,13 +84,14 @@ class Engine:
         tasks: Tasks | None = None,
         store: Store | None = None,
         clock: Clock | None = None,
-        limits: Limits = DEFAULT_LIMITS,
+        limits: Limits | None = None,
         region: str = "us-east-1",
         account: str = "123456789012",
         new_uuid: Callable[[], str] | None = None,
         log_sink: LogSink | None = None,
     ) -> None:
-        self.home, self.limits, self.tasks = Home(region, account), limits, tasks or NoTasks()
+        self.limits = limits = limits or DEFAULT_LIMITS
+        self.home, self.tasks = Home(region, account), tasks or NoTasks()
         self.clock = clock or SystemClock(limits)
         self.store: Store = store or open_store(db, limits=limits)
         self.supervisor = Supervisor(self.clock, limits, self._ended)

@@ -42,7 +42,7 @@ def _plain(
 class SyncEngine:
     """Runs state machines durably; every operation of `Engine` as a plain call.
 
-    db       a file's path, or ":memory:"
+    db       a file's path, ":memory:", or the URL of a database
     tasks    resolves Task resources: Registry(functions={"name": callable}) of
              stepwell.integrations.tasks.registry
     options  the others of Engine: region, account, limits, log_sink ...
