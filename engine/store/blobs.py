@@ -1,10 +1,9 @@
-"""A stored value: which format it has, whether it is compressed, and whether its bytes are those
-that were written.
+"""A stored value: a byte for its format and compression, a checksum, and the body.
 
-format 2   1 byte (2; 0x82: zstd) + CRC-32 of the rest (begun with the first byte), 4 bytes + the
-           rest
-format 1   1 byte (1; 0x81: zstd) + the rest; JSON columns: bare text. Read only: written by 0.1
-           before
+format 2   1 byte (2; 0x82: zstd) + 4 bytes CRC-32 of the body (its start value is the first byte) +
+           the body
+format 1   1 byte (1; 0x81: zstd) + the body; JSON columns: bare text. It is only read:
+           development versions before 0.1 wrote it
 """
 
 from __future__ import annotations
@@ -28,30 +27,29 @@ LARGE_BYTES: Final = 2048
 _PLAIN: Final = bytes([VERSION])
 _ZSTD: Final = bytes([VERSION | 0x80])
 _head: Final = struct.Struct(">BI").pack  # the format and the checksum
-_BODY: Final = 5  # behind them
+_BODY: Final = 5  # index of the body
 _OLD_PLAIN: Final = b"\x01"
 _OLD_ZSTD: Final = b"\x81"
 
 
 class _Zstd(threading.local):
-    """Contexts are not safe to share between threads."""
+    """The contexts of one thread: they must not be shared between threads."""
 
     def __init__(self) -> None:
-        self.small = zstandard.ZstdCompressor(
-            level=-1
-        ).compress  # without entropy coding: 5 us less, 3 to 10 % more bytes
+        # without entropy coding: 5 us less, 3 to 10 % more bytes
+        self.small = zstandard.ZstdCompressor(level=-1).compress
         self.large = zstandard.ZstdCompressor(level=1).compress
         self.decompress = zstandard.ZstdDecompressor().decompress
 
 
 _zstd = _Zstd()
 
-read_text: Final = partial(
-    bytes.decode, errors="surrogateescape"
-)  # of a database: bytes that are no UTF-8 harm their row only
+# for texts of a database, so that bytes that are not UTF-8 affect only their row
+read_text: Final = partial(bytes.decode, errors="surrogateescape")
 
 
 def pack(body: bytes, compress_from: int = COMPRESS_FROM_BYTES) -> bytes:
+    """The stored value, compressed if that makes it shorter."""
     if len(body) >= compress_from:
         packed = (_zstd.small if len(body) < LARGE_BYTES else _zstd.large)(body)
         if len(packed) < len(body):
@@ -60,7 +58,7 @@ def pack(body: bytes, compress_from: int = COMPRESS_FROM_BYTES) -> bytes:
 
 
 def unpack(blob: bytes) -> bytes:
-    """Raises StoreFormatError."""
+    """The body of a stored value. Raises StoreFormatError."""
     head = blob[:1]
     if head in (_PLAIN, _ZSTD):
         body = blob[_BODY:]
@@ -87,26 +85,23 @@ def pack_json(value: Mapping[str, Any]) -> bytes | None:
 
 
 def unpack_json(data: bytes | None) -> Any:
-    """The object. Raises StoreFormatError."""
+    """The JSON object of a nullable column. Raises StoreFormatError."""
     if not data:
         return {}
     try:
-        found: dict[str, Any] = json_text.loads(
-            data if data[:1] == b"{" else unpack(data), sys.maxsize
-        )
+        return json_text.loads(data if data[:1] == b"{" else unpack(data), sys.maxsize)
     except json_text.JsonError as error:
         raise StoreFormatError(f"a stored value is damaged: {error}") from error
-    return found
 
 
 def is_text(text: str) -> bool:
-    """Whether it is text, rather than what read_text() makes of bytes that are none."""
+    """Whether a result of read_text() was UTF-8."""
     return text.isascii() or scrub(text) == text
 
 
 def scrub(text: str | None) -> str | None:
-    """A text that UTF-8 can hold: half surrogates, which a message of foreign code may bring,
-    become U+FFFD.
+    """The text with U+FFFD in the place of lone surrogates, which UTF-8 cannot hold and error
+    messages of functions may contain.
     """
     if text is None or text.isascii():
         return text

@@ -1,9 +1,7 @@
-"""A SQLite connection and the thread that it lives in. The one place that touches the private parts
-of aiosqlite.
+"""A SQLite connection and its thread. Only this file uses the private parts of aiosqlite.
 
-A queue of closures and the thread behind it: a closure instead of a call a statement, because each
-hand-over between busy threads may cost the interpreter's switch interval; with one hand-over a
-transaction that interval can stay as the host process has it
+The thread runs closures from a queue. A transaction is one closure, not one call for each
+statement, because each hand-over between busy threads may take the interpreter's switch interval
 (docs/explanation/decisions/0006-one-hand-over-a-commit.md).
 """
 
@@ -37,7 +35,7 @@ class Thread:
 
     async def start(self, path: str, prepare: Callable[[Connection], T]) -> T:
         self._db = aiosqlite.connect(path, isolation_level=None, cached_statements=256)
-        self._db._thread.daemon = True  # a process that ends without close() is not held up
+        self._db._thread.daemon = True  # a process may end without close()
         await self._db
         self._db.text_factory = read_text
         self._started = True
@@ -54,8 +52,8 @@ class Thread:
             raise
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Do work(connection) in the thread. What was begun is done even if the caller is
-        cancelled. Raises StoreError.
+        """work(connection) in the thread, which finishes it even if the caller is cancelled. Raises
+        StoreError, StoreFormatError.
         """
         self.check()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -64,9 +62,8 @@ class Thread:
         try:
             return await future
         except sqlite3.Error as error:
-            damaged = (
-                getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
-            )  # a page of the file: what lies in it
+            # a page of the file is damaged
+            damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
             raise (StoreFormatError if damaged else StoreError)(
                 f"{type(error).__name__}: {error}"
             ) from error
@@ -76,6 +73,7 @@ class Thread:
             self._pending.discard(future)
 
     def check(self) -> None:
+        """Raises StoreError if the thread does not run."""
         if self._dead or not self._started:
             raise StoreError(
                 "the thread of the database has died" if self._dead else "the store is not open"

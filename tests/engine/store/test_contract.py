@@ -17,6 +17,7 @@ from stepwell.engine.core.events import Heartbeat, Stop, TaskFailed, TaskSucceed
 from stepwell.engine.core.model import Payload, Phase
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import ActivityRow, MachineRow, Store, Writes
+from stepwell.engine.store.keys import EVENT_BITS
 from stepwell.engine.store.postgres.store import PostgresStore
 from stepwell.engine.store.sqlite.store import SqliteStore
 
@@ -753,3 +754,61 @@ async def test_many_executions_in_any_batches_with_reloads_in_between(seed: int)
 
 
 assert set(PROGRAMS) == set(DEFINITIONS)
+
+
+# --- what cannot be committed, and cancelled commits --------------------------------------------
+
+
+async def test_what_cannot_be_stored_is_named_and_left_out(store: Store) -> None:
+    """Of one batch: all the others are stored, and what the batch learned of the one that is left
+    out is forgotten.
+    """
+    bad, good, late = Run(store, "tasks"), Run(store, "tasks"), Run(store, "wide")
+    assert await store.commit(late.taken()) == {}
+    late.step()
+    bad.execution.uuid = "no hex"
+    bad.execution.machine_arn, bad.execution.arn = (
+        "arn:m",
+        f"arn:x:{bad.execution.name}",
+    )  # would have a series of its own
+    refused = await store.commit([*bad.units, *good.taken(), *late.taken()])
+    assert list(refused) == [bad.id] and f"{bad.execution.arn} cannot be stored" in str(
+        refused[bad.id]
+    )
+    assert await store.load(bad.id) is None and await store.row(bad.id) is None
+    for run in (good, late):
+        found = await store.load(run.id)
+        assert found is not None and flat(found.decode(run.program)) == flat(run.execution)
+        run.step()
+        assert await store.commit(run.taken()) == {}
+    again = Run(store, "tasks")
+    assert await store.commit(again.taken()) == {}
+
+
+@pytest.mark.parametrize("field", ["machine_name", "role_arn", "machine_arn"])
+async def test_text_that_is_no_utf_8_harms_one_execution(store: Store, field: str) -> None:
+    bad, good = Run(store, "tasks"), Run(store, "tasks")
+    setattr(bad.execution, field, "\ud800")
+    assert list(await store.commit([*bad.units, *good.taken()])) == [bad.id]
+    assert await store.load(good.id) is not None
+
+
+async def test_more_events_than_can_be_numbered(store: Store) -> None:
+    run = Run(store, "tasks")
+    await store.commit(run.taken())
+    run.step()
+    refused = await store.commit([run.units[0]._replace(first=1 << EVENT_BITS)])
+    assert "more events than the store can number" in str(refused[run.id])
+
+
+async def test_a_cancelled_commit_is_whole(store: Store) -> None:
+    run = Run(store, "map", {"items": [1, 2, 3]})
+    commit = asyncio.create_task(store.commit(run.taken()))
+    await asyncio.sleep(0)
+    commit.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await commit
+    while run.running:
+        run.step()
+        await store.commit(run.taken())
+    assert flat(await store.history(run.id)) == flat(run.history)

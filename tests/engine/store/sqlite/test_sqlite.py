@@ -228,40 +228,6 @@ async def test_a_full_disk_is_the_end_of_this_store_and_nothing_is_lost(store: S
     await store.commit(lost[0].units)
 
 
-async def test_what_cannot_be_stored_is_named_and_left_out(store: SqliteStore) -> None:
-    """Of one batch: all the others are stored, and what the batch learned of the one that is left
-    out is forgotten.
-    """
-    bad, good, late = Run(store, "tasks"), Run(store, "tasks"), Run(store, "wide")
-    assert await store.commit(late.taken()) == {}
-    late.step()
-    bad.execution.uuid = "no hex"
-    bad.execution.machine_arn, bad.execution.arn = (
-        "arn:m",
-        f"arn:x:{bad.execution.name}",
-    )  # would have a series of its own
-    refused = await store.commit([*bad.units, *good.taken(), *late.taken()])
-    assert list(refused) == [bad.id] and f"{bad.execution.arn} cannot be stored" in str(
-        refused[bad.id]
-    )
-    assert await store.load(bad.id) is None and await store.row(bad.id) is None
-    for run in (good, late):
-        found = await store.load(run.id)
-        assert found is not None and flat(found.decode(run.program)) == flat(run.execution)
-        run.step()
-        assert await store.commit(run.taken()) == {}
-    again = Run(store, "tasks")
-    assert await store.commit(again.taken()) == {}
-
-
-@pytest.mark.parametrize("field", ["machine_name", "role_arn", "machine_arn"])
-async def test_text_that_is_no_utf_8_harms_one_execution(store: SqliteStore, field: str) -> None:
-    bad, good = Run(store, "tasks"), Run(store, "tasks")
-    setattr(bad.execution, field, "\ud800")
-    assert list(await store.commit([*bad.units, *good.taken()])) == [bad.id]
-    assert await store.load(good.id) is not None
-
-
 @pytest.mark.parametrize("blob", [b"", b"\x81broken", b"\x01\xc1", b"\x01\x01", b"\x02future"])
 async def test_damaged_rows_are_named_as_such(store: SqliteStore, blob: bytes) -> None:
     run = Run(store, "tasks")
@@ -276,14 +242,6 @@ async def test_damaged_rows_are_named_as_such(store: SqliteStore, blob: bytes) -
     assert (
         described is not None and described.input is None and described.name == run.execution.name
     )
-
-
-async def test_more_events_than_can_be_numbered(store: SqliteStore) -> None:
-    run = Run(store, "tasks")
-    await store.commit(run.taken())
-    run.step()
-    refused = await store.commit([run.units[0]._replace(first=1 << EVENT_BITS)])
-    assert "more events than the store can number" in str(refused[run.id])
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -307,19 +265,6 @@ async def test_the_death_of_the_thread_fails_its_calls(path: Path) -> None:
     await store.open()
     assert await store.load(run.id) is None
     await store.close()
-
-
-async def test_a_cancelled_commit_is_whole(store: SqliteStore) -> None:
-    run = Run(store, "map", {"items": [1, 2, 3]})
-    commit = asyncio.create_task(store.commit(run.taken()))
-    await asyncio.sleep(0)
-    commit.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await commit
-    while run.running:
-        run.step()
-        await store.commit(run.taken())
-    assert flat(await store.history(run.id)) == flat(run.history)
 
 
 async def test_readers_see_committed_state_while_a_commit_runs(store: SqliteStore) -> None:
