@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from importlib.resources import files
@@ -62,6 +62,7 @@ class PostgresDatabase:
         self.target, self.read_only, self.limits = Target(url), read_only, limits
         self.path = self.target.name
         self.failed: BaseException | None = None
+        self._writes: set[asyncio.Task[Any]] = set()  # in progress
         self._writer: Connection | None = None
         self._readers: asyncio.Queue[Connection] | None = None
         self._turn = asyncio.Lock()  # of the writer, in the order of the calls
@@ -160,6 +161,8 @@ class PostgresDatabase:
         if pings is not None:
             pings.cancel()
             await asyncio.gather(pings, return_exceptions=True)
+        if self._writes:
+            await asyncio.wait(self._writes, timeout=CLOSE_SECONDS)
         connections = [] if writer is None else [writer]
         while readers is not None and not readers.empty():
             connections.append(readers.get_nowait())
@@ -188,11 +191,16 @@ class PostgresDatabase:
 
     async def commit(self, encode: Callable[[], Batch], apart: bool) -> Batch:
         if not (apart or self._encoding):
-            batch = encode()
-            async with self._owned() as writer:
-                await self._write(batch, writer)
-            return batch
+            return await self._to_its_end(self._commit(encode()))
         self._encoding += 1  # later ones are encoded after it
+        return await self._to_its_end(self._encode_and_commit(encode))
+
+    async def _commit(self, batch: Batch) -> Batch:
+        async with self._owned() as writer:
+            await self._write(batch, writer)
+        return batch
+
+    async def _encode_and_commit(self, encode: Callable[[], Batch]) -> Batch:
         try:
             async with self._owned() as writer:
                 batch = await asyncio.to_thread(encode)
@@ -200,6 +208,20 @@ class PostgresDatabase:
             return batch
         finally:
             self._encoding -= 1
+
+    async def _to_its_end(self, write: Coroutine[Any, Any, T]) -> T:
+        """A write in its turn, which a cancelled caller does not stop: later writes may build on
+        it.
+        """
+        task = asyncio.create_task(write)
+        self._writes.add(task)
+        task.add_done_callback(self._written)
+        return await asyncio.shield(task)
+
+    def _written(self, task: asyncio.Task[Any]) -> None:
+        self._writes.discard(task)
+        if not task.cancelled():
+            task.exception()  # the caller may have been cancelled
 
     async def _write(self, batch: Batch, writer: Connection) -> None:
         text, parameters = commits.statement(batch, self._epoch)
@@ -213,11 +235,17 @@ class PostgresDatabase:
                 await _run(merge_history(first, last), writer)
 
     async def transact(self, query: Query[T]) -> T:
+        return await self._to_its_end(self._transact(query))
+
+    async def _transact(self, query: Query[T]) -> T:
         async with self._owned() as writer, writer.transaction():
             self._check_fence(len(await writer.fetch(_numbered("fence"), self._epoch)))
             return await _run(query, writer)
 
     async def execute(self, name: str, *values: Any) -> int:
+        return await self._to_its_end(self._execute(name, *values))
+
+    async def _execute(self, name: str, *values: Any) -> int:
         async with self._owned() as writer, writer.transaction():
             self._check_fence(len(await writer.fetch(_numbered("fence"), self._epoch)))
             done: str = await writer.execute(_numbered(name), *values)  # such as "DELETE 3"

@@ -812,3 +812,21 @@ async def test_a_cancelled_commit_is_whole(store: Store) -> None:
         run.step()
         await store.commit(run.taken())
     assert flat(await store.history(run.id)) == flat(run.history)
+
+
+async def test_a_commit_that_is_cancelled_in_its_turn_is_whole(store: Store) -> None:
+    run = Run(store, "map", {"items": [1, 2, 3]})
+    first = asyncio.create_task(store.commit(run.taken()))
+    run.step()
+    second = asyncio.create_task(store.commit(run.taken()))
+    machine = asyncio.create_task(store.delete_machine("arn"))
+    await asyncio.sleep(0)
+    for task in (second, machine):
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await first
+    while run.running:
+        run.step()
+        await store.commit(run.taken())
+    assert flat(await store.history(run.id)) == flat(run.history)
