@@ -8,10 +8,12 @@ waits. Without an owner, the requesting command opens the database for that one 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import StoreError
 from stepwell.engine.runtime.execution_logs import LogSink
 from stepwell.engine.store.base import Store, StoreInUseError
-from stepwell.engine.store.opening import open_store, sqlite_path
+from stepwell.engine.store.opening import is_postgres, open_store, sqlite_path, without_password
 from stepwell.integrations import operation_socket
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
@@ -42,21 +44,49 @@ def default_path() -> Path:
     return folder / "stepwell" / "stepwell.db"
 
 
-def database_path(option: Path | None) -> Path:
-    """The database that --db names, or the default one. Raises UsageError for a URL."""
-    if option is None:
-        return default_path()
+@dataclass(frozen=True)
+class Database:
+    """A database that a command names.
+
+    url   as open_store() takes it
+    file  of SQLite; None: the database is on a PostgreSQL server
+    name  the same without a password, for texts
+    """
+
+    url: str
+    file: Path | None
+    name: str
+
+    @property
+    def socket(self) -> Path:
+        """Where its owner listens for other commands of this machine (operation_socket.py)."""
+        if self.file is not None:
+            return Path(f"{self.file.resolve()}.sock")
+        digest = hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        return default_path().with_name(f"{digest}.sock")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def database(option: str | None) -> Database:
+    """The database that --db names, or the default one. Raises UsageError."""
+    if option is not None and is_postgres(option):
+        return Database(option, None, without_password(option))
     try:
-        return Path(sqlite_path(option))
+        file = default_path() if option is None else Path(sqlite_path(option))
     except StoreError as fault:
         raise UsageError(f"--db {fault}") from None
+    return Database(str(file), file, str(file))
 
 
-def existing(path: Path) -> Path:
-    if not path.is_file():
-        hint = "" if path.exists() else " yet: `stepwell run FILE` creates it"
-        raise UsageError(f"there is no database at {path}{hint}")
-    return path
+def existing(database: Database) -> Database:
+    """Raises UsageError if there is no such file. (A server answers when it is asked.)"""
+    file = database.file
+    if file is not None and not file.is_file():
+        hint = "" if file.exists() else " yet: `stepwell run FILE` creates it"
+        raise UsageError(f"there is no database at {file}{hint}")
+    return database
 
 
 # --- as its owner ---------------------------------------------------------------------------------
@@ -64,24 +94,26 @@ def existing(path: Path) -> Path:
 
 @asynccontextmanager
 async def owned(
-    path: Path, functions: Path | None = None, output: Callable[[str, str], None] | None = None
+    database: Database,
+    functions: Path | None = None,
+    output: Callable[[str, str], None] | None = None,
 ) -> AsyncIterator[tuple[Engine, MachineTasks]]:
     """Open the database as its owner. No effect starts before MachineTasks.begin. Raises
     StoreInUseError, UsageError.
     """
-    tasks, home = MachineTasks(functions, output), await home_of(path)
-    engine = Engine(path, tasks=tasks, region=home.region, account=home.account)
-    async with _open(path, engine):
+    tasks, home = MachineTasks(functions, output), await home_of(database)
+    engine = Engine(database.url, tasks=tasks, region=home.region, account=home.account)
+    async with _open(database, engine):
         yield engine, tasks
 
 
 @asynccontextmanager
 async def served(
-    path: Path, tasks: ServerTasks, home: Home, limits: Limits, log_sink: LogSink | None
+    database: Database, tasks: ServerTasks, home: Home, limits: Limits, log_sink: LogSink | None
 ) -> AsyncIterator[Engine]:
     """The same for a server. Raises StoreInUseError, UsageError."""
     engine = Engine(
-        path,
+        database.url,
         tasks=tasks,
         region=home.region,
         account=home.account,
@@ -90,27 +122,28 @@ async def served(
     )
     if isinstance(log_sink, Sink):
         log_sink.supervisor = engine.supervisor
-    async with _open(path, engine):
+    async with _open(database, engine):
         tasks.begin([], None)
         yield engine
 
 
 @asynccontextmanager
-async def _open(path: Path, engine: Engine) -> AsyncIterator[None]:
+async def _open(database: Database, engine: Engine) -> AsyncIterator[None]:
+    folder = database.socket.parent
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as fault:
-        raise UsageError(f"{path.parent}: {fault.strerror}") from None
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder, not a database")
+        raise UsageError(f"{folder}: {fault.strerror}") from None
+    if database.file is not None and database.file.is_dir():
+        raise UsageError(f"{database} is a folder, not a database")
     try:
         await engine.open()
     except StoreInUseError:
         raise
     except StoreError as fault:
-        raise UsageError(f"{path} cannot be opened: {fault}") from None
+        raise UsageError(f"{database} cannot be opened: {fault}") from None
     try:
-        async with operation_socket.listening(engine, path):
+        async with operation_socket.listening(engine, database.socket):
             yield
     finally:
         await engine.close()
@@ -120,15 +153,15 @@ async def _open(path: Path, engine: Engine) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def reading(path: Path) -> AsyncIterator[Engine]:
+async def reading(database: Database) -> AsyncIterator[Engine]:
     """An Engine that is not opened: it reads what is committed, with or without an owner. Raises
     UsageError.
     """
-    store = open_store(existing(path), read_only=True)
+    store = open_store(existing(database).url, read_only=True)
     try:
         await store.open()
     except StoreError as fault:
-        raise UsageError(f"{path} cannot be read: {fault}") from None
+        raise UsageError(f"{database} cannot be read: {fault}") from None
     try:
         home = await _stored_home(store) or Home()
         yield Engine(store=store, region=home.region, account=home.account)
@@ -136,7 +169,9 @@ async def reading(path: Path) -> AsyncIterator[Engine]:
         await store.close()
 
 
-async def home_of(path: Path, region: str | None = None, account: str | None = None) -> Home:
+async def home_of(
+    database: Database, region: str | None = None, account: str | None = None
+) -> Home:
     """The region and account of a database: those of the ARNs in it, else the parameters, else the
     defaults.
 
@@ -144,9 +179,10 @@ async def home_of(path: Path, region: str | None = None, account: str | None = N
     and account.
     """
     stored = None
-    if path.is_file() and path.stat().st_size:
+    file = database.file
+    if file is None or (file.is_file() and file.stat().st_size):
         with suppress(UsageError, StoreError):  # opening it as its owner reports what is wrong
-            async with reading(path) as engine:
+            async with reading(database) as engine:
                 stored = await _stored_home(engine.store)
     if stored is None:
         return Home(region or Home().region, account or Home().account)
@@ -156,7 +192,7 @@ async def home_of(path: Path, region: str | None = None, account: str | None = N
     ):
         if wanted not in (None, actual):
             raise UsageError(
-                f"--{name} {wanted}: {path} holds the ARNs of {name} {actual}; use another "
+                f"--{name} {wanted}: {database} holds the ARNs of {name} {actual}; use another "
                 "database with --db"
             )
     return stored
@@ -178,16 +214,16 @@ async def _stored_home(store: Store) -> Home | None:
 # --- by a request to its owner --------------------------------------------------------------------
 
 
-async def request(path: Path, operation: str, *arguments: Any) -> dict[str, Any]:
+async def request(database: Database, operation: str, *arguments: Any) -> dict[str, Any]:
     """Carry out one of operation_socket.OPERATIONS: in the owner of the database, or here if there
     is none. Raises ApiError, UsageError, StoreInUseError.
     """
     try:
-        async with owned(existing(path)) as (engine, _):  # effects of all executions are held
+        async with owned(existing(database)) as (engine, _):  # effects of all executions are held
             return await operation_socket.OPERATIONS[operation](engine, *arguments)
     except StoreInUseError as fault:
         in_use = fault
     try:
-        return await operation_socket.request(path, operation, *arguments)
+        return await operation_socket.request(database.socket, operation, *arguments)
     except OSError:
         raise in_use from None

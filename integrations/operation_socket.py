@@ -1,7 +1,8 @@
 """How the process that has a database open carries out a few operations for other processes.
 
-It listens on a Unix socket beside the database file, PATH.sock, for processes of the same user. One
-request a connection, one line of JSON each way:
+It listens on a Unix socket for processes of the same user: PATH.sock beside the database file, or,
+for a database on a server, in the user's data folder. One request a connection, one line of JSON
+each way:
 
     ["stop_execution", ARN, error, cause]  ->  {"answer": {...}} or {"code", "message"}
 """
@@ -37,15 +38,11 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[dict[str, Any]]]]] = {
 _LINE_BYTES: Final = 8 * DEFAULT_LIMITS.payload_bytes  # a payload with every character escaped
 
 
-def _socket(path: Path) -> str:
-    return f"{path.resolve()}.sock"
-
-
-async def request(path: Path, operation: str, *arguments: Any) -> dict[str, Any]:
+async def request(socket: Path, operation: str, *arguments: Any) -> dict[str, Any]:
     """The answer of the process that has the database open. Raises OSError if it does not listen,
     ApiError, UsageError if it ends meanwhile.
     """
-    reader, writer = await asyncio.open_unix_connection(_socket(path), limit=_LINE_BYTES)
+    reader, writer = await asyncio.open_unix_connection(str(socket), limit=_LINE_BYTES)
     with suppress(ConnectionError):
         writer.write(json.dumps([operation, *arguments]).encode() + b"\n")
         await writer.drain()
@@ -57,11 +54,11 @@ async def request(path: Path, operation: str, *arguments: Any) -> dict[str, Any]
                 raise ApiError(answered["code"], answered["message"])
             answer: dict[str, Any] = answered["answer"]
             return answer
-    raise UsageError(f"the process that had {path} open has just ended: try again")
+    raise UsageError("the process that had the database open has just ended: try again")
 
 
 @asynccontextmanager
-async def listening(engine: Engine, path: Path) -> AsyncIterator[None]:
+async def listening(engine: Engine, socket: Path) -> AsyncIterator[None]:
     """Answer the requests of other processes meanwhile."""
     connections: set[asyncio.Task[None]] = set()
 
@@ -84,7 +81,7 @@ async def listening(engine: Engine, path: Path) -> AsyncIterator[None]:
             await asyncio.gather(work, disconnected, return_exceptions=True)
             writer.close()
 
-    name = _socket(path)
+    name = str(socket)
     with suppress(FileNotFoundError):
         os.unlink(name)  # left by a process that was killed: this one owns the database now
     umask = os.umask(0o177)

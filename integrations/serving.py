@@ -63,8 +63,8 @@ OPERATIONS: Final = "stepfunctions"
 class Settings:
     """What a server does: one field for each option of `stepwell serve`."""
 
-    db: Path
-    """The database file; created if it is missing."""
+    db: database.Database
+    """The database; a file is created if it is missing."""
     host: str = "127.0.0.1"
     """Address to listen on. Addresses other than loopback require `credentials`."""
     port: int = 8083

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.postgres import PostgresServer, postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 # what the installed script does
@@ -89,3 +90,10 @@ def start(home: dict[str, str]) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One server for all tests; each uses a schema of its own."""
+    with postgres(fsync="off") as server:
+        yield server

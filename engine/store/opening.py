@@ -16,6 +16,7 @@ from stepwell.engine.store.sqlite.store import SqliteStore
 
 _SQLITE: Final = "sqlite:///"
 _POSTGRES: Final = ("postgresql://", "postgres://")
+_PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*(?=@)")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # a Path has lost the second slash
 
 
@@ -42,6 +43,11 @@ def open_store(
 
 def is_postgres(url: str | PathLike[str]) -> bool:
     return fspath(url).startswith(_POSTGRES)
+
+
+def without_password(url: str) -> str:
+    """The URL of a database as it may be shown."""
+    return _PASSWORD.sub(r"\1", url)
 
 
 def sqlite_path(url: str | PathLike[str]) -> str:

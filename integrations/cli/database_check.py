@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import Finding
@@ -18,9 +17,9 @@ from stepwell.integrations.services.common.tables import check
 
 
 @reports_errors
-def check_database(db: Path | None, json: bool) -> int:
-    path = database.existing(database.database_path(db))
-    findings = asyncio.run(_findings(path))
+def check_database(db: str | None, json: bool) -> int:
+    checked = database.existing(database.database(db))
+    findings = asyncio.run(_findings(checked))
     if json:
         for each in findings:
             print(text.ndjson(each._asdict()))
@@ -28,12 +27,12 @@ def check_database(db: Path | None, json: bool) -> int:
         rows = [[text.printable(cell, 300) for cell in each] for each in findings]
         screen.table(["row", "of", "fault", "what to do"], rows, sys.stdout)
     else:
-        print(f"{path}: nothing is damaged")
+        print(f"{checked}: nothing is damaged")
     return exit_codes.FAILED if findings else exit_codes.SUCCEEDED
 
 
-async def _findings(path: Path) -> list[Finding]:
+async def _findings(checked: database.Database) -> list[Finding]:
     try:
-        return await damaged(path, check)
+        return await damaged(checked.url, check)
     except StoreError as fault:
-        raise UsageError(f"{path} cannot be read: {fault}") from None
+        raise UsageError(f"{checked} cannot be read: {fault}") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
 from typing import Any
 
 from stepwell.asl import json_text
@@ -34,9 +33,7 @@ from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.visualize import words
 
 
-def _reading(
-    db: Path | None, read: Callable[[Engine, list[str]], Coroutine[Any, Any, None]]
-) -> int:
+def _reading(db: str | None, read: Callable[[Engine, list[str]], Coroutine[Any, Any, None]]) -> int:
     """Call `read` with an Engine that reads the database, and the words that name it."""
     path, db_words = lookup.database_options(db)
 
@@ -52,7 +49,7 @@ def _reading(
 
 
 @reports_errors
-def list_(machine: str | None, status: str | None, limit: int, db: Path | None, json: bool) -> int:
+def list_(machine: str | None, status: str | None, limit: int, db: str | None, json: bool) -> int:
     async def read(engine: Engine, _: list[str]) -> None:
         shown = (await _executions(engine, machine, status, limit))[:limit]
         if json:
@@ -110,7 +107,7 @@ def _list_row(each: Mapping[str, Any], parked: bool) -> list[str]:
 
 
 @reports_errors
-def show(execution: str, db: Path | None, json: bool) -> int:
+def show(execution: str, db: str | None, json: bool) -> int:
     async def read(engine: Engine, db_words: list[str]) -> None:
         described = await lookup.find(engine, execution)
         if json:
@@ -181,7 +178,7 @@ def _facts(described: Mapping[str, Any]) -> list[Line]:
 
 
 @reports_errors
-def history(execution: str, reverse: bool, db: Path | None, json: bool) -> int:
+def history(execution: str, reverse: bool, db: str | None, json: bool) -> int:
     async def read(engine: Engine, _: list[str]) -> None:
         arn = (await lookup.find(engine, execution))["executionArn"]
         events = lookup.all_events(engine, arn, reverse)
@@ -195,7 +192,7 @@ def history(execution: str, reverse: bool, db: Path | None, json: bool) -> int:
 
 
 @reports_errors
-def inspect(execution: str, state: str, visit: int | None, db: Path | None, json: bool) -> int:
+def inspect(execution: str, state: str, visit: int | None, db: str | None, json: bool) -> int:
     async def read(engine: Engine, _: list[str]) -> None:
         described = await lookup.find(engine, execution)
         definition, _type, number = await lookup.pinned(engine, described)
@@ -216,8 +213,8 @@ def inspect(execution: str, state: str, visit: int | None, db: Path | None, json
 
 
 @reports_errors
-def stop(execution: str, error: str | None, cause: str | None, db: Path | None) -> int:
-    path = database.database_path(db)
+def stop(execution: str, error: str | None, cause: str | None, db: str | None) -> int:
+    path = database.database(db)
 
     async def stop() -> str:
         async with database.reading(path) as engine:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from stepwell.asl import json_text
@@ -20,10 +19,10 @@ from stepwell.integrations.cli.output import text
 from stepwell.integrations.errors import UsageError
 
 
-def database_options(db: Path | None) -> tuple[Path, list[str]]:
+def database_options(db: str | None) -> tuple[database.Database, list[str]]:
     """The database, and the words that name it in the commands that the output proposes."""
-    path = database.database_path(db)
-    return path, [] if path == database.default_path() else ["--db", str(path)]
+    named = database.database(db)
+    return named, [] if named == database.database(None) else ["--db", str(named)]
 
 
 async def machine_arns(engine: Engine) -> list[str]:

@@ -67,11 +67,11 @@ class Direction(StrEnum):
 # --- of several commands --------------------------------------------------------------------------
 
 Db = Annotated[
-    Path | None,
+    str | None,
     Option(
-        metavar="PATH",
+        metavar="PATH|URL",
         envvar="STEPWELL_DB",
-        help="Database file.  [default: stepwell.db in your data folder]",
+        help="Database: a file, or postgresql://....  [default: stepwell.db in your data folder]",
     ),
 ]
 Json = Annotated[bool, Option("--json", help="Print one line of JSON per item.")]

@@ -41,7 +41,7 @@ def render(
     execution: str | None,
     history: Path | None,
     param: Sequence[str],
-    db: Path | None,
+    db: str | None,
 ) -> int:
     """look: theme, direction and collapse, as of Diagram."""
     if execution is not None and history is not None:
@@ -109,8 +109,8 @@ def _events(file: Path) -> list[dict[str, Any]]:
         raise UsageError(f"{file}: {fault}") from None
 
 
-async def _execution(name: str, db: Path | None) -> Shown:
-    async with database.reading(database.database_path(db)) as engine:
+async def _execution(name: str, db: str | None) -> Shown:
+    async with database.reading(database.database(db)) as engine:
         described = await lookup.find(engine, name)
         definition, _, _ = await lookup.pinned(engine, described)
         events = [event async for event in lookup.all_events(engine, described["executionArn"])]

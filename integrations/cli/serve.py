@@ -42,7 +42,7 @@ def serve(**options: Any) -> int:
 
 def settings(
     *,
-    db: Path | None,
+    db: str | None,
     functions: Path | None,
     account: str | None,
     allow_host: Sequence[str] | None,
@@ -64,7 +64,7 @@ def settings(
     if account is not None and not (len(account) == 12 and account.isascii() and account.isdigit()):
         raise UsageError(f"--account {account}: an account id has twelve digits")
     return Settings(
-        db=database.database_path(db),
+        db=database.database(db),
         functions=functions.resolve() if functions else None,
         account=account,
         allow_host=tuple(allow_host or ()),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import Any
 
 from stepwell.integrations import database
@@ -14,8 +13,8 @@ from stepwell.integrations.cli.output.text import ndjson
 
 
 @reports_errors
-def poll(name: str, worker: str | None, timeout: float, db: Path | None) -> int:
-    path = database.database_path(db)
+def poll(name: str, worker: str | None, timeout: float, db: str | None) -> int:
+    path = database.database(db)
 
     async def poll() -> dict[str, Any]:
         home = await database.home_of(path)
@@ -31,20 +30,20 @@ def poll(name: str, worker: str | None, timeout: float, db: Path | None) -> int:
 
 
 @reports_errors
-def succeed(token: str, output: str, db: Path | None) -> int:
+def succeed(token: str, output: str, db: str | None) -> int:
     return _report(db, "send_task_success", token, files.read_json(output, "--output"))
 
 
 @reports_errors
-def fail(token: str, error: str | None, cause: str | None, db: Path | None) -> int:
+def fail(token: str, error: str | None, cause: str | None, db: str | None) -> int:
     return _report(db, "send_task_failure", token, error, cause)
 
 
 @reports_errors
-def heartbeat(token: str, db: Path | None) -> int:
+def heartbeat(token: str, db: str | None) -> int:
     return _report(db, "send_task_heartbeat", token)
 
 
-def _report(db: Path | None, operation: str, token: str, *arguments: str | None) -> int:
-    asyncio.run(database.request(database.database_path(db), operation, token, *arguments))
+def _report(db: str | None, operation: str, token: str, *arguments: str | None) -> int:
+    asyncio.run(database.request(database.database(db), operation, token, *arguments))
     return exit_codes.SUCCEEDED

@@ -1,12 +1,11 @@
 """Engines under a clock that the test moves."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.engine.engine_fixture import EngineFixture
-from tests.postgres import PostgresServer, postgres
 
 from stepwell.engine.limits import Limits
 
@@ -37,10 +36,3 @@ async def small(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[EngineF
     yield make
     for each in lives:
         await each.engine.close()
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """One server for all tests; each uses a schema of its own."""
-    with postgres(fsync="off") as server:
-        yield server

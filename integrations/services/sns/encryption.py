@@ -1,13 +1,16 @@
 """The encryption of stored messages.
 
 The key lies in a file beside the database (NAME.sns-key, readable by its owner only): a copy of the
-database alone, such as a backup, does not reveal the pending messages.
+database alone, such as a backup, does not reveal the pending messages. A database without a file is
+its own key: each node that opens it can read them.
 
 `cryptography` is imported at the first use: it takes longer than all other imports.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -26,10 +29,12 @@ class KeyUnavailableError(Exception):
 
 
 class MessageCipher:
-    """path: of the key's file; None: the database is in memory, and so is the key."""
+    """path    of the key's file; None: the key is made of the secret
+    secret  of the database
+    """
 
-    def __init__(self, path: str | None) -> None:
-        self._path = path
+    def __init__(self, path: str | None, secret: bytes) -> None:
+        self._path, self._secret = path, secret
         self._fernet: Fernet | None = None
 
     def encrypt(self, message: Document) -> Document:
@@ -59,7 +64,7 @@ class MessageCipher:
         from cryptography.fernet import Fernet
 
         if self._path is None:
-            return Fernet.generate_key()
+            return base64.urlsafe_b64encode(hashlib.sha256(b"sns " + self._secret).digest())
         try:
             if create:
                 with suppress(FileExistsError):

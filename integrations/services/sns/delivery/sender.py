@@ -92,8 +92,9 @@ class Sender:
 
     async def open(self, records: Records) -> None:
         assert self.host.engine is not None
-        self._records, path = records, getattr(self.host.engine.store, "path", ":memory:")
-        self._cipher = MessageCipher(None if path == ":memory:" else f"{path}.sns-key")
+        self._records, store = records, self.host.engine.store
+        key = None if store.folder is None else str(store.folder.with_suffix(".sns-key"))
+        self._cipher = MessageCipher(key, store.secret())
         await self.signer.open(records)
         await self.outbox.open(records)
         for lane in self._lanes.values():

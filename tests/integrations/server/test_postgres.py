@@ -1,0 +1,115 @@
+"""A server, and the commands beside it, on a database in PostgreSQL."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Command
+from tests.integrations.server.live import ROLE, WAIT, Live, eventually, one
+from tests.postgres import PostgresServer
+
+TASK = one(
+    {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl.$": "$.queue", "MessageBody.$": "$$.Task.Token"},
+        "End": True,
+    }
+)
+
+
+@pytest.fixture
+def url(postgres_server: PostgresServer, tmp_path: Path) -> str:
+    return f"{postgres_server.url}?search_path={tmp_path.name.lower()}"
+
+
+@pytest.fixture
+def serve(home: dict[str, str], url: str) -> Any:
+    started: list[Live] = []
+
+    def begin(*options: object) -> Live:
+        started.append(Live(home, url, *options))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.close()
+
+
+def test_executions_messages_and_functions_survive_a_kill(serve: Any, url: str) -> None:
+    live = serve()
+    sqs, states = live.client("sqs"), live.client()
+    queue = sqs.create_queue(QueueName="q")["QueueUrl"]
+    machine = states.create_state_machine(name="m", definition=TASK, roleArn=ROLE)
+    arn = machine["stateMachineArn"]
+    path = queue.partition("//")[2].partition("/")[2]
+    started = [
+        states.start_execution(stateMachineArn=arn, input=json.dumps({"queue": queue}))
+        for _ in range(20)
+    ]
+    live.process.send_signal(signal.SIGKILL)
+    live.process.wait()
+    live = serve()
+    sqs, states = live.client("sqs"), live.client()
+    tokens: set[str] = set()
+
+    def complete() -> bool:
+        received = sqs.receive_message(
+            QueueUrl=f"{live.url}/{path}", MaxNumberOfMessages=10, WaitTimeSeconds=1
+        )
+        for message in received.get("Messages", []):
+            tokens.add(message["Body"])
+            states.send_task_success(taskToken=message["Body"], output='"done"')
+            sqs.delete_message(
+                QueueUrl=f"{live.url}/{path}", ReceiptHandle=message["ReceiptHandle"]
+            )
+        return len(tokens) == len(started)
+
+    eventually(complete, 60)
+    for each in started:
+        eventually(
+            lambda each=each: (
+                states.describe_execution(executionArn=each["executionArn"])["status"]
+                == "SUCCEEDED"
+            )
+        )
+    assert live.stop() == 0
+    assert "no synchronous standby" in " ".join(str(line) for line in live.log)
+
+
+def test_one_server_owns_a_database_and_commands_work_beside_it(
+    serve: Any, url: str, command: Command
+) -> None:
+    live = serve()
+    states = live.client()
+    machine = states.create_state_machine(name="m", definition=WAIT, roleArn=ROLE)
+    states.start_execution(stateMachineArn=machine["stateMachineArn"], name="one")
+    second = serve()
+    second.process.wait(timeout=60)
+    assert second.process.returncode != 0
+    assert any("in use by another process" in str(line) for line in second.log), second.log
+    listed = command("executions", "list", "--db", url)
+    assert "one" in listed.stdout and "RUNNING" in listed.stdout, listed.stderr
+    stopped = command("executions", "stop", "one", "--db", url)  # by a request to the owner
+    assert stopped.returncode == 0, stopped.stderr
+    shown = json.loads(command("executions", "show", "one", "--db", url, "--json").stdout)
+    assert shown["status"] == "ABORTED"
+    checked = command("db", "check", "--db", url)
+    assert (checked.returncode, "nothing is damaged" in checked.stdout) == (0, True), checked
+    live.stop()
+    assert command("executions", "list", "--db", url).returncode == 0
+
+
+def test_a_file_runs_on_postgresql(
+    url: str, command: Command, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    machine = tmp_path / "pass.asl.json"
+    machine.write_text(one({"Type": "Pass", "Result": {"a": 1}, "End": True}))
+    ran = command("run", machine, "--db", url)
+    assert json.loads(ran.stdout) == {"a": 1}, ran.stderr
+    secret = url.replace("stepwell@", "stepwell:hush@").replace(str(postgres_server.port), "1")
+    refused = command("run", machine, "--db", secret)
+    assert refused.returncode == 2 and "hush" not in refused.stderr, refused.stderr
+    assert "stepwell@127.0.0.1:1" in refused.stderr
