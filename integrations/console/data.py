@@ -183,10 +183,10 @@ class Data:
 
     async def event(self, query: Query) -> bytes:
         """One event of a history, as in GetExecutionHistory."""
-        found = await self._engine.history_event(_need(query, "arn"), _number(query, "id"))
-        if found is None:
+        event = await self._engine.history_event(_need(query, "arn"), _number(query, "id"))
+        if event is None:
             raise ApiError("NotFound", messages.NOT_FOUND)
-        return _json(found)
+        return _json(event)
 
     async def search(self, query: Query) -> bytes:
         """{"executions", "nextToken"?, "searched"}: newest first, of a machine (or all), with a
@@ -196,7 +196,7 @@ class Data:
         """
         machine, status = query.get("machine"), query.get("status") or None
         text = query.get("name", "").lower()
-        found, token, searched = list[ExecutionListItem](), query.get("token") or None, 0
+        matches, token, searched = list[ExecutionListItem](), query.get("token") or None, 0
         wanted = min(_number(query, "limit", 50), self._limits.list_page)
         page = self._limits.list_page if text else wanted
         while True:
@@ -211,13 +211,13 @@ class Data:
                 else self._engine.list_all_executions(**options)
             )
             searched += len(answer["executions"])
-            found += [each for each in answer["executions"] if text in each["name"].lower()]
+            matches += [each for each in answer["executions"] if text in each["name"].lower()]
             token = answer.get("nextToken")
-            if token is None or len(found) >= wanted or searched >= self._limits.console_searched:
+            if token is None or len(matches) >= wanted or searched >= self._limits.console_searched:
                 parked = await self._engine.parked_executions()
                 marked = [
                     {**each, "parked": True} if each["executionArn"] in parked else each
-                    for each in found
+                    for each in matches
                 ]
                 return _json({"executions": marked, "nextToken": token, "searched": searched})
 

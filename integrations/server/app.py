@@ -119,8 +119,8 @@ class App:
             poll.cancel()
 
     def _handler(self, request: Request) -> Handler | None:
-        if self.by_host is not None and (found := self.by_host(request)) is not None:
-            return found
+        if self.by_host is not None and (handler := self.by_host(request)) is not None:
+            return handler
         path = request.path
         if path == "/" and (
             request.method == "POST" or b"Action=" in request.scope["query_string"]

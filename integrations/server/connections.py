@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from itertools import chain
 from typing import Any
 
 import uvicorn
@@ -63,13 +64,13 @@ class Connections:
         return Connection(self._config, self._state, self)
 
     def _make_room(self) -> bool:
-        found = next((each for each in self.arriving if not each.answering), None) or next(
-            iter(self.idle), None
-        )
-        if found is None:
+        """Close the connection that has been arriving or idle for longest, if there is one."""
+        arriving = (each for each in self.arriving if not each.answering)
+        connection = next(chain(arriving, self.idle), None)
+        if connection is None:
             return False
         self.evicted += 1
-        self.drop(found)
+        self.drop(connection)
         return True
 
     def hold(self, more: int) -> None:

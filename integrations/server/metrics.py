@@ -75,33 +75,31 @@ def of_engine(engine: Engine) -> Iterator[Family]:
     yield plain(
         "stepwell_executions_in_memory",
         "gauge",
-        "Running executions that are in memory now.",
+        "Running executions in memory.",
         len(worker.live),
     )
     yield plain(
         "stepwell_executions_parked",
         "gauge",
-        "Executions that cannot go on: damaged, or refused.",
+        "Parked executions: they cannot proceed.",
         len(worker.parking),
     )
     yield plain(
-        "stepwell_queue_units", "gauge", "Decided units that wait to be committed.", worker.queued
+        "stepwell_queue_units", "gauge", "Decided units that are not committed yet.", worker.queued
     )
     yield plain(
         "stepwell_effects_in_flight",
         "gauge",
-        "Tasks that run, or wait for their turn to.",
+        "Tasks that are running or queued.",
         worker.in_flight,
     )
     pools = sorted(worker.effects.pools.items())
     queued = [((("kind", kind),), len(pool.waiting)) for kind, pool in pools]
-    yield Family(
-        "stepwell_effects_queued", "gauge", "Tasks that wait for their turn, by kind.", queued
-    )
+    yield Family("stepwell_effects_queued", "gauge", "Queued tasks, by kind.", queued)
     yield Family(
         "stepwell_slots_taken",
         "gauge",
-        "Tasks that work now; those that wait hold no slot.",
+        "Slots in use, by kind. Waiting tasks use none.",
         [((("kind", kind),), pool.taken) for kind, pool in pools],
     )
     yield plain(
@@ -114,12 +112,12 @@ def of_engine(engine: Engine) -> Iterator[Family]:
     yield plain(
         "stepwell_clock_drift_seconds",
         "gauge",
-        "The machine's clock minus the engine's: positive while a jump is held back.",
+        "The system clock minus the engine's: positive while a jump is smoothed.",
         drift,
     )
-    yield Family("stepwell_commit_units", "histogram", "Units of one commit.", counts.batch_units)
+    yield Family("stepwell_commit_units", "histogram", "Units in one commit.", counts.batch_units)
     yield Family(
-        "stepwell_commit_seconds", "histogram", "Time that a commit took.", counts.commit_seconds
+        "stepwell_commit_seconds", "histogram", "Duration of a commit.", counts.commit_seconds
     )
 
 
@@ -137,25 +135,25 @@ def of_loops(loops: Mapping[str, LoopState]) -> Iterator[Family]:
     yield family(
         "stepwell_loops_running",
         "gauge",
-        "Background loops that run, by name.",
+        "Running background loops, by name.",
         lambda state: state.running,
     )
     yield family(
         "stepwell_loops_failing",
         "gauge",
-        "Those of them that pause after a fault.",
+        "Background loops that pause after a fault.",
         lambda state: state.failing,
     )
     yield family(
         "stepwell_loop_faults_total",
         "counter",
-        "Faults in background loops, those of single items too.",
+        "Faults in background loops, including faults of single items.",
         lambda state: state.faults,
     )
     yield family(
         "stepwell_loop_restarts_total",
         "counter",
-        "Background loops that were started again.",
+        "Restarts of background loops.",
         lambda state: state.restarts,
     )
 
@@ -179,12 +177,10 @@ def of_requests(
     yield Family(
         "stepwell_request_seconds_total",
         "counter",
-        "Time that these took, waiting for tasks and ends included.",
+        "Duration of requests, including the time of long polls and synchronous executions.",
         seconds,
     )
-    yield plain(
-        "stepwell_open_requests", "gauge", "Requests that are being answered now.", open_requests
-    )
+    yield plain("stepwell_open_requests", "gauge", "Requests without an answer.", open_requests)
 
 
 def of_connections(open_connections: int, arriving: int, evicted: int) -> Iterator[Family]:
@@ -192,13 +188,13 @@ def of_connections(open_connections: int, arriving: int, evicted: int) -> Iterat
     yield plain(
         "stepwell_connections_arriving",
         "gauge",
-        "Those of them whose request is not complete yet.",
+        "Connections with an incomplete request.",
         arriving,
     )
     yield plain(
         "stepwell_connections_evicted_total",
         "counter",
-        "Idle and incomplete ones closed to make room for new ones.",
+        "Connections closed to make room for new ones.",
         evicted,
     )
 
@@ -208,10 +204,12 @@ def of_process(lag: Lag) -> Iterator[Family]:
     yield plain(
         "stepwell_event_loop_lag_seconds",
         "gauge",
-        "How late the event loop was last, looked at each second.",
+        "Delay of the event loop, measured each second.",
         lag.last,
     )
-    yield plain("stepwell_event_loop_lag_max_seconds", "gauge", "How late it ever was.", lag.most)
+    yield plain(
+        "stepwell_event_loop_lag_max_seconds", "gauge", "Maximum delay of the event loop.", lag.most
+    )
     yield plain(
         "process_cpu_seconds_total",
         "counter",

@@ -225,13 +225,10 @@ def _placed(shape: Shape | None, location: str) -> list[tuple[str, str, Shape]]:
     body: "uri", "querystring", "header", "statusCode".
     """
     members = shape.members.items() if shape is not None else ()
-    found = [
-        (name, member.serialization, member)
+    return [
+        (name, member.serialization.get("name", name), member)
         for name, member in members
         if member.serialization.get("location") == location
-    ]
-    return [
-        (name, serialization.get("name", name), member) for name, serialization, member in found
     ]
 
 
@@ -278,8 +275,11 @@ def _converter(
         def structure(value: Any) -> Any:
             if type(value) is not dict:
                 return value
-            known = {before: made for before, made in members.items() if before in value}
-            return {after: convert(value[before]) for before, (after, convert) in known.items()}
+            return {
+                after: convert(value[before])
+                for before, (after, convert) in members.items()
+                if before in value
+            }
 
         memo[shape.name] = structure
         return structure
