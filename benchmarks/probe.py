@@ -17,8 +17,8 @@ from benchmarks.workloads import INPUT, Echo
 from stepwell.engine import Engine
 from stepwell.engine.loop import run
 from stepwell.engine.store.batch import Batch
+from stepwell.engine.store.sqlite.database import write
 from stepwell.engine.store.sqlite.store import SqliteStore
-from stepwell.engine.store.sqlite.writing import write
 
 UNITS = 64
 

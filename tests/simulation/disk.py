@@ -22,7 +22,7 @@ from tests.simulation.virtual import PROCESS
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import Unit
 from stepwell.engine.store.keys import EVENT_BITS, ROW_BITS
-from stepwell.engine.store.sqlite import database, thread, writing
+from stepwell.engine.store.sqlite import database, thread
 from stepwell.engine.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Thread(thread.Thread):
                 self._connection = None
 
 
-class Database(database.Database):
+class Database(database.SqliteDatabase):
     """The real database, whose transactions may fail. `units` are those of the latest commit."""
 
     def __init__(self, process: "Process", path: Path) -> None:
@@ -116,7 +116,7 @@ class Database(database.Database):
         finally:
             if not process.dying:
                 connection.before = None
-        units = self.units if getattr(work, "func", None) is writing.write else ()
+        units = self.units if getattr(work, "func", None) is database.write else ()
         process.world.ledger.durable(process, [unit for unit in units if type(unit) is Unit])
         if cut is not None:
             cut.happen()

@@ -35,7 +35,7 @@ from stepwell.engine.runtime.worker import Worker
 from stepwell.engine.store.base import Unit, Writes
 from stepwell.engine.store.batch import DELETE_FRAMES, DELETE_VISITS, Batch
 from stepwell.engine.store.continuations import Continuations
-from stepwell.engine.store.sqlite import writing
+from stepwell.engine.store.sqlite import database
 from stepwell.engine.store.sqlite.sql import SQL
 from stepwell.engine.store.sqlite.store import SqliteStore
 from stepwell.engine.tasks import Transaction
@@ -181,7 +181,7 @@ class NoSync(disk.Connection):
         )
 
 
-_write, _commit = writing.write, SqliteStore.commit
+_write, _commit = database.write, SqliteStore.commit
 
 
 def _without(*left_out: str) -> Callable[[Batch, sqlite3.Connection], None]:
@@ -270,15 +270,15 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "no BEGIN": (lambda: patch.object(disk, "Connection", NoBegin), ()),
     "commits are not synced": (lambda: patch.object(disk, "Connection", NoSync), ()),
     "frames of closed executions stay": (
-        lambda: patch.object(writing, "write", _without(DELETE_FRAMES)),
+        lambda: patch.object(database, "write", _without(DELETE_FRAMES)),
         (),
     ),
     "items of closed executions stay": (
-        lambda: patch.object(writing, "write", _without(*DELETE_VISITS)),
+        lambda: patch.object(database, "write", _without(*DELETE_VISITS)),
         (),
     ),
     "history is never merged": (
-        lambda: patch.object(writing, "merge", lambda first, last, connection: None),
+        lambda: patch.object(database, "merge_history", lambda first, last: iter(())),
         (),
     ),
     "alarms ignore a forward jump": (
