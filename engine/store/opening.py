@@ -60,7 +60,7 @@ def sqlite_path(url: str | PathLike[str]) -> str:
         return text
     if scheme[1] == "sqlite":
         raise StoreError(f"{text}: give the path alone, or as {_SQLITE}PATH")
-    raise StoreError(f"no store for {scheme[1]}; stepwell stores in SQLite: give a path")
+    raise StoreError(f"no store for {scheme[1]}: give a path, or postgresql://...")
 
 
 async def damaged(

@@ -77,7 +77,7 @@ class PostgresDatabase:
         except BaseException as error:
             await self.close()
             if isinstance(error, DatabaseError):
-                raise failure(error, self.target) from error
+                raise failure(error) from error
             raise
 
     async def _open(self, state: Query[T]) -> T | None:
@@ -153,7 +153,7 @@ class PostgresDatabase:
                     try:
                         await writer.fetchval("SELECT 1")
                     except DatabaseError as error:
-                        self.failed = failure(error, self.target)
+                        self.failed = failure(error)
 
     async def close(self) -> None:
         readers, writer, pings = self._readers, self._writer, self._pings
@@ -265,7 +265,7 @@ class PostgresDatabase:
                 if not isinstance(error, UnicodeEncodeError):
                     self.failed = error
                 if isinstance(error, DatabaseError):
-                    raise failure(error, self.target) from error
+                    raise failure(error) from error
                 raise
 
     def _check_fence(self, rows: int) -> None:
@@ -289,7 +289,7 @@ class PostgresDatabase:
                 reader = await connect(self.target, default_transaction_read_only="on")
             yield reader
         except DatabaseError as error:
-            raise failure(error, self.target) from error
+            raise failure(error) from error
         finally:
             readers.put_nowait(reader)
 

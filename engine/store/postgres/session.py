@@ -62,13 +62,12 @@ async def connect(target: Target, **settings: str) -> Connection:
             server_settings=defaults | settings,
         )
     except (*DatabaseError, ValueError) as error:
-        raise failure(error, target) from error
+        raise failure(error) from error
 
 
-def failure(error: BaseException, target: Target) -> StoreError:
-    """The same as an error of ours, which names the database."""
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return StoreError(f"{target.name}: {text}")
+def failure(error: BaseException) -> StoreError:
+    """The same as an error of ours."""
+    return StoreError(f"{type(error).__name__}: {error}".rstrip(": "))
 
 
 async def refuse_unfit(writer: Connection, reader: Connection, target: Target) -> None:
@@ -76,17 +75,16 @@ async def refuse_unfit(writer: Connection, reader: Connection, target: Target) -
     version: str = await writer.fetchval("SELECT version()")
     if any(name in version.lower() for name in _OTHERS):
         raise StoreError(
-            f"{target.name}: {version.split(',', maxsplit=1)[0]} has no advisory locks; PostgreSQL"
+            f"its advisory locks do not lock: use PostgreSQL itself; this is {version}"
         )
-    number = int(await writer.fetchval("SHOW server_version_num"))
-    if number < OLDEST:
-        raise StoreError(f"{target.name}: PostgreSQL 14 or newer is needed; this is {version}")
+    if int(await writer.fetchval("SHOW server_version_num")) < OLDEST:
+        raise StoreError(f"PostgreSQL 14 or newer is needed; this is {version}")
     async with reader.transaction():  # would take the session that a pooler lent to the writer
         await reader.fetchval("SELECT 1")
         same = await writer.fetchval("SELECT pg_backend_pid()") == writer.get_server_pid()
     if not same:
         raise StoreError(
-            f"{target.name} is a pooler that lends a session for one transaction: connect to"
+            "it is a pooler that lends a session for one transaction: connect to"
             " PostgreSQL itself, or to a pool in session mode"
         )
     if await writer.fetchval("SHOW synchronous_commit") in ("off", "local"):
