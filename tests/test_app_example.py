@@ -54,7 +54,7 @@ class App:
             assert json.loads(answer.read())["FailedEntryCount"] == 0
 
     def execution(self, count: int, status: str) -> dict[str, Any]:
-        """The newest of so many executions, once it has a status."""
+        """The newest of `count` executions, once it has a status."""
         states = self.live.client()
         (machine,) = states.list_state_machines()["stateMachines"]
 
@@ -100,7 +100,7 @@ def test_the_application(app: App) -> None:
     }
     assert "Invoice 2026-118 is filed\n" in app.script("inbox.py", "10")
 
-    # a large one waits for a person, over the death of the server
+    # a large one waits for a person, also after a crash of the server
     app.upload("invoice.json")
     app.execution(2, "RUNNING")
     told = app.script("inbox.py", "10")
@@ -117,8 +117,7 @@ def test_the_application(app: App) -> None:
     assert "Invoice 2026-117 is filed\n" in app.script("inbox.py", "10")
     assert opened(refuse)[0] == 410 and opened(approve.partition("?")[0])[0] == 400
 
-    # a setup that is repeated changes nothing; a person may refuse; what is no invoice is said to
-    # be none
+    # a second setup changes nothing; a person may refuse; an invalid invoice is reported
     assert app.script("setup.py").strip() == app.url
     app.upload("invoice.json")
     told = eventually(lambda: app.script("inbox.py", "10"))

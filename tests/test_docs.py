@@ -128,7 +128,7 @@ def test_a_page_runs_as_written(name: str, home: dict[str, str], tmp_path: Path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_path_that_a_page_names_exists(page: Path) -> None:
+def test_paths_in_pages_exist(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     paths = set(re.findall(rf"`((?:{TOP_LEVEL})/[\w./*-]*)`", text)) | set(
         re.findall(r"`(\w+\.(?:toml|md|editorconfig))`", text)
@@ -161,7 +161,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         )
 
 
-def test_names_of_news() -> None:
+def test_names_of_changes() -> None:
     """docs/changes/README.md"""
     news = {path.name for path in (ROOT / "docs" / "changes").iterdir()} - {"README.md"}
     assert {

@@ -1,4 +1,4 @@
-"""Each example does, through the real command, what examples/expected.json says."""
+"""The commands of examples/README.md have the results in examples/expected.json."""
 
 import json
 import re
@@ -69,7 +69,7 @@ def test_outcome(name, command, tmp_path):
 
 
 def eventually(ask: Callable[[], Any], seconds: float = 30) -> Any:
-    """The first answer of `ask` that is true."""
+    """The first true result of `ask`."""
     end = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < end, "it never came to that"
@@ -96,7 +96,7 @@ def approval_input(**patience: int) -> str:
     )
 
 
-def test_a_manager_takes_the_approval_and_answers(command, start):
+def test_the_manager_approves_by_the_activity(command, start):
     running = start(
         "run",
         EXAMPLES / "approval.asl.json",
@@ -124,7 +124,7 @@ def test_a_manager_takes_the_approval_and_answers(command, start):
     }
 
 
-def test_the_person_on_call_refuses_with_the_token(command, start):
+def test_the_person_on_call_refuses_by_the_callback(command, start):
     running = start(
         "run", EXAMPLES / "approval.asl.json", "--name", "ask", "--input", approval_input(onCall=60)
     )
@@ -138,7 +138,7 @@ def test_the_person_on_call_refuses_with_the_token(command, start):
     assert events(command, "ask", "TaskFailed")[0]["taskFailedEventDetails"]["cause"] == "too dear"
 
 
-def test_the_tour_of_the_readme_kill_and_resume(command, start):
+def test_the_quick_tour_of_the_readme(command, start):
     given = '{"report": "nightly", "everySeconds": 6, "needed": 3, "patience": 9}'
     running = start("run", EXAMPLES / "polling.asl.json", "--name", "tour", "--input", given)
     eventually(lambda: len(events(command, "tour", "WaitStateEntered")) >= 2)
@@ -176,7 +176,7 @@ def members(node: Any) -> Iterator[tuple[str, Any]]:
             yield from members(value)
 
 
-def test_they_show_the_whole_language():
+def test_the_examples_use_the_whole_language():
     trees = [yaml.safe_load((EXAMPLES / name).read_text()) for name in DEFINITIONS]
     found = list(members(trees))
     text = json.dumps(trees)
@@ -214,7 +214,7 @@ def test_they_show_the_whole_language():
         assert needle in text
 
 
-def test_nothing_is_left_over_or_missing():
+def test_every_file_is_used_and_listed():
     text = "".join((EXAMPLES / name).read_text() for name in DEFINITIONS)
     functions = {path.stem for path in (EXAMPLES / "functions").glob("*.py")}
     used = set(re.findall(r":function:([\w-]+)", text)) | set(
@@ -228,7 +228,7 @@ def test_nothing_is_left_over_or_missing():
     assert [name for name in DEFINITIONS if name not in table] == []
 
 
-def test_the_activity_and_the_callback_of_a_library_user():
+def test_the_library_example():
     program = EXAMPLES / "library" / "activity_and_callback.py"
     done = subprocess.run(
         [sys.executable, program], capture_output=True, text=True, timeout=120, check=False

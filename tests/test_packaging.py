@@ -1,4 +1,4 @@
-"""The shape of the project: folders, names, versions, what files may not say, and documents that
+"""The structure of the project: folders, names, versions, forbidden texts, and documents that
 point at what exists.
 """
 
@@ -89,7 +89,7 @@ def imported_names(path: Path) -> set[str]:
     return names
 
 
-def test_the_top_level_is_as_fixed():
+def test_top_level():
     assert {path.relative_to(ROOT).parts[0] for path in FILES} <= TOP_LEVEL
 
 
@@ -101,7 +101,7 @@ def test_each_package_is_typed_and_linked(package):
     assert os.readlink(link) == f"../../{package}"
 
 
-def test_stepwell_is_made_of_exactly_these_packages():
+def test_packages_of_stepwell():
     found = {path.name for path in (ROOT / ".dev" / "stepwell").iterdir()} - {"__pycache__"}
     assert found == {"__init__.py", *PACKAGES}
     build = PROJECT["tool"]["hatch"]["build"]
@@ -205,7 +205,7 @@ def test_the_version_is_the_same_everywhere():
         ),
     ],
 )
-def test_no_file_names_a_machine_or_a_registry(forbidden):
+def test_no_file_contains_a_path_of_a_machine_or_a_registry(forbidden):
     assert {name: found[0] for name, text in texts() if (found := re.search(forbidden, text))} == {}
 
 
@@ -214,7 +214,7 @@ def test_no_file_names_a_machine_or_a_registry(forbidden):
     sorted(path for path in FILES if path.suffix == ".md"),
     ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_documents_point_at_what_exists(page):
+def test_links_and_paths_of_documents_exist(page):
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     links = {
         link.split("#")[0]
@@ -246,7 +246,7 @@ def test_every_document_is_in_the_index():
     ] == []
 
 
-def test_the_readme_has_the_two_commands():
+def test_the_readme_has_the_commands_to_run_and_check():
     readme = (ROOT / "README.md").read_text()
     assert (
         "\npip install . && stepwell run examples/order.asl.json --input examples/order.json\n"

@@ -46,7 +46,7 @@ def test_every_entry_is_used(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["limits.py", "messages.py"])
-def test_an_entry_stands_in_one_table(name: str) -> None:
+def test_an_entry_is_in_one_table(name: str) -> None:
     entries = [entry for _, entry in tables(name)]
     assert sorted(entries) == sorted(set(entries))
 
@@ -62,7 +62,7 @@ def page() -> ModuleType:
     return module
 
 
-def test_every_limit_says_what_it_bounds(page: ModuleType) -> None:
+def test_every_limit_is_described(page: ModuleType) -> None:
     described = [(path, limit.name) for path in page.files() for limit in page.limits(path)]
     assert sorted(described) == sorted(tables("limits.py"))
     bare = [limit for path in page.files() for limit in page.limits(path) if len(limit.text) < 5]

@@ -1,4 +1,4 @@
-"""One server of ours for all conformance tests, with the functions that some vectors run."""
+"""One stepwell server for all conformance tests, with the functions that some vectors call."""
 
 from collections.abc import Iterator
 from pathlib import Path

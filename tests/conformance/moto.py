@@ -1,4 +1,4 @@
-"""moto's server, which is another engine: the suite has to find what it does differently.
+"""moto's server, another engine whose differences the suite must find.
 
     PYTHONPATH=. python -m tests.conformance.moto     prints its column of the table in
     docs/how-to/conformance.md, after some minutes
@@ -36,7 +36,7 @@ ONE_BY_ONE = ["--vectors-only", "--quiet", "--threads", "1", "--vector-time", "8
 
 @contextmanager
 def moto(seconds: float = 60) -> Iterator[str]:
-    """The URL of a moto server that runs state machines instead of making their results up."""
+    """The URL of a moto server with the execution of state machines enabled."""
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,6 +1,4 @@
-"""`stepwell conformance`: exit codes, reports, two endpoints; and that it finds what another engine
-does wrong.
-"""
+"""`stepwell conformance`: exit codes, reports, two endpoints, differences in another engine."""
 
 import json
 import re
@@ -28,7 +26,7 @@ def other() -> Iterator[str]:
         yield url
 
 
-def test_one_area_of_ours(command: Command, ours: Live, tmp_path: Path) -> None:
+def test_one_area(command: Command, ours: Live, tmp_path: Path) -> None:
     files = {kind: tmp_path / f"report.{kind}" for kind in ("json", "junit", "html")}
     options = [word for kind, path in files.items() for word in (f"--{kind}", str(path))]
     done = command(
@@ -131,7 +129,7 @@ def test_bad_usage(command: Command, words: tuple[str, ...], said: str) -> None:
     )
 
 
-def test_a_kept_file_that_is_none(command: Command, tmp_path: Path) -> None:
+def test_an_invalid_kept_file(command: Command, tmp_path: Path) -> None:
     (tmp_path / "paths-1.json").write_text('{"area": "paths"}', "utf-8")
     done = command(
         "conformance",
@@ -149,10 +147,10 @@ def test_a_kept_file_that_is_none(command: Command, tmp_path: Path) -> None:
     ) and f"{tmp_path / 'paths-1.json'} holds no example" in done.stderr
 
 
-def test_kept_examples_are_tried_without_new_ones(
+def test_kept_examples_are_run_without_new_ones(
     command: Command, ours: Live, tmp_path: Path
 ) -> None:
-    """As a fix is checked: only what failed before."""
+    """To check a fix: only what failed before."""
     case = generated.numbered(1, "paths", 1)
     (tmp_path / "paths-1.json").write_text(case.dumps(problems=["it once failed"]), "utf-8")
     file = tmp_path / "r.json"
@@ -163,7 +161,7 @@ def test_kept_examples_are_tried_without_new_ones(
     ), done.stderr
 
 
-def test_without_boto3_it_says_how_to_get_it(home: dict[str, str]) -> None:
+def test_without_boto3_the_message_says_how_to_install_it(home: dict[str, str]) -> None:
     program = f"import sys; sys.modules['boto3'] = None; {SCRIPT[2]}"
     words = [sys.executable, "-c", program, "conformance", "areas"]
     done = subprocess.run(words, env=home, capture_output=True, text=True, timeout=60, check=False)
@@ -179,7 +177,7 @@ def test_areas(command: Command) -> None:
 
 
 # --- another engine -------------------------------------------------------------------------------
-def test_it_finds_what_moto_does_wrong(command: Command, other: str, tmp_path: Path) -> None:
+def test_it_finds_differences_in_moto(command: Command, other: str, tmp_path: Path) -> None:
     file = tmp_path / "r.json"
     options = ("--match", "pass-*", "--threads", "1", "--vectors-only", "--json", str(file))
     done = command("conformance", "run", "--endpoint", other, *options)
@@ -193,7 +191,7 @@ def test_it_finds_what_moto_does_wrong(command: Command, other: str, tmp_path: P
     assert "FAILED pass" in done.stdout and "more like it" in done.stdout
 
 
-def test_it_tells_two_engines_apart(
+def test_it_finds_differences_between_two_engines(
     command: Command, ours: Live, other: str, tmp_path: Path
 ) -> None:
     known, file = tmp_path / "known.toml", tmp_path / "r.json"
@@ -218,7 +216,7 @@ def test_it_tells_two_engines_apart(
     assert found["pass-input-is-output"]["verdict"] == "passed"
 
 
-def test_an_engine_agrees_with_itself(command: Command, ours: Live) -> None:
+def test_an_engine_does_not_differ_from_itself(command: Command, ours: Live) -> None:
     options = ("--area", "succeed-fail", "--area", "choice", "--examples", "10")
     done = command("conformance", "diff", "--endpoint", ours.url, "--other", ours.url, *options)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -260,7 +258,7 @@ def test_known_differences(tmp_path: Path) -> None:
             suites.known_differences(file)
 
 
-def test_problems_of_one_cause_are_together() -> None:
+def test_problems_are_grouped_by_cause() -> None:
     assert cause("event 3 A: expected 3<2, got 3<1") == cause("event 14 A: expected 14<9, got 14<8")
     assert cause("error: expected 'a'") != cause("output: expected 'a'")
     assert (
@@ -281,7 +279,7 @@ def test_problems_of_one_cause_are_together() -> None:
     assert [[each.name for each in group] for _, group in by_cause(results)] == [["x", "y"], ["z"]]
 
 
-def test_reports_can_hold_anything(tmp_path: Path) -> None:
+def test_reports_can_contain_any_text(tmp_path: Path) -> None:
     nasty = "<b>&\x00\ud83d]]>"
     results = [
         _result("bad", Verdict.FAILED, nasty),
@@ -312,7 +310,7 @@ def test_reports_can_hold_anything(tmp_path: Path) -> None:
     )
 
 
-def test_the_action_runs_the_command_as_it_is(root: Path) -> None:
+def test_the_action_uses_existing_options(root: Path) -> None:
     action = yaml.safe_load((root / "conformance/action.yml").read_text("utf-8"))
     script = "\n".join(step.get("run", "") for step in action["runs"]["steps"])
     helped = subprocess.run(

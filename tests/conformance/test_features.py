@@ -1,5 +1,5 @@
-"""The areas of generated examples: ours passes all of them, and together they use what there is to
-use.
+"""The areas of generated examples: the engine passes all of them, and together they use every
+feature.
 """
 
 import os
@@ -57,7 +57,7 @@ def ran(endpoint: Endpoint) -> Iterator[Callable[[str], Ran]]:
 
 
 @pytest.mark.parametrize("area", generated.AREAS)
-def test_our_engine_does_what_the_language_says(ran: Callable[[str], Ran], area: str) -> None:
+def test_the_engine_passes_all_areas(ran: Callable[[str], Ran], area: str) -> None:
     results, _ = ran(area)
     assert [
         (result.problems, result.evidence)

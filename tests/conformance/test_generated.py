@@ -1,4 +1,4 @@
-"""Generated examples: what they are, what is saved of failures, and crashes in the middle.
+"""Generated examples, the files of failing ones, and crashes of the server.
 test_features.py runs those of all areas.
 """
 
@@ -37,8 +37,8 @@ def test_machines_are_well_formed(case: Case) -> None:
     assert found.definition is not None, found.diagnostics
 
 
-def test_some_go_round() -> None:
-    """A state outside of Maps is visited more than once."""
+def test_some_machines_loop() -> None:
+    """A state outside Maps is visited more than once."""
     again = 0
     for number in range(300):
         case = generated.numbered(SEED, "variables", number)
@@ -54,13 +54,13 @@ def test_some_go_round() -> None:
 
 
 @pytest.mark.parametrize("area", areas.AREAS)
-def test_examples_are_the_same_each_time_and_survive_their_file(area: str) -> None:
+def test_examples_are_reproducible_and_can_be_saved(area: str) -> None:
     for number in range(20):
         case = generated.numbered(3, area, number)
         assert case == generated.numbered(3, area, number) == Case.loads(case.dumps())
 
 
-def test_hardly_any_example_is_left_out() -> None:
+def test_few_examples_are_left_out() -> None:
     left_out = 0
     for seed in range(500):
         try:
@@ -70,10 +70,10 @@ def test_hardly_any_example_is_left_out() -> None:
     assert left_out < 25
 
 
-def test_failures_are_made_small_kept_and_tried_first(
+def test_failures_are_shrunk_kept_and_run_first(
     endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A wrong oracle stands in for a wrong engine: it takes every state with a Result for wrong."""
+    """A wrong oracle instead of a wrong engine: it rejects every state with a Result."""
     sound = areas.AREAS["paths"]
 
     def wrong(runner: Runner, case: Case) -> list[str]:
@@ -99,8 +99,8 @@ def test_failures_are_made_small_kept_and_tried_first(
     assert (again.name, again.count, rest.count) == (failed.name, 1, 0)
 
 
-def test_a_broken_machine_is_made_small_too(endpoint: Endpoint) -> None:
-    """What a validator that overlooks a Next to nowhere is shown: hardly more than that."""
+def test_an_invalid_machine_is_shrunk_too(endpoint: Endpoint) -> None:
+    """For a validator that accepts a Next to a missing state, the example is minimal."""
     runner = Runner(endpoint, {})
     sound = runner.call
 
@@ -132,7 +132,7 @@ def test_a_broken_machine_is_made_small_too(endpoint: Endpoint) -> None:
     )
 
 
-def test_runs_are_alike_but_for_the_ids_of_events() -> None:
+def test_runs_are_compared_without_ids_of_events() -> None:
     def differences(one: str, other: str) -> list[str]:
         return list(
             metamorphic_checks.alike(
@@ -188,7 +188,7 @@ def test_a_crash_changes_nothing(tmp_path: Path) -> None:
             server.close()
 
 
-def test_an_endpoint_that_dies_fails_what_is_left(
+def test_an_endpoint_that_dies_fails_all_remaining_areas(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed while examples run: this area and those after it have failed, and nothing is

@@ -48,6 +48,6 @@ def test_bug_is_found(bug: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bug", ALL)
 def test_plant_fits(bug: str) -> None:
-    """Quicker to read than a server that does not start."""
+    """Each bug can be planted in one place."""
     module, source = planted.place(bug)
     compile(source, module, "exec")

@@ -1,5 +1,5 @@
-"""The vectors: they are what their schema and their features say, ours passes all of them, and
-together they use everything there is.
+"""The vectors: they match their schema, list their features, and the engine passes them; matchers
+and comparison.
 """
 
 import json
@@ -29,7 +29,7 @@ from stepwell.integrations.tasks import messages as task_messages
 EVERY = vectors.load()
 
 
-def test_ours_passes_all(endpoint: Endpoint) -> None:
+def test_the_engine_passes_all_vectors(endpoint: Endpoint) -> None:
     results = list(suites.run_vectors(endpoint, EVERY, frozenset({"lambda"})))
     assert {
         result.name: result.problems for result in results if result.verdict is not Verdict.PASSED
@@ -37,14 +37,14 @@ def test_ours_passes_all(endpoint: Endpoint) -> None:
     assert len(results) == len(EVERY)
 
 
-def test_there_are_many_and_names_are_unique() -> None:
+def test_names_are_unique() -> None:
     assert len(EVERY) >= 1000
     assert [
         name for name, count in Counter(vector.name for vector in EVERY).items() if count > 1
     ] == []
 
 
-def test_files_keep_to_their_schema() -> None:
+def test_files_match_the_schema() -> None:
     validator = jsonschema.Draft202012Validator(
         json.loads((vectors.CASES / "schema.json").read_text("utf-8"))
     )
@@ -76,7 +76,7 @@ def test_every_feature_is_used_by_a_vector() -> None:
     assert set(features.UNSEEN) <= features.TABLE and all(features.UNSEEN.values())
 
 
-def test_features_are_what_vectors_say() -> None:
+def test_vectors_list_the_features_that_they_use() -> None:
     said = {vector.name: set(vector.features) for vector in EVERY}
     assert said == {
         vector.name: {name for name in vector.features_used() if not PLAIN.search(name)}
@@ -85,7 +85,7 @@ def test_features_are_what_vectors_say() -> None:
 
 
 # --- the suite's tables and the engine's are written separately, and must agree -------------------
-def test_the_tables_know_all_operations_and_events() -> None:
+def test_the_tables_have_all_operations_and_events() -> None:
     model = botocore.session.get_session().get_service_model("stepfunctions")
     assert set(features.OPERATIONS) == set(model.operation_names)
     assert (
@@ -123,7 +123,7 @@ UNCOMMENTED = {
 
 
 @pytest.mark.parametrize("owner", features.FIELDS)
-def test_the_tables_know_all_fields(owner: str) -> None:
+def test_the_tables_have_all_fields(owner: str) -> None:
     MODELS[owner].model_rebuild()  # its parts may be defined after it
     model = {
         field.alias.removesuffix(".$")
@@ -135,7 +135,7 @@ def test_the_tables_know_all_fields(owner: str) -> None:
     assert set(MODELS) == set(features.FIELDS)
 
 
-def test_the_tables_know_all_operators_functions_and_errors() -> None:
+def test_the_tables_have_all_operators_functions_and_errors() -> None:
     assert set(features.OPERATORS) == set(choice.OPERATORS)
     assert set(features.INTRINSICS) == set(intrinsics.FUNCTIONS)
     every = {
@@ -182,9 +182,9 @@ def test_features_of_a_definition() -> None:
     assert features_of("no JSON") == features_of([]) == set()
 
 
-# --- a vector must be able to fail ----------------------------------------------------------------
+# --- vectors fail when the answers differ ---------------------------------------------------------
 def _spoilt(vector: Vector) -> Iterator[Vector]:
-    """Copies of a vector that expect something else in one place."""
+    """Copies of a vector, each with another expectation in one place."""
     expect = vector.data.get("expect", {})
     if "output" in expect:
         yield _with(vector, expect={**expect, "output": [expect["output"], "more"]})
@@ -203,7 +203,7 @@ def _with(vector: Vector, **changes: object) -> Vector:
     return Vector(vector.area, vector.name, {**vector.data, **changes})
 
 
-def test_vectors_notice_other_answers(endpoint: Endpoint) -> None:
+def test_vectors_fail_for_other_results(endpoint: Endpoint) -> None:
     chosen = [
         vector
         for vector in EVERY
@@ -220,7 +220,7 @@ def test_vectors_notice_other_answers(endpoint: Endpoint) -> None:
     assert passed == []
 
 
-def test_steps_notice_other_answers(endpoint: Endpoint) -> None:
+def test_steps_fail_for_other_answers(endpoint: Endpoint) -> None:
     def verdict(*steps: dict[str, object]) -> Verdict:
         return vectors.run(endpoint, Vector("api", "made-up", {"steps": list(steps)})).verdict
 
@@ -244,11 +244,11 @@ def test_steps_notice_other_answers(endpoint: Endpoint) -> None:
 @pytest.mark.parametrize(
     "vector", vector_params("lambda", offers=frozenset({"lambda"})) + vector_params("express")
 )
-def test_the_way_for_other_engines(vector: Vector, endpoint: Endpoint) -> None:
+def test_vectors_as_pytest_parameters(vector: Vector, endpoint: Endpoint) -> None:
     check(vector, str(endpoint.url))
 
 
-def test_check_tells_what_differs(endpoint: Endpoint) -> None:
+def test_check_lists_differences(endpoint: Endpoint) -> None:
     with pytest.raises(AssertionError, match=r"(?s)pass-result-null.*output: expected 5, got null"):
         check(
             _with(_named("pass-result-null"), expect={"status": "SUCCEEDED", "output": 5}), endpoint
@@ -274,12 +274,12 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_a_value_fits_itself(value: object) -> None:
+def test_a_value_matches_itself(value: object) -> None:
     assert list(differences(value, value, exact=True)) == []
 
 
 @given(JSON, JSON)
-def test_values_that_differ_do_not_fit_exactly(one: object, other: object) -> None:
+def test_different_values_do_not_match(one: object, other: object) -> None:
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     fits = not list(differences(one, other, exact=True))
     assert fits if same else not fits or _plain(one) == _plain(other)
@@ -348,5 +348,5 @@ def test_histories() -> None:
         assert list(compare_histories(wanted, events))
 
 
-def test_names_are_filled_in_and_others_stay() -> None:
+def test_known_names_are_replaced() -> None:
     assert filled({"${a}": ["x${a}y", "${b}", 5]}, {"a": "1"}) == {"1": ["x1y", "${b}", 5]}

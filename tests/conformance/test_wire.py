@@ -1,4 +1,4 @@
-"""The thin client: what it makes of answers that do not come, or not whole."""
+"""The fast client: missing and incomplete answers."""
 
 import socket
 import threading
@@ -50,7 +50,7 @@ def test_a_closed_connection_is_opened_again(serve: Callable[..., Wire]) -> None
 
 
 @pytest.mark.parametrize("connections", [([CUT],), ([WHOLE, CUT],), ([b""],)])
-def test_an_answer_that_is_cut_off(
+def test_an_incomplete_answer(
     serve: Callable[..., Wire], connections: tuple[list[bytes], ...]
 ) -> None:
     wire = serve(*connections)
@@ -59,7 +59,7 @@ def test_an_answer_that_is_cut_off(
             wire.call("ListActivities")
 
 
-def test_an_endpoint_that_is_not_there() -> None:
+def test_an_unreachable_endpoint() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = "http://{}:{}".format(*listener.getsockname())
     with pytest.raises(EndpointConnectionError):
