@@ -285,8 +285,8 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
         lambda: patch.object(SystemClock, "call_at", _at_once),
         ("waits", "stopped", "loop"),
     ),
-    "one wrong reading is believed": (
-        lambda: patch.object(SystemClock, "_believe", lambda clock, ahead, monotonic: ahead > 0),
+    "one wrong reading is accepted": (
+        lambda: patch.object(SystemClock, "_accept", lambda clock, ahead, monotonic: ahead > 0),
         (),
     ),
     "time stands still after a step back": (lambda: patch.object(SystemClock, "now", _held), ()),
