@@ -11,7 +11,7 @@ from tests.simulation.functions import STATUS
 from stepwell.engine.core.model import RUNNING
 from stepwell.engine.store.batcher import MERGE_EVENTS
 from stepwell.engine.store.keys import EVENT_BITS, EVENTS, ROW_BITS
-from stepwell.engine.store.queries import MERGE_BYTES, MERGE_ROWS
+from stepwell.engine.store.sql.queries import MERGE_BYTES, MERGE_ROWS
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process

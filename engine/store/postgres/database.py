@@ -38,8 +38,9 @@ from stepwell.engine.store.postgres.session import (
     failure,
     refuse_unfit,
 )
-from stepwell.engine.store.queries import Query, merge_history
-from stepwell.engine.store.sql import statements_of
+from stepwell.engine.store.sql.queries import Query, merge_history
+from stepwell.engine.store.sql.statements import statements_of
+from stepwell.engine.store.sql.tables import META, PAGE, TABLES
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ LOCK_CLASS: Final = 0x5374_7077  # "Stpw"
 LOCK_SECONDS: Final = 1.0  # that the lock of an owner that was killed may take to be free
 CLOSE_SECONDS: Final = 5.0
 READERS: Final = 4
+_UTF8_COLUMNS: Final = ("execution.error", "execution.cause", "record.key")
 _UTF8_KEYS: Final = ("records", "check_record")  # their first column
 
 
@@ -310,6 +312,40 @@ class PostgresDatabase:
 
     async def integrity(self) -> list[str]:
         return []  # PostgreSQL reports damaged pages as it reads them
+
+    async def dump(self) -> AsyncIterator[tuple[str, list[Any]]]:
+        async with (
+            self._reader() as reader,
+            reader.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            for table, columns in TABLES.items():
+                names = columns.split()
+                rows = await reader.cursor(f"SELECT {', '.join(names)} FROM {table}")
+                while page := await rows.fetch(PAGE):
+                    yield table, [_texts(table, names, bytes.decode, row) for row in page]
+
+    async def restore(self, pages: AsyncIterator[tuple[str, list[Any]]]) -> None:
+        async with self._owned() as writer, writer.transaction():
+            self._check_fence(len(await writer.fetch(_numbered("fence"), self._epoch)))
+            async for table, page in pages:
+                names = TABLES[table].split()
+                rows = [_texts(table, names, str.encode, row) for row in page]
+                if table == META:
+                    changes = ", ".join(f"{name} = ${n}" for n, name in enumerate(names, 1))
+                    await writer.execute(f"UPDATE meta SET {changes}", *rows[0])
+                else:
+                    await writer.copy_records_to_table(
+                        table, records=rows, columns=names, schema_name=self.target.schema
+                    )
+            await writer.execute(SQL["set_next_definition"])
+
+
+def _texts(table: str, names: list[str], change: Callable[[Any], Any], row: Any) -> tuple[Any, ...]:
+    """A row with its columns of UTF-8 in bytea decoded, or encoded."""
+    return tuple(
+        change(value) if f"{table}.{name}" in _UTF8_COLUMNS and value is not None else value
+        for name, value in zip(names, row)
+    )
 
 
 async def _run(query: Query[T], connection: Connection) -> T:

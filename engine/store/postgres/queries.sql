@@ -30,3 +30,12 @@ SELECT coalesce(max(number), 0) FROM format
 
 -- name: set_format
 INSERT INTO format (number) VALUES (?)
+
+
+-- Copying -------------------------------------------------------------------------------------------
+
+-- name: set_next_definition
+SELECT setval(
+    pg_get_serial_sequence('definition', 'id'), (SELECT coalesce(max(id), 0) + 1 FROM definition),
+    false
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.store.postgres.database import PostgresDatabase
-from stepwell.engine.store.sql_store import SqlStore
+from stepwell.engine.store.sql.store import SqlStore
 
 
 class PostgresStore(SqlStore):

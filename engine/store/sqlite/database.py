@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -28,8 +28,9 @@ from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
 from stepwell.engine.store.base import StoreFormatError, StoreLostError
 from stepwell.engine.store.batch import Batch
-from stepwell.engine.store.queries import Query, merge_history
-from stepwell.engine.store.rows import named
+from stepwell.engine.store.sql.queries import Query, merge_history
+from stepwell.engine.store.sql.rows import named
+from stepwell.engine.store.sql.tables import META, PAGE, TABLES
 from stepwell.engine.store.sqlite.file import LockedFile
 from stepwell.engine.store.sqlite.schema import PARKED_SINCE, migrate, version_of
 from stepwell.engine.store.sqlite.sql import SQL, SQLITE_VERSION, for_rows
@@ -339,3 +340,44 @@ class SqliteDatabase:
             lambda connection: connection.execute("PRAGMA integrity_check").fetchall()
         )
         return [answer for (answer,) in answers if answer != "ok"]
+
+    async def dump(self) -> AsyncIterator[tuple[str, list[Any]]]:
+        await self.read(partial(_execute, "BEGIN"))
+        try:
+            for table, columns in TABLES.items():
+                select = f"SELECT {', '.join(columns.split())} FROM {table}"
+                rows = await self.read(partial(_execute, select))
+                while page := await self.read(partial(_next_page, rows)):
+                    yield table, page
+        finally:
+            await self.read(partial(_execute, "COMMIT"))
+
+    async def restore(self, pages: AsyncIterator[tuple[str, list[Any]]]) -> None:
+        run = self.writer.run
+        await run(self._begin)
+        try:
+            await run(self._check_owner)
+            async for table, page in pages:
+                columns = TABLES[table].split()
+                if table == META:
+                    text = f"UPDATE meta SET {', '.join(f'{name} = ?' for name in columns)}"
+                else:
+                    marks = ", ".join("?" * len(columns))
+                    text = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+                await run(partial(_execute_many, text, page))
+            await run(partial(_execute, "COMMIT"))
+        except BaseException:
+            await run(partial(_execute, "ROLLBACK"))
+            raise
+
+
+def _execute(text: str, connection: Connection) -> sqlite3.Cursor:
+    return connection.execute(text)
+
+
+def _execute_many(text: str, rows: list[Any], connection: Connection) -> None:
+    connection.executemany(text, rows)
+
+
+def _next_page(rows: sqlite3.Cursor, connection: Connection) -> list[Any]:
+    return rows.fetchmany(PAGE)

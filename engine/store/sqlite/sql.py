@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from stepwell.engine.store.batch import Change
-from stepwell.engine.store.sql import statements_of
+from stepwell.engine.store.sql.statements import statements_of
 
 SQLITE_VERSION: Final = (3, 35, 0)  # UPDATE ... FROM, RETURNING and upserts
 SQL: Final[Mapping[str, str]] = statements_of(__package__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
-from stepwell.engine.store.sql_store import SqlStore
+from stepwell.engine.store.sql.store import SqlStore
 from stepwell.engine.store.sqlite.database import MEMORY, SqliteDatabase
 
 

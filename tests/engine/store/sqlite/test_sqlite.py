@@ -24,9 +24,9 @@ from stepwell.engine.store import batch
 from stepwell.engine.store.base import StoreFormatError, StoreInUseError
 from stepwell.engine.store.batch import ORDER, Change
 from stepwell.engine.store.batcher import MERGE_EVENTS, Batcher
-from stepwell.engine.store.check import TABLES
 from stepwell.engine.store.continuations import PAYLOAD_ROW_BYTES
 from stepwell.engine.store.keys import EVENT_BITS
+from stepwell.engine.store.sql.check import TABLES
 from stepwell.engine.store.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from stepwell.engine.store.sqlite.sql import SQL, for_rows
 from stepwell.engine.store.sqlite.store import SqliteStore
@@ -192,7 +192,7 @@ def test_every_statement_is_used_and_every_change_has_one() -> None:
     folder = ROOT / "engine" / "store"
     sources = [path.read_text() for path in folder.rglob("*.py")]
     used = {name for text in sources for name in re.findall(r'"([a-z_]+)"', text)}
-    queries = (folder / "queries.sql").read_text()
+    queries = (folder / "sql" / "queries.sql").read_text()
     used |= set(re.findall(r"^\{([a-z_]+)\}", queries, re.MULTILINE))
     used |= {f"check_{table}" for table in TABLES}
     assert SQL.keys() <= used

@@ -30,7 +30,7 @@ from stepwell.engine.store.keys import (
     row_keys,
     split_arn,
 )
-from stepwell.engine.store.rows import execution_row, log, machine_row
+from stepwell.engine.store.sql.rows import execution_row, log, machine_row
 
 T = TypeVar("T")
 Row = Sequence[Any]

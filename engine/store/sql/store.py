@@ -13,7 +13,7 @@ from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.model import RUNNING
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
-from stepwell.engine.store import blobs, check, queries
+from stepwell.engine.store import blobs
 from stepwell.engine.store.base import (
     STATUSES,
     ActivityRow,
@@ -29,10 +29,11 @@ from stepwell.engine.store.base import (
 )
 from stepwell.engine.store.batch import Batch
 from stepwell.engine.store.batcher import Batcher
-from stepwell.engine.store.database import Database
 from stepwell.engine.store.keys import uuid_bytes
-from stepwell.engine.store.queries import Query
-from stepwell.engine.store.rows import (
+from stepwell.engine.store.sql import check, queries
+from stepwell.engine.store.sql.database import Database
+from stepwell.engine.store.sql.queries import Query
+from stepwell.engine.store.sql.rows import (
     activity_row,
     definition_row,
     execution_row,

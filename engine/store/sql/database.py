@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.batch import Batch
-from stepwell.engine.store.queries import Query
+from stepwell.engine.store.sql.queries import Query
 
 T = TypeVar("T")
 
@@ -70,3 +70,9 @@ class Database(Protocol):
 
     async def integrity(self) -> list[str]:
         """What the database itself finds damaged."""
+
+    def dump(self) -> AsyncIterator[tuple[str, list[Any]]]:
+        """(table, rows) of all tables of copying.TABLES, on one state of the committed rows."""
+
+    async def restore(self, pages: AsyncIterator[tuple[str, list[Any]]]) -> None:
+        """Insert those rows, in one transaction of the owner."""

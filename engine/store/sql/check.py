@@ -12,12 +12,13 @@ from stepwell.asl.validate import validate
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS
-from stepwell.engine.store import blobs, codec, queries
+from stepwell.engine.store import blobs, codec
 from stepwell.engine.store.base import Finding, StoreFormatError
-from stepwell.engine.store.database import Database
 from stepwell.engine.store.keys import EVENT_BITS, EVENTS, ROW_BITS
-from stepwell.engine.store.queries import Query, Reader, first_row
-from stepwell.engine.store.rows import scrubbed
+from stepwell.engine.store.sql import queries
+from stepwell.engine.store.sql.database import Database
+from stepwell.engine.store.sql.queries import Query, Reader, first_row
+from stepwell.engine.store.sql.rows import scrubbed
 
 PAGE: Final = 500  # rows
 
