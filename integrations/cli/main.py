@@ -284,6 +284,26 @@ def check(db: o.Db = None, json: o.Json = False) -> None:
     _call("database_check.check_database", db, json)
 
 
+@database.command()
+def migrate(db: o.Db = None) -> None:
+    """Bring the tables of a database to this version, as each start does. Nothing may use it."""
+    _call("database_copy.migrate", db)
+
+
+@database.command()
+def backup(file: o.NewFile, db: o.Db = None) -> None:
+    """Copy a database to a new SQLite file, on one state of it. A server may be running."""
+    _call("database_copy.copy_database", db, file)
+
+
+@database.command()
+def copy(source: o.Source, target: o.Target) -> None:
+    """Copy a database to a new one, such as from a SQLite file to PostgreSQL or back. Stop the
+    server of the first one before, and start it on the second one.
+    """
+    _call("database_copy.copy_database", source, target)
+
+
 def main() -> None:
     """The entry point of the installed command."""
     try:

@@ -74,6 +74,9 @@ Db = Annotated[
         help="Database: a file, or postgresql://....  [default: stepwell.db in your data folder]",
     ),
 ]
+NewFile = Annotated[str, Argument(metavar="FILE", help="The SQLite file to create.")]
+Source = Annotated[str, Argument(metavar="FROM", help="A file, or postgresql://....")]
+Target = Annotated[str, Argument(metavar="TO", help="A new file, or postgresql://....")]
 Json = Annotated[bool, Option("--json", help="Print one line of JSON per item.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress; errors are still shown.")]
 Timeout = Annotated[

@@ -45,13 +45,23 @@ class MessageCipher:
         """A message, be it stored as it is or encrypted. Raises KeyUnavailableError."""
         if "sealed" not in stored:
             return stored
-        from cryptography.fernet import InvalidToken
+        from cryptography.fernet import Fernet, InvalidToken
 
+        sealed = stored["sealed"].encode()
         try:
-            message: Any = loads(self._fernet_of_file(False).decrypt(stored["sealed"].encode()))
-        except InvalidToken:
-            raise KeyUnavailableError(messages.SNS_KEY_WRONG.format(path=self._path)) from None
+            text = self._fernet_of_file(False).decrypt(sealed)
+        except (InvalidToken, KeyUnavailableError) as error:
+            try:  # stored in a database on a server, of which this one is a copy
+                text = Fernet(self._key_of_secret()).decrypt(sealed)
+            except InvalidToken:
+                if isinstance(error, KeyUnavailableError):
+                    raise error from None
+                raise KeyUnavailableError(messages.SNS_KEY_WRONG.format(path=self._path)) from None
+        message: Any = loads(text)
         return dict(message)
+
+    def _key_of_secret(self) -> bytes:
+        return base64.urlsafe_b64encode(hashlib.sha256(b"sns " + self._secret).digest())
 
     def _fernet_of_file(self, create: bool) -> Fernet:
         from cryptography.fernet import Fernet
@@ -64,7 +74,7 @@ class MessageCipher:
         from cryptography.fernet import Fernet
 
         if self._path is None:
-            return base64.urlsafe_b64encode(hashlib.sha256(b"sns " + self._secret).digest())
+            return self._key_of_secret()
         try:
             if create:
                 with suppress(FileExistsError):

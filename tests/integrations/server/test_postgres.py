@@ -113,3 +113,36 @@ def test_a_file_runs_on_postgresql(
     refused = command("run", machine, "--db", secret)
     assert refused.returncode == 2 and "hush" not in refused.stderr, refused.stderr
     assert "stepwell@127.0.0.1:1" in refused.stderr
+
+
+def test_a_database_moves_to_postgresql_and_a_backup_of_it_is_a_file(
+    serve: Any, url: str, command: Command, home: dict[str, str], tmp_path: Path
+) -> None:
+    file, backup = tmp_path / "one.db", tmp_path / "backup.db"
+    live = Live(home, file)
+    states, sqs = live.client(), live.client("sqs")
+    machine = states.create_state_machine(name="m", definition=WAIT, roleArn=ROLE)
+    states.start_execution(stateMachineArn=machine["stateMachineArn"], name="one")
+    queue = sqs.create_queue(QueueName="q")["QueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody="kept")
+    live.stop()
+    live.close()
+    copied = command("db", "copy", file, url)
+    assert (copied.returncode, "copied" in copied.stderr) == (0, True), copied.stderr
+    again = command("db", "copy", file, url)
+    assert (again.returncode, "is not empty" in again.stderr) == (2, True), again.stderr
+    live = serve()
+    states, sqs = live.client(), live.client("sqs")
+    listed = states.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+    assert [each["status"] for each in listed] == ["RUNNING"]
+    path = queue.partition("//")[2].partition("/")[2]
+    received = sqs.receive_message(QueueUrl=f"{live.url}/{path}", WaitTimeSeconds=5)
+    assert [each["Body"] for each in received["Messages"]] == ["kept"]
+    saved = command("db", "backup", backup, "--db", url)  # beside the server
+    assert saved.returncode == 0, saved.stderr
+    assert "exists" in command("db", "backup", backup, "--db", url).stderr
+    live.stop()
+    shown = json.loads(command("executions", "show", "one", "--db", backup, "--json").stdout)
+    assert shown["status"] == "RUNNING"
+    migrated = command("db", "migrate", "--db", url)
+    assert (migrated.returncode, "this version" in migrated.stderr) == (0, True), migrated.stderr
