@@ -62,7 +62,7 @@ def test_length_of_files() -> None:
 
 @pytest.mark.parametrize("pattern", ["visualize/console/*.*", "scripts/*", "pyproject.toml"])
 def test_length_of_lines(pattern: str) -> None:
-    paths = [path for path in ROOT.glob(pattern) if path.suffix != ".svg"]
+    paths = [path for path in ROOT.glob(pattern) if path.is_file() and path.suffix != ".svg"]
     assert paths
     assert [
         f"{name(path)}:{number}"
