@@ -34,8 +34,11 @@ class Target:
         parts = urlsplit(url)
         self.url, query = url, parse_qs(parts.query, keep_blank_values=True)
         self.schema = query.get("search_path", ["stepwell"])[0]
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", self.schema):
-            raise StoreError(f"search_path={self.schema}: one schema, such as stepwell, is needed")
+        if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", self.schema):  # what needs no quotes in SQL
+            raise StoreError(
+                f"search_path={self.schema}: one schema with a plain name in lower case is needed,"
+                " such as stepwell"
+            )
         host = parts.netloc.rpartition("@")
         user = host[0].partition(":")[0]
         netloc = f"{user}@{host[2]}" if user else host[2]

@@ -268,7 +268,7 @@ async def test_a_database_without_stepwell_has_nothing_to_read(url: str) -> None
         await PostgresStore(url, read_only=True).open()
 
 
-@pytest.mark.parametrize("schema", ["", "a,b", "a b", '"x"', "1x"])
+@pytest.mark.parametrize("schema", ["", "a,b", "a b", '"x"', "1x", "Orders"])
 def test_one_plain_schema_is_named(schema: str) -> None:
     with pytest.raises(StoreError, match="search_path"):
         PostgresStore(f"postgresql://h/d?search_path={schema}&x=y")
