@@ -15,10 +15,11 @@ class Change:
     path.
     """
 
-    __slots__ = ("name", "columns")
+    __slots__ = ("name", "names", "columns")
 
     def __init__(self, name: str, columns: str) -> None:
-        self.name, self.columns = name, len(columns.split())
+        self.name, self.names = name, columns.split()
+        self.columns = len(self.names)
 
 
 INSERT_SERIES: Final = Change("insert_series", "id prefix machine machine_name express")

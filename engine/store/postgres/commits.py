@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from stepwell.engine.store import batch
 from stepwell.engine.store.batch import Batch, Change
 
 
@@ -26,63 +27,61 @@ class Part(NamedTuple):
     types: tuple[str, ...]
 
 
-def _insert(table: str, columns: str, types: str, conflict: str = "") -> Part:
+def _insert(change: Change, table: str, types: str, conflict: str = "") -> Part:
+    columns = ", ".join(change.names)
     return Part(
         f"INSERT INTO {table} ({columns}) SELECT r.* FROM fence, {{rows}} {conflict}",
         tuple(types.split()),
     )
 
 
-def _delete(table: str, key: str, type: str) -> Part:
-    return Part(f"DELETE FROM {table} USING fence, {{rows}} WHERE {table}.{key} = r.c1", (type,))
+def _put(change: Change, table: str, types: str, keys: int = 1, fixed: int = 1) -> Part:
+    """The first `keys` columns are the key; an update leaves the first `fixed` as they are."""
+    key, others = ", ".join(change.names[:keys]), change.names[fixed:]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in others)
+    return _insert(change, table, types, f"ON CONFLICT ({key}) DO UPDATE SET {changes}")
 
 
-def _put(table: str, key: str, columns: str, types: str, changed: str) -> Part:
-    changes = ", ".join(f"{name} = excluded.{name}" for name in changed.split())
-    return _insert(table, columns, types, f"ON CONFLICT ({key}) DO UPDATE SET {changes}")
+def _update(change: Change, table: str, types: str) -> Part:
+    key, *others = change.names
+    changes = ", ".join(f"{name} = r.c{number}" for number, name in enumerate(others, 2))
+    return Part(
+        f"UPDATE {table} SET {changes} FROM fence, {{rows}} WHERE {table}.{key} = r.c1",
+        tuple(types.split()),
+    )
 
 
-PARTS: Final[dict[str, Part]] = {
-    "insert_series": _insert(
-        "series", "id, prefix, machine, machine_name, express", "bigint text text text smallint"
-    ),
-    "insert_qualifier": _insert("qualifier", "id, arn", "bigint text"),
-    "insert_pin": _insert("pin", "id, definition, block, role", "bigint bigint bigint text"),
-    "insert_execution": _insert(
-        "execution",
-        "id, series, tail, uuid, pin, started, parent, parent_frame, parent_seq, parent_index,"
-        " version, alias, status, stopped, events, error, cause, extras",
-        "bigint bigint text bytea bigint bigint bigint bigint bigint bigint"
-        " bigint bigint smallint bigint bigint utf8 utf8 bytea",
-    ),
-    "update_execution": Part(
-        "UPDATE execution SET status = r.c2, stopped = r.c3, events = r.c4, error = r.c5,"
-        " cause = r.c6, extras = r.c7 FROM fence, {rows} WHERE execution.id = r.c1",
-        ("bigint", "smallint", "bigint", "bigint", "utf8", "utf8", "bytea"),
-    ),
-    "insert_history": _insert("history", "key, blob", "bigint bytea"),
-    "insert_payload": _insert("payload", "key, blob", "bigint bytea"),
-    "put_continuation": _put(
-        "continuation", "id", "id, wake, events, blob", "bigint bigint bigint bytea",
-        "wake events blob",
-    ),
-    "delete_continuation": _delete("continuation", "id", "bigint"),
-    "put_frame": _put("frame", "key", "key, blob", "bigint bytea", "blob"),
-    "delete_frame": _delete("frame", "key", "bigint"),
-    "insert_items": _insert(
-        "map_item", "execution, frame, n, blob", "bigint bigint bigint bytea"
-    ),
-    "insert_results": _insert(
-        "map_result", "execution, frame, n, blob", "bigint bigint bigint bytea"
-    ),
-    "put_map_run": _put(
-        "map_run", "execution, event", "execution, event, frame, seq, uuid, blob",
-        "bigint bigint bigint bigint bytea bytea", "blob",
-    ),
-    "put_record": _put("record", "key", "key, blob", "utf8 bytea", "blob"),
-    "delete_record": _delete("record", "key", "utf8"),
-    "delete_first_history": _delete("history", "key", "bigint"),
-    "delete_executions": _delete("execution", "id", "bigint"),
+def _delete(change: Change, table: str, types: str) -> Part:
+    (key,) = change.names
+    return Part(f"DELETE FROM {table} USING fence, {{rows}} WHERE {table}.{key} = r.c1", (types,))
+
+
+_ENDING: Final = "smallint bigint bigint utf8 utf8 bytea"  # status to extras
+PARTS: Final[dict[Change, Part]] = {
+    change: make(change, table, types, *keys)
+    for make, change, table, types, *keys in (
+        (_insert, batch.INSERT_SERIES, "series", "bigint text text text smallint"),
+        (_insert, batch.INSERT_QUALIFIER, "qualifier", "bigint text"),
+        (_insert, batch.INSERT_PIN, "pin", "bigint bigint bigint text"),
+        (
+            _insert, batch.INSERT_EXECUTION, "execution",
+            f"bigint bigint text bytea {'bigint ' * 8}{_ENDING}",
+        ),
+        (_update, batch.UPDATE_EXECUTION, "execution", f"bigint {_ENDING}"),
+        (_insert, batch.INSERT_HISTORY, "history", "bigint bytea"),
+        (_insert, batch.INSERT_PAYLOAD, "payload", "bigint bytea"),
+        (_put, batch.PUT_CONTINUATION, "continuation", "bigint bigint bigint bytea"),
+        (_delete, batch.DELETE_CONTINUATION, "continuation", "bigint"),
+        (_put, batch.PUT_FRAME, "frame", "bigint bytea"),
+        (_delete, batch.DELETE_FRAME, "frame", "bigint"),
+        (_insert, batch.INSERT_ITEMS, "map_item", "bigint bigint bigint bytea"),
+        (_insert, batch.INSERT_RESULTS, "map_result", "bigint bigint bigint bytea"),
+        (_put, batch.PUT_MAP_RUN, "map_run", "bigint bigint bigint bigint bytea bytea", 2, 5),
+        (_put, batch.PUT_RECORD, "record", "utf8 bytea"),
+        (_delete, batch.DELETE_RECORD, "record", "utf8"),
+        (_delete, batch.DELETE_FIRST_HISTORY, "history", "bigint"),
+        (_delete, batch.DELETE_EXECUTIONS, "execution", "bigint"),
+    )
 }  # fmt: skip
 
 _FENCE: Final = (
@@ -91,12 +90,12 @@ _FENCE: Final = (
 )
 
 
-def statement(batch: Batch, epoch: int) -> tuple[str, list[Any]]:
+def statement(changes: Batch, epoch: int) -> tuple[str, list[Any]]:
     """The statement of a batch, without its deletes and merges, and its parameters."""
-    present = tuple(change for change, values in batch.rows.items() if values)
-    parameters: list[Any] = [batch.clock, batch.next_id, epoch]
+    present = tuple(change for change, values in changes.rows.items() if values)
+    parameters: list[Any] = [changes.clock, changes.next_id, epoch]
     for change in present:
-        values, types = batch.rows[change], PARTS[change.name].types
+        values, types = changes.rows[change], PARTS[change].types
         for column, type in enumerate(types):
             array: Sequence[Any] = values[column :: len(types)]
             if type == "utf8":
@@ -109,7 +108,7 @@ def statement(batch: Batch, epoch: int) -> tuple[str, list[Any]]:
 def _text(present: tuple[Change, ...]) -> str:
     number, parts = 3, [f"fence AS ({_FENCE})"]
     for place, change in enumerate(present):
-        part, arrays = PARTS[change.name], []
+        part, arrays = PARTS[change], []
         for type in part.types:
             number += 1
             arrays.append(f"${number}::{type.replace('utf8', 'bytea')}[]")

@@ -240,16 +240,14 @@ class PostgresDatabase:
         return await self._to_its_end(self._transact(query))
 
     async def _transact(self, query: Query[T]) -> T:
-        async with self._owned() as writer, writer.transaction():
-            self._check_fence(len(await writer.fetch(_numbered("fence"), self._epoch)))
+        async with self._transaction() as writer:
             return await _run(query, writer)
 
     async def execute(self, name: str, *values: Any) -> int:
         return await self._to_its_end(self._execute(name, *values))
 
     async def _execute(self, name: str, *values: Any) -> int:
-        async with self._owned() as writer, writer.transaction():
-            self._check_fence(len(await writer.fetch(_numbered("fence"), self._epoch)))
+        async with self._transaction() as writer:
             done: str = await writer.execute(_numbered(name), *values)  # such as "DELETE 3"
             return int(done.rpartition(" ")[2])
 
@@ -269,6 +267,13 @@ class PostgresDatabase:
                 if isinstance(error, DatabaseError):
                     raise failure(error) from error
                 raise
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        """The writer in a transaction of this owner."""
+        async with self._owned() as writer, writer.transaction():
+            self._check_fence(len(await writer.fetch(_numbered("fence"), self._epoch)))
+            yield writer
 
     def _check_fence(self, rows: int) -> None:
         if not rows:
@@ -325,8 +330,7 @@ class PostgresDatabase:
                     yield table, [_texts(table, names, bytes.decode, row) for row in page]
 
     async def restore(self, pages: AsyncIterator[tuple[str, list[Any]]]) -> None:
-        async with self._owned() as writer, writer.transaction():
-            self._check_fence(len(await writer.fetch(_numbered("fence"), self._epoch)))
+        async with self._transaction() as writer:
             async for table, page in pages:
                 names = TABLES[table].split()
                 rows = [_texts(table, names, str.encode, row) for row in page]
