@@ -180,9 +180,7 @@ def test_a_collapsed_state_shows_how_many_states_it_hides(engine: str) -> None:
 
 @pytest.mark.parametrize(("states", "seconds"), [(30, 0.15), (500, 3)])
 def test_pictures_are_made_in_time(states: int, seconds: float, engine: str) -> None:
-    """Time of a processor, ours and the layout program's: what it takes where nobody else wants
-    one.
-    """
+    """Processor time of this process and of the layout program, whatever else the machine runs."""
     definition, taken = chain(states), []
     for _ in range(12):
         begun = sum(os.times()[:4])

@@ -104,7 +104,7 @@ async def test_a_session_that_ended_is_noticed_without_a_commit(url: str) -> Non
 async def test_the_epoch_stops_an_owner_whatever_became_of_its_lock(
     store: PostgresStore, url: str
 ) -> None:
-    """As behind a pooler that lent the session with the lock to somebody else."""
+    """As behind a pooler that lent the session with the lock to another client."""
     run = Run(store, "tasks")
     await store.commit(run.taken())
     await sql(url, "UPDATE meta SET epoch = epoch + 1")
