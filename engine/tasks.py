@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
+from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
 
 
 class TaskError(Exception):
@@ -164,6 +165,12 @@ class Tasks(Protocol):
 
         strict  False: members that the API always returns may be missing
         """
+
+    async def dataset(self, request: StreamRequest) -> Dataset | None:
+        """The dataset of an ItemReader; None: the handler of its resource reads all of it."""
+
+    async def results(self, request: StreamRequest) -> Results | None:
+        """The files of a ResultWriter; None: the handler of its resource writes all of it."""
 
     async def close(self) -> None: ...
 

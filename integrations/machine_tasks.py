@@ -22,6 +22,7 @@ from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import Phase
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
+from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, Transaction
 from stepwell.integrations.aws.outside import Outside
@@ -93,6 +94,12 @@ class MachineTasks:
 
     def mock_fault(self, resource: Resource, result: Json, strict: bool) -> str | None:
         return self._registry(None).mock_fault(resource, result, strict)
+
+    async def dataset(self, request: StreamRequest) -> Dataset | None:
+        return None
+
+    async def results(self, request: StreamRequest) -> Results | None:
+        return None
 
     async def _handle(self, request: TaskRequest) -> Json:
         await self._released(request)

@@ -14,6 +14,7 @@ from stepwell.engine.core.model import Execution
 from stepwell.engine.limits import Limits
 from stepwell.engine.machines.programs import Programs
 from stepwell.engine.machines.rows import MachineRows
+from stepwell.engine.map_runs.datasets import StreamRequest
 from stepwell.engine.observers.tracker import Tracker
 from stepwell.engine.operations.paging import Pages
 from stepwell.engine.runtime.worker import Worker
@@ -62,6 +63,12 @@ class NoTasks:
         return None
 
     def mock_fault(self, resource: Resource, result: Json, strict: bool) -> None:
+        return None
+
+    async def dataset(self, request: StreamRequest) -> None:
+        return None
+
+    async def results(self, request: StreamRequest) -> None:
         return None
 
     async def close(self) -> None:

@@ -28,6 +28,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock, SystemClock
+from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
 from stepwell.engine.tasks import Handler, TaskRequest, TaskResult, Transaction
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.host import Host
@@ -186,6 +187,12 @@ class Registry:
         from stepwell.integrations.tasks import mocks  # imported late: so is botocore
 
         return mocks.fault(resource, result, strict)
+
+    async def dataset(self, request: StreamRequest) -> Dataset | None:
+        return None
+
+    async def results(self, request: StreamRequest) -> Results | None:
+        return None
 
     def _is_function(self, resource: Resource) -> bool:
         return resource.kind in ("lambda", "local") or self.functions.replaces(resource.text)

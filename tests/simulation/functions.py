@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine.engine import Engine
+from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
 from stepwell.engine.tasks import TaskRequest, Transaction
 from stepwell.integrations.services.registry import TABLE, Services
 from stepwell.integrations.tasks import states
@@ -70,6 +71,12 @@ class Tasks:
         return None
 
     def mock_fault(self, resource: Resource, result: Json, strict: bool) -> str | None:
+        return None
+
+    async def dataset(self, request: StreamRequest) -> Dataset | None:
+        return None
+
+    async def results(self, request: StreamRequest) -> Results | None:
         return None
 
     def resolve(self, resource: Resource) -> Callable[[TaskRequest], Awaitable[Json]]:
