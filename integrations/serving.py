@@ -134,8 +134,10 @@ class Server:
             log.debug("opening", extra={"fields": {"db": str(settings.db)}})
             printer = Printer(_log_output, self._limits)
             tasks = self._tasks(self._url(listening), printer)
-            sink = log_sink.parse(settings.log_sink) if settings.log_sink else None
-            async with database.served(settings.db, tasks, home, self._limits, sink) as engine:
+            self._log_sink = log_sink.parse(settings.log_sink) if settings.log_sink else None
+            async with database.served(
+                settings.db, tasks, home, self._limits, self._log_sink
+            ) as engine:
                 self._engine = engine
                 services = {OPERATIONS: engine, **await tasks.services()}
                 if settings.mqtt is not None:
@@ -308,7 +310,10 @@ class Server:
 
     def _metrics(self) -> tuple[int, str]:
         families = (
+            *metrics.of_build("postgresql" if self._settings.db.file is None else "sqlite"),
             *metrics.of_engine(self._engine),
+            *metrics.of_shards(1, 1),  # this process owns the whole database
+            *metrics.of_log_sink(self._log_sink),
             *metrics.of_loops(self._engine.supervisor.loops),
             *metrics.of_requests(self._admission.requests, self._admission.open),
             *metrics.of_connections(

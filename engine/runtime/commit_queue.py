@@ -201,7 +201,11 @@ class Writer:
                 units = [unit for _, unit, _, _ in batch if unit is not None and unit.stored]
                 if units:
                     began = clock()
-                    refused = await self._store.commit(units)
+                    try:
+                        refused = await self._store.commit(units)
+                    except StoreError:
+                        self._counts.commit_errors += 1
+                        raise
                     if refused:
                         self._lose(refused, batch)
                     self._counts.committed(len(units), clock() - began)

@@ -26,14 +26,30 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
+    @property
+    def count(self) -> int:
+        return sum(self.counts)
+
+    def merge(self, other: Histogram) -> None:
+        """Add the values of another one with the same bounds."""
+        self.counts = [mine + more for mine, more in zip(self.counts, other.counts)]
+        self.sum += other.sum
+
 
 class Counts:
     """transitions are counted when decided, everything else when durable. ended: by status."""
 
-    __slots__ = ("started", "ended", "transitions", "commit_seconds", "batch_units")
+    __slots__ = (
+        "started",
+        "ended",
+        "transitions",
+        "commit_seconds",
+        "batch_units",
+        "commit_errors",
+    )
 
     def __init__(self) -> None:
-        self.started = self.transitions = 0
+        self.started = self.transitions = self.commit_errors = 0
         self.ended: Counter[str] = Counter()
         self.commit_seconds = Histogram(COMMIT_SECONDS)
         self.batch_units = Histogram(BATCH_UNITS)

@@ -44,6 +44,11 @@ class Timers:
             heapq.heappush(self._heap, (at, execution_id))
             self._arm()
 
+    @property
+    def earliest(self) -> int | None:
+        """ms, in the past if it is due; None: there is none."""
+        return self._heap[0][0] if self._heap else None
+
     def drop(self, execution_id: int) -> None:
         self.at.pop(execution_id, None)
 

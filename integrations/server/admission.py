@@ -13,6 +13,7 @@ from typing import Final
 from stepwell.engine import messages as engine_messages
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import ApiError
+from stepwell.engine.runtime.counters import Histogram
 from stepwell.integrations.aws.calls import ANONYMOUS
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.server import messages
@@ -25,6 +26,7 @@ from stepwell.integrations.server.host_check import (
     is_navigation,
 )
 from stepwell.integrations.server.http_apis import is_api
+from stepwell.integrations.server.metrics import REQUEST_SECONDS
 from stepwell.integrations.server.protocols.aws_json import Operation, Reply, Request, scope_service
 from stepwell.integrations.server.protocols.query import LINKS
 from stepwell.integrations.server.sigv4 import Verifier
@@ -96,7 +98,7 @@ class Admission(Hooks):
     verifier   None: signatures are neither required nor checked
     read_only  refuse operations of browsers that change something; other clients are not affected
     on_fault   called after each answer of status 500 or above
-    requests   (operation, code) -> [count, seconds]
+    requests   (operation, code, status) -> durations in seconds
     """
 
     def __init__(
@@ -111,7 +113,7 @@ class Admission(Hooks):
         self._read_only = read_only
         self._hosts, self._verifier, self._limits = hosts, verifier, limits
         self._clock, self._on_fault = clock, on_fault
-        self.requests: dict[tuple[str, str], list[float]] = {}
+        self.requests: dict[tuple[str, str, int], Histogram] = {}
         self.open, self._bodies = 0, Bodies(limits)
         self._reading: Callable[[], int] = lambda: 0
         self.stopping = False
@@ -202,12 +204,11 @@ class Admission(Hooks):
     def observe(
         self, request: Request, operation: Operation | None, reply: Reply, seconds: float
     ) -> None:
-        key = (operation.name if operation else UNKNOWN, reply.code or "OK")
+        key = (operation.name if operation else UNKNOWN, reply.code or "OK", reply.status)
         counted = self.requests.get(key)
         if counted is None:
-            counted = self.requests[key] = [0, 0.0]
-        counted[0] += 1
-        counted[1] += seconds
+            counted = self.requests[key] = Histogram(REQUEST_SECONDS)
+        counted.add(seconds)
         if reply.status < 400:
             level = logging.DEBUG
         else:

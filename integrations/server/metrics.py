@@ -1,38 +1,51 @@
 """The answer of /metrics, in Prometheus' text format. The numbers are counted elsewhere and read at
 each request.
+
+Names: the unit last, `_total` for counters. A label has few values, never an execution's name or a
+client's text.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from stepwell.engine.engine import Engine
+from stepwell.engine.errors import StoreError
 from stepwell.engine.runtime.counters import Histogram
 from stepwell.engine.supervisor import LoopState
+from stepwell.integrations.log_sink import Sink
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BEAT_SECONDS: Final = 1.0
+# of requests: 1 ms to the longest long poll
+REQUEST_SECONDS: Final = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 Labels = tuple[tuple[str, str], ...]
 
 
 class Family(NamedTuple):
-    """One metric. values: (labels, number), or a Histogram."""
+    """One metric. values: (labels, number), or (labels, Histogram)."""
 
     name: str
     kind: str
     help: str
-    values: Iterable[tuple[Labels, float]] | Histogram
+    values: Iterable[tuple[Labels, float | Histogram]]
 
 
-def plain(name: str, kind: str, help: str, value: float) -> Family:
+def plain(name: str, kind: str, help: str, value: float | Histogram) -> Family:
     return Family(name, kind, help, [((), value)])
 
 
@@ -62,7 +75,25 @@ class Lag:
             self._handle.cancel()
 
 
+def of_build(store: str) -> Iterator[Family]:
+    """store: sqlite or postgresql"""
+    labels = ("version", version("stepwell")), ("python", platform.python_version())
+    yield Family(
+        "stepwell_build_info",
+        "gauge",
+        "1; the labels tell the version of stepwell and of Python, and the store.",
+        [((*labels, ("store", store)), 1)],
+    )
+
+
 def of_engine(engine: Engine) -> Iterator[Family]:
+    yield from _executions(engine)
+    yield from _tasks(engine)
+    yield from _commits(engine)
+    yield from _timers(engine)
+
+
+def _executions(engine: Engine) -> Iterator[Family]:
     worker, counts = engine.worker, engine.worker.counts
     yield plain(
         "stepwell_executions_started_total", "counter", "Executions started.", counts.started
@@ -84,41 +115,107 @@ def of_engine(engine: Engine) -> Iterator[Family]:
         "Parked executions: they cannot proceed.",
         len(worker.parking),
     )
-    yield plain(
-        "stepwell_queue_units", "gauge", "Decided units that are not committed yet.", worker.queued
-    )
+
+
+def _tasks(engine: Engine) -> Iterator[Family]:
+    pools = [
+        ((("kind", kind),), pool) for kind, pool in sorted(engine.worker.effects.pools.items())
+    ]
     yield plain(
         "stepwell_effects_in_flight",
         "gauge",
         "Tasks that are running or queued.",
-        worker.in_flight,
+        engine.worker.in_flight,
     )
-    pools = sorted(worker.effects.pools.items())
-    queued = [((("kind", kind),), len(pool.waiting)) for kind, pool in pools]
-    yield Family("stepwell_effects_queued", "gauge", "Queued tasks, by kind.", queued)
+    yield Family(
+        "stepwell_effects_queued",
+        "gauge",
+        "Tasks that wait for a slot, by kind.",
+        [(labels, len(pool.waiting)) for labels, pool in pools],
+    )
     yield Family(
         "stepwell_slots_taken",
         "gauge",
         "Slots in use, by kind. Waiting tasks use none.",
-        [((("kind", kind),), pool.taken) for kind, pool in pools],
+        [(labels, pool.taken) for labels, pool in pools],
     )
+    yield Family(
+        "stepwell_slots",
+        "gauge",
+        "Slots, by kind: the most tasks of that kind at a time.",
+        [(labels, pool.most) for labels, pool in pools],
+    )
+
+
+def _commits(engine: Engine) -> Iterator[Family]:
+    worker, counts = engine.worker, engine.worker.counts
+    yield plain(
+        "stepwell_queue_units", "gauge", "Decided units that are not committed yet.", worker.queued
+    )
+    yield plain("stepwell_commit_units", "histogram", "Units in one commit.", counts.batch_units)
+    yield plain(
+        "stepwell_commit_seconds", "histogram", "Duration of a commit.", counts.commit_seconds
+    )
+    yield plain("stepwell_commit_errors_total", "counter", "Failed commits.", counts.commit_errors)
     yield plain(
         "stepwell_wal_bytes",
         "gauge",
-        "Size of the database's write-ahead log at the last commit.",
+        "Size of the SQLite write-ahead log at the last commit.",
         engine.store.wal_bytes,
     )
-    drift = (engine.clock.wall() - engine.clock.now()) / 1000
+    up = 0
+    with suppress(StoreError):
+        worker.check()
+        engine.store.check()
+        up = 1
+    yield plain(
+        "stepwell_store_up",
+        "gauge",
+        "1 while the store takes commits: its file or its database session is usable.",
+        up,
+    )
+
+
+def _timers(engine: Engine) -> Iterator[Family]:
+    timers, now = engine.worker.timers, engine.clock.now()
+    yield plain(
+        "stepwell_timers", "gauge", "Deadlines of the next minutes, in memory.", len(timers.at)
+    )
+    yield plain(
+        "stepwell_timers_lag_seconds",
+        "gauge",
+        "How long the oldest deadline that is due has been waiting.",
+        max(0, now - (timers.earliest or now)) / 1000,
+    )
     yield plain(
         "stepwell_clock_drift_seconds",
         "gauge",
         "The system clock minus the engine's: positive while a jump is smoothed.",
-        drift,
+        (engine.clock.wall() - now) / 1000,
     )
-    yield Family("stepwell_commit_units", "histogram", "Units in one commit.", counts.batch_units)
-    yield Family(
-        "stepwell_commit_seconds", "histogram", "Duration of a commit.", counts.commit_seconds
-    )
+
+
+def of_shards(owned: int, total: int) -> Iterator[Family]:
+    """How many shards of the database this process owns, and how many there are."""
+    yield plain("stepwell_shards_owned", "gauge", "Shards that this process owns.", owned)
+    yield plain("stepwell_shards", "gauge", "Shards of the database.", total)
+
+
+def of_log_sink(sink: Sink | None) -> Iterator[Family]:
+    """Of the execution logs; nothing if there is no sink."""
+    if sink is not None:
+        yield plain(
+            "stepwell_log_records_written_total",
+            "counter",
+            "Records of execution logs written.",
+            sink.written,
+        )
+        yield plain(
+            "stepwell_log_records_dropped_total",
+            "counter",
+            "Records of execution logs lost: the destination failed or was too slow.",
+            sink.dropped,
+        )
 
 
 def of_loops(loops: Mapping[str, LoopState]) -> Iterator[Family]:
@@ -159,26 +256,27 @@ def of_loops(loops: Mapping[str, LoopState]) -> Iterator[Family]:
 
 
 def of_requests(
-    requests: Mapping[tuple[str, str], list[float]], open_requests: int
+    requests: Mapping[tuple[str, str, int], Histogram], open_requests: int
 ) -> Iterator[Family]:
-    """requests: (operation, code) -> [count, seconds]"""
-    named = [
-        ((("operation", operation), ("code", code)), values)
-        for (operation, code), values in sorted(requests.items())
+    """requests: (operation, code, status) -> durations in seconds"""
+    by_operation: dict[str, Histogram] = {}
+    for (operation, _, _), seconds in sorted(requests.items()):
+        by_operation.setdefault(operation, Histogram(REQUEST_SECONDS)).merge(seconds)
+    counts = [
+        ((("operation", operation), ("code", code), ("status", str(status))), seconds.count)
+        for (operation, code, status), seconds in sorted(requests.items())
     ]
-    counts = [(labels, values[0]) for labels, values in named]
-    seconds = [(labels, values[1]) for labels, values in named]
     yield Family(
         "stepwell_requests_total",
         "counter",
-        "Requests answered, by operation and code (OK, or the error's).",
+        "Requests answered, by operation, code (OK, or the error's) and HTTP status.",
         counts,
     )
     yield Family(
-        "stepwell_request_seconds_total",
-        "counter",
+        "stepwell_request_seconds",
+        "histogram",
         "Duration of requests, including the time of long polls and synchronous executions.",
-        seconds,
+        [((("operation", operation),), seconds) for operation, seconds in by_operation.items()],
     )
     yield plain("stepwell_open_requests", "gauge", "Requests without an answer.", open_requests)
 
@@ -219,6 +317,12 @@ def of_process(lag: Lag) -> Iterator[Family]:
     memory = resident_bytes()
     if memory is not None:
         yield plain("process_resident_memory_bytes", "gauge", "Memory of the process.", memory)
+    with suppress(OSError):
+        files = len(os.listdir("/proc/self/fd"))
+        yield plain("process_open_fds", "gauge", "Open file descriptors.", files)
+        yield plain("process_start_time_seconds", "gauge", "Start, epoch seconds.", _started())
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    yield plain("process_max_fds", "gauge", "Limit of open file descriptors.", most)
 
 
 def resident_bytes() -> int | None:
@@ -229,25 +333,32 @@ def resident_bytes() -> int | None:
         return None
 
 
+def _started() -> float:
+    """Epoch seconds. Raises OSError where the system does not tell it."""
+    stat = Path("/proc/self/stat").read_text()
+    after_boot = int(stat.rpartition(")")[2].split()[19]) / _TICKS
+    boot = Path("/proc/stat").read_text().partition("\nbtime ")[2]
+    return int(boot.partition("\n")[0]) + after_boot
+
+
 def text(families: Iterable[Family]) -> str:
     lines = []
     for family in families:
         lines += [f"# HELP {family.name} {family.help}", f"# TYPE {family.name} {family.kind}"]
-        if isinstance(family.values, Histogram):
-            lines += _histogram(family.name, family.values)
-        else:
-            lines += [
-                f"{family.name}{_labels(labels)} {value!r}" for labels, value in family.values
-            ]
+        for labels, value in family.values:
+            if isinstance(value, Histogram):
+                lines += _histogram(family.name, labels, value)
+            else:
+                lines.append(f"{family.name}{_labels(labels)} {value!r}")
     return "\n".join(lines) + "\n"
 
 
-def _histogram(name: str, histogram: Histogram) -> Iterator[str]:
+def _histogram(name: str, labels: Labels, histogram: Histogram) -> Iterator[str]:
     totals = list(accumulate(histogram.counts))
     for bound, total in zip((*histogram.bounds, "+Inf"), totals):
-        yield f'{name}_bucket{{le="{bound}"}} {total}'
-    yield f"{name}_sum {histogram.sum!r}"
-    yield f"{name}_count {totals[-1]}"
+        yield f"{name}_bucket{_labels((*labels, ('le', str(bound))))} {total}"
+    yield f"{name}_sum{_labels(labels)} {histogram.sum!r}"
+    yield f"{name}_count{_labels(labels)} {totals[-1]}"
 
 
 def _labels(labels: Labels) -> str:

@@ -72,10 +72,12 @@ def test_health_readiness_and_metrics(serve: Serve):
     assert values["stepwell_executions_started_total"] == 4
     assert values['stepwell_executions_ended_total{status="SUCCEEDED"}'] == 3
     assert values["stepwell_transitions_total"] == 4
-    assert values['stepwell_requests_total{operation="StartExecution",code="OK"}'] == 4
+    of_start = 'operation="StartExecution",code="OK",status="200"'
+    assert values[f"stepwell_requests_total{{{of_start}}}"] == 4
     assert (
         values[
-            'stepwell_requests_total{operation="DescribeExecution",code="ExecutionDoesNotExist"}'
+            'stepwell_requests_total{operation="DescribeExecution",code="ExecutionDoesNotExist",'
+            'status="400"}'
         ]
         == 1
     )
@@ -422,7 +424,8 @@ def test_a_full_queue_throttles_starts_and_loses_none(serve: Serve):
     assert sum(len(page["executions"]) for page in pages) == counts[200]
     assert (
         metrics(live)[
-            'stepwell_requests_total{operation="StartExecution",code="ThrottlingException"}'
+            'stepwell_requests_total{operation="StartExecution",code="ThrottlingException",'
+            'status="400"}'
         ]
         == counts[400]
     )
