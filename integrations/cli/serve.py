@@ -18,7 +18,7 @@ from stepwell.integrations.services.registry import TABLE
 
 if TYPE_CHECKING:
     from stepwell.integrations.services.iot.broker import Address
-    from stepwell.integrations.serving import Settings
+    from stepwell.integrations.settings import Settings
 
 REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 DUMMY_KEYS: Final = {"AWS_ACCESS_KEY_ID": "stepwell", "AWS_SECRET_ACCESS_KEY": "stepwell"}
@@ -57,7 +57,7 @@ def settings(
     UsageError.
     """
     from stepwell.integrations.server.log import Format
-    from stepwell.integrations.serving import Settings
+    from stepwell.integrations.settings import Settings
 
     if functions is not None and not functions.is_dir():
         raise UsageError(f"--functions {functions}: no such folder")

@@ -1091,7 +1091,7 @@ def test_a_map_run_is_shown_with_its_final_counts(command, write):
 def test_the_options_of_serve_are_the_settings_of_the_server():
     """Each option reaches its field, and both have the same default."""
     from stepwell.integrations.cli import main, serve
-    from stepwell.integrations.serving import Settings
+    from stepwell.integrations.settings import Settings
 
     options = inspect.signature(main.serve).parameters.values()
     settings = serve.settings(**{option.name: option.default for option in options})

@@ -15,7 +15,7 @@ from stepwell.integrations.server.app import App
 from stepwell.integrations.server.protocols.aws_json import service_model
 from stepwell.integrations.server.protocols.table import protocols
 from stepwell.integrations.services.registry import TABLE
-from stepwell.integrations.serving import OPERATIONS
+from stepwell.integrations.stack import OPERATIONS
 
 ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:m"
 DETECTED = "1 validation error detected: "

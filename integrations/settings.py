@@ -1,0 +1,96 @@
+"""The settings of a server, and the files that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stepwell.integrations import database
+from stepwell.integrations.errors import UsageError
+from stepwell.integrations.server import log as server_log
+from stepwell.integrations.server.host_check import is_loopback
+from stepwell.integrations.server.sigv4 import Key, read_credentials
+from stepwell.integrations.tasks.iam_policies import Policies, PolicyError
+
+if TYPE_CHECKING:
+    from stepwell.integrations.services.iot.broker import Address
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a server does: one field for each option of `stepwell serve`."""
+
+    db: database.Database
+    """The database; a file is created if it is missing."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Addresses other than loopback require `credentials`."""
+    port: int = 8083
+    """0: a free port, which the log names."""
+    functions: Path | None = None
+    """Folder of the Lambda functions; None: for each machine the one that `stepwell run` stored."""
+    region: str | None = None
+    """Region of the ARNs; None: that of the database, else us-east-1."""
+    account: str | None = None
+    """Account id of the ARNs, twelve digits; None: that of the database, else 123456789012."""
+    credentials: Path | None = None
+    """Keys that requests must be signed with, in the format of ~/.aws/credentials; None: signatures
+    are not checked. With keys, there is no console."""
+    allow_host: tuple[str, ...] = ()
+    """Host names of the server besides those of loopback; `*.NAME` for all names below NAME."""
+    log_format: server_log.Format = server_log.Format.TEXT
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    log_sink: str | None = None
+    """Destination of execution logs: "-" standard output, "FOLDER/" a file for each log group, else
+    one file; None: they are discarded."""
+    retention_days: int = 90
+    """Days after which closed executions are deleted."""
+    console: bool = True
+    """Serve the console page at /."""
+    read_only: bool = False
+    """Refuse the actions of browsers; SDKs are not affected."""
+    aws_endpoints: tuple[tuple[str, str], ...] = ()
+    """(botocore's name of a service, or "" for all others, URL): where tasks reach services that
+    the server does not implement."""
+    allow_aws: bool = False
+    """Call services without an endpoint at AWS."""
+    allow_private: bool = False
+    """Let HTTP tasks and targets call this machine and private networks."""
+    policies: Path | None = None
+    """JSON file that maps role ARNs to IAM policies; None: tasks may call everything."""
+    mqtt: Address | None = None
+    """MQTT broker of topic rules; None: topic rules receive only what is published here."""
+    smtp: tuple[str, int] | None = None
+    """Host and port of the mail server for topics; None: mail is stored, not sent."""
+
+
+# --- settings that are files or addresses ---------------------------------------------------------
+
+
+def keys_of(settings: Settings) -> Mapping[str, Key]:
+    """Empty: signatures are not checked. Raises UsageError where other machines may call."""
+    if settings.credentials is not None:
+        try:
+            return read_credentials(settings.credentials)
+        except (ValueError, OSError) as fault:
+            raise UsageError(f"--credentials {fault}") from None
+    if not is_loopback(settings.host):
+        raise UsageError(
+            f"--host {settings.host} can be reached from other machines, so requests must be "
+            "signed: name a file of keys with --credentials (the format of ~/.aws/credentials)"
+        )
+    return {}
+
+
+def policies_of(settings: Settings) -> Policies | None:
+    """Raises UsageError."""
+    try:
+        return None if settings.policies is None else Policies.read(settings.policies)
+    except PolicyError as fault:
+        raise UsageError(f"--policies {fault}") from None
+
+
+def url_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
