@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from stepwell.asl.evaluation import Json
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock
+from stepwell.engine.errors import EngineError
 from stepwell.engine.operations.paging import Pages
 from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Transaction
@@ -119,11 +120,65 @@ class OutsideServices(Protocol):
     def aws(self) -> AwsClient: ...
 
 
+class UnreachableError(EngineError):
+    """The owner of a shard could not be reached: the call was surely not run, and may be sent
+    again.
+    """
+
+
+class LostAnswerError(EngineError):
+    """The connection to the owner of a shard broke: the call may have been run."""
+
+
+class Peers(Protocol):
+    """The cluster, as the engine of one shard sees it."""
+
+    @property
+    def shard(self) -> int:
+        """Of this engine. 0 is home, where the embedded services and all definitions are."""
+
+    @property
+    def count(self) -> int:
+        """Of the shards."""
+
+    async def call(
+        self, shard: int, service: str, method: str, arguments: Mapping[str, Any]
+    ) -> Any:
+        """Run a method of a service on the owner of a shard, and return its answer. Values are
+        JSON's, bytes, and what else msgpack has.
+
+        Raises ApiError as the method raised it, UnreachableError, LostAnswerError.
+        """
+
+
+class Executions(Protocol):
+    """Operations of the Step Functions API: an engine, or in a cluster what sends each to the
+    engine that owns its execution. Answers have the API's members, times are in epoch seconds.
+    """
+
+    async def start_execution(
+        self, state_machine_arn: str, /, *, name: str | None = None, input: Any = "{}"
+    ) -> Mapping[str, Any]: ...
+
+    async def start_nested_execution(
+        self, state_machine_arn: str, /, *, name: str, input: str
+    ) -> Mapping[str, Any]: ...
+
+    async def describe_execution(self, execution_arn: str, /) -> Mapping[str, Any]: ...
+
+    async def wait(self, execution_arn: str, /) -> Mapping[str, Any]:
+        """The description of an execution, once it has ended."""
+
+    async def stop_execution(self, execution_arn: str, /) -> Mapping[str, Any]: ...
+
+
 @dataclass(slots=True)
 class Host:
     """What a service may use.
 
     engine      None until one is connected
+    executions  carries out operations of the Step Functions API: by default the engine
+    peers       the other shards of a cluster; None: everything is here
     on_status   receives status events of executions (see Tasks)
     url         of the server, for the URLs that services return
     supervisor  of the background loops: the engine's once there is one
@@ -139,6 +194,13 @@ class Host:
     on_status: Callable[[list[dict[str, Any]]], Transaction[None] | None] | None = None
     url: str = "http://localhost:8083"
     supervisor: Supervisor = field(default_factory=Supervisor)
+    executions: Executions | None = None
+    peers: Peers | None = None
+
+    @property
+    def at_home(self) -> bool:
+        """Whether the embedded services are here, and not on another shard."""
+        return self.peers is None or self.peers.shard == 0
 
     @property
     def records(self) -> Records:

@@ -26,6 +26,7 @@ from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, Transaction
 from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.host import Executions, Peers
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.requests import request_id
 from stepwell.integrations.services.common.delivery_log import DeliveryLog
@@ -38,7 +39,12 @@ class MachineTasks:
 
     functions  the folder for all machines; None: for each machine the one that `run` stored with it
     output     receives (function, text): what functions print
+
+    executions, peers  of the hosts of all registries; set before the engine is connected
     """
+
+    executions: Executions | None = None
+    peers: Peers | None = None
 
     def __init__(
         self,
@@ -157,6 +163,7 @@ class MachineTasks:
                 outside=self._outside,
                 policies=self._policies,
             )
+            registry.host.executions, registry.host.peers = self.executions, self.peers
             registry.connect(self.engine)
             self._prepare(registry)
             self._first = self._first or registry

@@ -48,7 +48,7 @@ def embedded(host: Host, service: str) -> bool:
     precedence.
     """
     return service not in host.outside.endpoints and (
-        service in host.services or (service == ENGINE and host.engine is not None)
+        service in host.services or (service == ENGINE and host.executions is not None)
     )
 
 
@@ -80,7 +80,7 @@ async def exchange(
         )
     from stepwell.integrations.aws.models import operation_method, read_input
 
-    target = host.engine if service == ENGINE else await host.services.get(service)
+    target = host.executions if service == ENGINE else await host.services.get(service)
     method = getattr(target, operation_method(operation), None)
     if method is None:
         raise ApiError("UnknownOperationException", f"{operation} of {service} is not served here")

@@ -100,10 +100,10 @@ class Registry:
         self._actions: dict[str, dict[str, Handler]] = {}
 
     def connect(self, engine: Engine) -> None:
-        """Connect to the engine: it runs nested executions, and its database has the records of
-        services.
+        """Connect to the engine: its database has the records of services, and it runs nested
+        executions unless `host.executions` is set.
         """
-        self.host.engine = engine
+        self.host.engine, self.host.executions = engine, self.host.executions or engine
         self.host.clock = self._clock or engine.clock
         self.host.supervisor = self.functions.sources.pool.supervisor = engine.supervisor
         self.host.home = self.functions.home = self._home or engine.home
@@ -115,7 +115,8 @@ class Registry:
             )
         if self._owns_services:
             self.services.connect(self.host)
-            engine.on_open.append(self.services.open)
+            if self.host.at_home:
+                engine.on_open.append(self.services.open)
 
     def _policy_of(self, arn: str) -> str | None:
         """The policy of an embedded topic or queue, "" if it has none; None: there is none of that

@@ -2,26 +2,24 @@
 `.waitForTaskToken`.
 
 A start that is repeated after a crash finds the execution that the first one started, by its name:
-from the parameters, or derived from the task token. The execution is in the same store, so nothing
-polls.
+from the parameters, or derived from the task token. Nothing polls.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import dumps, loads
 from stepwell.asl.resources import SYNC_2
-from stepwell.engine.arns import Home, execution_arn
-from stepwell.engine.clock import Clock
+from stepwell.engine.arns import execution_arn
 from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations import requests
-from stepwell.integrations.host import Host
+from stepwell.integrations.host import Executions, Host
 from stepwell.integrations.tasks import messages
 
 log: Final = logging.getLogger("stepwell.states")
@@ -60,36 +58,16 @@ _SHOWN_LAST: Final = (
 )
 
 
-class Executions(Protocol):
-    """The part of an engine that tasks use. Answers have the API's members, times are in epoch
-    seconds.
-    """
-
-    home: Home
-    clock: Clock
-
-    async def start_nested_execution(
-        self, machine_arn: str, /, *, name: str, input: str
-    ) -> Answer: ...
-
-    async def describe_execution(self, arn: str, /) -> Answer: ...
-
-    async def wait(self, arn: str, /) -> Answer:
-        """The description of an execution, once it has ended."""
-
-    async def stop_execution(self, arn: str, /) -> Answer: ...
-
-
 def actions(host: Host) -> dict[str, Handler]:
     return {"startExecution": partial(_start_execution, host)}
 
 
 async def _start_execution(host: Host, request: TaskRequest) -> Json:
-    engine = host.engine
-    if engine is None:
+    executions = host.executions
+    if executions is None:
         raise TaskError(asl_messages.RUNTIME, messages.NO_ENGINE, runtime=True)
     request_id = requests.request_id(request.token)
-    started = await _start(engine, request, request_id)
+    started = await _start(executions, request, request_id)
     arn = started["executionArn"]
     body = dumps({"executionArn": arn, "startDate": _milliseconds(started["startDate"]) / 1000})
     headers = {
@@ -107,11 +85,11 @@ async def _start_execution(host: Host, request: TaskRequest) -> Json:
         return answer
     await request.submitted(answer)
     async with request.waiting():
-        ended = await _ended(engine, arn, request_id)
+        ended = await _ended(executions, arn, request_id)
     return _result(ended, request.resource.pattern == SYNC_2)
 
 
-async def _start(engine: Executions, request: TaskRequest, request_id: str) -> Answer:
+async def _start(executions: Executions, request: TaskRequest, request_id: str) -> Answer:
     """executionArn and startDate. A repeated start may find that the first one succeeded."""
     payload = request.payload
     fields = requests.fields(payload, ("StateMachineArn",), ("Input", "Name", "TraceHeader"))
@@ -119,27 +97,27 @@ async def _start(engine: Executions, request: TaskRequest, request_id: str) -> A
     name = requests.text_field(payload, fields, "Name", request_id)
     data = fields.get("Input", {})
     try:
-        return await engine.start_nested_execution(
+        return await executions.start_nested_execution(
             machine, name=name, input=data if isinstance(data, str) else dumps(data)
         )
     except ApiError as error:
         if error.code != _ALREADY or not request.again:
             raise _refused(error, request_id) from None
     plain = ":".join(machine.split(":")[:7])  # without a version or an alias
-    return await engine.describe_execution(execution_arn(plain, name))
+    return await executions.describe_execution(execution_arn(plain, name))
 
 
-async def _ended(engine: Executions, arn: str, request_id: str) -> Answer:
+async def _ended(executions: Executions, arn: str, request_id: str) -> Answer:
     """The description of an ended execution. If the attempt ends first, the execution is stopped if
     possible.
     """
     try:
-        return await engine.wait(arn)
+        return await executions.wait(arn)
     except ApiError as error:
         raise _refused(error, request_id) from None
     except asyncio.CancelledError:
         try:
-            await engine.stop_execution(arn)
+            await executions.stop_execution(arn)
         except EngineError as error:
             # most often the engine is closing: the next process repeats the start and finds the
             # execution

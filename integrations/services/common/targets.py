@@ -89,9 +89,9 @@ def delivery_error(error: ApiError | ServiceError) -> DeliveryError:
 
 
 async def _states(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
-    assert host.engine is not None
+    assert host.executions is not None
     try:
-        await host.engine.start_execution(
+        await host.executions.start_execution(
             arn, name=target.get("ExecutionNamePrefix", "") + requests.request_id(id), input=payload
         )
     except ApiError as error:
