@@ -33,6 +33,7 @@ INSERT_EXECUTION: Final = Change(
 UPDATE_EXECUTION: Final = Change("update_execution", "id status stopped events error cause extras")
 DELETE_EXECUTIONS: Final = Change("delete_executions", "id")
 INSERT_HISTORY: Final = Change("insert_history", "key blob")
+INSERT_LONG_HISTORY: Final = Change("insert_long_history", "execution event blob")
 DELETE_FIRST_HISTORY: Final = Change("delete_first_history", "key")
 INSERT_PAYLOAD: Final = Change("insert_payload", "key blob")
 PUT_CONTINUATION: Final = Change("put_continuation", "id wake events blob")
@@ -55,6 +56,7 @@ ORDER: Final = (
     UPDATE_EXECUTION,
     INSERT_PAYLOAD,
     INSERT_HISTORY,
+    INSERT_LONG_HISTORY,
     PUT_CONTINUATION,
     DELETE_CONTINUATION,
     PUT_FRAME,
@@ -77,8 +79,8 @@ class Batch:
 
     deletes         made first: (statement, its parameters)
     rows            made next, in this order: the values of all rows of a change in one flat list
-    merges          made last: the first and last key of history rows to merge into one row, if
-                    there are more than a few
+    merges          made last: the history rows to merge into one, if there are more than a few:
+                    their first and last key, or (execution, first event, last event) of long ones
     clock, next_id  what meta advances to
     refused         executions that cannot be encoded; the batch has nothing of them
     """
@@ -86,6 +88,6 @@ class Batch:
     def __init__(self) -> None:
         self.deletes: list[tuple[str, tuple[int, ...]]] = []
         self.rows: dict[Change, list[Any]] = {change: [] for change in ORDER}
-        self.merges: list[tuple[int, int]] = []
+        self.merges: list[tuple[int, ...]] = []
         self.clock = self.next_id = 0
         self.refused: dict[int, StoreError] = {}

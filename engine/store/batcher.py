@@ -30,6 +30,7 @@ from stepwell.engine.store.batch import (
     DELETE_RECORD,
     INSERT_EXECUTION,
     INSERT_HISTORY,
+    INSERT_LONG_HISTORY,
     INSERT_PAYLOAD,
     INSERT_PIN,
     INSERT_QUALIFIER,
@@ -42,6 +43,7 @@ from stepwell.engine.store.batch import (
 from stepwell.engine.store.continuations import Continuations, Live
 from stepwell.engine.store.keys import (
     EVENT_BITS,
+    EVENTS,
     row_key,
     row_keys,
     split_arn,
@@ -190,17 +192,22 @@ class Batcher:
         closed = x.status != RUNNING
         if not (unit.history or first == 1 or closed):
             return
-        if not 0 < first < 1 << EVENT_BITS:
-            raise StoreError(f"{x.arn} has more events than the store can number: {first}")
-        key = x.id << EVENT_BITS | first
         whole = first == 1 and closed
         blob = self._writer.history(
             unit.history, unit.at, x.output if closed else None, first == 1, not whole
         )
-        batch.rows[INSERT_HISTORY] += (key, blob)
+        key, long = x.id << EVENT_BITS, first > EVENTS
+        if long:
+            batch.rows[INSERT_LONG_HISTORY] += (x.id, first, blob)
+        else:
+            batch.rows[INSERT_HISTORY] += (key | first, blob)
         stretch = (first - 1) // MERGE_EVENTS
         if first > 1 and (closed or (first - 1 + len(unit.history)) // MERGE_EVENTS > stretch):
-            batch.merges.append((x.id << EVENT_BITS | stretch * MERGE_EVENTS + 1, key))
+            begin = stretch * MERGE_EVENTS + 1
+            if begin <= EVENTS:
+                batch.merges.append((key | begin, key | min(first, EVENTS)))
+            if long:
+                batch.merges.append((x.id, begin, first))
 
     # --- the execution row ------------------------------------------------------------------------
 

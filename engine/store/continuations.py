@@ -5,7 +5,8 @@ size of the execution is written once, to rows of its own:
 
     payloads     above PAYLOAD_ROW_BYTES that a continuation holds; the history of later units
                  refers to them, too
-    frames       once there are more than INLINE_FRAMES: only frames that changed are written
+    frames       once there are more than INLINE_FRAMES: only frames that changed are written. Not
+                 in an execution that has had so many frames that keys cannot number them
     items        of a Map with more than INLINE_ITEMS; `Children.items` does not change in a visit
     results      likewise: each unit adds a row of those that are new; `Children.results` only
                  grows in a visit
@@ -35,7 +36,7 @@ from stepwell.engine.store.batch import (
     PUT_FRAME,
     Batch,
 )
-from stepwell.engine.store.keys import row_key, row_keys
+from stepwell.engine.store.keys import ROWS, row_key, row_keys
 
 PAYLOAD_ROW_BYTES: Final = 1024
 INLINE_FRAMES: Final = 8
@@ -93,8 +94,9 @@ class Continuations:
     def put(self, batch: Batch, x: Execution, wake: int | None) -> None:
         """Store the continuation of an execution that runs or may be redriven."""
         writer, frames, live = self._writer, frames_of(x), self.live.get(x.id)
-        split = len(frames) > INLINE_FRAMES or (
-            live is not None and live.frames is not None and len(frames) > INLINE_FRAMES // 4
+        split = x.next_frame <= ROWS and (
+            len(frames) > INLINE_FRAMES
+            or (live is not None and live.frames is not None and len(frames) > INLINE_FRAMES // 4)
         )
         visits: dict[int, Visit] = {}
         if split:

@@ -1,6 +1,7 @@
 """The keys of rows that are stored by number, and the parts of an execution's ARN.
 
-history   execution << EVENT_BITS | id of the row's first event
+history   execution << EVENT_BITS | id of the row's first event; rows of later events than EVENTS
+          are in long_history, whose key is (execution, event)
 frame     execution << ROW_BITS | frame
 payload   execution << ROW_BITS | number of the row
 """
@@ -11,14 +12,12 @@ from typing import Final
 
 EVENT_BITS: Final = 15
 ROW_BITS: Final = 17
-EVENTS: Final = (1 << EVENT_BITS) - 1  # the greatest id of an event
+EVENTS: Final = (1 << EVENT_BITS) - 1  # the greatest id of an event in a key
 ROWS: Final = (1 << ROW_BITS) - 1  # the greatest number of a row
 
 
 def row_key(execution_id: int, number: int) -> int:
-    """Of a frame or payload row. Raises OverflowError."""
-    if number > ROWS:
-        raise OverflowError(f"more than {1 << ROW_BITS} rows")
+    """Of a frame or payload row."""
     return execution_id << ROW_BITS | number
 
 

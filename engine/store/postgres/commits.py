@@ -69,6 +69,7 @@ PARTS: Final[dict[Change, Part]] = {
         ),
         (_update, batch.UPDATE_EXECUTION, "execution", f"bigint {_ENDING}"),
         (_insert, batch.INSERT_HISTORY, "history", "bigint bytea"),
+        (_insert, batch.INSERT_LONG_HISTORY, "long_history", "bigint bigint bytea"),
         (_insert, batch.INSERT_PAYLOAD, "payload", "bigint bytea"),
         (_put, batch.PUT_CONTINUATION, "continuation", "bigint bigint bigint bytea"),
         (_delete, batch.DELETE_CONTINUATION, "continuation", "bigint"),

@@ -233,8 +233,8 @@ class PostgresDatabase:
             for name, values in batch.deletes:
                 await writer.execute(_numbered(name), *values)
             self._check_fence(await writer.fetchval(text, *parameters))
-            for first, last in batch.merges:
-                await _run(merge_history(first, last), writer)
+            for place in batch.merges:
+                await _run(merge_history(*place), writer)
 
     async def transact(self, query: Query[T]) -> T:
         return await self._to_its_end(self._transact(query))

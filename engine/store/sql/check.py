@@ -61,27 +61,31 @@ async def damage(
         yield Finding("file", database.path, fault, RESTORE)
     context = Context({}, record)
     for table, (columns, *_) in TABLES.items():
-        after: Any = b"" if table in _NAMED else -1
+        after: tuple[Any, ...] = (-1, -1) if table in _BY_EVENT else (-1,)
+        if table in _NAMED:
+            after = (b"",)
         try:
             while page := await database.query(_page(table, columns.split(), after, context)):
-                for row, found in page:
+                for key, found in page:
                     if found is not None:
+                        row = " ".join(map(str, key))
                         yield Finding(*scrubbed((f"{table} {row}", *found)))
-                last = page[-1][0]
-                after = last.encode(errors="surrogateescape") if table in _NAMED else last
+                after = page[-1][0]
+                if table in _NAMED:
+                    after = (after[0].encode(errors="surrogateescape"),)
         except StoreError as error:
             yield Finding(table, database.path, f"cannot be read: {error}", RESTORE)
 
 
 def _page(
-    table: str, columns: list[str], after: Any, context: Context
-) -> Query[list[tuple[Any, Found]]]:
-    keys = (after >> EVENT_BITS, after & EVENTS) if table == "map_run" else (after,)
-    rows = list((yield f"check_{table}", (*keys, PAGE)))
+    table: str, columns: list[str], after: tuple[Any, ...], context: Context
+) -> Query[list[tuple[tuple[Any, ...], Found]]]:
+    """(key, what was found) of each row."""
+    rows = list((yield f"check_{table}", (*after, PAGE)))
     page = []
     for row in rows:
         found = yield from _checked(table, dict(zip(columns, row)), context)
-        page.append((row[0], found))
+        page.append((tuple(row[: len(after)]), found))
     return page
 
 
@@ -172,6 +176,11 @@ def _history(row: Values, context: Context) -> Query[None]:
     yield from reader.decoded(lambda: reader.history(row["blob"], row["key"] & EVENTS))
 
 
+def _long_history(row: Values, context: Context) -> Query[None]:
+    reader = Reader(row["execution"])
+    yield from reader.decoded(lambda: reader.history(row["blob"], row["event"]))
+
+
 def _payload(row: Values, context: Context) -> Query[None]:
     yield from ()
     blobs.unpack(row["blob"])
@@ -188,6 +197,7 @@ def _record(row: Values, context: Context) -> Query[None]:
 
 
 _NAMED: Final = ("machine", "activity", "record")
+_BY_EVENT: Final = ("map_run", "long_history")  # their key: execution, event
 TABLES: Final[Mapping[str, tuple[str, Any, str, Any]]] = {
     # table: the columns of the statement check_<table>, the key first; owner; advice; check
     "definition": (
@@ -201,7 +211,8 @@ TABLES: Final[Mapping[str, tuple[str, Any, str, Any]]] = {
     "execution": ("id extras tail error cause", _by_execution, LOST, _extras),
     "continuation": ("id", _by_execution, STOP, _continuation),
     "history": ("key blob", _by_event, LOST, _history),
+    "long_history": ("execution event blob", _by_execution, LOST, _long_history),
     "payload": ("key blob", _by_row, STOP, _payload),
-    "map_run": ("place blob", _by_event, LOST, _map_run),
+    "map_run": ("execution event blob", _by_execution, LOST, _map_run),
     "record": ("key blob", _by_service, RECORD, _record),
 }  # fmt: skip

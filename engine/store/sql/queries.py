@@ -38,6 +38,7 @@ Query = Generator[tuple[str, Sequence[Any]], Iterable[Row], T]
 
 MERGE_BYTES: Final = 4096  # larger rows of history are not merged
 MERGE_ROWS: Final = 3
+HISTORY_ROWS: Final = 16  # that are read at a time: each holds up to 512 events
 _ALL: Final = (1 << 63) - 1  # above every id
 
 
@@ -111,13 +112,16 @@ def describe(arn: str) -> Query[ExecutionRow | None]:
     row, reader = execution_row(values), Reader(values[0])
     output = None
     if row.stopped is not None:
-        output = yield from _readable(_output(reader), "output", arn)
+        output = yield from _readable(_output(reader, row.events), "output", arn)
     input = yield from _readable(reader.decoded(lambda: reader.input.data), "input", arn)
     return row._replace(input=input, output=output)
 
 
-def _output(reader: Reader) -> Query[bytes | None]:
-    blob = yield from _blob("last_history", *event_keys(reader.execution_id))
+def _output(reader: Reader, events: int) -> Query[bytes | None]:
+    last = yield from _rows_before(reader.execution_id, events + 1, 1)
+    if not last:
+        raise StoreFormatError(f"a row is missing: the last history of {reader.execution_id}")
+    ((_, blob),) = last
     return (yield from reader.decoded(partial(reader.output, blob)))
 
 
@@ -193,27 +197,74 @@ def executions(
 def history(
     execution_id: int, after: int, limit: int, reverse: bool
 ) -> Query[list[tuple[int, int, HistoryEvent]]]:
-    (start, end), reader = event_keys(execution_id), Reader(execution_id)
-    if reverse:
-        units = yield "history_backwards", (start, start | after - 1 if after else end)
-    else:
-        units = yield "history", (start, start | min(after + 1, EVENTS), start, end)
-    page: list[tuple[int, int, HistoryEvent]] = []
-    for key, blob in units:
-        events = yield from reader.decoded(partial(reader.history, blob, key & EVENTS))
-        if reverse:
-            page += [each for each in reversed(events) if not after or each[0] < after]
-        else:
-            page += [each for each in events if each[0] > after]
-        if len(page) >= limit:
+    reader, page = Reader(execution_id), list[tuple[int, int, HistoryEvent]]()
+    last = after or (_ALL if reverse else 0)
+    while len(page) < limit:
+        rows = yield from (
+            _rows_before(execution_id, last, HISTORY_ROWS)
+            if reverse
+            else _rows_from(execution_id, last + 1)
+        )
+        before = last
+        for first, blob in rows:
+            events = yield from reader.decoded(partial(reader.history, blob, first))
+            if reverse:
+                page += [each for each in reversed(events) if each[0] < last]
+            else:
+                page += [each for each in events if each[0] > last]
+            if page:
+                last = page[-1][0]
+            if len(page) >= limit:
+                break
+        if last == before or (len(rows) < HISTORY_ROWS and (reverse or last < EVENTS)):
             break
     return page[:limit]
 
 
-def merge_history(first: int, last: int) -> Query[None]:
-    """Merge each run of small rows of history into one row; a run with a damaged row stays."""
+def _rows_from(execution_id: int, event: int) -> Query[list[tuple[int, bytes]]]:
+    """(first event, blob) of rows from the one that holds an event, in order."""
+    later: list[tuple[int, bytes]] = []
+    if event > EVENTS:
+        found = yield "long_history", (execution_id, execution_id, event, HISTORY_ROWS)
+        later = [(first, blob) for first, blob in found]
+        if later and later[0][0] <= event:
+            return later
+    start, end = event_keys(execution_id)
+    key = start | min(event, EVENTS)
+    rows = yield "history", (start, key, start, end, HISTORY_ROWS)
+    return [(key & EVENTS, blob) for key, blob in rows] + later
+
+
+def _rows_before(execution_id: int, event: int, limit: int) -> Query[list[tuple[int, bytes]]]:
+    """(first event, blob) of the last rows that begin before an event, backwards."""
+    rows: list[tuple[int, bytes]] = []
+    if event > EVENTS + 1:
+        found = yield "long_history_backwards", (execution_id, event - 1, limit)
+        rows = [(first, blob) for first, blob in found]
+    if len(rows) < limit:
+        start, _ = event_keys(execution_id)
+        key = start | min(event - 1, EVENTS)
+        earlier = yield "history_backwards", (start, key, limit - len(rows))
+        rows += [(key & EVENTS, blob) for key, blob in earlier]
+    return rows
+
+
+# statements by the number of parameters that name a row: its key, or (execution, event)
+_MERGING: Final = (
+    ("history_to_merge", "delete_history", "replace_history"),
+    ("long_history_to_merge", "delete_long_history", "replace_long_history"),
+)
+
+
+def merge_history(*place: int) -> Query[None]:
+    """Merge each run of small rows of history into one row; a run with a damaged row stays.
+
+    place  an entry of Batch.merges
+    """
+    *execution, first, last = place
+    to_merge, delete, replace = _MERGING[len(execution)]
     run: list[tuple[int, bytes]] = []
-    rows = yield "history_to_merge", (MERGE_BYTES, first, last)
+    rows = yield to_merge, (MERGE_BYTES, *execution, first, last)
     for key, blob in [*rows, (0, None)]:
         if blob is not None:
             run.append((key, blob))
@@ -224,23 +275,25 @@ def merge_history(first: int, last: int) -> Query[None]:
             except (StoreFormatError, msgspec.DecodeError) as error:
                 log.error("the history of rows from %s cannot be read: %s", first, error)
             else:
-                yield "delete_history", (run[1][0], run[-1][0])
-                yield "replace_history", (merged, run[0][0])
+                yield delete, (*execution, run[1][0], run[-1][0])
+                yield replace, (merged, *execution, run[0][0])
         run = []
 
 
 def delete_closed(before: int, limit: int, spare: Collection[int]) -> Query[int]:
     """See Store.delete_closed()."""
     rows = yield "closed_before", (before, limit)
-    ids = [row[0] for row in rows if row[0] not in spare]
-    for each in ids:
+    events = {number: count for number, count in rows if number not in spare}
+    for each, count in events.items():
         for name in ("delete_continuation_of", "unpark", *DELETE_VISITS, "delete_map_runs"):
             yield name, (each,)
         yield DELETE_FRAMES, row_keys(each)
         yield "delete_history", event_keys(each)
+        if count > EVENTS:
+            yield "delete_long_history", (each, 0, count)
         yield DELETE_PAYLOADS, row_keys(each)
         yield "delete_execution", (each,)
-    return len(ids)
+    return len(events)
 
 
 # --- state machines -------------------------------------------------------------------------------

@@ -19,6 +19,17 @@ WHERE key BETWEEN ? AND ? ORDER BY key
 -- name: replace_history
 UPDATE history SET blob = ? WHERE key = ?
 
+-- name: long_history_to_merge
+-- The same three for events after those that the keys of `history` can number.
+SELECT event, CASE WHEN length(blob) <= ? THEN blob END FROM long_history
+WHERE execution = ? AND event BETWEEN ? AND ? ORDER BY event
+
+-- name: replace_long_history
+UPDATE long_history SET blob = ? WHERE execution = ? AND event = ?
+
+-- name: delete_long_history
+DELETE FROM long_history WHERE execution = ? AND event BETWEEN ? AND ?
+
 -- name: delete_items_of_frame
 -- The end of a large Map, one frame at a time: a list of pairs would not use the index.
 DELETE FROM map_item WHERE execution = ? AND frame = ?
@@ -146,25 +157,33 @@ WHERE wake > 0 AND wake <= ? AND (wake, id) > (?, ?) ORDER BY wake, id LIMIT ?
 SELECT id FROM continuation WHERE wake = 0 AND id > ? ORDER BY id LIMIT ?
 
 -- name: history
--- From the row that holds an event to the end.
+-- Rows from the one that holds an event.
 SELECT key, blob FROM history
 WHERE key >= coalesce((SELECT max(key) FROM history WHERE key BETWEEN ? AND ?), ?) AND key <= ?
-ORDER BY key
+ORDER BY key LIMIT ?
 
 -- name: history_backwards
-SELECT key, blob FROM history WHERE key BETWEEN ? AND ? ORDER BY key DESC
+SELECT key, blob FROM history WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT ?
+
+-- name: long_history
+SELECT event, blob FROM long_history
+WHERE execution = ? AND event >= coalesce(
+    (SELECT max(event) FROM long_history WHERE execution = ? AND event <= ?), 0
+)
+ORDER BY event LIMIT ?
+
+-- name: long_history_backwards
+SELECT event, blob FROM long_history
+WHERE execution = ? AND event <= ? ORDER BY event DESC LIMIT ?
 
 -- name: first_history
 SELECT blob FROM history WHERE key = ?
-
--- name: last_history
-SELECT blob FROM history WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT 1
 
 
 -- Retention -----------------------------------------------------------------------------------------
 
 -- name: closed_before
-SELECT id FROM execution WHERE stopped < ? ORDER BY stopped LIMIT ?
+SELECT id, events FROM execution WHERE stopped < ? ORDER BY stopped LIMIT ?
 
 -- name: first_closed
 SELECT stopped FROM execution WHERE stopped IS NOT NULL ORDER BY stopped LIMIT 1
@@ -297,11 +316,15 @@ SELECT id FROM continuation WHERE id > ? ORDER BY id LIMIT ?
 -- name: check_history
 SELECT key, blob FROM history WHERE key > ? ORDER BY key LIMIT ?
 
+-- name: check_long_history
+SELECT execution, event, blob FROM long_history
+WHERE (execution, event) > (?, ?) ORDER BY execution, event LIMIT ?
+
 -- name: check_payload
 SELECT key, blob FROM payload WHERE key > ? ORDER BY key LIMIT ?
 
 -- name: check_map_run
-SELECT (execution << 15 | event) AS place, blob FROM map_run
+SELECT execution, event, blob FROM map_run
 WHERE (execution, event) > (?, ?) ORDER BY execution, event LIMIT ?
 
 -- name: check_record

@@ -22,6 +22,7 @@ TABLES: Final[dict[str, str]] = {
     "map_item": "execution frame n blob",
     "map_result": "execution frame n blob",
     "history": "key blob",
+    "long_history": "execution event blob",
     "payload": "key blob",
     "record": "key blob",
     "parked": "id at reason",

@@ -32,7 +32,7 @@ from stepwell.engine.store.sql.queries import Query, merge_history
 from stepwell.engine.store.sql.rows import named
 from stepwell.engine.store.sql.tables import META, PAGE, TABLES
 from stepwell.engine.store.sqlite.file import LockedFile
-from stepwell.engine.store.sqlite.schema import PARKED_SINCE, migrate, version_of
+from stepwell.engine.store.sqlite.schema import LATER_TABLES, migrate, version_of
 from stepwell.engine.store.sqlite.sql import SQL, SQLITE_VERSION, for_rows
 from stepwell.engine.store.sqlite.thread import Thread
 
@@ -72,8 +72,8 @@ def write(batch: Batch, connection: Connection) -> None:
             end = start + rows * columns
             connection.execute(for_rows(change, rows), values[start:end])
             start, left = end, left - rows
-    for first, last in batch.merges:
-        run(merge_history(first, last), connection)
+    for place in batch.merges:
+        run(merge_history(*place), connection)
     connection.execute(SQL["advance"], (batch.clock, batch.next_id))
 
 
@@ -148,8 +148,9 @@ class SqliteDatabase:
         version = version_of(connection, self.path)
         if not version:
             raise StoreFormatError(f"{self.path} is empty")
-        if version < PARKED_SINCE:
-            connection.execute(SQL["create_empty_parked"])
+        for name, since in LATER_TABLES.items():
+            if version < since:
+                connection.execute(SQL[name])
         connection.execute("PRAGMA query_only = ON")
 
     def _prepare(self, state: Query[T], connection: Connection) -> T:

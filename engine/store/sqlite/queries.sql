@@ -35,6 +35,9 @@ WHERE execution.id = changed.column1
 -- A plain insert: committing a unit twice is an error.
 INSERT INTO history (key, blob) VALUES (?, ?)
 
+-- name: insert_long_history
+INSERT INTO long_history (execution, event, blob) VALUES (?, ?, ?)
+
 -- name: insert_payload
 INSERT INTO payload (key, blob) VALUES (?, ?)
 
@@ -81,6 +84,10 @@ UPDATE meta SET clock = max(clock, ?), next_execution = max(next_execution, ?)
 
 -- Reading executions --------------------------------------------------------------------------------
 
--- name: create_empty_parked
 -- For reading a database of a format that has no such table.
+
+-- name: create_empty_parked
 CREATE TEMP TABLE IF NOT EXISTS parked (id INTEGER PRIMARY KEY, at INTEGER, reason TEXT)
+
+-- name: create_empty_long_history
+CREATE TEMP TABLE IF NOT EXISTS long_history (execution INTEGER, event INTEGER, blob BLOB)

@@ -15,7 +15,8 @@ from stepwell.engine.store.base import StoreFormatError
 
 MIGRATIONS: Final = files(__package__).joinpath("migrations")
 APPLICATION_ID: Final = 0x5374_7077  # "Stpw", in the header of the file
-PARKED_SINCE: Final = 4  # the format that brought the table `parked`
+# statement -> the format that brought the table which it creates empty
+LATER_TABLES: Final = {"create_empty_parked": 4, "create_empty_long_history": 5}
 
 
 def _migrations() -> list[tuple[int, Traversable]]:
