@@ -51,6 +51,7 @@ from stepwell.engine.runtime.execution_logs import LogSink
 from stepwell.engine.runtime.records import Records
 from stepwell.engine.runtime.retention import Retention
 from stepwell.engine.runtime.worker import Worker
+from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import Store
 from stepwell.engine.store.opening import open_store
 from stepwell.engine.supervisor import Supervisor
@@ -66,6 +67,7 @@ class Engine:
     tasks      resolves Task resources: Registry(functions={"name": callable}) of
                stepwell.integrations.tasks.registry; without it no Task can run
     store      in place of `db`: another Store
+    shard      of a database in PostgreSQL: which one this engine works on; None: the first
     clock      the time and the alarms of the engine; SystemClock if None
     limits     DEFAULT_LIMITS if None
     region, account  of all ARNs
@@ -83,6 +85,7 @@ class Engine:
         *,
         tasks: Tasks | None = None,
         store: Store | None = None,
+        shard: Shard | None = None,
         clock: Clock | None = None,
         limits: Limits | None = None,
         region: str = "us-east-1",
@@ -93,7 +96,7 @@ class Engine:
         self.limits = limits = limits or DEFAULT_LIMITS
         self.home, self.tasks = Home(region, account), tasks or NoTasks()
         self.clock = clock or SystemClock(limits)
-        self.store: Store = store or open_store(db, limits=limits)
+        self.store: Store = store or open_store(db, limits=limits, shard=shard)
         self.supervisor = Supervisor(self.clock, limits, self._ended)
         self.on_open: list[Callable[[], Awaitable[object]]] = []
         self._compose(new_uuid or uuids(), log_sink)
@@ -167,6 +170,10 @@ class Engine:
             await self.events.log_sink.close()
         await self.supervisor.close()
         await self.store.close()
+
+    @property
+    def shard(self) -> Shard:
+        return self.store.shard
 
     async def __aenter__(self) -> Self:
         return await self.open()

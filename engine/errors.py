@@ -4,6 +4,7 @@ EngineError
 ├── ApiError              an operation of the API refuses, with AWS's code and message
 ├── ExecutionFailedError  an execution that was run for its output has none
 ├── ExecutionParkedError  one execution cannot continue, all others do (see parking.py)
+├── WrongShardError       an execution belongs to the engine of another shard (see sharding.py)
 └── StoreError            the store failed: memory is ahead of the disk, so the process drops it and
                           recovers (crash-only)
 """
@@ -41,6 +42,19 @@ class ExecutionFailedError(EngineError):
 
 class ExecutionParkedError(EngineError):
     """The stored state of one execution cannot be read, compiled, decided upon or encoded."""
+
+
+class WrongShardError(EngineError):
+    """An execution belongs to another shard. What calls the engine chooses the right one first, so
+    this is a bug, or one process works alone on a database with several shards.
+    """
+
+    def __init__(self, execution: str, shard: int) -> None:
+        super().__init__(
+            f"{execution} belongs to shard {shard} of the database, which this process does not"
+            " work on: ask the server that runs on the database"
+        )
+        self.shard = shard
 
 
 class StoreError(EngineError):

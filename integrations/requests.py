@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
+from itertools import count
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
@@ -20,6 +21,17 @@ def request_id(token: str) -> str:
     """
     digits = hashlib.blake2b(token.encode(), digest_size=16).hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+def request_ids(token: str) -> Callable[[], str]:
+    """That UUID, and as many others as are asked for, which are the same each time, too."""
+    numbers = count()
+
+    def draw() -> str:
+        number = next(numbers)
+        return request_id(f"{token}/{number}" if number else token)
+
+    return draw
 
 
 def fields(payload: Json, required: Sequence[str], optional: Sequence[str]) -> dict[str, Json]:

@@ -229,7 +229,7 @@ class Executions:
         self._worker.check()
         if not isinstance(row, Started) and row.status != model.RUNNING:
             return shapes.execution(row)
-        self._worker.parking.check(row.id)
+        self._worker.executions.check(row.id)
         with self._tracker.waiters.of(row.id) as ended:
             # it may have closed, and been forgotten, while its row was read
             if known is None:

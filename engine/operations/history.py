@@ -20,6 +20,7 @@ class Histories:
 
     def __init__(self, base: Base) -> None:
         self._limits, self._pages, self._tracker = base.limits, base.pages, base.tracker
+        self._store = base.store
 
     async def get_execution_history(
         self,
@@ -82,6 +83,7 @@ class Histories:
                         # others may wait for a commit that this call has already read
                         self._tracker.signal(row.id)
                         return
+                    self._store.shard.check_id(row.id)
                     await self._tracker.changed(signal)
                     continue
             yield [

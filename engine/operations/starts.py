@@ -25,7 +25,8 @@ from stepwell.engine.store.blobs import scrub
 
 class Starts:
     """Starting executions. Every operation raises ApiError: StateMachineDoesNotExist,
-    StateMachineDeleting, InvalidName, InvalidExecutionInput, ThrottlingException ...
+    StateMachineDeleting, InvalidName, InvalidExecutionInput, ThrottlingException ... A start by a
+    name that belongs to another shard raises WrongShardError.
     """
 
     def __init__(self, base: Base) -> None:
@@ -70,8 +71,8 @@ class Starts:
         target = machines.targets.get(state_machine_arn) or await machines.target(state_machine_arn)
         payload = payloads.execution_input(input, self._limits)
         express = target.machine.type == EXPRESS
-        name, named = self._name(name), name is not None
-        arn = arns.execution_arn(target.machine.arn, name, self._new_uuid() if express else None)
+        named = name is not None
+        name, arn = self._named_arn(target.machine.arn, name, express)
         program = await self._programs.program(target.definition)
         await admitted(target.machine.arn)
         if named and not express:
@@ -79,6 +80,7 @@ class Starts:
             known = await self._named(arn)
             if known is not None:
                 return await self._started_before(known, payload, target)
+            self._store.shard.check(arn)
         if len(self._tracker.open) >= self._limits.open_executions:
             raise ApiError(
                 "ExecutionLimitExceeded",
@@ -95,6 +97,15 @@ class Starts:
             self._tracker.open.pop(arn, None)
             raise
         return {"executionArn": arn, "startDate": execution.started / 1000}
+
+    def _named_arn(self, machine_arn: str, name: str | None, express: bool) -> tuple[str, str]:
+        """The name and the ARN of a new execution. Raises ApiError InvalidName."""
+        if name is None and not express:
+            return self._store.shard.draw(
+                lambda name: arns.execution_arn(machine_arn, name), self._new_uuid
+            )
+        name = self._name(name)
+        return name, arns.execution_arn(machine_arn, name, self._new_uuid() if express else None)
 
     def _name(self, name: str | None) -> str:
         """Raises ApiError InvalidName."""

@@ -149,17 +149,22 @@ class LiveExecutions:
 
     async def load(self, execution_id: int) -> Live | None:
         """The execution in memory, read from the store if it is not there; None if it is closed for
-        good or unknown. Raises ExecutionParkedError.
+        good or unknown. Raises ExecutionParkedError, WrongShardError.
 
         A closed one that may be redriven is loaded, too: submit() something to it or settle() it,
         so that it leaves memory again.
         """
         while (live := self.by_id.get(execution_id)) is None:
-            self._parking.check(execution_id)
+            self.check(execution_id)
             if await self.loading(execution_id) is None:
                 return None
         # looked up again: another caller that waited for the load may have let it leave memory
         return live
+
+    def check(self, execution_id: int) -> None:
+        """Raises ExecutionParkedError if this process has parked it, WrongShardError."""
+        self._parking.check(execution_id)
+        self._store.shard.check_id(execution_id)
 
     async def _load(self, execution_id: int) -> Live | None:
         try:

@@ -39,7 +39,8 @@ class Parking:
         self._marked: set[int] = set()  # in the database, by an earlier process too
 
     async def open(self) -> None:
-        self._marked = {execution_id for execution_id, _, _ in await self._store.parked()}
+        store = self._store
+        self._marked = {each for each, _, _ in await store.parked() if store.shard.holds(each)}
 
     def __len__(self) -> int:
         """How many there are, as far as is known."""

@@ -33,6 +33,7 @@ from stepwell.engine.core.model import (
     MapRun,
 )
 from stepwell.engine.errors import StoreError
+from stepwell.engine.sharding import Shard
 
 if TYPE_CHECKING:
     from stepwell.asl.program import Program
@@ -226,6 +227,12 @@ class Store(Protocol):
         """Migrate, recover, lock. Raises StoreInUseError, StoreFormatError."""
 
     async def close(self) -> None: ...
+
+    @property
+    def shard(self) -> Shard:
+        """What is written here: ids, names and the rows of executions, once the store is open.
+        Reads by ARN or id, and lists, see all shards.
+        """
 
     @property
     def folder(self) -> Path | None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import Finding, Store
 from stepwell.engine.store.sqlite.store import SqliteStore
 
@@ -21,7 +22,11 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # a Path has lost t
 
 
 def open_store(
-    url: str | PathLike[str], *, read_only: bool = False, limits: Limits = DEFAULT_LIMITS
+    url: str | PathLike[str],
+    *,
+    read_only: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    shard: Shard | None = None,
 ) -> Store:
     """The store of a database; its open() opens it. Raises StoreError if no store has that scheme.
 
@@ -29,6 +34,7 @@ def open_store(
                a file's path, sqlite:///PATH (with a fourth slash if it is absolute), or ":memory:"
     read_only  read committed rows only, without the lock: beside the process that works on the
                database, or after that process was killed
+    shard      of a database in PostgreSQL: which one is written; None: the first
     """
     if is_postgres(url):
         try:
@@ -38,6 +44,8 @@ def open_store(
                 f"PostgreSQL needs the package {error.name}: pip install 'stepwell[postgres]'"
             ) from None
         return PostgresStore(fspath(url), read_only=read_only, limits=limits)
+    if shard not in (None, Shard()):
+        raise StoreError(f"{without_password(fspath(url))} has one shard")
     return SqliteStore(sqlite_path(url), read_only=read_only, limits=limits)
 
 

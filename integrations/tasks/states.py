@@ -2,7 +2,8 @@
 `.waitForTaskToken`.
 
 A start that is repeated after a crash finds the execution that the first one started, by its name:
-from the parameters, or derived from the task token. Nothing polls.
+from the parameters, or derived from the task token: the first that belongs to the parent's shard.
+Nothing polls.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from stepwell.asl.json_text import dumps, loads
 from stepwell.asl.resources import SYNC_2
 from stepwell.engine.arns import execution_arn
 from stepwell.engine.errors import ApiError, EngineError
+from stepwell.engine.sharding import Shard
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations import requests
 from stepwell.integrations.host import Executions, Host
@@ -67,7 +69,8 @@ async def _start_execution(host: Host, request: TaskRequest) -> Json:
     if executions is None:
         raise TaskError(asl_messages.RUNTIME, messages.NO_ENGINE, runtime=True)
     request_id = requests.request_id(request.token)
-    started = await _start(executions, request, request_id)
+    shard = Shard() if host.engine is None else host.engine.shard
+    started = await _start(executions, shard, request, request_id)
     arn = started["executionArn"]
     body = dumps({"executionArn": arn, "startDate": _milliseconds(started["startDate"]) / 1000})
     headers = {
@@ -89,12 +92,16 @@ async def _start_execution(host: Host, request: TaskRequest) -> Json:
     return _result(ended, request.resource.pattern == SYNC_2)
 
 
-async def _start(executions: Executions, request: TaskRequest, request_id: str) -> Answer:
+async def _start(
+    executions: Executions, shard: Shard, request: TaskRequest, request_id: str
+) -> Answer:
     """executionArn and startDate. A repeated start may find that the first one succeeded."""
     payload = request.payload
     fields = requests.fields(payload, ("StateMachineArn",), ("Input", "Name", "TraceHeader"))
     machine = requests.text_field(payload, fields, "StateMachineArn")
-    name = requests.text_field(payload, fields, "Name", request_id)
+    plain = ":".join(machine.split(":")[:7])  # without a version or an alias
+    own, _ = shard.draw(partial(execution_arn, plain), requests.request_ids(request.token))
+    name = requests.text_field(payload, fields, "Name", own)
     data = fields.get("Input", {})
     try:
         return await executions.start_nested_execution(
@@ -103,7 +110,6 @@ async def _start(executions: Executions, request: TaskRequest, request_id: str) 
     except ApiError as error:
         if error.code != _ALREADY or not request.again:
             raise _refused(error, request_id) from None
-    plain = ":".join(machine.split(":")[:7])  # without a version or an alias
     return await executions.describe_execution(execution_arn(plain, name))
 
 

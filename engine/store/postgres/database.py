@@ -27,6 +27,7 @@ from typing import Any, Final, TypeVar
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
+from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import StoreFormatError, StoreInUseError, StoreLostError
 from stepwell.engine.store.batch import Batch
 from stepwell.engine.store.postgres import commits
@@ -59,6 +60,7 @@ class PostgresDatabase:
 
     folder = None
     wal_bytes = 0
+    shard = Shard()
 
     def __init__(self, url: str, *, read_only: bool, limits: Limits) -> None:
         self.target, self.read_only, self.limits = Target(url), read_only, limits

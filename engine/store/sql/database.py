@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from stepwell.engine.errors import StoreError
+from stepwell.engine.sharding import Shard
 from stepwell.engine.store.batch import Batch
 from stepwell.engine.store.sql.queries import Query
 
@@ -19,9 +20,11 @@ class Database(Protocol):
 
     path    its name, for texts
     failed  why nothing can be written any more
+    shard   see Store.shard
     """
 
     path: str
+    shard: Shard
     failed: BaseException | None
 
     async def open(self, state: Query[T]) -> T | None:

@@ -13,6 +13,7 @@ from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.model import RUNNING
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
+from stepwell.engine.sharding import Shard
 from stepwell.engine.store import blobs
 from stepwell.engine.store.base import (
     STATUSES,
@@ -61,6 +62,10 @@ class SqlStore:
 
     async def close(self) -> None:
         await self.database.close()
+
+    @property
+    def shard(self) -> Shard:
+        return self.database.shard
 
     @property
     def folder(self) -> Path | None:

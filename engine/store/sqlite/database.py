@@ -26,6 +26,7 @@ from typing import Any, Final, TypeVar
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
+from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import StoreFormatError, StoreLostError
 from stepwell.engine.store.batch import Batch
 from stepwell.engine.store.sql.queries import Query, merge_history
@@ -92,6 +93,8 @@ class SqliteDatabase:
     read_only  committed rows only, without the lock
     failed     why nothing can be written any more
     """
+
+    shard = Shard()
 
     def __init__(self, path: str, *, full: bool, read_only: bool, limits: Limits) -> None:
         self.path = path if path == MEMORY else os.path.realpath(path)
