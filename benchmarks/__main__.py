@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.probe import raw
 from benchmarks.workloads import LOOP, MACHINES, MAP, durable, in_memory, once
-from stepwell.engine.loop import run
+from stepwell.integrations.loop import run
 
 
 def bytes_per_event(path: str) -> float:

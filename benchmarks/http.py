@@ -26,7 +26,7 @@ from typing import Any
 from benchmarks.client import Connection, load
 from benchmarks.probe import raw
 from benchmarks.workloads import INPUT, MACHINES
-from stepwell.engine.loop import run
+from stepwell.integrations.loop import run
 
 ROLE = "arn:aws:iam::123456789012:role/benchmark"
 MACHINE = "10 Pass"

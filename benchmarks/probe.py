@@ -15,10 +15,10 @@ from typing import Any
 
 from benchmarks.workloads import INPUT, Echo
 from stepwell.engine import Engine
-from stepwell.engine.loop import run
 from stepwell.engine.store.batch import Batch
 from stepwell.engine.store.sqlite.database import write
 from stepwell.engine.store.sqlite.store import SqliteStore
+from stepwell.integrations.loop import run
 
 UNITS = 64
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.workloads import INPUT, TASK, Echo, chain
 from stepwell.engine import Engine
-from stepwell.engine.loop import run
+from stepwell.integrations.loop import run
 from stepwell.integrations.services.common.event_patterns import Index, compile_pattern
 from stepwell.integrations.services.runtime.folder import Functions
 from stepwell.integrations.tasks.registry import Registry

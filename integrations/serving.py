@@ -24,9 +24,8 @@ from typing import Final
 
 from uvicorn.server import ServerState
 
-from stepwell.engine import loop
 from stepwell.engine.errors import StoreError
-from stepwell.integrations import database, log_sink, stack
+from stepwell.integrations import database, log_sink, loop, stack
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.server import log as server_log

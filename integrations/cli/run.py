@@ -14,11 +14,10 @@ from typing import Any, Final
 
 from stepwell.asl import json_text
 from stepwell.asl.history_visits import Visits
-from stepwell.engine import loop
 from stepwell.engine.engine import Engine
 from stepwell.engine.operations.results import DescribeExecutionOutput, HistoryEvent
 from stepwell.engine.store.base import ExecutionRow
-from stepwell.integrations import database, machine_tasks
+from stepwell.integrations import database, loop, machine_tasks
 from stepwell.integrations.cli import exit_codes, files, lookup
 from stepwell.integrations.cli.errors import reports_errors
 from stepwell.integrations.cli.output import outcome, progress, screen
