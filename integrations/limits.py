@@ -7,6 +7,7 @@ from typing import Final
 
 from stepwell.engine import limits as engine
 from stepwell.integrations.aws.limits import AwsLimits
+from stepwell.integrations.cluster.limits import ClusterLimits
 from stepwell.integrations.console.limits import ConsoleLimits
 from stepwell.integrations.server.limits import ServerLimits
 from stepwell.integrations.services.apigateway.limits import HttpApiLimits
@@ -26,6 +27,7 @@ class Limits(
     AwsLimits,
     TaskLimits,
     ServerLimits,
+    ClusterLimits,
     ConsoleLimits,
     SnsLimits,
     SqsLimits,

@@ -217,6 +217,11 @@ def _text(error: BaseException) -> str:
         return type(error).__name__
 
 
+def failure(error: BaseException) -> TaskError:
+    """The failure of a task whose handler has a fault of its own: Retry and Catch see it."""
+    return TaskError(type(error).__name__, _text(error))
+
+
 def checked(result: Json) -> Payload:
     """The result of a handler, if it is JSON: a value that only becomes JSON when it is encoded (a
     tuple, a number as a key) would be another one after a crash.
@@ -300,13 +305,12 @@ async def perform(
         # a service could not read or write: this says nothing of the task, which the next process
         # carries out
         raise
-    except (
-        BaseException
-    ) as error:  # a handler's own fault is the task's failure: Retry and Catch see it
+    except BaseException as error:
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
             raise  # else something inside the handler was cancelled, not the attempt
-        return TaskFailed(frame, seq, type(error).__name__, scrub(_text(error)))
+        fault = failure(error)
+        return TaskFailed(frame, seq, fault.error, scrub(fault.cause))
 
 
 class Attempts:

@@ -37,6 +37,7 @@ from stepwell.integrations.services.registry import Services
 from stepwell.integrations.services.runtime.folder import Functions
 from stepwell.integrations.services.runtime.pool import Answer, Call, Target
 from stepwell.integrations.services.runtime.resolver import FunctionResolver
+from stepwell.integrations.tasks import sent_home
 
 if TYPE_CHECKING:
     from stepwell.engine.engine import Engine
@@ -150,9 +151,11 @@ class Registry:
         """
         handler = self._handlers.get(resource)
         if handler is None and (handler := self._resolve(resource)) is not None:
-            self._handlers[resource] = handler = (
-                handler if self._policies is None else partial(_allowed, self._policies, handler)
-            )
+            if self._policies is not None:
+                handler = partial(_allowed, self._policies, handler)
+            if not self.host.at_home:
+                handler = sent_home.routed(self.host, resource, handler)
+            self._handlers[resource] = handler
         return handler
 
     def _resolve(self, resource: Resource) -> Handler | None:

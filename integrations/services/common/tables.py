@@ -78,6 +78,7 @@ SHAPES: Final[Mapping[str, tuple[re.Pattern[str], tuple[str, ...]]]] = {
     ),
     "lambda/function": (_ANY, ("name", "latest")),
     "lambda/mapping": (_ANY, ("UUID", "EventSourceArn", "FunctionArn")),
+    "inbox/0": (re.compile(r"inbox/0/\d{3}-\d{13}-\d{12}"), ("events",)),
     "scheduler/delivery": (_DELIVERY, ("id",)),
     "scheduler/group": (_ANY, ("Arn", "Name")),
     "scheduler/schedule": (_ANY, ("Name", "State", "fire")),
@@ -97,6 +98,7 @@ SHAPES: Final[Mapping[str, tuple[re.Pattern[str], tuple[str, ...]]]] = {
     "sqs/once": (re.compile(f"sqs/once/{_STORED}"), ("at", "id", "as")),
     "sqs/queue": (_ANY, ("Name", "Store", "Attributes")),
     "sqs/state": (re.compile(f"sqs/state/{_STORED}"), ("due", "count", "first")),
+    "task/answer": (re.compile(r"task/answer/[\w=-]+"), ("at", "result")),
 }
 _FREE: Final[tuple[re.Pattern[str], tuple[str, ...]]] = (_ANY, ())
 _SERVICES: Final = tuple({"jobs/", *(f"{key.partition('/')[0]}/" for key in SHAPES)})
