@@ -1,6 +1,7 @@
 """The file that an ItemReader has fetched -> the items of a Map.
 
 read(text, config) -> array, or with an ItemsPointer an object whose members are the items
+columns(headers) -> the columns of a CSV file, in the order of the members of an item
 pick(dataset, pointer) -> the value that an ItemsPointer points to
 """
 
@@ -14,7 +15,8 @@ from stepwell.asl.evaluation import Json, StateError
 from stepwell.asl.java_maps import hash_order
 from stepwell.asl.json_text import JsonError, loads
 
-_DELIMITERS: Final = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
+DELIMITERS: Final = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
+_BLANK: Final = " \t\r\n"
 
 
 def read(text: str, config: ReaderConfig) -> Json:
@@ -25,7 +27,7 @@ def read(text: str, config: ReaderConfig) -> Json:
             return pick(loads(text), config.items_pointer or "")
         if kind == "JSONL":
             # not splitlines: its other line ends may be within strings
-            return [loads(line) for line in text.split("\n") if line.strip()]
+            return [loads(line) for line in text.split("\n") if line.strip(_BLANK)]
         if kind == "CSV":
             return _rows(text, config)
     except (JsonError, csv.Error) as fault:
@@ -70,19 +72,24 @@ def _rows(text: str, config: ReaderConfig) -> list[Json]:
     """
     rows = csv.reader(
         io.StringIO(text, newline=""),
-        delimiter=_DELIMITERS[config.csv_delimiter],
+        delimiter=DELIMITERS[config.csv_delimiter],
         escapechar="\\",
         strict=True,
     )
     headers = list(config.csv_headers) if config.csv_headers is not None else next(rows, [])
-    if len(set(headers)) < len(headers):
-        raise _failed(messages.CSV_DUPLICATES)
-    columns = [(header, headers.index(header)) for header in hash_order(headers)]
+    named = columns(headers)
     return [
-        {header: row[column] if column < len(row) else "" for header, column in columns}
+        {header: row[column] if column < len(row) else "" for header, column in named}
         for row in rows
         if row
     ]
+
+
+def columns(headers: list[str]) -> list[tuple[str, int]]:
+    """(header, its place in a row), in the order of the members of an item. Raises StateError."""
+    if len(set(headers)) < len(headers):
+        raise _failed(messages.CSV_DUPLICATES)
+    return [(header, headers.index(header)) for header in hash_order(headers)]
 
 
 def _failed(cause: str) -> StateError:

@@ -9,6 +9,7 @@ from stepwell.engine import limits as engine
 from stepwell.integrations.aws.limits import AwsLimits
 from stepwell.integrations.cluster.limits import ClusterLimits
 from stepwell.integrations.console.limits import ConsoleLimits
+from stepwell.integrations.datasets.limits import DatasetLimits
 from stepwell.integrations.server.limits import ServerLimits
 from stepwell.integrations.services.apigateway.limits import HttpApiLimits
 from stepwell.integrations.services.common.limits import DeliveryLimits
@@ -26,6 +27,7 @@ from stepwell.integrations.tasks.limits import TaskLimits
 class Limits(
     AwsLimits,
     TaskLimits,
+    DatasetLimits,
     ServerLimits,
     ClusterLimits,
     ConsoleLimits,

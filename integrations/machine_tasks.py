@@ -102,10 +102,12 @@ class MachineTasks:
         return self._registry(None).mock_fault(resource, result, strict)
 
     async def dataset(self, request: StreamRequest) -> Dataset | None:
-        return None
+        await self._begun(request)
+        return await (self._first or self._registry(None)).dataset(request)
 
     async def results(self, request: StreamRequest) -> Results | None:
-        return None
+        await self._begun(request)
+        return await (self._first or self._registry(None)).results(request)
 
     async def _handle(self, request: TaskRequest) -> Json:
         await self._released(request)
@@ -123,17 +125,20 @@ class MachineTasks:
             )
         return await handler(request)
 
-    def _root(self, request: TaskRequest) -> str:
+    def _root(self, request: TaskRequest | StreamRequest) -> str:
         return self._roots.get(request.execution_arn, request.execution_arn)
 
     async def _released(self, request: TaskRequest) -> None:
         """Return when the execution may run. An execution that is held takes no slot."""
         if not self._started.is_set() or self._root(request) in self._held:
             async with request.waiting():
-                await self._started.wait()
-                held = self._held.get(self._root(request))
-                if held is not None:
-                    await held.wait()
+                await self._begun(request)
+
+    async def _begun(self, request: TaskRequest | StreamRequest) -> None:
+        await self._started.wait()
+        held = self._held.get(self._root(request))
+        if held is not None:
+            await held.wait()
 
     def _release_nested(self, request: TaskRequest) -> None:
         """The nested execution that an earlier process started for this task resumes with the

@@ -22,6 +22,7 @@ from stepwell.asl.json_text import dumps
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import Home
 from stepwell.engine.errors import ApiError
+from stepwell.engine.map_runs.datasets import StreamRequest
 from stepwell.engine.tasks import TaskRequest
 from stepwell.integrations.aws.calls import embedded
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from stepwell.integrations.host import Host
 
 SDK: Final = "aws-sdk:"
+Request = TaskRequest | StreamRequest
 ANY: Final = "*"
 INVOKE: Final = "lambda:InvokeFunction"
 
@@ -116,7 +118,7 @@ class Call(NamedTuple):
 UNRESOLVED: Final = Subject(ANY, (), False)
 
 
-def calls(request: TaskRequest, home: Home, host: Host | None) -> list[Call]:
+def calls(request: Request, home: Home, host: Host | None) -> list[Call]:
     """All calls that IAM must allow. host: None: names cannot be resolved."""
     about = _about(request.resource)
     if about.service == "" and request.resource.service == "http":
@@ -181,7 +183,7 @@ Resources = list[tuple[str | None, Subject]]
 class _Names:
     """The parameters of a call, and how its service makes an ARN of a name."""
 
-    def __init__(self, home: Home, host: Host | None, request: TaskRequest, about: _About) -> None:
+    def __init__(self, home: Home, host: Host | None, request: Request, about: _About) -> None:
         self.home, self.request, self.about = home, request, about
         self.host = host
         self.here = host is not None and embedded(host, about.service)

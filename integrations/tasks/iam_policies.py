@@ -32,7 +32,7 @@ from stepwell.engine.tasks import TaskError, TaskRequest
 from stepwell.integrations import requests
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.tasks import messages
-from stepwell.integrations.tasks.iam_names import SDK, Call, calls
+from stepwell.integrations.tasks.iam_names import SDK, Call, Request, calls
 
 if TYPE_CHECKING:
     from stepwell.integrations.host import Host
@@ -88,7 +88,7 @@ class Policies:
             raise PolicyError(f"{path}: must be an object of role ARNs and their policies")
         return cls(by_role)
 
-    def refusal(self, request: TaskRequest) -> TaskError | None:
+    def refusal(self, request: Request) -> TaskError | None:
         statements = self._statements.get(request.role_arn)
         if statements is None:
             return None
@@ -108,7 +108,7 @@ class Policies:
                     return self._error(request, call.action, call.subject.arn, denied, kind)
         return None
 
-    def _context(self, request: TaskRequest) -> dict[str, str]:
+    def _context(self, request: Request) -> dict[str, str]:
         return {
             "aws:requestedregion": self.home.region,
             "aws:principalarn": request.role_arn,
@@ -120,7 +120,7 @@ class Policies:
         }
 
     def _error(
-        self, request: TaskRequest, action: str, resource: str, explicit: bool, kind: str
+        self, request: Request, action: str, resource: str, explicit: bool, kind: str
     ) -> TaskError:
         account, _, role = request.role_arn.split(":", 4)[4].partition(":role/")
         session = request.execution_arn.rpartition(":")[2]
@@ -130,7 +130,16 @@ class Policies:
             article="an" if kind == "identity" else "a", kind=kind, action=action
         )
         text = messages.ACCESS_DENIED.format(user=user, action=action, resource=resource, why=why)
-        id, name = requests.request_id(request.token), request.resource.service
+        name = request.resource.service
+        if name == "s3":  # of a Map Run
+            return TaskError(
+                asl_messages.RESULT_WRITER_FAILED
+                if request.resource.action == "putObject"
+                else asl_messages.ITEM_READER_FAILED,
+                text,
+            )
+        assert isinstance(request, TaskRequest)  # streams are those of Map Runs
+        id = requests.request_id(request.token)
         if name.startswith(SDK):
             from stepwell.integrations.aws.models import java_name, model_of
 
@@ -142,13 +151,6 @@ class Policies:
                 message=text, service=prefix, status=403, request=id, extended=""
             )
             return TaskError(f"{prefix}.{prefix}Exception", cause)
-        if name == "s3":  # of a Map Run
-            return TaskError(
-                asl_messages.RESULT_WRITER_FAILED
-                if request.resource.action == "putObject"
-                else asl_messages.ITEM_READER_FAILED,
-                text,
-            )
         if name not in _ERRORS:
             return TaskError(asl_messages.TASK_FAILED, text)
         error, label = _ERRORS[name]

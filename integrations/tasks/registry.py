@@ -20,7 +20,8 @@ import importlib
 import importlib.util
 import keyword
 from collections.abc import Callable, Mapping
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -193,10 +194,25 @@ class Registry:
         return mocks.fault(resource, result, strict)
 
     async def dataset(self, request: StreamRequest) -> Dataset | None:
-        return None
+        if request.resource.service != "s3":
+            return None
+        self._check(request)
+        from stepwell.integrations.datasets.dataset import S3Dataset  # imported late: so is zstd
+
+        return S3Dataset(self.host, self._threads, request)
 
     async def results(self, request: StreamRequest) -> Results | None:
         return None
+
+    def _check(self, request: StreamRequest) -> None:
+        """Raises the refusal of the policies of a role."""
+        if self._policies is not None and (refusal := self._policies.refusal(request)) is not None:
+            raise refusal
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        """Those that read datasets."""
+        return ThreadPoolExecutor(self.host.limits.dataset_threads, "stepwell-dataset")
 
     def _is_function(self, resource: Resource) -> bool:
         return resource.kind in ("lambda", "local") or self.functions.replaces(resource.text)
@@ -218,6 +234,8 @@ class Registry:
             await self.services.close()
             self._outside.close()
         await self.functions.close()
+        if "_threads" in self.__dict__:
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 async def _allowed(policies: Policies, handler: Handler, request: TaskRequest) -> TaskResult:
