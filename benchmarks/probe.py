@@ -14,9 +14,10 @@ from functools import partial
 from typing import Any
 
 from benchmarks.workloads import INPUT, Echo
+from stepwell.asl.evaluation import Json
 from stepwell.engine import Engine
 from stepwell.engine.store.batch import Batch
-from stepwell.engine.store.sqlite.database import write
+from stepwell.engine.store.sqlite.database import CHECKPOINT_PAGES, write
 from stepwell.engine.store.sqlite.store import SqliteStore
 from stepwell.integrations.loop import run
 
@@ -36,23 +37,36 @@ class _Recording(SqliteStore):
             await self.database.transaction(partial(write, self.batches[-1]))
 
 
-async def _record(path: str, machine: dict[str, Any], executions: int) -> list[Batch]:
+async def record(
+    path: str, machine: dict[str, Any], executions: int, input: Json = INPUT
+) -> list[Batch]:
+    """The changes of each unit of some executions."""
     store = _Recording(path)
     async with Engine(store=store, tasks=Echo()) as engine:
         arn = (await engine.create_state_machine("machine", json.dumps(machine)))["stateMachineArn"]
 
         async def one() -> None:
-            execution = await engine.start_execution(arn, input=json.dumps(INPUT))
+            execution = await engine.start_execution(arn, input=json.dumps(input))
             await engine.wait(execution["executionArn"])
 
         await asyncio.gather(*(one() for _ in range(executions)))
     return store.batches
 
 
+def connect(path: str) -> sqlite3.Connection:
+    """With the settings of the store."""
+    connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+    connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
 def raw(folder: str, machine: dict[str, Any], executions: int) -> dict[str, float]:
     """Units and rows per second when sqlite3 alone writes the rows of the machine's executions."""
     source, target = os.path.join(folder, "recorded.db"), os.path.join(folder, "raw.db")
-    batches = run(_record(source, machine, executions))
+    batches = run(record(source, machine, executions))
     with sqlite3.connect(source) as connection:
         schema = [
             row[0]
@@ -61,9 +75,7 @@ def raw(folder: str, machine: dict[str, Any], executions: int) -> dict[str, floa
             )
         ]
         meta = connection.execute("SELECT * FROM meta").fetchall()
-    connection = sqlite3.connect(target, isolation_level=None, cached_statements=256)
-    connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    connection.execute("PRAGMA synchronous = FULL")
+    connection = connect(target)
     for statement in schema:
         connection.execute(statement)
     connection.executemany(f"INSERT INTO meta VALUES ({', '.join('?' * len(meta[0]))})", meta)

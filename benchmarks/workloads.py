@@ -71,6 +71,20 @@ MACHINES = {
     "mixed": chain(*[PASS, TASK, SHAPING, CHOICE, TASK] * 2),
 }
 MACHINES["mixed"]["States"]["S9"]["End"] = True
+PASSES_OVER_ITEMS = chain(
+    {
+        "Type": "Map",
+        "ItemsPath": "$.items",
+        "ItemProcessor": {"StartAt": "Item", "States": {"Item": {**PASS, "End": True}}},
+        "ResultPath": None,
+    }
+)
+SERVED: dict[str, tuple[dict[str, Any], str, Json]] = {
+    "ten Pass": (MACHINES["10 Pass"], "STANDARD", INPUT),
+    "Express": (MACHINES["10 Pass"], "EXPRESS", INPUT),
+    "Map of 1,000": (PASSES_OVER_ITEMS, "STANDARD", {"items": list(range(1000))}),
+}
+"""What is measured over HTTP: (definition, type, input). Express: StartSyncExecution."""
 
 
 class Echo:
