@@ -180,6 +180,9 @@ class Host:
     executions  carries out operations of the Step Functions API: by default the engine
     peers       the other shards of a cluster; None: everything is here
     on_status   receives status events of executions (see Tasks)
+    status_receiver   in its place: called for each commit
+    before_listening  awaited by an operation because of which status events are wanted from now on,
+                      before it answers
     url         of the server, for the URLs that services return
     supervisor  of the background loops: the engine's once there is one
     """
@@ -192,6 +195,10 @@ class Host:
     outside: OutsideServices
     engine: Engine | None = None
     on_status: Callable[[list[dict[str, Any]]], Transaction[None] | None] | None = None
+    status_receiver: (
+        Callable[[], Callable[[list[dict[str, Any]]], Transaction[None]] | None] | None
+    ) = None
+    before_listening: Callable[[], Awaitable[None]] | None = None
     url: str = "http://localhost:8083"
     supervisor: Supervisor = field(default_factory=Supervisor)
     executions: Executions | None = None

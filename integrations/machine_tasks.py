@@ -26,7 +26,7 @@ from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, Transaction
 from stepwell.integrations.aws.outside import Outside
-from stepwell.integrations.host import Executions, Peers
+from stepwell.integrations.host import Executions, Host, Peers
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.requests import request_id
 from stepwell.integrations.services.common.delivery_log import DeliveryLog
@@ -84,6 +84,12 @@ class MachineTasks:
 
     def connect(self, engine: Engine) -> None:
         self.engine = engine
+
+    @property
+    def host(self) -> Host:
+        """Of the embedded services. Only a server has it from the start."""
+        assert self._first is not None
+        return self._first.host
 
     @property
     def on_status(self) -> Callable[[list[dict[str, Any]]], Transaction[None] | None] | None:
@@ -214,8 +220,10 @@ class ServerTasks(MachineTasks):
         return self._own.known_text(resource)
 
     async def services(self) -> dict[str, Any]:
-        """botocore's name of an embedded service -> the service."""
-        return await self._own.services.open()
+        """botocore's name of an embedded service -> the service. Empty on another shard than
+        home.
+        """
+        return await self._own.services.open() if self.host.at_home else {}
 
     @property
     def delivery_log(self) -> DeliveryLog:

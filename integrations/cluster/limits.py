@@ -13,6 +13,8 @@ class ClusterLimits:
     peer_wait_seconds: float = 20.0  # of one call that waits for another shard; then it is repeated
     task_answers_seconds: float = 60.0  # for which home remembers that a task ended
     task_answers_bytes: int = 16 * 1024 * 1024  # results of ended tasks that home remembers
+    # for which a shard relies on it that no rule of home wants status events
+    status_lease_seconds: float = 1.0
     # after which the marker of a task is deleted whose execution ended; longer than any Express
     # execution
     marker_seconds: int = 3600

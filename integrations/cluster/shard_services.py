@@ -4,12 +4,14 @@ those of the API.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from stepwell.engine.tasks import Tasks
+from stepwell.integrations.cluster import inbox
+from stepwell.integrations.cluster.inbox import Inbox, StatusOutbox
 from stepwell.integrations.cluster.tasks import TaskRuns
 from stepwell.integrations.host import Host
+from stepwell.integrations.tasks import sent_home
 
 
 def shard_services(host: Host, tasks: Tasks) -> dict[str, Any]:
@@ -18,16 +20,11 @@ def shard_services(host: Host, tasks: Tasks) -> dict[str, Any]:
     host   its host, with `peers`
     tasks  of the engine
     """
-    assert host.engine is not None
+    assert host.engine is not None and host.peers is not None
+    on_open = host.engine.on_open
     if not host.at_home:
+        on_open.append(StatusOutbox(host).open)
         return {}
-    runs = TaskRuns(host, tasks)
-    host.engine.on_open.append(_later(runs.open))
-    return {"tasks": runs}
-
-
-def _later(open: Callable[[], None]) -> Callable[[], Any]:
-    async def opened() -> None:
-        open()
-
-    return opened
+    runs, inbox_of_home = TaskRuns(host, tasks), Inbox(host)
+    on_open += (runs.open, inbox_of_home.open)
+    return {sent_home.SERVICE: runs, inbox.SERVICE: inbox_of_home}

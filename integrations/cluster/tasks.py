@@ -122,7 +122,7 @@ class TaskRuns:
         self._runs: dict[str, _Run] = {}
         self._ended = _Ended(host.limits)
 
-    def open(self) -> None:
+    async def open(self) -> None:
         self._host.supervisor.start("task_markers", self._sweep)
 
     # --- the service ------------------------------------------------------------------------------

@@ -65,6 +65,7 @@ class Services:
 
     async def _open(self, module: str, name: str) -> Any:
         assert self._host is not None, "connect() comes first"
+        assert self._host.at_home, "the services are on another shard"
         service = getattr(
             importlib.import_module(f"stepwell.integrations.services.{module}"), name
         )(self._host)

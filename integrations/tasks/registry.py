@@ -144,7 +144,8 @@ class Registry:
 
     @property
     def on_status(self) -> Callable[[list[dict[str, Any]]], Transaction[None] | None] | None:
-        return self.host.on_status
+        receiver = self.host.status_receiver
+        return self.host.on_status if receiver is None else receiver()
 
     def resolve(self, resource: Resource) -> Handler | None:
         """The handler of a resource, or None if there is none. Whether a function exists is checked

@@ -141,6 +141,7 @@ class Archives:
             }
             await self._archived.archives.put(archive_name, archive)
             self._changed()
+        await self._store.listening()
         return shown(archive, ("ArchiveArn", "State", "CreationTime"))
 
     async def update_archive(self, /, archive_name: str, **parameters: Any) -> Answer:

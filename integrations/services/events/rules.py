@@ -96,6 +96,7 @@ class Rules:
             }
             await self._store.rules.put(key, rule)
             self._changed(key)
+        await self._store.listening()
         return {"RuleArn": rule["Arn"]}
 
     async def describe_rule(self, name: str, event_bus_name: str | None = None) -> Answer:
@@ -129,6 +130,7 @@ class Rules:
             key, rule = self._rule(bus, name)
             await self._store.rules.put(key, rule | {"State": state})
             self._changed(key)
+        await self._store.listening()
         return {}
 
     async def delete_rule(
@@ -161,6 +163,7 @@ class Rules:
                 raise ApiError("LimitExceededException", common_messages.LIMIT_EXCEEDED)
             await self._store.rules.put(key, document | {"Targets": list(by_id.values())})
             self._changed(key)
+        await self._store.listening()
         return {"FailedEntryCount": len(failed), "FailedEntries": failed}
 
     async def remove_targets(

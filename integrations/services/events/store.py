@@ -80,6 +80,12 @@ class BusStore:
         most = paging.size(size, 100, self.host.limits)
         return self.host.pages.page([operation, *filters], items, most, next_token)
 
+    async def listening(self) -> None:
+        """Return when the executions of all shards send status events, if any are wanted."""
+        host = self.host
+        if host.on_status is not None and host.before_listening is not None:
+            await host.before_listening()
+
     def check_room(self, count: int, limit: int) -> None:
         if count >= limit:
             raise ApiError("LimitExceededException", common_messages.LIMIT_EXCEEDED)
