@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from importlib.resources import files
@@ -31,6 +31,7 @@ from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import StoreFormatError, StoreInUseError, StoreLostError
 from stepwell.engine.store.batch import Batch
 from stepwell.engine.store.postgres import commits
+from stepwell.engine.store.postgres.merging import Merging
 from stepwell.engine.store.postgres.session import (
     Connection,
     DatabaseError,
@@ -71,6 +72,7 @@ class PostgresDatabase:
         self._readers: asyncio.Queue[Connection] | None = None
         self._turn = asyncio.Lock()  # of the writer, in the order of the calls
         self._epoch = self._encoding = 0
+        self._merging = Merging()
         self._pings: asyncio.Task[None] | None = None
 
     # --- opening and closing ----------------------------------------------------------------------
@@ -102,7 +104,7 @@ class PostgresDatabase:
         await self._lock(writer)
         await self._migrate(writer)
         self._epoch = await writer.fetchval(SQL["take_over"])
-        self.failed = None
+        self.failed, self._merging = None, Merging()
         async with writer.transaction():
             result = await _run(state, writer)
         self._pings = asyncio.create_task(self._ping(writer), name="stepwell-postgres-ping")
@@ -152,6 +154,10 @@ class PostgresDatabase:
         """Keeps the session from ending as idle, and notices soon that it has ended."""
         while self.failed is None:
             await asyncio.sleep(self.limits.owner_idle_seconds / 3)
+            if self._merging.pending:
+                with suppress(StoreError):  # then the database is finished
+                    await self._to_its_end(self._merge())
+                continue
             async with self._turn:
                 if self.failed is None:
                     try:
@@ -229,14 +235,29 @@ class PostgresDatabase:
 
     async def _write(self, batch: Batch, writer: Connection) -> None:
         text, parameters = commits.statement(batch, self._epoch)
-        if not (batch.deletes or batch.merges):
+        late = self._merging.add(batch.merges)
+        if not (batch.deletes or late or self._merging.due):
             return self._check_fence(await writer.fetchval(text, *parameters))
         async with writer.transaction():
             for name, values in batch.deletes:
                 await writer.execute(_numbered(name), *values)
             self._check_fence(await writer.fetchval(text, *parameters))
-            for place in batch.merges:
+            for place in late:
                 await _run(merge_history(*place), writer)
+            if self._merging.due:
+                await self._merge_pending(writer)
+
+    async def _merge(self) -> None:
+        async with self._transaction() as writer:
+            await self._merge_pending(writer)
+
+    async def _merge_pending(self, writer: Connection) -> None:
+        statements = _numbered("histories_to_merge"), _numbered("replace_histories")
+        await self._merging.merge(writer, *statements)
+
+    @staticmethod
+    def delete_executions(events: Mapping[int, int]) -> Query[None]:
+        yield "delete_all_rows", (list(events),)
 
     async def transact(self, query: Query[T]) -> T:
         return await self._to_its_end(self._transact(query))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -58,6 +58,9 @@ class Database(Protocol):
 
     async def transact(self, query: Query[T]) -> T:
         """A query in a transaction of the owner: all of it or nothing."""
+
+    def delete_executions(self, events: Mapping[int, int]) -> Query[None]:
+        """Delete all rows of executions. events: of each, by id."""
 
     async def execute(self, name: str, *values: Any) -> int:
         """A statement in a transaction of its own: how many rows it changed."""

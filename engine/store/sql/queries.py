@@ -10,10 +10,18 @@ the event loop. So each rule stands once.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -257,33 +265,62 @@ _MERGING: Final = (
 
 
 def merge_history(*place: int) -> Query[None]:
-    """Merge each run of small rows of history into one row; a run with a damaged row stays.
+    """Merge each run of small rows of history into one row.
 
     place  an entry of Batch.merges
     """
     *execution, first, last = place
     to_merge, delete, replace = _MERGING[len(execution)]
-    run: list[tuple[int, bytes]] = []
     rows = yield to_merge, (MERGE_BYTES, *execution, first, last)
+    for run in merged(rows):
+        yield delete, (*execution, run.second, run.last)
+        yield replace, (run.blob, *execution, run.first)
+
+
+class Merged(NamedTuple):
+    """The keys of a run's first, second and last row, and the row that replaces all of them."""
+
+    first: int
+    second: int
+    last: int
+    blob: bytes
+
+
+def merged(rows: Iterable[Row]) -> Iterator[Merged]:
+    """The runs of (key, small blob) in rows of history, in order; a run with a damaged row stays as
+    it is.
+    """
+    run: list[tuple[int, bytes]] = []
     for key, blob in [*rows, (0, None)]:
         if blob is not None:
             run.append((key, blob))
             continue
         if len(run) >= MERGE_ROWS:
+            first = run[0][0]
             try:
-                merged = codec.merge([part for _, part in run])
+                whole = codec.merge([part for _, part in run])
             except (StoreFormatError, msgspec.DecodeError) as error:
                 log.error("the history of rows from %s cannot be read: %s", first, error)
             else:
-                yield delete, (*execution, run[1][0], run[-1][0])
-                yield replace, (merged, *execution, run[0][0])
+                yield Merged(first, run[1][0], run[-1][0], whole)
         run = []
 
 
-def delete_closed(before: int, limit: int, spare: Collection[int]) -> Query[int]:
-    """See Store.delete_closed()."""
+def delete_closed(
+    before: int,
+    limit: int,
+    spare: Collection[int],
+    delete: Callable[[Mapping[int, int]], Query[None]],
+) -> Query[int]:
+    """See Store.delete_closed(). delete: the database's delete_executions()."""
     rows = yield "closed_before", (before, limit)
     events = {number: count for number, count in rows if number not in spare}
+    yield from delete(events)
+    return len(events)
+
+
+def delete_executions(events: Mapping[int, int]) -> Query[None]:
+    """Delete all rows of executions, one after the other. events: of each, by id."""
     for each, count in events.items():
         for name in ("delete_continuation_of", "unpark", *DELETE_VISITS, "delete_map_runs"):
             yield name, (each,)
@@ -293,7 +330,6 @@ def delete_closed(before: int, limit: int, spare: Collection[int]) -> Query[int]
             yield "delete_long_history", (each, 0, count)
         yield DELETE_PAYLOADS, row_keys(each)
         yield "delete_execution", (each,)
-    return len(events)
 
 
 # --- state machines -------------------------------------------------------------------------------

@@ -139,7 +139,10 @@ class SqlStore:
     async def delete_closed(
         self, before: int, limit: int = 100, spare: Collection[int] = ()
     ) -> int:
-        return await self.database.transact(queries.delete_closed(before, limit, spare))
+        database = self.database
+        return await database.transact(
+            queries.delete_closed(before, limit, spare, database.delete_executions)
+        )
 
     async def first_closed(self) -> int | None:
         rows = await self.database.rows("first_closed")

@@ -29,7 +29,7 @@ from stepwell.engine.limits import Limits
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import StoreFormatError, StoreLostError
 from stepwell.engine.store.batch import Batch
-from stepwell.engine.store.sql.queries import Query, merge_history
+from stepwell.engine.store.sql.queries import Query, delete_executions, merge_history
 from stepwell.engine.store.sql.rows import named
 from stepwell.engine.store.sql.tables import META, PAGE, TABLES
 from stepwell.engine.store.sqlite.file import LockedFile
@@ -236,6 +236,8 @@ class SqliteDatabase:
         batch = encode()
         self.in_transaction(partial(write, batch), connection)
         return batch
+
+    delete_executions = staticmethod(delete_executions)
 
     async def transact(self, query: Query[T]) -> T:
         return await self.transaction(partial(run, query))

@@ -129,7 +129,9 @@ CREATE TABLE map_result (
     PRIMARY KEY (execution, frame, n)
 );
 
-CREATE TABLE history (key bigint PRIMARY KEY, blob bytea NOT NULL);
+-- Most rows of history are merged into few when their execution closes (merging.py).
+CREATE TABLE history (key bigint PRIMARY KEY, blob bytea NOT NULL)
+    WITH (autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE TABLE payload (key bigint PRIMARY KEY, blob bytea NOT NULL);
 
@@ -140,3 +142,11 @@ CREATE TABLE parked (
     at bigint NOT NULL,
     reason text NOT NULL
 );
+
+-- Blobs are compressed already.
+ALTER TABLE continuation ALTER blob SET STORAGE EXTERNAL;
+ALTER TABLE frame ALTER blob SET STORAGE EXTERNAL;
+ALTER TABLE map_item ALTER blob SET STORAGE EXTERNAL;
+ALTER TABLE map_result ALTER blob SET STORAGE EXTERNAL;
+ALTER TABLE history ALTER blob SET STORAGE EXTERNAL;
+ALTER TABLE payload ALTER blob SET STORAGE EXTERNAL;

@@ -1,0 +1,132 @@
+"""The tables of a store in PostgreSQL over time: rows that are merged and deleted, and plans that
+stay good while tables grow.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from tests.engine.store.conftest import own_schema
+from tests.engine.store.machines import Run, flat
+from tests.engine.store.test_copying import fill
+
+from stepwell.engine.core.events import Stop
+from stepwell.engine.limits import Limits
+from stepwell.engine.store.postgres.merging import MERGES_AT_ONCE
+from stepwell.engine.store.postgres.store import PostgresStore
+
+OF_EXECUTIONS = (
+    "execution",
+    "continuation",
+    "frame",
+    "map_item",
+    "map_result",
+    "map_run",
+    "history",
+    "payload",
+    "parked",
+)
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return own_schema(request, tmp_path)
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[PostgresStore]:
+    made = PostgresStore(url)
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def sql(url: str, statement: str) -> Any:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
+
+
+async def rows(url: str, table: str) -> int:
+    count: int = await sql(url, f"SELECT count(*) FROM {table}")
+    return count
+
+
+async def closed(store: PostgresStore, seed: int) -> Run:
+    run = Run(store, "tasks", seed=seed)
+    while run.running:
+        await store.commit(run.taken())
+        run.step()
+    await store.commit(run.taken())
+    return run
+
+
+async def test_histories_are_merged_for_many_executions_at_once(
+    store: PostgresStore, url: str
+) -> None:
+    runs = [await closed(store, seed) for seed in range(MERGES_AT_ONCE - 1)]
+    before = await rows(url, "history")
+    assert before > 3 * len(runs)
+    runs.append(await closed(store, MERGES_AT_ONCE))
+    assert await rows(url, "history") < before / 3
+    for run in runs:
+        assert flat(await store.history(run.id)) == flat(run.history)
+        row = await store.describe(run.execution.arn)
+        assert row is not None and row.output == (
+            run.execution.output.data if run.execution.output else None
+        )
+
+
+async def test_an_idle_store_merges_the_rest(url: str) -> None:
+    store = PostgresStore(url, limits=Limits(owner_idle_seconds=1))
+    await store.open()
+    run = await closed(store, 1)
+    assert await rows(url, "history") > 2
+    for _ in range(100):
+        if await rows(url, "history") <= 2:
+            break
+        await asyncio.sleep(0.05)
+    assert await rows(url, "history") <= 2
+    assert flat(await store.history(run.id)) == flat(run.history)
+    store.check()
+    await store.close()
+
+
+async def test_nothing_is_left_of_closed_executions(store: PostgresStore, url: str) -> None:
+    runs = await fill(store)
+    assert {table for table in OF_EXECUTIONS if not await rows(url, table)} <= {"map_run"}
+    for run in runs:
+        if run.running:
+            run.send(Stop(None, None))
+            await store.commit(run.taken())
+    assert await store.delete_closed(2**60, 5, {runs[0].id}) == 4
+    assert await store.delete_closed(2**60, len(runs)) == len(runs) - 4
+    (running,) = await store.list_executions()
+    assert running.status == "RUNNING" and await store.load(running.id) is not None
+    left = {table: await rows(url, table) for table in OF_EXECUTIONS}
+    assert max(left.values()) == 1, left
+
+
+async def test_tables_that_grow_do_not_slow_down_commits(store: PostgresStore, url: str) -> None:
+    """Plans that were made while the tables were empty read by keys: no table is read whole."""
+    for seed in range(MERGES_AT_ONCE + 10):
+        await closed(store, seed)
+    await store.delete_closed(2**60, 20)
+    connection = await asyncpg.connect(url)
+    while True:  # statistics arrive late
+        scans = await connection.fetch(
+            "SELECT relname, seq_scan, idx_scan FROM pg_stat_user_tables"
+            " WHERE schemaname = current_schema() AND relname IN"
+            " ('execution', 'history', 'continuation', 'payload', 'frame')"
+        )
+        if all(row["idx_scan"] for row in scans):
+            break
+        await asyncio.sleep(0.1)
+    await connection.close()
+    # only the creation of indexes and count(*) read a table whole
+    assert all(row["seq_scan"] < 10 for row in scans), scans
