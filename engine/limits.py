@@ -73,6 +73,8 @@ class Limits(language.Limits):
     # frames of a loaded execution that the event loop decodes; more are decoded in a thread
     decode_inline_frames: int = 500
     child_starts: int = 256  # child executions of Map Runs that start at a time
+    # ends of Express children that a Map Run takes in at a time
+    child_reports: int = 1_000
     effects_in_flight: int = 1_000  # running tasks of each kind; waiting tasks do not count
     recent_executions: int = 256  # closed executions in memory
     programs: int = 1_000  # compiled definitions in memory

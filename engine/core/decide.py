@@ -185,6 +185,7 @@ HANDLERS: Final[dict[type, Callable[[Run, Any], None]]] = {
     events.TaskFailed: _on_task(_by_phase(EFFECT_FAILED), *EFFECT_FAILED),
     events.Heartbeat: _on_task(tasks.heartbeat, Phase.TASK),
     events.ChildClosed: _on_task(map_run.child_closed, Phase.CHILDREN),
+    events.ChildrenClosed: _on_task(map_run.children_closed, Phase.CHILDREN),
     events.UpdateMapRun: _on_task(map_run.update, Phase.CHILDREN, Phase.READ, Phase.WRITE),
     events.Redrive: _redrive,
     events.ChildrenMocked: _on_task(map_state.children_mocked, Phase.CHILDREN),

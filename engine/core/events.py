@@ -100,6 +100,14 @@ class ChildClosed(NamedTuple):
     round: int = 0  # of the Map Run when the child was started or redriven last
 
 
+class ChildrenClosed(NamedTuple):
+    """Some children of one Map Run have ended."""
+
+    frame: int
+    seq: int
+    reports: Sequence[ChildClosed]
+
+
 class UpdateMapRun(NamedTuple):
     """New limits of a running Map Run; None: unchanged."""
 
@@ -157,6 +165,7 @@ Event = (
     | TaskFailed
     | Heartbeat
     | ChildClosed
+    | ChildrenClosed
     | ChildrenMocked
     | UpdateMapRun
     | Stop

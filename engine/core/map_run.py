@@ -21,6 +21,7 @@ from stepwell.engine.core.environment import entropy, environment
 from stepwell.engine.core.events import (
     CancelTask,
     ChildClosed,
+    ChildrenClosed,
     RunTask,
     StartChild,
     TaskFailed,
@@ -264,25 +265,41 @@ def _counts(parts: list[tuple[str, int, int]]) -> dict[str, Any]:
 
 
 def child_closed(run: Run, frame: Frame, event: ChildClosed) -> None:
-    """A child reports its end. A repeated report changes nothing."""
-    children, slot = frame.running_children, event.slot
-    state = children.map_run
-    if state.closed >> slot & 1 or slot >= children.next_item:
+    """A child reports its end."""
+    _report(run, frame, [event])
+
+
+def children_closed(run: Run, frame: Frame, event: ChildrenClosed) -> None:
+    """Some children report their ends."""
+    _report(run, frame, event.reports)
+
+
+def _report(run: Run, frame: Frame, reports: Sequence[ChildClosed]) -> None:
+    """Count the ends of children; others start in their places. A repeated report changes nothing,
+    nor does one from an earlier round: unless it succeeded, the child is redriven.
+    """
+    children = frame.running_children
+    state, failures, known = children.map_run, children.failures, children.live
+    for report in reports:
+        slot = report.slot
+        if state.closed >> slot & 1 or slot >= children.next_item:
+            continue
+        if report.round != state.round and report.status != model.SUCCEEDED:
+            run.commands.append(_start_child(frame, slot))
+            continue
+        items = _item_count(frame, [slot])
+        state = state.moved(model.RUNNING, report.status, 1, items)
+        state = state._replace(closed=state.closed | 1 << slot)
+        children.live -= 1
+        if report.status == model.SUCCEEDED and report.output is not None:
+            children.put(slot, report.output)
+        elif report.status != model.ABORTED:
+            children.failures += items
+    children.map_run = state
+    if children.failures > failures and _fail_beyond_tolerance(run, frame):
         return
-    if event.round != state.round and event.status != model.SUCCEEDED:
-        run.commands.append(_start_child(frame, slot))  # it failed in an earlier round
-        return
-    items = _item_count(frame, [slot])
-    state = state.moved(model.RUNNING, event.status, 1, items)
-    children.map_run = state._replace(closed=state.closed | 1 << slot)
-    children.live -= 1
-    if event.status == model.SUCCEEDED and event.output is not None:
-        children.put(slot, event.output)
-    elif event.status != model.ABORTED:
-        children.failures += items
-        if _fail_beyond_tolerance(run, frame):
-            return
-    _start_children(run, frame)
+    if children.live < known:
+        _start_children(run, frame)
 
 
 def update(run: Run, frame: Frame, event: UpdateMapRun) -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from stepwell.asl.program import Program
 from stepwell.engine import messages
 from stepwell.engine.core.events import CancelTask, RunTask, StartChild, Stop, TaskFailed
-from stepwell.engine.core.model import Execution
-from stepwell.engine.limits import Limits
 from stepwell.engine.runtime.activity_queues import ActivityQueues
 from stepwell.engine.runtime.commit_queue import Following
 from stepwell.engine.runtime.effects import Effects
@@ -18,15 +14,14 @@ from stepwell.engine.runtime.lifecycle import Lifecycle
 from stepwell.engine.runtime.live import Decider, Live, LiveExecutions
 from stepwell.engine.tasks import Transaction
 
-ChildStarter = Callable[[Execution, StartChild, Program], Awaitable[None]]
+ChildStarter = Callable[[Live, StartChild], None]
 
 
 class Commands:
-    """start_child  is awaited with every child of a Map Run that is to be started"""
+    """start_child  is called with every child of a Map Run that is to be started"""
 
     def __init__(
         self,
-        limits: Limits,
         life: Lifecycle,
         executions: LiveExecutions,
         activities: ActivityQueues,
@@ -34,11 +29,9 @@ class Commands:
         start_child: ChildStarter,
         decider: Decider,
     ) -> None:
-        self._limits, self._life, self._executions = limits, life, executions
+        self._life, self._executions = life, executions
         self._activities, self._effects, self._decider = activities, effects, decider
         self._start_child = start_child
-        self._to_start: deque[tuple[Live, StartChild]] = deque()
-        self._starting = 0
 
     def carry_out(self, live: Live, command: Following) -> None:
         if not self._life.working:
@@ -49,8 +42,7 @@ class Commands:
             elif not self._activities.offer(live.x, command):
                 self._decider.send(live.x.id, no_activity(command))
         elif isinstance(command, StartChild):
-            self._to_start.append((live, command))
-            self._start_children()
+            self._start_child(live, command)
         elif isinstance(command, CancelTask):
             self._cancel(live, command)
         else:
@@ -62,19 +54,6 @@ class Commands:
         """
         if isinstance(command, Transaction):
             asyncio.get_running_loop().call_soon(command.then)
-
-    def _start_children(self) -> None:
-        """Some at a time: a Map Run may start 10,000 at once."""
-        while self._to_start and self._starting < self._limits.child_starts and self._life.working:
-            self._starting += 1
-            self._life.spawn(self._start_one(*self._to_start.popleft()))
-
-    async def _start_one(self, live: Live, command: StartChild) -> None:
-        try:
-            await self._start_child(live.x, command, live.program)
-        finally:
-            self._starting -= 1
-            self._start_children()
 
     def _cancel(self, live: Live, command: CancelTask) -> None:
         effect = live.effects.get((command.frame, command.seq))

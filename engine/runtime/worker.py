@@ -29,7 +29,6 @@ from stepwell.engine.clock import Clock
 from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide, hold, recover
 from stepwell.engine.core.events import (
-    ChildClosed,
     Continue,
     Decision,
     Event,
@@ -42,7 +41,7 @@ from stepwell.engine.core.model import Execution
 from stepwell.engine.delegation import delegated
 from stepwell.engine.errors import ExecutionParkedError, StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
-from stepwell.engine.operations import shapes
+from stepwell.engine.map_runs.child_reports import ChildReports
 from stepwell.engine.runtime.activity_queues import ActivityQueues
 from stepwell.engine.runtime.commands import ChildStarter, Commands
 from stepwell.engine.runtime.commit_queue import Entry, Following, Writer
@@ -79,7 +78,7 @@ class Worker:
 
     The engine sets the attributes:
 
-    start_child  is awaited after the commit with every child of a Map Run that is to be started
+    start_child  is called after the commit with every child of a Map Run that is to be started
     also_store   is called with each unit before its commit: what other parts store with it
     on_commit    is called with each unit once it is durable
     on_failure   is called with the error, and the id of the execution if it concerns only one
@@ -100,6 +99,7 @@ class Worker:
         self.also_store: Callable[[Unit], Also] = lambda unit: None
         self.on_commit: Callable[[Live, Unit], None] = lambda live, unit: None
         self.on_failure: Callable[[BaseException, int | None], None] = lambda error, id: None
+        self.child_reports = ChildReports(self.send)
         self.parking = Parking(store, clock, self.life.spawn, self._parked)
         self.executions = LiveExecutions(store, clock, limits, programs, self.parking, self)
         self.live = self.executions.by_id
@@ -130,7 +130,12 @@ class Worker:
             limits.effects_in_flight, attempts.run, attempts.begun, self._effect_ended
         )
         self.commands = Commands(
-            limits, self.life, self.executions, activities, self.effects, self._start_child, self
+            self.life,
+            self.executions,
+            activities,
+            self.effects,
+            self._start_child,
+            self,
         )
         self.long_decisions = LongDecisions(clock, limits, self.life, activities.known, self)
 
@@ -428,12 +433,7 @@ class Worker:
             if x.status != model.RUNNING:
                 self.counts.ended[x.status] += 1
                 if x.parent is not None:
-                    parent, frame, seq, index = x.parent
-                    round = x.extras.get("round", 0)
-                    self.send(
-                        parent,
-                        ChildClosed(frame, seq, index, x.status, shapes.result_of_child(x), round),
-                    )
+                    self.child_reports.add(x)
         resolve(answer)
         self.settle(live)
 
@@ -474,8 +474,8 @@ class Worker:
     def _parked(self, error: ExecutionParkedError, execution_id: int) -> None:
         self.on_failure(error, execution_id)
 
-    async def _start_child(self, parent: Execution, command: StartChild, program: Program) -> None:
-        await self.start_child(parent, command, program)
+    def _start_child(self, parent: Live, command: StartChild) -> None:
+        self.start_child(parent, command)
 
     def _store_failed(self, error: StoreError) -> None:
         if not self.life.closing:  # else the error is that the engine is closed

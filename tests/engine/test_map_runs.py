@@ -22,7 +22,7 @@ from tests.engine.engine_fixture import (
 from stepwell.engine.core import decide as core
 from stepwell.engine.core.environment import token
 from stepwell.engine.errors import StoreError
-from stepwell.engine.map_runs import children
+from stepwell.engine.map_runs import family
 from stepwell.engine.runtime import worker
 
 DISTRIBUTED = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
@@ -186,7 +186,7 @@ async def test_children_with_names_of_an_earlier_version_are_found(
     life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        children, "derived", lambda uuid, purpose, frame, seq: f"{uuid}-{frame}-{seq}"
+        family, "derived", lambda uuid, purpose, frame, seq: f"{uuid}-{frame}-{seq}"
     )
     arn = await life.start({"M": each(task("sometimes"), **DISTRIBUTED)}, input="[1, 2, 3, 4, 5]")
     life.bad = lambda payload: payload == 2

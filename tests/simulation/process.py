@@ -13,6 +13,7 @@ from tests.simulation.virtual import PROCESS, where
 from stepwell.engine.core import model
 from stepwell.engine.core.events import (
     ChildClosed,
+    ChildrenClosed,
     Event,
     TaskFailed,
     TaskStarted,
@@ -49,6 +50,7 @@ _REPORTS: Final = (
     TaskFailed,
     TaskStarted,
     ChildClosed,
+    ChildrenClosed,
 )
 
 
