@@ -33,6 +33,7 @@ from stepwell.engine.machines.rows import MachineRows
 from stepwell.engine.map_runs.children import Children
 from stepwell.engine.map_runs.orphans import end_orphans
 from stepwell.engine.observers.commit_events import CommitEvents
+from stepwell.engine.observers.trace_context import TraceSink
 from stepwell.engine.observers.tracker import Tracker
 from stepwell.engine.operations.activities import Activities, TaskTokens
 from stepwell.engine.operations.base import Base, NoTasks
@@ -74,6 +75,7 @@ class Engine:
     new_uuid   returns a random UUID as text, for names and the seeds of executions
     log_sink   where the logs of machines with a loggingConfiguration go
                (stepwell.integrations.log_sink); without it nowhere
+    trace_sink where traces go (stepwell.integrations.tracing); without it nowhere
 
     Attributes for the embedded services and the server: worker, records, supervisor (of background
     loops), on_open (called when the store is open and nothing runs yet).
@@ -92,6 +94,7 @@ class Engine:
         account: str = "123456789012",
         new_uuid: Callable[[], str] | None = None,
         log_sink: LogSink | None = None,
+        trace_sink: TraceSink | None = None,
     ) -> None:
         self.limits = limits = limits or DEFAULT_LIMITS
         self.home, self.tasks = Home(region, account), tasks or NoTasks()
@@ -99,10 +102,15 @@ class Engine:
         self.store: Store = store or open_store(db, limits=limits, shard=shard)
         self.supervisor = Supervisor(self.clock, limits, self._ended)
         self.on_open: list[Callable[[], Awaitable[object]]] = []
-        self._compose(new_uuid or uuids(), log_sink)
+        self._compose(new_uuid or uuids(), log_sink, trace_sink)
         self.tasks.connect(self)
 
-    def _compose(self, new_uuid: Callable[[], str], log_sink: LogSink | None) -> None:
+    def _compose(
+        self,
+        new_uuid: Callable[[], str],
+        log_sink: LogSink | None,
+        trace_sink: TraceSink | None,
+    ) -> None:
         store, clock, limits, queues = self.store, self.clock, self.limits, ActivityQueues()
         self.pages = Pages(store.secret, clock)
         self._programs = Programs(store, limits)
@@ -116,8 +124,17 @@ class Engine:
         self.deletions = Deletions(store, clock, limits, machines, tracker, worker)
         children = Children(store, clock, limits, new_uuid, worker, self.retention)
         self.events = events = CommitEvents(
-            self.home, limits, self.tasks, log_sink, machines, tracker, self.deletions
+            self.home,
+            limits,
+            self.tasks,
+            log_sink,
+            trace_sink,
+            machines,
+            tracker,
+            self.deletions,
         )
+        if trace_sink is not None:
+            worker.attempts.context = trace_sink.context
         worker.start_child, worker.also_store = children.start, events.status_changes
         worker.on_commit, worker.on_failure = events.committed, self._failed
         base = Base(
@@ -168,6 +185,8 @@ class Engine:
         await self.tasks.close()
         if self.events.log_sink is not None:
             await self.events.log_sink.close()
+        if self.events.trace_sink is not None:
+            await self.events.trace_sink.close()
         await self.supervisor.close()
         await self.store.close()
 

@@ -28,6 +28,7 @@ from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.log_sink import Sink
 from stepwell.integrations.machine_tasks import MachineTasks, ServerTasks
+from stepwell.integrations.tracing.traces import Telemetry, Traces
 
 
 def default_path() -> Path:
@@ -109,9 +110,15 @@ async def owned(
 
 @asynccontextmanager
 async def served(
-    database: Database, tasks: ServerTasks, home: Home, limits: Limits, log_sink: LogSink | None
+    database: Database,
+    tasks: ServerTasks,
+    home: Home,
+    limits: Limits,
+    log_sink: LogSink | None,
+    telemetry: Telemetry | None,
 ) -> AsyncIterator[Engine]:
     """The same for a server. Raises StoreInUseError, UsageError."""
+    traces = Traces(telemetry, limits) if telemetry else None
     engine = Engine(
         database.url,
         tasks=tasks,
@@ -119,7 +126,10 @@ async def served(
         account=home.account,
         limits=limits,
         log_sink=log_sink,
+        trace_sink=traces,
     )
+    if traces is not None:
+        traces.connect(engine.store.history, engine.supervisor)
     if isinstance(log_sink, Sink):
         log_sink.supervisor = engine.supervisor
     async with _open(database, engine):

@@ -49,6 +49,11 @@ class Limits(
     log_file_bytes: int = 64 * 1024 * 1024  # of a log file, before the next one is started
     log_files: int = 5  # older files that are kept, per log
 
+    # --- traces
+    # executions whose open spans are in memory; those of others are read from their history
+    traced_executions: int = 10_000
+    traces_close_seconds: float = 5.0  # to send the last spans when the server stops
+
     # --- the API
     connections: int = 8_192  # a new one replaces an idle or incomplete one
     drain_seconds: float = 10.0  # for open requests when the server stops

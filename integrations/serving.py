@@ -38,6 +38,7 @@ from stepwell.integrations.server.sigv4 import Key, Verifier
 from stepwell.integrations.services.runtime.output import Printer
 from stepwell.integrations.settings import Settings, keys_of, url_host
 from stepwell.integrations.stack import Surroundings
+from stepwell.integrations.tracing import traces
 
 log: Final = logging.getLogger("stepwell.server")
 
@@ -75,6 +76,7 @@ class Server:
             log.debug("opening", extra={"fields": {"db": str(settings.db)}})
             printer = Printer(_log_output, self._limits)
             self._log_sink = log_sink.parse(settings.log_sink) if settings.log_sink else None
+            self._telemetry = traces.from_environment(home)
             around = Surroundings(
                 settings=settings,
                 limits=self._limits,
@@ -82,6 +84,7 @@ class Server:
                 home=home,
                 printer=printer,
                 log_sink=self._log_sink,
+                telemetry=self._telemetry,
                 keys=keys,
                 read=lambda *request: self._app.read(*request),  # noqa: PLW0108  # there is no app yet
             )
@@ -89,6 +92,8 @@ class Server:
                 self._make_app(keys)
                 await self._answer(listening)
             await printer.close()
+            if self._telemetry is not None:
+                self._telemetry.shutdown()
             await self._finish()  # long polls were answered when the engine closed
         finally:
             listening.close()
@@ -214,6 +219,7 @@ class Server:
             *metrics.of_engine(self._stack.engine),
             *metrics.of_shards(1, 1),  # this process owns the whole database
             *metrics.of_log_sink(self._log_sink),
+            *metrics.of_traces(self._telemetry),
             *metrics.of_loops(self._stack.engine.supervisor.loops),
             *metrics.of_requests(self._admission.requests, self._admission.open),
             *metrics.of_connections(

@@ -24,6 +24,7 @@ from stepwell.integrations.server.protocols.aws_json import Request
 from stepwell.integrations.server.sigv4 import Key, Verifier
 from stepwell.integrations.services.runtime.output import Printer
 from stepwell.integrations.settings import Settings, policies_of
+from stepwell.integrations.tracing.traces import Telemetry
 
 OPERATIONS: Final = "stepfunctions"
 
@@ -35,6 +36,7 @@ class Surroundings:
     url         of the server
     printer     of what functions print
     log_sink    of executions; None: their logs are discarded
+    telemetry   of traces; None: they are off
     keys        that requests must be signed with; empty: signatures are not checked
     read        (request, receive, maximum bytes) -> the body of a request
     """
@@ -45,6 +47,7 @@ class Surroundings:
     home: Home
     printer: Printer
     log_sink: LogSink | None
+    telemetry: Telemetry | None
     keys: Mapping[str, Key]
     read: Callable[[Request, Receive, int], Awaitable[bytes]]
 
@@ -105,7 +108,9 @@ async def opened(
     tasks = ServerTasks(settings.functions, around.printer, outside, policies_of(settings), limits)
     tasks.url = around.url
     tasks.environment = endpoints(around.url, outside)
-    async with database.served(settings.db, tasks, around.home, limits, around.log_sink) as engine:
+    async with database.served(
+        settings.db, tasks, around.home, limits, around.log_sink, around.telemetry
+    ) as engine:
         services = {OPERATIONS: engine, **await tasks.services()}
         if settings.mqtt is not None:
             await services["iot"].connect(settings.mqtt)

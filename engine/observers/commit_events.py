@@ -1,5 +1,5 @@
-"""The reports of commits: status events before a commit, in its transaction; to waiters, deletions
-and logs after it.
+"""The reports of commits: status events before a commit, in its transaction; to waiters,
+deletions, logs and traces after it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from stepwell.engine.limits import Limits
 from stepwell.engine.machines.deletions import Deletions
 from stepwell.engine.machines.rows import MachineRows
 from stepwell.engine.observers.status_events import status_events
+from stepwell.engine.observers.trace_context import TraceSink
 from stepwell.engine.observers.tracker import Tracker
 from stepwell.engine.runtime import execution_logs
 from stepwell.engine.runtime.execution_logs import LogSink
@@ -26,7 +27,8 @@ class CommitEvents:
     """Reports the commits of an engine's worker. An error of a receiver is logged: it does not stop
     the engine.
 
-    log_sink  receives the log events of executions; None: there is none
+    log_sink    receives the log events of executions; None: there is none
+    trace_sink  receives all units; None: there is none
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class CommitEvents:
         limits: Limits,
         tasks: Tasks,
         log_sink: LogSink | None,
+        trace_sink: TraceSink | None,
         machines: MachineRows,
         tracker: Tracker,
         deletions: Deletions,
     ) -> None:
         self._home, self._limits, self._tasks, self.log_sink = home, limits, tasks, log_sink
+        self.trace_sink = trace_sink
         self._machines, self._tracker, self._deletions = machines, tracker, deletions
 
     def status_changes(self, unit: Unit) -> Transaction[Any] | None:
@@ -67,3 +71,5 @@ class CommitEvents:
                 self.log_sink.write(events)
             except Exception:
                 log.exception("%r failed; the engine continues", self.log_sink.write)
+        if self.trace_sink is not None:
+            self.trace_sink.write(unit)

@@ -14,6 +14,7 @@ from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.inputs import JsonInput
 from stepwell.engine.machines import configuration
 from stepwell.engine.machines.machine_parts import Target
+from stepwell.engine.observers.trace_context import current_trace
 from stepwell.engine.observers.tracker import Started
 from stepwell.engine.operations import payloads, shapes
 from stepwell.engine.operations.base import EXPRESS, Base, pinned
@@ -56,7 +57,9 @@ class Starts:
         """start_execution() for a task: never throttled, since the slots of tasks already bound how
         many wait.
         """
-        return await self._start(state_machine_arn, name, input, None, self._worker.room)
+        context = current_trace.get()
+        trace_header = context.xray if context else None
+        return await self._start(state_machine_arn, name, input, trace_header, self._worker.room)
 
     async def _start(
         self,

@@ -29,6 +29,7 @@ from stepwell.engine.core.events import (
 from stepwell.engine.core.model import Execution, Payload
 from stepwell.engine.errors import StoreError
 from stepwell.engine.fair_queue import FairQueue
+from stepwell.engine.observers.trace_context import TraceContext, current_trace
 from stepwell.engine.runtime.live import Live
 from stepwell.engine.store.blobs import scrub
 from stepwell.engine.tasks import TaskError, TaskRequest, Tasks, Trace, Transaction, in_line
@@ -316,8 +317,9 @@ async def perform(
 class Attempts:
     """The attempts of a worker's executions.
 
-    submit  hands an event to the worker (see Worker.submit)
-    fail    is called when the store failed
+    submit   hands an event to the worker (see Worker.submit)
+    fail     is called when the store failed
+    context  the place of an attempt in its trace; None: nothing is traced
     """
 
     def __init__(
@@ -327,6 +329,7 @@ class Attempts:
         fail: Callable[[StoreError], None],
     ) -> None:
         self._tasks, self._submit, self._fail = tasks, submit, fail
+        self.context: Callable[[Execution, RunTask], TraceContext] | None = None
 
     def begun(self, live: Live, command: RunTask) -> None:
         """An attempt that had to wait for a slot begins."""
@@ -334,6 +337,8 @@ class Attempts:
 
     async def run(self, live: Live, command: RunTask, slot: Slot) -> None:
         """One attempt of a task, from its intent to the event that reports it."""
+        if self.context is not None:
+            current_trace.set(self.context(live.x, command))
         if slot.fresh:
             in_line.set(partial(self._in_line, live, command))
         submitted = partial(self._submitted, live, command)

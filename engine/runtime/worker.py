@@ -125,7 +125,7 @@ class Worker:
             fail=self.fail,
             committed=self.timers.feed,
         )
-        attempts = Attempts(tasks, self._report, self._store_failed)
+        self.attempts = attempts = Attempts(tasks, self._report, self._store_failed)
         self.effects = Effects(
             limits.effects_in_flight, attempts.run, attempts.begun, self._effect_ended
         )

@@ -23,6 +23,7 @@ from stepwell.engine.errors import StoreError
 from stepwell.engine.runtime.counters import Histogram
 from stepwell.engine.supervisor import LoopState
 from stepwell.integrations.log_sink import Sink
+from stepwell.integrations.tracing.traces import Telemetry
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BEAT_SECONDS: Final = 1.0
@@ -216,6 +217,17 @@ def of_log_sink(sink: Sink | None) -> Iterator[Family]:
             "Records of execution logs lost: the destination failed or was too slow.",
             sink.dropped,
         )
+
+
+def of_traces(telemetry: Telemetry | None) -> Iterator[Family]:
+    """Nothing if traces are off."""
+    if telemetry is not None:
+        for what, count, help in (
+            ("spans_exported", telemetry.exported, "Spans that the receiver took."),
+            ("spans_failed", telemetry.failed, "Spans that the receiver did not take."),
+            ("events_dropped", telemetry.dropped, "History events that found the queue full."),
+        ):
+            yield plain(f"stepwell_trace_{what}_total", "counter", help, count)
 
 
 def of_loops(loops: Mapping[str, LoopState]) -> Iterator[Family]:

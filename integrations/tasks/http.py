@@ -16,6 +16,7 @@ from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import JsonError, dumps, loads
 from stepwell.engine.errors import ApiError
+from stepwell.engine.observers.trace_context import current_trace
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations import messages as integrations_messages
 from stepwell.integrations import requests
@@ -78,6 +79,8 @@ async def _invoke(host: Host, request: TaskRequest) -> Json:
     if request.trace is not None:
         shown = sent if request.trace.reveal else plain
         request.trace.request |= _traced_request(method, shown)
+    if (context := current_trace.get()) is not None:
+        sent.headers.setdefault("traceparent", context.traceparent)
     try:
         answer = await host.outside.http.send(method, sent.url, sent.headers, sent.body)
     except TooLargeError:

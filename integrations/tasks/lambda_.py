@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import JsonError, dumps, encode, loads
+from stepwell.engine.observers.trace_context import current_trace
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Transaction
 from stepwell.integrations import messages as integrations_messages
 from stepwell.integrations import requests
@@ -196,7 +197,8 @@ def _as_call(
     client: Json = None,
     tail: bool = False,
 ) -> Call:
-    trace = trace_id(request_id, host.clock.now())
+    context = current_trace.get()
+    trace = context.xray if context else trace_id(request_id, host.clock.now())
     return Call(
         request_id, target.arn, target.version, request.timeout, request.token, client, tail, trace
     )

@@ -21,6 +21,7 @@ from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
 
 from stepwell.engine.errors import ApiError
+from stepwell.engine.observers.trace_context import from_traceparent
 from stepwell.integrations.aws.models import query_codes
 from stepwell.integrations.aws.validation import compile_input, secret
 
@@ -39,7 +40,8 @@ FRONT_END: Final = frozenset(
 )
 # services that some SDKs call at the URL of a resource, such as a queue
 ANY_PATH: Final = frozenset({"sqs"})
-# input that may be an HTTP header instead of a member of the body
+# input that may be an HTTP header instead of a member of the body; that of W3C Trace Context is
+# taken too
 HEADERS: Final = {"traceHeader": b"x-amzn-trace-id"}
 
 
@@ -176,8 +178,8 @@ class JsonProtocol:
         except (msgspec.DecodeError, RecursionError, UnicodeError):
             raise ApiError("SerializationException", "") from None  # AWS says no more
         for member, header in operation.headers:
-            if header in request.headers and type(body) is dict:
-                body.setdefault(member, request.headers[header].decode("latin-1"))
+            if type(body) is dict and (sent := request.headers.get(header) or _trace(request)):
+                body.setdefault(member, sent.decode("latin-1"))
         return operation.read(body)
 
     def answer(self, operation: Operation, request: Request, output: Mapping[str, Any]) -> Reply:
@@ -242,6 +244,13 @@ def operations(model: ServiceModel, protocol: WireProtocol) -> Iterable[Operatio
             model.signing_name,
             described,
         )
+
+
+def _trace(request: Request) -> bytes:
+    """The W3C trace context of a request as X-Ray's header; empty: there is none."""
+    sent = request.headers.get(b"traceparent")
+    context = from_traceparent(sent.decode("latin-1")) if sent else None
+    return context.xray.encode() if context else b""
 
 
 def _compiled_late(shape: StructureShape | None, service: str) -> Callable[[Any], dict[str, Any]]:
