@@ -96,10 +96,10 @@ class Retention:
             for row in page:
                 unused -= machine_parts.kept_definitions(row)
             after = page[-1].arn
-        first, last = 0, store.next_id() if unused else 0
-        while unused and first < last:
-            unused -= await store.definitions_used(first, first + SWEEP_PAGE)
-            first += SWEEP_PAGE
+        last: int | None = -1
+        while unused and last is not None:
+            used, last = await store.definitions_used(last, SWEEP_PAGE)
+            unused -= used
         unused -= {live.x.definition for live in self._worker.live.values()}
         await store.delete_definitions(unused & self._unused)
         self._unused = unused - self._unused

@@ -377,8 +377,12 @@ class Store(Protocol):
 
     async def definition_ids(self) -> list[int]: ...
 
-    async def definitions_used(self, first: int, end: int) -> set[int]:
-        """The definitions that executions with first <= id < end run."""
+    async def definitions_used(
+        self, after: int = -1, limit: int = 1000
+    ) -> tuple[set[int], int | None]:
+        """The definitions that the next `limit` executions of all shards run, in the order of their
+        ids; and the last id: None after the last execution.
+        """
 
     async def delete_definitions(self, definition_ids: Collection[int]) -> None: ...
 

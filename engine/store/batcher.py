@@ -69,8 +69,9 @@ class _RefusedError(StoreError):
 class Batcher:
     """Makes batches, in the order of the commits; after a failed commit it must not be used.
 
-    series, pins, qualifiers  the database's numbers of ARN prefixes, of (definition, block, role),
+    series, pins, qualifiers  the shard's numbers of ARN prefixes, of (definition, block, role),
                               and of ARNs of versions and aliases
+    first                     below all numbers of the shard
     """
 
     def __init__(
@@ -78,9 +79,12 @@ class Batcher:
         series: dict[str, int],
         pins: dict[tuple[int, int, str], int],
         qualifiers: dict[str, int],
+        first: int = 0,
     ) -> None:
         self._series, self._pins, self._qualifiers = series, pins, qualifiers
-        self._next_series = max(series.values(), default=0) + 1
+        self._next_series, self._next_pin, self._next_qualifier = (
+            max(numbers.values(), default=first) + 1 for numbers in (series, pins, qualifiers)
+        )
         self._writer = codec.Writer()
         self.continuations = Continuations(self._writer)
 
@@ -231,7 +235,8 @@ class Batcher:
         pinned = (x.definition, x.block, x.role_arn)
         pin = self._pins.get(pinned)
         if pin is None:
-            pin = self._pins[pinned] = len(self._pins) + 1
+            pin = self._pins[pinned] = self._next_pin
+            self._next_pin += 1
             batch.rows[INSERT_PIN] += (pin, *pinned)
         parent = x.parent or (None, None, None, None)
         version, alias = (
@@ -259,7 +264,8 @@ class Batcher:
             return None
         number = self._qualifiers.get(arn)
         if number is None:
-            number = self._qualifiers[arn] = len(self._qualifiers) + 1
+            number = self._qualifiers[arn] = self._next_qualifier
+            self._next_qualifier += 1
             batch.rows[INSERT_QUALIFIER] += (number, arn)
         return number
 

@@ -31,6 +31,11 @@ def row_keys(execution_id: int) -> tuple[int, int]:
     return execution_id << ROW_BITS, execution_id << ROW_BITS | ROWS
 
 
+def first_number(shard: int) -> int:
+    """Below the numbers that a shard gives to series, pins and qualifiers."""
+    return shard << 32
+
+
 def split_arn(arn: str) -> tuple[str, str]:
     """An execution's ARN -> the prefix that the executions of its machine share, and the rest: the
     name; Express: name:uuid.

@@ -43,7 +43,7 @@ def open_store(
             raise StoreError(
                 f"PostgreSQL needs the package {error.name}: pip install 'stepwell[postgres]'"
             ) from None
-        return PostgresStore(fspath(url), read_only=read_only, limits=limits)
+        return PostgresStore(fspath(url), read_only=read_only, limits=limits, shard=shard)
     if shard not in (None, Shard()):
         raise StoreError(f"{without_password(fspath(url))} has one shard")
     return SqliteStore(sqlite_path(url), read_only=read_only, limits=limits)

@@ -1,7 +1,7 @@
 """A commit in PostgreSQL's words: ONE statement, which takes each table's rows as arrays.
 
-    WITH fence AS (UPDATE meta ... WHERE epoch = $3 RETURNING 1),
-         a AS (INSERT INTO history ... FROM unnest($4::bigint[], $5::bytea[]) ... fence), ...
+    WITH fence AS (UPDATE shard ... WHERE number = $3 AND epoch = $4 RETURNING 1),
+         a AS (INSERT INTO history ... FROM unnest($5::bigint[], $6::bytea[]) ... fence), ...
     SELECT count(*) FROM fence
 
 One statement is one round trip and one transaction. All of it depends on the fence: where the epoch
@@ -86,15 +86,15 @@ PARTS: Final[dict[Change, Part]] = {
 }  # fmt: skip
 
 _FENCE: Final = (
-    "UPDATE meta SET clock = greatest(clock, $1), next_execution = greatest(next_execution, $2)"
-    " WHERE id = 1 AND epoch = $3 RETURNING 1"
+    "UPDATE shard SET clock = greatest(clock, $1), next_execution = greatest(next_execution, $2)"
+    " WHERE number = $3 AND epoch = $4 RETURNING 1"
 )
 
 
-def statement(changes: Batch, epoch: int) -> tuple[str, list[Any]]:
+def statement(changes: Batch, shard: int, epoch: int) -> tuple[str, list[Any]]:
     """The statement of a batch, without its deletes and merges, and its parameters."""
     present = tuple(change for change, values in changes.rows.items() if values)
-    parameters: list[Any] = [changes.clock, changes.next_id, epoch]
+    parameters: list[Any] = [changes.clock, changes.next_id, shard, epoch]
     for change in present:
         values, types = changes.rows[change], PARTS[change].types
         for column, type in enumerate(types):
@@ -107,7 +107,7 @@ def statement(changes: Batch, epoch: int) -> tuple[str, list[Any]]:
 
 @lru_cache(maxsize=512)
 def _text(present: tuple[Change, ...]) -> str:
-    number, parts = 3, [f"fence AS ({_FENCE})"]
+    number, parts = 4, [f"fence AS ({_FENCE})"]
     for place, change in enumerate(present):
         part, arrays = PARTS[change], []
         for type in part.types:

@@ -1,9 +1,9 @@
-"""One schema of a PostgreSQL database.
+"""One shard of a schema of a PostgreSQL database, as its owner; and all shards, as a reader.
 
-    writer    one session, which holds the advisory lock of the schema: transactions, in the order
+    writer    one session, which holds the advisory lock of the shard: transactions, in the order
               of the calls; a commit is one statement that carries the epoch of this owner
               (commits.py)
-    readers   a few sessions, which see committed rows only
+    readers   a few sessions of the process (readers.py)
 
 The lock tells whether an owner lives: it is freed when its session ends, and the server ends a
 session that is idle longer than limits.owner_idle_seconds, so the writer pings. The epoch decides
@@ -17,7 +17,6 @@ engine drops it, opens the database again and recovers.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
@@ -27,11 +26,12 @@ from typing import Any, Final, TypeVar
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
-from stepwell.engine.sharding import Shard
+from stepwell.engine.sharding import HOME, SHARDS, Shard, shard_of_id
 from stepwell.engine.store.base import StoreFormatError, StoreInUseError, StoreLostError
 from stepwell.engine.store.batch import Batch
-from stepwell.engine.store.postgres import commits
+from stepwell.engine.store.postgres import commits, lists
 from stepwell.engine.store.postgres.merging import Merging
+from stepwell.engine.store.postgres.readers import CLOSE_SECONDS, READERS, Readers
 from stepwell.engine.store.postgres.session import (
     Connection,
     DatabaseError,
@@ -48,10 +48,7 @@ T = TypeVar("T")
 
 SQL: Final = statements_of(__package__)
 MIGRATIONS: Final = files(__package__).joinpath("migrations")
-LOCK_CLASS: Final = 0x5374_7077  # "Stpw"
 LOCK_SECONDS: Final = 1.0  # that the lock of an owner that was killed may take to be free
-CLOSE_SECONDS: Final = 5.0
-READERS: Final = 4
 _UTF8_COLUMNS: Final = ("execution.error", "execution.cause", "record.key")
 _UTF8_KEYS: Final = ("records", "check_record")  # their first column
 
@@ -61,15 +58,26 @@ class PostgresDatabase:
 
     folder = None
     wal_bytes = 0
-    shard = Shard()
+    executions = staticmethod(lists.executions)
 
-    def __init__(self, url: str, *, read_only: bool, limits: Limits) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        read_only: bool,
+        limits: Limits,
+        shard: Shard | None,
+        readers: Readers | None,
+        node: int | None,
+    ) -> None:
         self.target, self.read_only, self.limits = Target(url), read_only, limits
-        self.path = self.target.name
+        self.path, self.shard, self._wanted, self._node = self.target.name, Shard(), shard, node
         self.failed: BaseException | None = None
         self._writes: set[asyncio.Task[Any]] = set()  # in progress
         self._writer: Connection | None = None
-        self._readers: asyncio.Queue[Connection] | None = None
+        self._own_readers = readers is None
+        self._readers = readers or Readers(url, 1 if read_only else READERS)
+        self._open_to_read = False
         self._turn = asyncio.Lock()  # of the writer, in the order of the calls
         self._epoch = self._encoding = 0
         self._merging = Merging()
@@ -87,35 +95,41 @@ class PostgresDatabase:
             raise
 
     async def _open(self, state: Query[T]) -> T | None:
-        readers = self._readers = asyncio.Queue()
-        for _ in range(1 if self.read_only else READERS):
-            reader = await connect(self.target, default_transaction_read_only="on")
-            readers.put_nowait(reader)
+        if self._own_readers:
+            await self._readers.open()
+        self._open_to_read = True
         if self.read_only:
             self.failed = StoreError("the store is open for reading only")
-            if not await self._format(reader):
-                raise StoreFormatError(
-                    f"{self.path} has no schema {self.target.schema} of stepwell"
-                )
+            async with self._readers.session() as reader:
+                if not await self._format(reader):
+                    raise StoreFormatError(
+                        f"{self.path} has no schema {self.target.schema} of stepwell"
+                    )
             return None
         idle = f"{round(self.limits.owner_idle_seconds * 1000)}ms"
         writer = self._writer = await connect(self.target, idle_session_timeout=idle)
-        await refuse_unfit(writer, reader, self.target)
-        await self._lock(writer)
+        async with self._readers.session() as reader:
+            await refuse_unfit(writer, reader, self.target)
+        number = HOME if self._wanted is None else self._wanted.number
+        await self._lock(writer, number)
         await self._migrate(writer)
-        self._epoch = await writer.fetchval(SQL["take_over"])
+        self.shard = Shard(number, await writer.fetchval(SQL["shards"]))
+        if self._wanted not in (None, self.shard):
+            raise StoreFormatError(
+                f"{self.path} has {self.shard.count} shards, not {self._wanted.count}"
+            )
+        self._epoch = await writer.fetchval(_numbered("take_over"), self._node, number)
         self.failed, self._merging = None, Merging()
         async with writer.transaction():
             result = await _run(state, writer)
         self._pings = asyncio.create_task(self._ping(writer), name="stepwell-postgres-ping")
         return result
 
-    async def _lock(self, writer: Connection) -> None:
-        """One owner for each schema of each database."""
+    async def _lock(self, writer: Connection, number: int) -> None:
+        """One owner for each shard of each schema."""
         loop = asyncio.get_running_loop()
-        end, digest = loop.time() + LOCK_SECONDS, hashlib.sha256(self.target.schema.encode())
-        number = int.from_bytes(digest.digest()[:4], "big", signed=True)
-        while not await writer.fetchval(_numbered("lock"), LOCK_CLASS, number):
+        end, locks = loop.time() + LOCK_SECONDS, self.target.lock_class("shard")
+        while not await writer.fetchval(_numbered("lock"), locks, number):
             if loop.time() > end:
                 raise StoreInUseError(
                     f"{self.path} is in use by another process: only one may have it open for"
@@ -138,17 +152,22 @@ class PostgresDatabase:
         return version
 
     async def _migrate(self, writer: Connection) -> None:
-        """A migration's number is part of its transaction: a crash leaves the format before or
-        after it.
-        """
-        await writer.execute(f"CREATE SCHEMA IF NOT EXISTS {self.target.schema}")
-        version = await self._format(writer)
-        for number, file in _migrations():
-            if number > version:
-                async with writer.transaction():
-                    await writer.execute(SQL["formats"])
+        """All in one transaction, and one process at a time: shards may be opened at once."""
+        if await self._format(writer) == _migrations()[-1][0]:
+            return
+        async with writer.transaction():
+            await writer.execute(_numbered("lock_format"), self.target.lock_class("format"))
+            await writer.execute(f"CREATE SCHEMA IF NOT EXISTS {self.target.schema}")
+            version = await self._format(writer)
+            await writer.execute(SQL["formats"])
+            for number, file in _migrations():
+                if number > version:
                     await writer.execute(file.read_text(encoding="utf-8"))
                     await writer.execute(_numbered("set_format"), number)
+            if not version:
+                count = SHARDS if self._wanted is None else self._wanted.count
+                for name in ("create_meta", "create_shards"):
+                    await writer.execute(_numbered(name), count)
 
     async def _ping(self, writer: Connection) -> None:
         """Keeps the session from ending as idle, and notices soon that it has ended."""
@@ -166,19 +185,23 @@ class PostgresDatabase:
                         self.failed = failure(error)
 
     async def close(self) -> None:
-        readers, writer, pings = self._readers, self._writer, self._pings
-        self._readers = self._writer = self._pings = None
+        writer, pings = self._writer, self._pings
+        self._writer = self._pings = None
+        self._open_to_read = False
         if pings is not None:
             pings.cancel()
             await asyncio.gather(pings, return_exceptions=True)
         if self._writes:
             await asyncio.wait(self._writes, timeout=CLOSE_SECONDS)
-        connections = [] if writer is None else [writer]
-        while readers is not None and not readers.empty():
-            connections.append(readers.get_nowait())
-        for connection in connections:
+        if writer is not None:
             with suppress(*DatabaseError):
-                await connection.close(timeout=CLOSE_SECONDS)
+                await writer.close(timeout=CLOSE_SECONDS)
+        if self._own_readers:
+            await self._readers.close()
+
+    @property
+    def own(self) -> tuple[int, ...]:
+        return (self.shard.number,)
 
     def check(self) -> None:
         if self.failed is not None:
@@ -234,7 +257,7 @@ class PostgresDatabase:
             task.exception()  # the caller may have been cancelled
 
     async def _write(self, batch: Batch, writer: Connection) -> None:
-        text, parameters = commits.statement(batch, self._epoch)
+        text, parameters = commits.statement(batch, self.shard.number, self._epoch)
         late = self._merging.add(batch.merges)
         if not (batch.deletes or late or self._merging.due):
             return self._check_fence(await writer.fetchval(text, *parameters))
@@ -295,7 +318,8 @@ class PostgresDatabase:
     async def _transaction(self) -> AsyncIterator[Connection]:
         """The writer in a transaction of this owner."""
         async with self._owned() as writer, writer.transaction():
-            self._check_fence(len(await writer.fetch(_numbered("fence"), self._epoch)))
+            owner = (self.shard.number, self._epoch)
+            self._check_fence(len(await writer.fetch(_numbered("fence"), *owner)))
             yield writer
 
     def _check_fence(self, rows: int) -> None:
@@ -311,17 +335,10 @@ class PostgresDatabase:
         """
         if isinstance(self.failed, StoreLostError):
             raise self.failure()
-        if self._readers is None:
+        if not self._open_to_read:
             raise StoreError("the store is not open")
-        readers, reader = self._readers, await self._readers.get()
-        try:
-            if reader.is_closed():  # the server ended it, or was started again
-                reader = await connect(self.target, default_transaction_read_only="on")
+        async with self._readers.session() as reader:
             yield reader
-        except DatabaseError as error:
-            raise failure(error) from error
-        finally:
-            readers.put_nowait(reader)
 
     async def query(self, query: Query[T]) -> T:
         async with (
@@ -348,6 +365,9 @@ class PostgresDatabase:
         ):
             for table, columns in TABLES.items():
                 names = columns.split()
+                if table == META:
+                    yield table, await _fetch(reader, "dump_meta", ())
+                    continue
                 rows = await reader.cursor(f"SELECT {', '.join(names)} FROM {table}")
                 while page := await rows.fetch(PAGE):
                     yield table, [_texts(table, names, bytes.decode, row) for row in page]
@@ -358,13 +378,23 @@ class PostgresDatabase:
                 names = TABLES[table].split()
                 rows = [_texts(table, names, str.encode, row) for row in page]
                 if table == META:
-                    changes = ", ".join(f"{name} = ${n}" for n, name in enumerate(names, 1))
-                    await writer.execute(f"UPDATE meta SET {changes}", *rows[0])
+                    for clock, next_id, secret in rows:
+                        await writer.execute(_numbered("restore_secret"), secret)
+                        await writer.execute(_numbered("restore_clock"), clock)
+                        place = (next_id, shard_of_id(next_id))
+                        await writer.execute(_numbered("restore_next"), *place)
                 else:
                     await writer.copy_records_to_table(
                         table, records=rows, columns=names, schema_name=self.target.schema
                     )
-            await writer.execute(SQL["set_next_definition"])
+            greatest = await writer.fetchval(SQL["greatest_shard"]) or HOME
+            if greatest >= self.shard.count:
+                raise StoreError(
+                    f"there are executions of shard {greatest}, and {self.path} has"
+                    f" {self.shard.count} shards: use a new database"
+                )
+            for name in ("raise_next", "set_next_definition"):
+                await writer.execute(SQL[name])
 
 
 def _texts(table: str, names: list[str], change: Callable[[Any], Any], row: Any) -> tuple[Any, ...]:

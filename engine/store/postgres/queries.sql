@@ -49,10 +49,134 @@ i AS (DELETE FROM payload USING r WHERE key BETWEEN r.id << 17 AND r.id << 17 | 
 DELETE FROM execution USING r WHERE execution.id = r.id
 
 
+-- A shard, whose number is a parameter --------------------------------------------------------------
+
+-- name: fence
+-- Locks the row: who takes the shard over waits for the end of this transaction.
+SELECT 1 FROM shard WHERE number = ? AND epoch = ? FOR NO KEY UPDATE
+
+-- name: take_over
+UPDATE shard SET epoch = epoch + 1, owner = ?::bigint WHERE number = ? RETURNING epoch
+
+-- name: meta
+SELECT s.clock, s.next_execution, m.secret FROM shard s CROSS JOIN meta m WHERE s.number = ?
+
+-- name: delete_unused_series
+DELETE FROM series
+WHERE id >> 32 = ? AND NOT EXISTS (SELECT 1 FROM execution WHERE series = series.id)
+
+-- name: all_series
+SELECT prefix, id FROM series WHERE id >> 32 = ?
+
+-- name: all_qualifiers
+SELECT arn, id FROM qualifier WHERE id >> 32 = ?
+
+-- name: all_pins
+SELECT definition, block, role, id FROM pin WHERE id >> 32 = ?
+
+-- name: waking
+SELECT wake, id FROM continuation
+WHERE id >> 38 = ? AND wake > 0 AND wake <= ? AND (wake, id) > (?, ?) ORDER BY wake, id LIMIT ?
+
+-- name: in_flight
+SELECT id FROM continuation WHERE id >> 38 = ? AND wake = 0 AND id > ? ORDER BY id LIMIT ?
+
+-- name: map_runs_with_children
+SELECT m.execution, m.frame, m.seq
+FROM (SELECT ?::bigint AS number) AS shard
+JOIN map_run m ON m.execution >= number << 38 AND m.execution < (number + 1) << 38
+WHERE (m.execution, m.frame, m.seq) > (?, ?, ?)
+AND EXISTS (
+    SELECT 1 FROM execution e
+    WHERE e.parent = m.execution AND e.parent_frame = m.frame AND e.parent_seq = m.seq
+    AND e.status = ?
+)
+ORDER BY m.execution, m.frame, m.seq LIMIT ?
+
+-- name: closed_before
+SELECT id, events FROM execution WHERE id >> 38 = ? AND stopped < ? ORDER BY stopped LIMIT ?
+
+-- name: first_closed
+SELECT stopped FROM execution
+WHERE id >> 38 = ? AND stopped IS NOT NULL ORDER BY stopped LIMIT 1
+
+
+-- All shards ----------------------------------------------------------------------------------------
+
+-- name: execution_by_arn
+{executions} WHERE e.series IN (SELECT id FROM series WHERE prefix = ?) AND e.tail = ?
+
+-- name: page_of_all
+-- Pages of lists.py, newest first: the statuses, (started, id) of the last row seen, how many rows.
+{executions} WHERE e.status = ANY (?::smallint[]) AND (e.started, e.id) < (?, ?)
+ORDER BY e.started DESC, e.id DESC LIMIT ?
+
+-- name: newest
+-- For each status and series: so many rows in the order of an index.
+SELECT x.id, x.started FROM execution x
+WHERE x.status = code AND (x.started, x.id) < (?, ?)
+
+-- name: page_of_machine
+-- The last two parameters of this one and of the next three: which rows, and how many again.
+{executions} WHERE e.id IN (
+    SELECT n.id FROM series k CROSS JOIN unnest(?::smallint[]) AS c (code)
+    CROSS JOIN LATERAL (
+        {newest} AND x.series = k.id ORDER BY x.started DESC, x.id DESC LIMIT ?
+    ) AS n
+    WHERE k.machine = ? ORDER BY n.started DESC, n.id DESC LIMIT ?
+) ORDER BY e.started DESC, e.id DESC
+
+-- name: page_of_version
+{executions} WHERE e.id IN (
+    SELECT n.id FROM qualifier q CROSS JOIN unnest(?::smallint[]) AS c (code)
+    CROSS JOIN LATERAL (
+        {newest} AND x.version = q.id ORDER BY x.started DESC, x.id DESC LIMIT ?
+    ) AS n
+    WHERE q.arn = ? ORDER BY n.started DESC, n.id DESC LIMIT ?
+) ORDER BY e.started DESC, e.id DESC
+
+-- name: page_of_alias
+{executions} WHERE e.id IN (
+    SELECT n.id FROM qualifier q CROSS JOIN unnest(?::smallint[]) AS c (code)
+    CROSS JOIN LATERAL (
+        {newest} AND x.alias = q.id ORDER BY x.started DESC, x.id DESC LIMIT ?
+    ) AS n
+    WHERE q.arn = ? ORDER BY n.started DESC, n.id DESC LIMIT ?
+) ORDER BY e.started DESC, e.id DESC
+
+-- name: page_of_map_run
+-- Its children are all on one shard, whose ids are in the order of time.
+{executions} WHERE e.id IN (
+    SELECT n.id FROM unnest(?::smallint[]) AS c (code)
+    CROSS JOIN LATERAL (
+        SELECT x.id FROM execution x
+        WHERE x.status = code AND x.id < ? AND x.parent = ? AND x.parent_frame = ?
+        AND x.parent_seq = ? ORDER BY x.id DESC LIMIT ?
+    ) AS n
+    ORDER BY n.id DESC LIMIT ?
+) ORDER BY e.id DESC
+
+
 -- Opening -------------------------------------------------------------------------------------------
 
 -- name: lock
 SELECT pg_try_advisory_lock(?, ?)
+
+-- name: lock_format
+-- Until the end of the transaction.
+SELECT pg_advisory_xact_lock(?, 0)
+
+-- name: create_meta
+INSERT INTO meta (id, shards, secret) VALUES (
+    1, ?, decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')
+)
+
+-- name: create_shards
+INSERT INTO shard (number, clock, next_execution, epoch)
+SELECT number, 0, (number::bigint << 38) + 1, 0 FROM generate_series(0, ?::int - 1) AS number
+
+-- name: shards
+SELECT shards FROM meta
 
 -- name: formats
 CREATE TABLE IF NOT EXISTS format (number int PRIMARY KEY)
@@ -65,6 +189,30 @@ INSERT INTO format (number) VALUES (?)
 
 
 -- Copying -------------------------------------------------------------------------------------------
+
+-- name: dump_meta
+-- Of the shards that were used, each with the latest time of all.
+SELECT (SELECT max(clock) FROM shard), s.next_execution, m.secret FROM shard s CROSS JOIN meta m
+WHERE s.number = 0 OR s.next_execution > (s.number::bigint << 38) + 1 ORDER BY s.number
+
+-- name: restore_secret
+UPDATE meta SET secret = ?
+
+-- name: restore_clock
+UPDATE shard SET clock = greatest(clock, ?)
+
+-- name: restore_next
+UPDATE shard SET next_execution = greatest(next_execution, ?) WHERE number = ?
+
+-- name: raise_next
+-- Above the ids that came from a database with other shards.
+UPDATE shard SET next_execution = greatest(next_execution, (
+    SELECT max(id) + 1 FROM execution WHERE id >= number::bigint << 38
+    AND id < (number::bigint + 1) << 38
+))
+
+-- name: greatest_shard
+SELECT max(id) >> 38 FROM execution
 
 -- name: set_next_definition
 SELECT setval(

@@ -7,6 +7,7 @@ postgresql://user@host/database?search_path=orders
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from typing import Final, TypeAlias
@@ -43,6 +44,11 @@ class Target:
         user = host[0].partition(":")[0]
         netloc = f"{user}@{host[2]}" if user else host[2]
         self.name = urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+
+    def lock_class(self, purpose: str) -> int:
+        """The first number of the advisory locks of this schema for a purpose; 32 bits, signed."""
+        digest = hashlib.sha256(f"{self.schema}/{purpose}".encode()).digest()
+        return int.from_bytes(digest[:4], "big", signed=True)
 
 
 async def connect(target: Target, **settings: str) -> Connection:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.sharding import Shard
+from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.store.batch import Batch
 from stepwell.engine.store.sql.queries import Query
 
@@ -21,6 +22,8 @@ class Database(Protocol):
     path    its name, for texts
     failed  why nothing can be written any more
     shard   see Store.shard
+    own     the first values of each statement about the rows of that shard: its number, or none
+            where there is one shard
     """
 
     path: str
@@ -50,6 +53,13 @@ class Database(Protocol):
 
     def give_up(self) -> None:
         """Wait no longer for another program's lock: waiting transactions fail."""
+
+    @property
+    def own(self) -> tuple[int, ...]: ...
+
+    @property
+    def executions(self) -> Callable[..., Query[list[ExecutionRow]]]:
+        """The query of Store.list_executions(), with its parameters."""
 
     async def commit(self, encode: Callable[[], Batch], apart: bool) -> Batch:
         """What `encode` returns, durable: calls are encoded and committed in their order. apart: it

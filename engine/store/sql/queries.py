@@ -307,13 +307,14 @@ def merged(rows: Iterable[Row]) -> Iterator[Merged]:
 
 
 def delete_closed(
+    own: Sequence[int],
     before: int,
     limit: int,
     spare: Collection[int],
     delete: Callable[[Mapping[int, int]], Query[None]],
 ) -> Query[int]:
-    """See Store.delete_closed(). delete: the database's delete_executions()."""
-    rows = yield "closed_before", (before, limit)
+    """See Store.delete_closed(). own, delete: the database's, delete is its delete_executions()."""
+    rows = yield "closed_before", (*own, before, limit)
     events = {number: count for number, count in rows if number not in spare}
     yield from delete(events)
     return len(events)

@@ -207,7 +207,9 @@ DELETE FROM execution WHERE id = ?
 SELECT id FROM definition
 
 -- name: definitions_used
-SELECT DISTINCT p.definition FROM execution e JOIN pin p ON p.id = e.pin WHERE e.id >= ? AND e.id < ?
+SELECT p.definition, max(e.id)
+FROM (SELECT id, pin FROM execution WHERE id > ? ORDER BY id LIMIT ?) AS e
+JOIN pin p ON p.id = e.pin GROUP BY p.definition
 
 -- name: delete_definition
 DELETE FROM definition WHERE id = ?

@@ -30,7 +30,7 @@ from stepwell.engine.store.base import (
 )
 from stepwell.engine.store.batch import Batch
 from stepwell.engine.store.batcher import Batcher
-from stepwell.engine.store.keys import uuid_bytes
+from stepwell.engine.store.keys import first_number, uuid_bytes
 from stepwell.engine.store.sql import check, queries
 from stepwell.engine.store.sql.database import Database
 from stepwell.engine.store.sql.queries import Query
@@ -56,7 +56,7 @@ class SqlStore:
     # --- opening and closing ----------------------------------------------------------------------
 
     async def open(self) -> None:
-        state = await self.database.open(_opening_state())
+        state = await self.database.open(_opening_state(self.database))
         if state is not None:
             self._batcher, (self._clock, self._next_id, self._secret) = state
 
@@ -141,18 +141,21 @@ class SqlStore:
     ) -> int:
         database = self.database
         return await database.transact(
-            queries.delete_closed(before, limit, spare, database.delete_executions)
+            queries.delete_closed(database.own, before, limit, spare, database.delete_executions)
         )
 
     async def first_closed(self) -> int | None:
-        rows = await self.database.rows("first_closed")
+        rows = await self.database.rows("first_closed", *self.database.own)
         return rows[0][0] if rows else None
 
     async def definition_ids(self) -> list[int]:
         return [row[0] for row in await self.database.rows("definition_ids")]
 
-    async def definitions_used(self, first: int, end: int) -> set[int]:
-        return {row[0] for row in await self.database.rows("definitions_used", first, end)}
+    async def definitions_used(
+        self, after: int = -1, limit: int = 1000
+    ) -> tuple[set[int], int | None]:
+        rows = await self.database.rows("definitions_used", after, limit)
+        return {row[0] for row in rows}, max((row[1] for row in rows), default=None)
 
     async def delete_definitions(self, definition_ids: Collection[int]) -> None:
         if definition_ids:
@@ -194,7 +197,7 @@ class SqlStore:
         qualifier: str | None = None,
     ) -> list[ExecutionRow]:
         return await self.database.query(
-            queries.executions(machine_arn, status, limit, after, parent, qualifier)
+            self.database.executions(machine_arn, status, limit, after, parent, qualifier)
         )
 
     async def history(
@@ -220,16 +223,17 @@ class SqlStore:
         self, after: tuple[int, int, int] = (0, 0, 0), limit: int = 1000
     ) -> list[tuple[int, int, int]]:
         return await self.database.rows(
-            "map_runs_with_children", *after, STATUSES.index(RUNNING), limit
+            "map_runs_with_children", *self.database.own, *after, STATUSES.index(RUNNING), limit
         )
 
     async def waking(
         self, before: int, after: tuple[int, int] = (0, 0), limit: int = 1000
     ) -> list[tuple[int, int]]:
-        return await self.database.rows("waking", before, *after, limit)
+        return await self.database.rows("waking", *self.database.own, before, *after, limit)
 
     async def in_flight(self, after: int = 0, limit: int = 1000) -> list[int]:
-        return [row[0] for row in await self.database.rows("in_flight", after, limit)]
+        rows = await self.database.rows("in_flight", *self.database.own, after, limit)
+        return [row[0] for row in rows]
 
     # --- records, state machines and activities ---------------------------------------------------
 
@@ -279,15 +283,16 @@ class SqlStore:
         return await self.database.execute("delete_activity", arn) > 0
 
 
-def _opening_state() -> Query[tuple[Batcher, Any]]:
-    """A Batcher with the database's numbers; and the database's clock (ms), next execution id and
-    secret.
+def _opening_state(database: Database) -> Query[tuple[Batcher, Any]]:
+    """A Batcher with the shard's numbers; and the shard's clock (ms), next execution id and secret.
+    The database knows its shard by now.
     """
-    yield "delete_unused_series", ()
-    series = {row[0]: row[1] for row in (yield "all_series", ())}
-    qualifiers = {row[0]: row[1] for row in (yield "all_qualifiers", ())}
+    own = database.own
+    yield "delete_unused_series", own
+    series = {row[0]: row[1] for row in (yield "all_series", own)}
+    qualifiers = {row[0]: row[1] for row in (yield "all_qualifiers", own)}
     pins = {
-        (definition, block, role): pin for definition, block, role, pin in (yield "all_pins", ())
+        (definition, block, role): pin for definition, block, role, pin in (yield "all_pins", own)
     }
-    meta = yield from queries.first_row("meta")
-    return Batcher(series, pins, qualifiers), meta
+    meta = yield from queries.first_row("meta", *own)
+    return Batcher(series, pins, qualifiers, first_number(database.shard.number)), meta

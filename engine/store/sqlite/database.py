@@ -29,7 +29,12 @@ from stepwell.engine.limits import Limits
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import StoreFormatError, StoreLostError
 from stepwell.engine.store.batch import Batch
-from stepwell.engine.store.sql.queries import Query, delete_executions, merge_history
+from stepwell.engine.store.sql.queries import (
+    Query,
+    delete_executions,
+    executions,
+    merge_history,
+)
 from stepwell.engine.store.sql.rows import named
 from stepwell.engine.store.sql.tables import META, PAGE, TABLES
 from stepwell.engine.store.sqlite.file import LockedFile
@@ -94,7 +99,8 @@ class SqliteDatabase:
     failed     why nothing can be written any more
     """
 
-    shard = Shard()
+    shard, own = Shard(), ()
+    executions = staticmethod(executions)
 
     def __init__(self, path: str, *, full: bool, read_only: bool, limits: Limits) -> None:
         self.path = path if path == MEMORY else os.path.realpath(path)

@@ -17,6 +17,7 @@ from tests.engine.store.machines import DEFINITIONS, HOME, PROGRAMS, START, Run,
 from stepwell.engine.core.events import Heartbeat, Stop, TaskFailed, TaskSucceeded, Tick
 from stepwell.engine.core.model import Payload, Phase
 from stepwell.engine.errors import StoreError
+from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import ActivityRow, MachineRow, Store, Writes
 from stepwell.engine.store.keys import EVENTS, ROWS
 from stepwell.engine.store.postgres.store import PostgresStore
@@ -25,7 +26,9 @@ from stepwell.engine.store.sqlite.store import SqliteStore
 STORES: dict[str, Callable[[pytest.FixtureRequest, Path], Store]] = {
     "sqlite": lambda request, folder: SqliteStore(folder / "stepwell.db"),
     "sqlite-memory": lambda request, folder: SqliteStore(),
-    "postgresql": lambda request, folder: PostgresStore(own_schema(request, folder)),
+    "postgresql": lambda request, folder: PostgresStore(
+        own_schema(request, folder), shard=Shard(3, 8)
+    ),
 }
 ITEMS = {"items": list(range(6)), "why": "because"}
 

@@ -107,7 +107,7 @@ async def test_the_epoch_stops_an_owner_whatever_became_of_its_lock(
     """As behind a pooler that lent the session with the lock to another client."""
     run = Run(store, "tasks")
     await store.commit(run.taken())
-    await sql(url, "UPDATE meta SET epoch = epoch + 1")
+    await sql(url, "UPDATE shard SET epoch = epoch + 1")
     with pytest.raises(StoreLostError, match="another owner"):
         await put(store, "too late")
     with pytest.raises(StoreError, match="another owner"):
@@ -118,7 +118,7 @@ async def test_the_epoch_stops_an_owner_whatever_became_of_its_lock(
 
 
 async def test_small_writes_carry_the_epoch_too(store: PostgresStore, url: str) -> None:
-    await sql(url, "UPDATE meta SET epoch = epoch + 1")
+    await sql(url, "UPDATE shard SET epoch = epoch + 1")
     with pytest.raises(StoreLostError):
         await store.delete_machine("arn")
 

@@ -1,17 +1,23 @@
 -- The tables of a store in PostgreSQL: those of SQLite (sqlite/migrations), in one schema. Ids of
--- executions are shard << 38 | number; the shard is 0 so far. Times are epoch milliseconds. Names
--- are compared byte by byte; texts that may hold any character, and the keys of records, are UTF-8
--- in bytea, since text cannot hold NUL.
+-- executions are shard << 38 | number, those of series, pins and qualifiers, which each shard
+-- numbers for itself, shard << 32 | number. Times are epoch milliseconds. Names are compared byte by
+-- byte; texts that may hold any character, and the keys of records, are UTF-8 in bytea, since text
+-- cannot hold NUL.
 
 CREATE TABLE meta (
     id smallint PRIMARY KEY CHECK (id = 1),
+    shards smallint NOT NULL,               -- how many there are
+    secret bytea NOT NULL
+);
+
+-- A shard has one owner at a time; see engine/sharding.py.
+CREATE TABLE shard (
+    number smallint PRIMARY KEY,
     clock bigint NOT NULL,                  -- the latest time of any committed unit
     next_execution bigint NOT NULL,
     epoch bigint NOT NULL,                  -- raised by each owner; a commit carries its owner's
-    secret bytea NOT NULL
-) WITH (fillfactor = 10);                   -- one row, updated by each commit within its page
-INSERT INTO meta (id, clock, next_execution, epoch, secret)
-    VALUES (1, 0, 1, 0, decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'));
+    owner bigint                            -- the node that took it over last: a hint for routing
+) WITH (fillfactor = 10);                   -- updated by each commit within its page
 
 CREATE TABLE machine (
     arn text COLLATE "C" PRIMARY KEY,
@@ -43,11 +49,12 @@ CREATE TABLE activity (
 
 CREATE TABLE series (
     id bigint PRIMARY KEY,
-    prefix text COLLATE "C" NOT NULL UNIQUE,
+    prefix text COLLATE "C" NOT NULL,
     machine text COLLATE "C" NOT NULL,
     machine_name text NOT NULL,
     express smallint NOT NULL
 );
+CREATE UNIQUE INDEX series_prefix ON series (prefix, (id >> 32));
 CREATE INDEX series_machine ON series (machine);
 
 CREATE TABLE pin (
@@ -78,16 +85,19 @@ CREATE TABLE execution (
     cause bytea,
     UNIQUE (series, tail)
 );
-CREATE INDEX execution_status ON execution (series, status, id);
-CREATE INDEX execution_stopped ON execution (stopped) WHERE stopped IS NOT NULL;
+-- Ids of several shards are in no order of time: lists are in that of their starts.
+CREATE INDEX execution_started ON execution (started, id);
+CREATE INDEX execution_status ON execution (series, status, started, id);
+CREATE INDEX execution_stopped ON execution ((id >> 38), stopped) WHERE stopped IS NOT NULL;
 CREATE INDEX execution_parent ON execution (parent, parent_frame, parent_seq, status, id) WHERE parent IS NOT NULL;
-CREATE INDEX execution_version ON execution (version, status, id) WHERE version IS NOT NULL;
-CREATE INDEX execution_alias ON execution (alias, status, id) WHERE alias IS NOT NULL;
+CREATE INDEX execution_version ON execution (version, status, started, id) WHERE version IS NOT NULL;
+CREATE INDEX execution_alias ON execution (alias, status, started, id) WHERE alias IS NOT NULL;
 
 CREATE TABLE qualifier (
     id bigint PRIMARY KEY,
-    arn text COLLATE "C" NOT NULL UNIQUE
+    arn text COLLATE "C" NOT NULL
 );
+CREATE UNIQUE INDEX qualifier_arn ON qualifier (arn, (id >> 32));
 
 CREATE TABLE map_run (
     execution bigint NOT NULL,
@@ -108,7 +118,7 @@ CREATE TABLE continuation (
     events bigint NOT NULL,
     blob bytea NOT NULL
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX continuation_wake ON continuation (wake, id) WHERE wake IS NOT NULL;
+CREATE INDEX continuation_wake ON continuation ((id >> 38), wake, id) WHERE wake IS NOT NULL;
 
 CREATE TABLE frame (key bigint PRIMARY KEY, blob bytea NOT NULL)
     WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);

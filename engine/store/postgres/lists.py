@@ -1,0 +1,39 @@
+"""Lists of executions over all shards: one statement each, in the order of their starts."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from stepwell.engine.store.base import STATUSES, ExecutionRow
+from stepwell.engine.store.sql.queries import Query
+from stepwell.engine.store.sql.rows import execution_row
+
+_NEWEST: Final = ((1 << 63) - 1, (1 << 63) - 1)  # above every (started, id)
+
+
+def executions(
+    machine_arn: str | None,
+    status: str | None,
+    limit: int,
+    after: tuple[int, int] | None,
+    parent: tuple[int, int, int] | None,
+    qualifier: str | None,
+) -> Query[list[ExecutionRow]]:
+    """See Store.list_executions()."""
+    if status is not None and status not in STATUSES:
+        return []
+    codes = list(range(len(STATUSES))) if status is None else [STATUSES.index(status)]
+    started, execution_id = after or _NEWEST
+    values: tuple[Any, ...] = (codes, started, execution_id, limit)
+    if parent is not None:
+        name, values = "page_of_map_run", (codes, execution_id, *parent, limit, limit)
+    elif qualifier is not None:
+        version = qualifier.rpartition(":")[2].isdecimal()
+        name = "page_of_version" if version else "page_of_alias"
+        values += (qualifier, limit)
+    elif machine_arn is not None:
+        name = "page_of_machine"
+        values += (machine_arn, limit)
+    else:
+        name = "page_of_all"
+    return [execution_row(row) for row in (yield name, values)]
