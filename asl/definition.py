@@ -2,7 +2,8 @@
 its fields, their types and ranges.
 
 Attributes are snake_case, fields in the text PascalCase (aliases). checks.py checks the rules
-between fields and between states; program.py compiles the models.
+between fields and between states; program.py compiles the models. Upper bounds that are limits are
+those of the validation's context, a Limits; without a context there are none.
 
 Optional fields have a default; where an absent field differs from null, `model_fields_set` (names
 of attributes) tells. Numbers that a JSONata state may write as expressions are `int | str` or
@@ -11,14 +12,23 @@ of attributes) tells. Numbers that a JSONata state may write as expressions are 
 Source: https://states-language.net and the Step Functions Developer Guide.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    Strict,
+    ValidationInfo,
+)
 from pydantic.alias_generators import to_pascal
 from pydantic_core import PydanticKnownError
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.asl.limits import Limits
 
 JSONPATH: Final = "JSONPath"
 JSONATA: Final = "JSONata"
@@ -26,12 +36,37 @@ DISTRIBUTED: Final = "DISTRIBUTED"
 
 QueryLanguage: TypeAlias = Literal["JSONPath", "JSONata"]
 _Item = TypeVar("_Item")
-_SECONDS: Final = DEFAULT_LIMITS.timeout_seconds
+_Limit: TypeAlias = Callable[[Limits], int]
 
 # Many[X]: a JSON array, stored as a tuple (a strict pydantic tuple would reject a list)
 Many: TypeAlias = Annotated[tuple[_Item, ...], Strict(False)]
 Some: TypeAlias = Annotated[tuple[_Item, ...], Strict(False), Field(min_length=1)]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
+
+
+def _within(limit: _Limit) -> AfterValidator:
+    """At most the limit. A string is an expression: its result is checked at run time."""
+
+    def check(value: Json, info: ValidationInfo) -> Json:
+        if info.context is not None and not isinstance(value, str):
+            most = limit(info.context)
+            if value is not None and value > most:
+                raise PydanticKnownError("less_than_equal", {"le": most})
+        return value
+
+    return AfterValidator(check)
+
+
+def _no_longer(text: str, info: ValidationInfo) -> str:
+    if info.context is not None and len(text) > info.context.items_pointer_chars:
+        raise PydanticKnownError(
+            "string_too_long", {"max_length": info.context.items_pointer_chars}
+        )
+    return text
+
+
+def _seconds(limits: Limits) -> int:
+    return limits.timeout_seconds
 
 
 def _number(kind: type[int | float], least: int, most: int | None = None) -> PlainValidator:
@@ -66,12 +101,12 @@ class _Commented(_Model):
 
 class Retrier(_Commented):
     error_equals: Some[str]
-    interval_seconds: Annotated[int, Field(ge=1, le=_SECONDS)] = 1
-    max_attempts: Annotated[int, Field(ge=0, le=_SECONDS)] = 3
+    interval_seconds: Annotated[int, Field(ge=1), _within(_seconds)] = 1
+    max_attempts: Annotated[int, Field(ge=0), _within(_seconds)] = 3
     backoff_rate: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
-    max_delay_seconds: Annotated[int, Field(ge=1, le=DEFAULT_LIMITS.retry_delay_seconds)] | None = (
-        None
-    )
+    max_delay_seconds: (
+        Annotated[int, Field(ge=1), _within(lambda limits: limits.retry_delay_seconds)] | None
+    ) = None
     jitter_strategy: Literal["FULL", "NONE"] = "NONE"
 
 
@@ -126,9 +161,7 @@ class ReaderConfig(_Commented):
     ] = "COMMA"
     max_items: Annotated[int | str, _number(int, 0)] = 0  # 0: all
     max_items_path: str | None = None
-    items_pointer: Annotated[str, Field(max_length=DEFAULT_LIMITS.items_pointer_chars)] | None = (
-        None
-    )
+    items_pointer: Annotated[str, AfterValidator(_no_longer)] | None = None
 
 
 class ItemReader(_Commented):
@@ -142,7 +175,7 @@ class ItemBatcher(_Commented):
     max_items_per_batch: Annotated[int | str | None, _number(int, 1)] = None
     max_items_per_batch_path: str | None = None
     max_input_bytes_per_batch: Annotated[
-        int | str | None, _number(int, 1, DEFAULT_LIMITS.payload_bytes)
+        int | str | None, _number(int, 1), _within(lambda limits: limits.payload_bytes)
     ] = None
     max_input_bytes_per_batch_path: str | None = None
     batch_input: Json = None
@@ -214,9 +247,9 @@ class TaskState(_Failing, _Result, _Step, _State):
     parameters: Json = None
     arguments: Json = None
     credentials: Credentials | None = None
-    timeout_seconds: Annotated[int | str | None, _number(int, 1, _SECONDS)] = None
+    timeout_seconds: Annotated[int | str | None, _number(int, 1), _within(_seconds)] = None
     timeout_seconds_path: str | None = None
-    heartbeat_seconds: Annotated[int | str | None, _number(int, 1, _SECONDS)] = None
+    heartbeat_seconds: Annotated[int | str | None, _number(int, 1), _within(_seconds)] = None
     heartbeat_seconds_path: str | None = None
 
 
@@ -230,7 +263,9 @@ class ChoiceState(_Paths, _State):
 
 class WaitState(_Step, _State):
     type: Literal["Wait"]
-    seconds: Annotated[int | str | None, _number(int, 0, DEFAULT_LIMITS.wait_seconds)] = None
+    seconds: Annotated[
+        int | str | None, _number(int, 0), _within(lambda limits: limits.wait_seconds)
+    ] = None
     seconds_path: str | None = None
     timestamp: str | None = None
     timestamp_path: str | None = None
@@ -312,5 +347,5 @@ class StateMachine(_Commented):
     states: States
     start_at: Text
     version: Literal["1.0"] = "1.0"
-    timeout_seconds: Annotated[int, Field(ge=0, le=_SECONDS)] | None = None
+    timeout_seconds: Annotated[int, Field(ge=0), _within(_seconds)] | None = None
     query_language: QueryLanguage = "JSONPath"

@@ -159,7 +159,7 @@ def _check(
     known_resource: Callable[[str], str | None] | None,
     ignore: str | None = None,
 ) -> Validation:
-    definition, incomplete, wrong = _shape(value)
+    definition, incomplete, wrong = _shape(value, limits)
     rules = Rules(limits, known_resource)
     rules.machine(value, type)
     known = {each.location for each in wrong}  # a field of a wrong type has one diagnostic only
@@ -223,13 +223,13 @@ _MESSAGES: Final = {
 
 
 def _shape(
-    value: dict[str, Json],
+    value: dict[str, Json], limits: Limits
 ) -> tuple[StateMachine | None, list[Diagnostic], list[Diagnostic]]:
     """(models, diagnostics of objects that lack fields, diagnostics of fields with a wrong type,
     range or name).
     """
     try:
-        return StateMachine.model_validate(value), [], []
+        return StateMachine.model_validate(value, context=limits), [], []
     except ValidationError as errors:
         details = errors.errors(include_url=False, include_input=False)
     required: defaultdict[str, list[str]] = defaultdict(list)

@@ -25,7 +25,7 @@ from stepwell.engine.store.base import Store, StoreInUseError
 from stepwell.engine.store.opening import is_postgres, open_store, sqlite_path, without_password
 from stepwell.integrations import operation_socket
 from stepwell.integrations.errors import UsageError
-from stepwell.integrations.limits import Limits
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.log_sink import Sink
 from stepwell.integrations.machine_tasks import MachineTasks, ServerTasks
 from stepwell.integrations.tracing.traces import Telemetry, Traces
@@ -98,12 +98,16 @@ async def owned(
     database: Database,
     functions: Path | None = None,
     output: Callable[[str, str], None] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncIterator[tuple[Engine, MachineTasks]]:
     """Open the database as its owner. No effect starts before MachineTasks.begin. Raises
     StoreInUseError, UsageError.
     """
-    tasks, home = MachineTasks(functions, output), await home_of(database)
-    engine = Engine(database.url, tasks=tasks, region=home.region, account=home.account)
+    home = await home_of(database)
+    tasks = MachineTasks(functions, output, limits=limits)
+    engine = Engine(
+        database.url, tasks=tasks, region=home.region, account=home.account, limits=limits
+    )
     async with _open(database, engine):
         yield engine, tasks
 
@@ -163,18 +167,18 @@ async def _open(database: Database, engine: Engine) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def reading(database: Database) -> AsyncIterator[Engine]:
+async def reading(database: Database, limits: Limits = DEFAULT_LIMITS) -> AsyncIterator[Engine]:
     """An Engine that is not opened: it reads what is committed, with or without an owner. Raises
     UsageError.
     """
-    store = open_store(existing(database).url, read_only=True)
+    store = open_store(existing(database).url, read_only=True, limits=limits)
     try:
         await store.open()
     except StoreError as fault:
         raise UsageError(f"{database} cannot be read: {fault}") from None
     try:
         home = await _stored_home(store) or Home()
-        yield Engine(store=store, region=home.region, account=home.account)
+        yield Engine(store=store, region=home.region, account=home.account, limits=limits)
     finally:
         await store.close()
 
@@ -224,16 +228,21 @@ async def _stored_home(store: Store) -> Home | None:
 # --- by a request to its owner --------------------------------------------------------------------
 
 
-async def request(database: Database, operation: str, *arguments: Any) -> dict[str, Any]:
+async def request(
+    database: Database, operation: str, *arguments: Any, limits: Limits = DEFAULT_LIMITS
+) -> dict[str, Any]:
     """Carry out one of operation_socket.OPERATIONS: in the owner of the database, or here if there
     is none. Raises ApiError, UsageError, StoreInUseError.
     """
     try:
-        async with owned(existing(database)) as (engine, _):  # effects of all executions are held
+        async with owned(existing(database), limits=limits) as (
+            engine,
+            _,
+        ):  # effects of all executions are held
             return await operation_socket.OPERATIONS[operation](engine, *arguments)
     except StoreInUseError as fault:
         in_use = fault
     try:
-        return await operation_socket.request(database.socket, operation, *arguments)
+        return await operation_socket.request(database.socket, operation, *arguments, limits=limits)
     except OSError:
         raise in_use from None

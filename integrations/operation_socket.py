@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
+from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.errors import UsageError
-from stepwell.integrations.limits import DEFAULT_LIMITS
 
 OPERATIONS: Final[dict[str, Callable[..., Awaitable[dict[str, Any]]]]] = {
     "stop_execution": lambda engine, arn, error, cause: engine.stop_execution(
@@ -35,14 +35,20 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[dict[str, Any]]]]] = {
         arn, worker, timeout
     ),
 }
-_LINE_BYTES: Final = 8 * DEFAULT_LIMITS.payload_bytes  # a payload with every character escaped
 
 
-async def request(socket: Path, operation: str, *arguments: Any) -> dict[str, Any]:
+def _line_bytes(limits: Limits) -> int:
+    """A payload with every character escaped."""
+    return 8 * limits.payload_bytes
+
+
+async def request(
+    socket: Path, operation: str, *arguments: Any, limits: Limits = DEFAULT_LIMITS
+) -> dict[str, Any]:
     """The answer of the process that has the database open. Raises OSError if it does not listen,
     ApiError, UsageError if it ends meanwhile.
     """
-    reader, writer = await asyncio.open_unix_connection(str(socket), limit=_LINE_BYTES)
+    reader, writer = await asyncio.open_unix_connection(str(socket), limit=_line_bytes(limits))
     with suppress(ConnectionError):
         writer.write(json.dumps([operation, *arguments]).encode() + b"\n")
         await writer.drain()
@@ -86,7 +92,7 @@ async def listening(engine: Engine, socket: Path) -> AsyncIterator[None]:
         os.unlink(name)  # left by a process that was killed: this one owns the database now
     umask = os.umask(0o177)
     try:
-        server = await asyncio.start_unix_server(serve, name, limit=_LINE_BYTES)
+        server = await asyncio.start_unix_server(serve, name, limit=_line_bytes(engine.limits))
     except OSError:  # the path is too long for a socket, or the file system supports none
         server = None
     finally:

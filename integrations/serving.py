@@ -28,6 +28,7 @@ from stepwell.engine.errors import StoreError
 from stepwell.integrations import database, log_sink, loop, stack
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.limits_files import changed
 from stepwell.integrations.server import log as server_log
 from stepwell.integrations.server import metrics
 from stepwell.integrations.server.admission import Admission
@@ -54,7 +55,8 @@ def run(settings: Settings, limits: Limits = DEFAULT_LIMITS) -> int:
     StoreInUseError, and StoreError when the store fails.
     """
     server_log.set_up(settings.log_format, settings.log_level)
-    limits = replace(limits, retention_seconds=settings.retention_days * 24 * 3600)
+    if settings.retention_days is not None:
+        limits = replace(limits, retention_seconds=settings.retention_days * 24 * 3600)
     loop.run(Server(settings, limits).serve())
     return 0
 
@@ -146,6 +148,9 @@ class Server:
             "account": home.account,
             "recovery_ms": round((asyncio.get_running_loop().time() - self._began) * 1000),
         }
+        if differing := changed(self._limits):
+            values = {name: value for name, (value, _) in differing.items()}
+            log.info("limits that differ from the defaults", extra={"fields": values})
         log.info("listening", extra={"fields": fields})
         try:
             await self._stop
@@ -216,6 +221,7 @@ class Server:
     def _metrics(self) -> tuple[int, str]:
         families = (
             *metrics.of_build("postgresql" if self._settings.db.file is None else "sqlite"),
+            *metrics.of_limits(self._limits),
             *metrics.of_engine(self._stack.engine),
             *metrics.of_shards(1, 1),  # this process owns the whole database
             *metrics.of_log_sink(self._log_sink),

@@ -45,8 +45,8 @@ class Settings:
     log_sink: str | None = None
     """Destination of execution logs: "-" standard output, "FOLDER/" a file for each log group, else
     one file; None: they are discarded."""
-    retention_days: int = 90
-    """Days after which closed executions are deleted."""
+    retention_days: int | None = None
+    """Days after which closed executions are deleted; None: the limit retention_seconds."""
     console: bool = True
     """Serve the console page at /."""
     read_only: bool = False

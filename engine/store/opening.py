@@ -72,12 +72,14 @@ def sqlite_path(url: str | PathLike[str]) -> str:
 
 
 async def damaged(
-    url: str | PathLike[str], record: Callable[[str, bytes], object]
+    url: str | PathLike[str],
+    record: Callable[[str, bytes], object],
+    limits: Limits = DEFAULT_LIMITS,
 ) -> list[Finding]:
     """The damaged values of a database, which another process may have open; `record` as in
     Store.damage(). Raises StoreError if the database cannot be read at all.
     """
-    store = open_store(url, read_only=True)
+    store = open_store(url, read_only=True, limits=limits)
     await store.open()
     try:
         return [each async for each in store.damage(record)]

@@ -84,4 +84,4 @@ async def exchange(
     method = getattr(target, operation_method(operation), None)
     if method is None:
         raise ApiError("UnknownOperationException", f"{operation} of {service} is not served here")
-    return await method(**read_input(service, operation, parameters)), {}
+    return await method(**read_input(service, operation, parameters, host.limits)), {}

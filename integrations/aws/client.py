@@ -23,8 +23,8 @@ from stepwell.engine.tasks import acquire
 from stepwell.integrations.aws import messages
 from stepwell.integrations.aws.calls import ServiceError
 from stepwell.integrations.aws.models import operation_method
+from stepwell.integrations.aws.urls import public_text
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
-from stepwell.integrations.urls import public_text
 
 # the credentials for endpoints other than AWS
 _KEYS: Final = {"aws_access_key_id": "stepwell", "aws_secret_access_key": "stepwell"}

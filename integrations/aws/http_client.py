@@ -25,9 +25,9 @@ import httptools
 
 from stepwell.engine.tasks import acquire
 from stepwell.integrations.aws import messages
+from stepwell.integrations.aws.urls import public_url
 from stepwell.integrations.host import HttpAnswer
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
-from stepwell.integrations.urls import public_url
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -32,7 +32,9 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import dumps
 from stepwell.asl.timestamps import iso_milliseconds, iso_seconds
 from stepwell.integrations import messages
+from stepwell.integrations.aws.model_bounds import Bounds, bounded, bounds
 from stepwell.integrations.aws.validation import compile_input
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 
 _MODELS: Final = 4  # cached; the largest takes some 25 MB
 _OPERATIONS: Final = 256  # cached compiled checks
@@ -92,20 +94,22 @@ def _known_services() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=_MODELS)
-def model_of(service: str) -> ServiceModel | None:
+def model_of(service: str, changed: Bounds = ()) -> ServiceModel | None:
+    """changed: of model_bounds.bounds()."""
     name = service_name(service)
     if name is None:
         return None
     try:
         # a new Loader each time: one keeps every model that it has loaded
-        return ServiceModel(Loader().load_service_model(name, "service-2"), name)
+        description = Loader().load_service_model(name, "service-2")
+        return ServiceModel(bounded(description, changed), name)
     except UnknownServiceError:
         return None
 
 
-def operation_of(service: str, action: str) -> OperationModel | None:
+def operation_of(service: str, action: str, changed: Bounds = ()) -> OperationModel | None:
     """The model of an operation; the case of the action's letters does not matter."""
-    model = model_of(service)
+    model = model_of(service, changed)
     if model is None:
         return None
     name = next((name for name in model.operation_names if name.lower() == action.lower()), action)
@@ -153,14 +157,16 @@ class ParameterError(ValueError):
 
 
 @lru_cache(maxsize=_OPERATIONS)
-def _reader(service: str, operation: str) -> Callable[[Any], dict[str, Any]]:
-    model = operation_of(service, operation)
+def _reader(service: str, operation: str, changed: Bounds) -> Callable[[Any], dict[str, Any]]:
+    model = operation_of(service, operation, changed)
     return compile_input(model and model.input_shape, service)
 
 
-def read_input(service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def read_input(
+    service: str, operation: str, parameters: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS
+) -> dict[str, Any]:
     """Keyword arguments of the operation's method, checked against the model. Raises ApiError."""
-    return _reader(service, operation)(dict(parameters))
+    return _reader(service, operation, bounds(service, limits))(dict(parameters))
 
 
 def to_api(

@@ -11,32 +11,33 @@ from stepwell.engine.store.sql.copying import copy
 from stepwell.engine.store.sql.store import SqlStore
 from stepwell.integrations import database
 from stepwell.integrations.cli import exit_codes
-from stepwell.integrations.cli.errors import reports_errors
+from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output.text import count
 from stepwell.integrations.database import Database
 from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import Limits
 
 
-@reports_errors
-def migrate(db: str | None) -> int:
+@with_limits
+def migrate(db: str | None, limits: Limits) -> int:
     named = database.database(db)
-    asyncio.run(_migrate(named))
+    asyncio.run(_migrate(named, limits))
     print(f"{named}: the tables are those of this version", file=sys.stderr)
     return exit_codes.SUCCEEDED
 
 
-async def _migrate(named: Database) -> None:
-    store = await _opened(named, read_only=False)
+async def _migrate(named: Database, limits: Limits) -> None:
+    store = await _opened(named, limits, read_only=False)
     await store.close()
 
 
-@reports_errors
-def copy_database(source: str | None, target: str) -> int:
+@with_limits
+def copy_database(source: str | None, target: str, limits: Limits) -> int:
     """The rows of the source, in the new database that `target` names."""
     origin, copied = database.existing(database.database(source)), database.database(target)
     if copied.file is not None and copied.file.exists():
         raise UsageError(f"{copied} exists: name a new file")
-    rows = asyncio.run(_copy(origin, copied))
+    rows = asyncio.run(_copy(origin, copied, limits))
     print(f"copied {count(sum(rows.values()), 'row')} to {copied}", file=sys.stderr)
     key = origin.file and origin.file.with_name(f"{origin.file.name}.sns-key")
     if key is not None and key.exists():
@@ -48,10 +49,10 @@ def copy_database(source: str | None, target: str) -> int:
     return exit_codes.SUCCEEDED
 
 
-async def _copy(origin: Database, copied: Database) -> dict[str, int]:
-    source = await _opened(origin, read_only=True)
+async def _copy(origin: Database, copied: Database, limits: Limits) -> dict[str, int]:
+    source = await _opened(origin, limits, read_only=True)
     try:
-        target = await _opened(copied, read_only=False)
+        target = await _opened(copied, limits, read_only=False)
         try:
             return await copy(source, target)
         except StoreError as error:
@@ -62,8 +63,8 @@ async def _copy(origin: Database, copied: Database) -> dict[str, int]:
         await source.close()
 
 
-async def _opened(named: Database, read_only: bool) -> SqlStore:
-    store = open_store(named.url, read_only=read_only)
+async def _opened(named: Database, limits: Limits, read_only: bool) -> SqlStore:
+    store = open_store(named.url, read_only=read_only, limits=limits)
     assert isinstance(store, SqlStore)
     try:
         await store.open()

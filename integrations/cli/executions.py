@@ -15,7 +15,7 @@ from stepwell.engine.operations.results import ExecutionListItem
 from stepwell.engine.store.base import StoreFormatError
 from stepwell.integrations import database
 from stepwell.integrations.cli import exit_codes, lookup
-from stepwell.integrations.cli.errors import reports_errors
+from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import data_flow as flow
 from stepwell.integrations.cli.output import outcome, screen, tables
 from stepwell.integrations.cli.output.text import (
@@ -29,16 +29,18 @@ from stepwell.integrations.cli.output.text import (
     when,
 )
 from stepwell.integrations.errors import UsageError
-from stepwell.integrations.limits import DEFAULT_LIMITS
+from stepwell.integrations.limits import Limits
 from stepwell.visualize import words
 
 
-def _reading(db: str | None, read: Callable[[Engine, list[str]], Coroutine[Any, Any, None]]) -> int:
+def _reading(
+    db: str | None, limits: Limits, read: Callable[[Engine, list[str]], Coroutine[Any, Any, None]]
+) -> int:
     """Call `read` with an Engine that reads the database, and the words that name it."""
     path, db_words = lookup.database_options(db)
 
     async def work() -> None:
-        async with database.reading(path) as engine:
+        async with database.reading(path, limits) as engine:
             await read(engine, db_words)
 
     asyncio.run(work())
@@ -48,8 +50,15 @@ def _reading(db: str | None, read: Callable[[Engine, list[str]], Coroutine[Any, 
 # --- list -----------------------------------------------------------------------------------------
 
 
-@reports_errors
-def list_(machine: str | None, status: str | None, limit: int, db: str | None, json: bool) -> int:
+@with_limits
+def list_(
+    machine: str | None,
+    status: str | None,
+    limit: int,
+    db: str | None,
+    json: bool,
+    limits: Limits,
+) -> int:
     async def read(engine: Engine, _: list[str]) -> None:
         shown = (await _executions(engine, machine, status, limit))[:limit]
         if json:
@@ -60,7 +69,7 @@ def list_(machine: str | None, status: str | None, limit: int, db: str | None, j
             rows = [_list_row(each, each["executionArn"] in parked) for each in shown]
             screen.table(["name", "machine", "status", "started", "took"], rows, sys.stdout)
 
-    return _reading(db, read)
+    return _reading(db, limits, read)
 
 
 async def _executions(
@@ -76,7 +85,7 @@ async def _executions(
     while len(executions) < limit:
         options: dict[str, Any] = {
             "status_filter": status,
-            "max_results": DEFAULT_LIMITS.list_page,
+            "max_results": engine.limits.list_page,
             "next_token": token,
         }
         if arn is None:
@@ -106,8 +115,8 @@ def _list_row(each: Mapping[str, Any], parked: bool) -> list[str]:
 # --- show -----------------------------------------------------------------------------------------
 
 
-@reports_errors
-def show(execution: str, db: str | None, json: bool) -> int:
+@with_limits
+def show(execution: str, db: str | None, json: bool, limits: Limits) -> int:
     async def read(engine: Engine, db_words: list[str]) -> None:
         described = await lookup.find(engine, execution)
         if json:
@@ -120,7 +129,7 @@ def show(execution: str, db: str | None, json: bool) -> int:
         if trace is not None:
             screen.table(*trace, sys.stdout)
 
-    return _reading(db, read)
+    return _reading(db, limits, read)
 
 
 async def _progress(
@@ -177,8 +186,8 @@ def _facts(described: Mapping[str, Any]) -> list[Line]:
 # --- history, inspect, stop -----------------------------------------------------------------------
 
 
-@reports_errors
-def history(execution: str, reverse: bool, db: str | None, json: bool) -> int:
+@with_limits
+def history(execution: str, reverse: bool, db: str | None, json: bool, limits: Limits) -> int:
     async def read(engine: Engine, _: list[str]) -> None:
         arn = (await lookup.find(engine, execution))["executionArn"]
         events = lookup.all_events(engine, arn, reverse)
@@ -188,11 +197,13 @@ def history(execution: str, reverse: bool, db: str | None, json: bool) -> int:
         else:
             screen.table(*tables.history([event async for event in events]), sys.stdout)
 
-    return _reading(db, read)
+    return _reading(db, limits, read)
 
 
-@reports_errors
-def inspect(execution: str, state: str, visit: int | None, db: str | None, json: bool) -> int:
+@with_limits
+def inspect(
+    execution: str, state: str, visit: int | None, db: str | None, json: bool, limits: Limits
+) -> int:
     async def read(engine: Engine, _: list[str]) -> None:
         described = await lookup.find(engine, execution)
         definition, _type, number = await lookup.pinned(engine, described)
@@ -209,20 +220,22 @@ def inspect(execution: str, state: str, visit: int | None, db: str | None, json:
         else:
             screen.write(flow.lines(stages, screen.width()), sys.stdout)
 
-    return _reading(db, read)
+    return _reading(db, limits, read)
 
 
-@reports_errors
-def stop(execution: str, error: str | None, cause: str | None, db: str | None) -> int:
+@with_limits
+def stop(
+    execution: str, error: str | None, cause: str | None, db: str | None, limits: Limits
+) -> int:
     path = database.database(db)
 
     async def stop() -> str:
-        async with database.reading(path) as engine:
+        async with database.reading(path, limits) as engine:
             described = await lookup.find(engine, execution)
         arn, name = described["executionArn"], lookup.full_name(described)
         if described["status"] != "RUNNING":
             return f"{name} has ended before: {described['status']}"
-        await database.request(path, "stop_execution", arn, error, cause)
+        await database.request(path, "stop_execution", arn, error, cause, limits=limits)
         return f"stopped {name}"
 
     print(asyncio.run(stop()), file=sys.stderr)

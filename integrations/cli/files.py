@@ -1,5 +1,5 @@
-"""The files and options of the command: definitions with all their problems, inputs and
-parameters.
+"""The files and options of the command: definitions with all their problems, inputs, parameters and
+limits.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from stepwell.asl.checks import Diagnostic
 from stepwell.asl.definition_files import PLACEHOLDER, DefinitionFileError, Source, read_definition
 from stepwell.asl.resources import local_resource
 from stepwell.asl.validate import validate
+from stepwell.integrations.cli.errors import reports_errors
 from stepwell.integrations.cli.output.text import count, printable
 from stepwell.integrations.errors import UsageError
-from stepwell.integrations.limits import DEFAULT_LIMITS
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.limits_files import LimitsFileError, read_limits
 
-_READ_BYTES: Final = 4 * DEFAULT_LIMITS.definition_bytes
 HISTORY_BYTES: Final = 1 << 30  # 25,000 events with their payloads
 INVALID_FILE: Final = "INVALID_FILE"
 ERROR: Final = "ERROR"
 
 
-def read(source: IO[bytes] | Path, what: str, most: int = _READ_BYTES) -> bytes:
+def read(source: IO[bytes] | Path, what: str, most: int) -> bytes:
     """The bytes of a file, pipe or stream. Raises UsageError, also for more bytes than `most`.
 
     what  names it in the error's text
@@ -72,18 +73,23 @@ class Unfilled(dict[str, str]):
         return f"${{{name}}}"
 
 
-def read_json(option: str, name: str = "--input", most: int = DEFAULT_LIMITS.payload_bytes) -> str:
+def read_definition_file(file: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """Also of a definition that is too large to be valid. Raises UsageError."""
+    return read(file, str(file), 4 * limits.definition_bytes)
+
+
+def read_json(option: str, name: str = "--input", limits: Limits = DEFAULT_LIMITS) -> str:
     """The JSON text of an option JSON|@FILE|-: the option itself, a file (also without the @, if
     the option is not JSON), or standard input. Raises UsageError.
     """
-    where = option
+    where, most = option, 16 * limits.payload_bytes  # to tell how long it is
     try:
         if option == "-":
-            where, data = "standard input", read(sys.stdin.buffer, "standard input")
+            where, data = "standard input", read(sys.stdin.buffer, "standard input", most)
         elif option.startswith("@"):
-            where, data = option[1:], read(Path(option[1:]), option[1:])
+            where, data = option[1:], read(Path(option[1:]), option[1:], most)
         elif not _is_json(option) and os.path.exists(option):
-            data = read(Path(option), option)
+            data = read(Path(option), option, most)
         else:
             where, data = name, os.fsencode(option)
         text = data.decode()
@@ -98,8 +104,10 @@ def read_json(option: str, name: str = "--input", most: int = DEFAULT_LIMITS.pay
         )
         place = f":{fault.line}:{fault.column}" if fault.line and where != name else ""
         raise UsageError(f"{where}{place}: not JSON: {fault.message}{hint}") from None
-    if len(data) > most:
-        raise UsageError(f"{where}: {len(data):,} bytes of JSON, more than {most:,}")
+    if len(data) > limits.payload_bytes:
+        raise UsageError(
+            f"{where}: {len(data):,} bytes of JSON, more than {limits.payload_bytes:,}"
+        )
     return text
 
 
@@ -109,6 +117,29 @@ def _is_json(text: str) -> bool:
     except (json_text.JsonError, UnicodeError):
         return False
     return True
+
+
+def with_limits(command: Callable[..., int]) -> Callable[..., int]:
+    """A command whose keyword `limits` is the file of the option; `command` gets the Limits. It
+    reports errors as reports_errors() does.
+    """
+
+    @reports_errors
+    def run(*arguments: Any, limits: Path | None = None, **options: Any) -> int:
+        return command(*arguments, limits=_in_force(limits), **options)
+
+    return run
+
+
+def _in_force(file: Path | None) -> Limits:
+    if file is None:
+        return DEFAULT_LIMITS
+    try:
+        return read_limits(file)
+    except LimitsFileError as error:
+        for fault in error.faults:
+            print(printable(fault), file=sys.stderr)
+        raise UsageError(f"--limits {file}: {count(len(error.faults), 'error')}") from None
 
 
 # --- definitions ----------------------------------------------------------------------------------
@@ -157,6 +188,7 @@ def problems(
     type: str,
     folder: Path | None,
     known: Callable[[str], str | None] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[Source | None, list[Problem]]:
     """The definition in a file and its problems, in the order of the file; None instead of the
     definition if the file cannot be parsed.
@@ -164,14 +196,14 @@ def problems(
     known  which Resources that are not AWS's can run; None: those in the folder
     Raises UsageError if the file cannot be read.
     """
-    data = read(file, str(file))
+    data = read_definition_file(file, limits)
     try:
-        source = read_definition(data, str(file), parameters)
+        source = read_definition(data, str(file), parameters, limits)
     except DefinitionFileError as fault:
         return None, [
             Problem(str(file), fault.line, fault.column, ERROR, INVALID_FILE, fault.message, "")
         ]
-    checked = validate(source.text, type, DEFAULT_LIMITS, known or known_resource(folder))
+    checked = validate(source.text, type, limits, known or known_resource(folder))
     problems = [_problem(str(file), source, each) for each in checked.diagnostics]
     return source, sorted(problems, key=lambda each: (each.line, each.column))
 
@@ -195,13 +227,14 @@ def definition(
     folder: Path | None,
     known: Callable[[str], str | None] | None = None,
     excused: Callable[[Source], Collection[str]] = lambda source: (),
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Source:
     """A valid definition. Prints its problems on standard error; raises UsageError if one of them
     is an error.
 
     excused  the locations whose problems do not count
     """
-    source, shown = problems(file, parameters, type, folder, known)
+    source, shown = problems(file, parameters, type, folder, known, limits)
     if source is not None and shown:
         ignored = excused(source)
         shown = [problem for problem in shown if problem.location not in ignored]
@@ -231,17 +264,17 @@ def unfilled(source: Source) -> set[str]:
     return locations
 
 
-def machine_name(file: Path, type: str) -> str:
+def machine_name(file: Path, type: str, limits: Limits = DEFAULT_LIMITS) -> str:
     """The name of the machine that a file defines: order.asl.json is "order", as an Express
     workflow "order-express".
     """
     stem = re.sub(r"(\.asl)?\.(json|ya?ml)$|\.asl$", "", file.name, flags=re.IGNORECASE)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "machine"
     suffix = "-express" if type == "EXPRESS" else ""
-    return name[: DEFAULT_LIMITS.name_chars - len(suffix)] + suffix
+    return name[: limits.name_chars - len(suffix)] + suffix
 
 
-def places(extras: Mapping[str, Any], text: str) -> dict[str, str]:
+def places(extras: Mapping[str, Any], text: str, limits: Limits = DEFAULT_LIMITS) -> dict[str, str]:
     """State name -> file:line; empty if the file that a machine came from has changed since.
 
     extras  what `run` stores with a machine: {"file": absolute path, "parameters": {name: value}}
@@ -250,7 +283,8 @@ def places(extras: Mapping[str, Any], text: str) -> dict[str, str]:
     if not isinstance(file, str):
         return {}
     try:
-        source = read_definition(read(Path(file), file), file, extras.get("parameters") or {})
+        data = read_definition_file(Path(file), limits)
+        source = read_definition(data, file, extras.get("parameters") or {}, limits)
     except (DefinitionFileError, UsageError):
         return {}
     if source.text != text:

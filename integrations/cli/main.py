@@ -103,6 +103,7 @@ def run(
     json: o.JsonEvents = False,
     quiet: o.Quiet = False,
     timeout: o.Timeout = None,
+    limits: o.LimitsFile = None,
 ) -> None:
     """Run a state machine and print its output.
 
@@ -110,7 +111,9 @@ def run(
     interrupted, 70 internal error.
     """
     _call(
-        "run.run", file, input, name, type.value, functions, param or [], db, json, quiet, timeout
+        *("run.run", file, input, name, type.value, functions, param or [], db),
+        *(json, quiet, timeout),
+        limits=limits,
     )
 
 
@@ -120,9 +123,10 @@ def validate(
     param: o.Params = None,
     type: o.WorkflowType = o.Type.STANDARD,
     json: o.Json = False,
+    limits: o.LimitsFile = None,
 ) -> None:
     """Report all problems of definitions, with file, line and column."""
-    _call("validate.validate", files, param or [], type.value, json)
+    _call("validate.validate", files, param or [], type.value, json, limits=limits)
 
 
 @app.command()
@@ -134,9 +138,10 @@ def resume(
     json: o.Json = False,
     quiet: o.Quiet = False,
     timeout: o.Timeout = None,
+    limits: o.LimitsFile = None,
 ) -> None:
     """Resume an execution that was interrupted or killed."""
-    _call("run.resume", execution, all, functions, db, json, quiet, timeout)
+    _call("run.resume", execution, all, functions, db, json, quiet, timeout, limits=limits)
 
 
 @app.command()
@@ -152,7 +157,7 @@ def serve(
     log_format: o.LogFormatOption = o.LogFormat.TEXT,
     log_level: o.LogLevelOption = o.LogLevel.INFO,
     log_sink: o.LogSink = None,
-    retention_days: o.RetentionDays = 90,
+    retention_days: o.RetentionDays = None,
     console: o.ConsolePage = True,
     aws_endpoint: o.AwsEndpoint = None,
     allow_aws: o.AllowAws = False,
@@ -161,6 +166,7 @@ def serve(
     mqtt: o.Mqtt = None,
     smtp: o.Smtp = None,
     read_only: o.ReadOnly = False,
+    limits: o.LimitsFile = None,
 ) -> None:
     """Serve the AWS API and a console page over HTTP, until SIGTERM or Ctrl-C."""
     _call("serve.serve", **locals())
@@ -184,9 +190,10 @@ def inspect(
     visit: o.Visit = None,
     db: o.Db = None,
     json: o.Json = False,
+    limits: o.LimitsFile = None,
 ) -> None:
     """Show each stage of the data flow of a state."""
-    _call("executions.inspect", execution, state, visit, db, json)
+    _call("executions.inspect", execution, state, visit, db, json, limits=limits)
 
 
 @app.command()
@@ -201,11 +208,15 @@ def render(
     history: o.HistoryFile = None,
     param: o.Params = None,
     db: o.Db = None,
+    limits: o.LimitsFile = None,
 ) -> None:
     """Draw a state machine or an execution: SVG, PNG, PDF, DOT, Mermaid or text."""
     look = {"theme": theme.value, "direction": direction.value, "collapse": collapse or []}
     kind = format and format.value
-    _call("render.render", file, output, kind, look, execution, history, param or [], db)
+    _call(
+        *("render.render", file, output, kind, look, execution, history, param or [], db),
+        limits=limits,
+    )
 
 
 @executions.command("list")
@@ -215,23 +226,30 @@ def list_(
     limit: o.Limit = 100,
     db: o.Db = None,
     json: o.Json = False,
+    limits: o.LimitsFile = None,
 ) -> None:
     """List executions, newest first."""
-    _call("executions.list_", machine, status and status.value, limit, db, json)
+    _call("executions.list_", machine, status and status.value, limit, db, json, limits=limits)
 
 
 @executions.command()
-def show(execution: o.Execution, db: o.Db = None, json: o.Json = False) -> None:
+def show(
+    execution: o.Execution, db: o.Db = None, json: o.Json = False, limits: o.LimitsFile = None
+) -> None:
     """Show the status, input, output and states of an execution."""
-    _call("executions.show", execution, db, json)
+    _call("executions.show", execution, db, json, limits=limits)
 
 
 @executions.command()
 def history(
-    execution: o.Execution, reverse: o.Reverse = False, db: o.Db = None, json: o.Json = False
+    execution: o.Execution,
+    reverse: o.Reverse = False,
+    db: o.Db = None,
+    json: o.Json = False,
+    limits: o.LimitsFile = None,
 ) -> None:
     """Show the history events of an execution."""
-    _call("executions.history", execution, reverse, db, json)
+    _call("executions.history", execution, reverse, db, json, limits=limits)
 
 
 @executions.command()
@@ -240,9 +258,10 @@ def stop(
     error: o.StopError = None,
     cause: o.StopCause = None,
     db: o.Db = None,
+    limits: o.LimitsFile = None,
 ) -> None:
     """Stop an execution. It ends as ABORTED."""
-    _call("executions.stop", execution, error, cause, db)
+    _call("executions.stop", execution, error, cause, db, limits=limits)
 
 
 @activity.command("poll")
@@ -251,57 +270,64 @@ def poll(
     worker: o.WorkerName = None,
     timeout: o.PollTimeout = 60,
     db: o.Db = None,
+    limits: o.LimitsFile = None,
 ) -> None:
     """Wait for a task and print {"taskToken", "input"}. Without a task: no output, exit code 3."""
-    _call("tasks.poll", name, worker, timeout, db)
+    _call("tasks.poll", name, worker, timeout, db, limits=limits)
 
 
 @task.command()
-def succeed(token: o.Token, output: o.Result = "{}", db: o.Db = None) -> None:
+def succeed(
+    token: o.Token, output: o.Result = "{}", db: o.Db = None, limits: o.LimitsFile = None
+) -> None:
     """Report that a task succeeded."""
-    _call("tasks.succeed", token, output, db)
+    _call("tasks.succeed", token, output, db, limits=limits)
 
 
 @task.command()
 def fail(
-    token: o.Token, error: o.TaskError = None, cause: o.TaskCause = None, db: o.Db = None
+    token: o.Token,
+    error: o.TaskError = None,
+    cause: o.TaskCause = None,
+    db: o.Db = None,
+    limits: o.LimitsFile = None,
 ) -> None:
     """Report that a task failed."""
-    _call("tasks.fail", token, error, cause, db)
+    _call("tasks.fail", token, error, cause, db, limits=limits)
 
 
 @task.command()
-def heartbeat(token: o.Token, db: o.Db = None) -> None:
+def heartbeat(token: o.Token, db: o.Db = None, limits: o.LimitsFile = None) -> None:
     """Report that a task is still in progress."""
-    _call("tasks.heartbeat", token, db)
+    _call("tasks.heartbeat", token, db, limits=limits)
 
 
 @database.command()
-def check(db: o.Db = None, json: o.Json = False) -> None:
+def check(db: o.Db = None, json: o.Json = False, limits: o.LimitsFile = None) -> None:
     """List damaged records of a database, and what to do. Exit code 1 if there are any. A server
     may be running.
     """
-    _call("database_check.check_database", db, json)
+    _call("database_check.check_database", db, json, limits=limits)
 
 
 @database.command()
-def migrate(db: o.Db = None) -> None:
+def migrate(db: o.Db = None, limits: o.LimitsFile = None) -> None:
     """Bring the tables of a database to this version, as each start does. Nothing may use it."""
-    _call("database_copy.migrate", db)
+    _call("database_copy.migrate", db, limits=limits)
 
 
 @database.command()
-def backup(file: o.NewFile, db: o.Db = None) -> None:
+def backup(file: o.NewFile, db: o.Db = None, limits: o.LimitsFile = None) -> None:
     """Copy a database to a new SQLite file, on one state of it. A server may be running."""
-    _call("database_copy.copy_database", db, file)
+    _call("database_copy.copy_database", db, file, limits=limits)
 
 
 @database.command()
-def copy(source: o.Source, target: o.Target) -> None:
+def copy(source: o.Source, target: o.Target, limits: o.LimitsFile = None) -> None:
     """Copy a database to a new one, such as from a SQLite file to PostgreSQL or back. Stop the
     server of the first one before, and start it on the second one.
     """
-    _call("database_copy.copy_database", source, target)
+    _call("database_copy.copy_database", source, target, limits=limits)
 
 
 def main() -> None:

@@ -77,6 +77,15 @@ Db = Annotated[
 NewFile = Annotated[str, Argument(metavar="FILE", help="The SQLite file to create.")]
 Source = Annotated[str, Argument(metavar="FROM", help="A file, or postgresql://....")]
 Target = Annotated[str, Argument(metavar="TO", help="A new file, or postgresql://....")]
+LimitsFile = Annotated[
+    Path | None,
+    Option(
+        "--limits",
+        metavar="FILE",
+        envvar="STEPWELL_LIMITS",
+        help="Limits that differ from AWS's: a YAML or JSON file of names and numbers.",
+    ),
+]
 Json = Annotated[bool, Option("--json", help="Print one line of JSON per item.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress; errors are still shown.")]
 Timeout = Annotated[
@@ -186,7 +195,12 @@ LogSink = Annotated[
     Option(metavar="-|FILE|FOLDER/", help="Destination of execution logs.  [default: none]"),
 ]
 RetentionDays = Annotated[
-    int, Option(min=1, help="Closed executions are deleted after this number of days.")
+    int | None,
+    Option(
+        min=1,
+        help="Closed executions are deleted after this number of days.  "
+        "[default: retention_seconds of --limits, or 90]",
+    ),
 ]
 ConsolePage = Annotated[bool, Option("--console/--no-console", help="Serve the console page at /.")]
 AwsEndpoint = Annotated[

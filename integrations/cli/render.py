@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +15,9 @@ from stepwell.asl.state_visits import details
 from stepwell.engine.engine import Engine
 from stepwell.integrations import database
 from stepwell.integrations.cli import exit_codes, files, lookup
-from stepwell.integrations.cli.errors import reports_errors
+from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import Limits
 from stepwell.visualize import Diagram, RenderError, read_history
 from stepwell.visualize.diagram import SUFFIXES
 from stepwell.visualize.layout import FORMATS, program
@@ -32,7 +34,7 @@ class Shown(NamedTuple):
     map_runs: Mapping[str, Any] | None = None
 
 
-@reports_errors
+@with_limits
 def render(
     file: Path | None,
     output: Path | None,
@@ -42,6 +44,7 @@ def render(
     history: Path | None,
     param: Sequence[str],
     db: str | None,
+    limits: Limits,
 ) -> int:
     """look: theme, direction and collapse, as of Diagram."""
     if execution is not None and history is not None:
@@ -51,11 +54,11 @@ def render(
     format = format or (_format(output) if output else _to_terminal())
     if format in ("png", "pdf") and output is None and sys.stdout.isatty():
         raise UsageError(f"{format} cannot be printed on a terminal: use --output FILE")
-    shown = Shown() if execution is None else asyncio.run(_execution(execution, db))
+    shown = Shown() if execution is None else asyncio.run(_execution(execution, db, limits))
     if history is not None:
         shown = shown._replace(history=_events(history))
     definition: StateMachine | str = (
-        _definition(file, param) if file is not None else shown.definition
+        _definition(file, param, limits) if file is not None else shown.definition
     )
     try:
         drawn = Diagram(
@@ -87,18 +90,19 @@ def _format(output: Path) -> str:
     return SUFFIXES[output.suffix.lower()]
 
 
-def _definition(file: Path, param: Sequence[str]) -> StateMachine:
+def _definition(file: Path, param: Sequence[str], limits: Limits) -> StateMachine:
     """Any Resource is valid, and placeholders without a parameter are kept, also in expressions:
     nothing is run.
     """
     unfilled = files.Unfilled(files.parameters(param))
-    source = files.definition(
-        file, unfilled, "STANDARD", None, lambda resource: resource, excused=files.unfilled
+    check = partial(
+        files.definition, file, unfilled, "STANDARD", None, lambda resource: resource, limits=limits
     )
+    source = check(excused=files.unfilled)
     try:
         return StateMachine.model_validate(json_text.loads(source.text))
     except ValueError:  # a placeholder in a field of few valid values
-        files.definition(file, unfilled, "STANDARD", None, lambda resource: resource)
+        check()
         raise
 
 
@@ -109,8 +113,8 @@ def _events(file: Path) -> list[dict[str, Any]]:
         raise UsageError(f"{file}: {fault}") from None
 
 
-async def _execution(name: str, db: str | None) -> Shown:
-    async with database.reading(database.database(db)) as engine:
+async def _execution(name: str, db: str | None, limits: Limits) -> Shown:
+    async with database.reading(database.database(db), limits) as engine:
         described = await lookup.find(engine, name)
         definition, _, _ = await lookup.pinned(engine, described)
         events = [event async for event in lookup.all_events(engine, described["executionArn"])]

@@ -19,10 +19,11 @@ from stepwell.engine.operations.results import DescribeExecutionOutput, HistoryE
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.integrations import database, loop, machine_tasks
 from stepwell.integrations.cli import exit_codes, files, lookup
-from stepwell.integrations.cli.errors import reports_errors
+from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import outcome, progress, screen
 from stepwell.integrations.cli.output.text import Line, command, every_state, ndjson, printable
 from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import Limits
 
 FRAME_SECONDS: Final = 0.1
 MAP_RUN_ENDS: Final = ("MapRunSucceeded", "MapRunFailed", "MapRunAborted")
@@ -35,7 +36,7 @@ WORST_FIRST: Final = (
 )
 
 
-@reports_errors
+@with_limits
 def run(
     file: Path,
     input: str,
@@ -47,11 +48,12 @@ def run(
     json: bool,
     quiet: bool,
     timeout: float | None,
+    limits: Limits,
 ) -> int:
     parameters = files.parameters(param)
     folder = _folder(functions) or files.functions_beside(file)
-    source = files.definition(file, parameters, type, folder)
-    text = files.read_json(input)
+    source = files.definition(file, parameters, type, folder, limits=limits)
+    text = files.read_json(input, "--input", limits)
     extras = {
         "file": str(file.resolve()),
         "functions": str(folder.resolve()) if folder else None,
@@ -61,9 +63,9 @@ def run(
 
     async def work() -> int:
         follower = Follower(json, quiet, timeout, db_words)
-        async with database.owned(path, output=follower.print_output) as (engine, tasks):
+        async with database.owned(path, None, follower.print_output, limits) as (engine, tasks):
             machine_arn = await _put_machine(
-                engine, files.machine_name(file, type), type, source.text, extras
+                engine, files.machine_name(file, type, limits), type, source.text, extras
             )
             earlier = await machine_tasks.running(engine)
             start = engine.watch_express_execution if type == "EXPRESS" else engine.start_execution
@@ -75,7 +77,7 @@ def run(
     return loop.run(work())
 
 
-@reports_errors
+@with_limits
 def resume(
     execution: str | None,
     all: bool,
@@ -84,6 +86,7 @@ def resume(
     json: bool,
     quiet: bool,
     timeout: float | None,
+    limits: Limits,
 ) -> int:
     if execution is not None and all:
         raise UsageError("use either an execution's name or --all, not both")
@@ -93,10 +96,8 @@ def resume(
 
     async def work() -> int:
         follower = Follower(json, quiet, timeout, db_words)
-        async with database.owned(path, folder and folder.resolve(), follower.print_output) as (
-            engine,
-            tasks,
-        ):
+        own = folder and folder.resolve()
+        async with database.owned(path, own, follower.print_output, limits) as (engine, tasks):
             running = await machine_tasks.running(engine)
             chosen = await _chosen(engine, running, execution, all)
             tasks.begin(running, None if all else {each["executionArn"] for each in chosen})

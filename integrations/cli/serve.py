@@ -13,7 +13,9 @@ from stepwell.engine.arns import Home
 from stepwell.integrations import database
 from stepwell.integrations.cli import exit_codes
 from stepwell.integrations.cli.errors import reports_errors
+from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.registry import TABLE
 
 if TYPE_CHECKING:
@@ -33,11 +35,11 @@ KEY_VARIABLES: Final = (
 # --- serve ----------------------------------------------------------------------------------------
 
 
-@reports_errors
-def serve(**options: Any) -> int:
+@with_limits
+def serve(*, limits: Limits, **options: Any) -> int:
     from stepwell.integrations import serving
 
-    return serving.run(settings(**options))
+    return serving.run(settings(**options), limits)
 
 
 def settings(

@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stepwell.integrations.cli import exit_codes, files
-from stepwell.integrations.cli.errors import reports_errors
+from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output.text import count, ndjson
 from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import Limits
 
 
-@reports_errors
-def validate(paths: Sequence[Path], param: Sequence[str], type: str, json: bool) -> int:
+@with_limits
+def validate(
+    paths: Sequence[Path], param: Sequence[str], type: str, json: bool, limits: Limits
+) -> int:
     parameters, errors = files.parameters(param), 0
     for path in paths:
         try:
-            _, problems = files.problems(path, parameters, type, files.functions_beside(path))
+            folder = files.functions_beside(path)
+            _, problems = files.problems(path, parameters, type, folder, limits=limits)
         except UsageError as fault:  # the file cannot be read
             message = str(fault).removeprefix(f"{path}: ")
             problems = [

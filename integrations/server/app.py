@@ -85,7 +85,7 @@ class App:
             hooks or Hooks(),
         )
         self._limits, self._new_uuid = limits, new_uuid or uuids()
-        self._protocols = protocols(self.services)
+        self._protocols = protocols(self.services, limits)
         self.by_host: Callable[[Request], Handler | None] | None = None
         self._polls: set[asyncio.Future[Any]] = set()
         self._readers = TimeLimit(limits.request_seconds)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from stepwell.asl.timestamps import iso_milliseconds
-from stepwell.integrations.urls import public_text
+from stepwell.integrations.aws.urls import public_text
 
 
 class Format(StrEnum):

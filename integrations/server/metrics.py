@@ -13,6 +13,7 @@ import platform
 import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import fields
 from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
@@ -22,6 +23,7 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import StoreError
 from stepwell.engine.runtime.counters import Histogram
 from stepwell.engine.supervisor import LoopState
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.log_sink import Sink
 from stepwell.integrations.tracing.traces import Telemetry
 
@@ -85,6 +87,12 @@ def of_build(store: str) -> Iterator[Family]:
         "1; the labels tell the version of stepwell and of Python, and the store.",
         [((*labels, ("store", store)), 1)],
     )
+
+
+def of_limits(limits: Limits) -> Iterator[Family]:
+    """All of them: queries divide what is used by its limit, and compare the nodes of a cluster."""
+    values = [((("name", each.name),), getattr(limits, each.name)) for each in fields(limits)]
+    yield Family("stepwell_limit", "gauge", "The limits in force, by their names.", values)
 
 
 def of_engine(engine: Engine) -> Iterator[Family]:

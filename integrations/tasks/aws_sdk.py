@@ -78,7 +78,7 @@ async def _call(host: Host, name: str, action: str, request: TaskRequest) -> Jso
     except ParameterError as fault:
         raise requests.bad_parameters(request.payload, str(fault)) from None
     try:
-        read_input(name, action, parameters)
+        read_input(name, action, parameters, host.limits)
         async with request.waiting() if (name, action) in _WAITING else nullcontext():
             answer, _ = await exchange(host, name, action, parameters)
     except ApiError as error:
@@ -105,8 +105,9 @@ async def call_by_java_names(host: Host, name: str, action: str, payload: Json, 
         parameters = to_api(operation, payload, id)
     except ParameterError as error:
         raise ApiError("ValidationException", str(error)) from None
-    read_input(operation.service_model.service_name, operation.name, parameters)
-    await exchange(host, operation.service_model.service_name, operation.name, parameters)
+    service = operation.service_model.service_name
+    read_input(service, operation.name, parameters, host.limits)
+    await exchange(host, service, operation.name, parameters)
 
 
 def _failed(operation: OperationModel, error: ServiceError) -> TaskError:

@@ -145,7 +145,7 @@ async def _exchange(
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
     name = operation.service_model.service_name
     try:
-        read_input(name, operation.name, parameters)
+        read_input(name, operation.name, parameters, host.limits)
         return await exchange(host, name, operation.name, parameters)
     except ApiError as error:
         raise failed(service, operation, error, id) from None

@@ -20,6 +20,7 @@ from stepwell.asl.definition import (
     StateMachine,
     TaskState,
 )
+from stepwell.asl.limits import DEFAULT_LIMITS
 
 COMMON = "Comment QueryLanguage Type"
 STEP = f"{COMMON} InputPath OutputPath Next End Assign Output"
@@ -167,7 +168,9 @@ def test_models_are_frozen_and_hold_no_lists() -> None:
 )
 def test_types_and_ranges(field: str, value: Any, error: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        TaskState.model_validate({"Type": "Task", "Resource": "r", field: value})
+        TaskState.model_validate(
+            {"Type": "Task", "Resource": "r", field: value}, context=DEFAULT_LIMITS
+        )
     assert [each["type"] for each in caught.value.errors()] == [error]
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.integrations.services.embedded_engine import EmbeddedEngine
 
 from stepwell.integrations.aws.http_client import refusal
+from stepwell.integrations.aws.urls import public_text, public_url
 from stepwell.integrations.server.log import Format, Formatter
-from stepwell.integrations.urls import public_text, public_url
 
 METADATA, LOOPBACK, PUBLIC = "169.254.169.254", "127.0.0.1", "93.184.216.34"
 # how an IPv6 address can carry one of IPv4 in its last bits

@@ -11,7 +11,7 @@ from stepwell.asl.program import Program, compile_machine
 from stepwell.asl.validate import validate
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import StoreError
-from stepwell.engine.limits import DEFAULT_LIMITS
+from stepwell.engine.limits import Limits
 from stepwell.engine.store import blobs, codec
 from stepwell.engine.store.base import Finding, StoreFormatError
 from stepwell.engine.store.keys import EVENT_BITS, EVENTS, ROW_BITS
@@ -41,14 +41,17 @@ Values = Mapping[str, Any]
 
 
 class Context(NamedTuple):
-    """programs: of the definitions that were checked, by their ids. record: see damage()."""
+    """programs: of the definitions that were checked, by their ids. record: see damage(). limits:
+    of definitions.
+    """
 
     programs: dict[int, Program]
     record: Callable[[str, bytes], object]
+    limits: Limits
 
 
 async def damage(
-    database: Database, record: Callable[[str, bytes], object]
+    database: Database, record: Callable[[str, bytes], object], limits: Limits
 ) -> AsyncIterator[Finding]:
     """Every finding, table by table. `record` raises ValueError for the record of a service that it
     cannot read.
@@ -59,7 +62,7 @@ async def damage(
         faults = [str(error)]
     for fault in faults:
         yield Finding("file", database.path, fault, RESTORE)
-    context = Context({}, record)
+    context = Context({}, record, limits)
     for table, (columns, *_) in TABLES.items():
         after: tuple[Any, ...] = (-1, -1) if table in _BY_EVENT else (-1,)
         if table in _NAMED:
@@ -146,11 +149,11 @@ def _definition(row: Values, context: Context) -> Query[None]:
     yield from ()
     blobs.unpack_json(row["configuration"])
     text = blobs.unpack(row["text"]).decode()
-    validation = validate(text, row["type"], DEFAULT_LIMITS, lambda resource: resource)
+    validation = validate(text, row["type"], context.limits, lambda resource: resource)
     if validation.definition is None:
         reasons = "; ".join(each.message for each in validation.errors)
         raise StoreFormatError(f"refused by this version: {reasons}")
-    context.programs[row["id"]] = compile_machine(validation.definition, DEFAULT_LIMITS, Payload)
+    context.programs[row["id"]] = compile_machine(validation.definition, context.limits, Payload)
 
 
 def _extras(row: Values, context: Context) -> Query[None]:

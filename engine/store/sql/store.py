@@ -84,7 +84,7 @@ class SqlStore:
     def damage(
         self, record: Callable[[str, bytes], object] = lambda key, blob: None
     ) -> AsyncIterator[Finding]:
-        return check.damage(self.database, record)
+        return check.damage(self.database, record, self._limits)
 
     async def clock(self) -> int:
         return self._clock

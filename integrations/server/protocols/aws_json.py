@@ -22,8 +22,10 @@ from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
 
 from stepwell.engine.errors import ApiError
 from stepwell.engine.observers.trace_context import from_traceparent
+from stepwell.integrations.aws.model_bounds import bounded, bounds
 from stepwell.integrations.aws.models import query_codes
 from stepwell.integrations.aws.validation import compile_input, secret
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 
 # HTTP statuses of errors that no model has; those of other errors without a status are 400
 STATUSES: Final = {
@@ -212,9 +214,10 @@ def _loader() -> Loader:
     return Loader(extra_search_paths=[data], include_default_search_paths=False)
 
 
-def service_model(service: str) -> ServiceModel:
+def service_model(service: str, limits: Limits = DEFAULT_LIMITS) -> ServiceModel:
     """botocore's own model, not one that the user has under ~/.aws."""
-    return ServiceModel(_loader().load_service_model(service, "service-2"), service)
+    description = _loader().load_service_model(service, "service-2")
+    return ServiceModel(bounded(description, bounds(service, limits)), service)
 
 
 def operations(model: ServiceModel, protocol: WireProtocol) -> Iterable[Operation]:

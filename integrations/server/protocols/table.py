@@ -5,6 +5,7 @@ from typing import Final
 
 from botocore.model import ServiceModel
 
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.server.protocols.aws_json import (
     JsonProtocol,
     WireProtocol,
@@ -20,13 +21,13 @@ PROTOCOLS: Final[Mapping[str, Callable[[Iterable[ServiceModel]], WireProtocol]]]
 }
 
 
-def protocols(services: Iterable[str]) -> list[WireProtocol]:
+def protocols(services: Iterable[str], limits: Limits = DEFAULT_LIMITS) -> list[WireProtocol]:
     """An object for each protocol of the services (botocore's names). Raises ValueError for a
     protocol that is not in the table.
     """
     models: dict[str, list[ServiceModel]] = {}
     for service in services:
-        model = service_model(service)
+        model = service_model(service, limits)
         models.setdefault(model.protocol, []).append(model)
     if unknown := models.keys() - PROTOCOLS.keys():
         raise ValueError(f"no such protocol: {', '.join(sorted(unknown))}")

@@ -29,6 +29,7 @@ from stepwell.asl.json_text import loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.aws.calls import REACHED
+from stepwell.integrations.aws.urls import public_url
 from stepwell.integrations.services.common.tables import (
     Document,
     Table,
@@ -40,7 +41,6 @@ from stepwell.integrations.services.common.tables import (
 )
 from stepwell.integrations.services.sqs import attributes, messages
 from stepwell.integrations.services.sqs.index import Entry, Index
-from stepwell.integrations.urls import public_url
 
 if TYPE_CHECKING:
     from stepwell.engine.clock import Alarm

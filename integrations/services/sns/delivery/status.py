@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl.json_text import dumps
+from stepwell.integrations.aws.urls import public_url
 from stepwell.integrations.services.common.deliveries import DeliveryError
 from stepwell.integrations.services.common.delivery_log import (
     DELIVERED,
@@ -22,7 +23,6 @@ from stepwell.integrations.services.common.delivery_log import (
 )
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sns.notifications import Message, text_for, timestamp
-from stepwell.integrations.urls import public_url
 
 if TYPE_CHECKING:
     from stepwell.integrations.services.sns.store import TopicStore
