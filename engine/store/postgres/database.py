@@ -19,9 +19,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import lru_cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Any, Final, TypeVar
 
 from stepwell.engine.errors import StoreError
@@ -32,6 +29,7 @@ from stepwell.engine.store.batch import Batch
 from stepwell.engine.store.postgres import commits, lists
 from stepwell.engine.store.postgres.merging import Merging
 from stepwell.engine.store.postgres.readers import CLOSE_SECONDS, READERS, Readers
+from stepwell.engine.store.postgres.schema import SQL, format_of, migrate, numbered
 from stepwell.engine.store.postgres.session import (
     Connection,
     DatabaseError,
@@ -41,13 +39,10 @@ from stepwell.engine.store.postgres.session import (
     refuse_unfit,
 )
 from stepwell.engine.store.sql.queries import Query, merge_history
-from stepwell.engine.store.sql.statements import statements_of
 from stepwell.engine.store.sql.tables import META, PAGE, TABLES
 
 T = TypeVar("T")
 
-SQL: Final = statements_of(__package__)
-MIGRATIONS: Final = files(__package__).joinpath("migrations")
 LOCK_SECONDS: Final = 1.0  # that the lock of an owner that was killed may take to be free
 _UTF8_COLUMNS: Final = ("execution.error", "execution.cause", "record.key")
 _UTF8_KEYS: Final = ("records", "check_record")  # their first column
@@ -101,7 +96,7 @@ class PostgresDatabase:
         if self.read_only:
             self.failed = StoreError("the store is open for reading only")
             async with self._readers.session() as reader:
-                if not await self._format(reader):
+                if not await format_of(reader, self.target):
                     raise StoreFormatError(
                         f"{self.path} has no schema {self.target.schema} of stepwell"
                     )
@@ -112,13 +107,14 @@ class PostgresDatabase:
             await refuse_unfit(writer, reader, self.target)
         number = HOME if self._wanted is None else self._wanted.number
         await self._lock(writer, number)
-        await self._migrate(writer)
+        count = SHARDS if self._wanted is None else self._wanted.count
+        await migrate(writer, self.target, count)
         self.shard = Shard(number, await writer.fetchval(SQL["shards"]))
         if self._wanted not in (None, self.shard):
             raise StoreFormatError(
                 f"{self.path} has {self.shard.count} shards, not {self._wanted.count}"
             )
-        self._epoch = await writer.fetchval(_numbered("take_over"), self._node, number)
+        self._epoch = await writer.fetchval(numbered("take_over"), self._node, number)
         self.failed, self._merging = None, Merging()
         async with writer.transaction():
             result = await _run(state, writer)
@@ -129,45 +125,13 @@ class PostgresDatabase:
         """One owner for each shard of each schema."""
         loop = asyncio.get_running_loop()
         end, locks = loop.time() + LOCK_SECONDS, self.target.lock_class("shard")
-        while not await writer.fetchval(_numbered("lock"), locks, number):
+        while not await writer.fetchval(numbered("lock"), locks, number):
             if loop.time() > end:
                 raise StoreInUseError(
                     f"{self.path} is in use by another process: only one may have it open for"
                     " writing"
                 )
             await asyncio.sleep(0.02)
-
-    async def _format(self, connection: Connection) -> int:
-        """The number of its last migration, 0 for none. Raises StoreFormatError for a newer one."""
-        if await connection.fetchval("SELECT to_regclass($1)", f"{self.target.schema}.format"):
-            version: int = await connection.fetchval(SQL["format"])
-        else:
-            version = 0
-        newest = _migrations()[-1][0]
-        if version > newest:
-            raise StoreFormatError(
-                f"{self.path} has format {version}, written by a newer version of stepwell; this"
-                f" one knows formats up to {newest}: upgrade stepwell, or use another database"
-            )
-        return version
-
-    async def _migrate(self, writer: Connection) -> None:
-        """All in one transaction, and one process at a time: shards may be opened at once."""
-        if await self._format(writer) == _migrations()[-1][0]:
-            return
-        async with writer.transaction():
-            await writer.execute(_numbered("lock_format"), self.target.lock_class("format"))
-            await writer.execute(f"CREATE SCHEMA IF NOT EXISTS {self.target.schema}")
-            version = await self._format(writer)
-            await writer.execute(SQL["formats"])
-            for number, file in _migrations():
-                if number > version:
-                    await writer.execute(file.read_text(encoding="utf-8"))
-                    await writer.execute(_numbered("set_format"), number)
-            if not version:
-                count = SHARDS if self._wanted is None else self._wanted.count
-                for name in ("create_meta", "create_shards"):
-                    await writer.execute(_numbered(name), count)
 
     async def _ping(self, writer: Connection) -> None:
         """Keeps the session from ending as idle, and notices soon that it has ended."""
@@ -263,7 +227,7 @@ class PostgresDatabase:
             return self._check_fence(await writer.fetchval(text, *parameters))
         async with writer.transaction():
             for name, values in batch.deletes:
-                await writer.execute(_numbered(name), *values)
+                await writer.execute(numbered(name), *values)
             self._check_fence(await writer.fetchval(text, *parameters))
             for place in late:
                 await _run(merge_history(*place), writer)
@@ -275,7 +239,7 @@ class PostgresDatabase:
             await self._merge_pending(writer)
 
     async def _merge_pending(self, writer: Connection) -> None:
-        statements = _numbered("histories_to_merge"), _numbered("replace_histories")
+        statements = numbered("histories_to_merge"), numbered("replace_histories")
         await self._merging.merge(writer, *statements)
 
     @staticmethod
@@ -294,7 +258,7 @@ class PostgresDatabase:
 
     async def _execute(self, name: str, *values: Any) -> int:
         async with self._transaction() as writer:
-            done: str = await writer.execute(_numbered(name), *values)  # such as "DELETE 3"
+            done: str = await writer.execute(numbered(name), *values)  # such as "DELETE 3"
             return int(done.rpartition(" ")[2])
 
     @asynccontextmanager
@@ -319,7 +283,7 @@ class PostgresDatabase:
         """The writer in a transaction of this owner."""
         async with self._owned() as writer, writer.transaction():
             owner = (self.shard.number, self._epoch)
-            self._check_fence(len(await writer.fetch(_numbered("fence"), *owner)))
+            self._check_fence(len(await writer.fetch(numbered("fence"), *owner)))
             yield writer
 
     def _check_fence(self, rows: int) -> None:
@@ -379,10 +343,10 @@ class PostgresDatabase:
                 rows = [_texts(table, names, str.encode, row) for row in page]
                 if table == META:
                     for clock, next_id, secret in rows:
-                        await writer.execute(_numbered("restore_secret"), secret)
-                        await writer.execute(_numbered("restore_clock"), clock)
+                        await writer.execute(numbered("restore_secret"), secret)
+                        await writer.execute(numbered("restore_clock"), clock)
                         place = (next_id, shard_of_id(next_id))
-                        await writer.execute(_numbered("restore_next"), *place)
+                        await writer.execute(numbered("restore_next"), *place)
                 else:
                     await writer.copy_records_to_table(
                         table, records=rows, columns=names, schema_name=self.target.schema
@@ -422,19 +386,6 @@ async def _fetch(
 ) -> list[Any]:
     if name in _UTF8_KEYS:
         values = [value.encode() if type(value) is str else value for value in values]
-        rows = await connection.fetch(_numbered(name) + end, *values)
+        rows = await connection.fetch(numbered(name) + end, *values)
         return [(key.decode(), *rest) for key, *rest in rows]
-    return list(map(tuple, await connection.fetch(_numbered(name) + end, *values)))
-
-
-@lru_cache(maxsize=256)
-def _numbered(name: str) -> str:
-    """A statement with $1, $2 ... for its parameters."""
-    first, *rest = SQL[name].split("?")
-    return first + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))
-
-
-def _migrations() -> list[tuple[int, Traversable]]:
-    return sorted(
-        (int(file.name[:4]), file) for file in MIGRATIONS.iterdir() if file.name.endswith(".sql")
-    )
+    return list(map(tuple, await connection.fetch(numbered(name) + end, *values)))

@@ -1,0 +1,144 @@
+"""The nodes of a cluster see each other, and which shards are free."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import asyncpg
+import pytest
+from tests.engine.store.conftest import own_schema
+
+from stepwell.engine.errors import StoreError
+from stepwell.engine.limits import Limits
+from stepwell.engine.sharding import Shard, share
+from stepwell.engine.store.postgres.members import Members, View
+from stepwell.engine.store.postgres.store import PostgresStore
+
+COUNT = 4
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return own_schema(request, tmp_path)
+
+
+@pytest.fixture
+async def members(url: str) -> AsyncIterator[list[Members]]:
+    """Three nodes that joined at once, on a new schema."""
+    nodes = [Members(url, f"http://node-{number}", shards=COUNT) for number in range(3)]
+    await asyncio.gather(*(node.join() for node in nodes))
+    yield nodes
+    for node in nodes:
+        await node.leave()
+
+
+async def test_nodes_see_each_other_come_and_leave(members: list[Members]) -> None:
+    one, two, three = members
+    everyone = {node.id: node.address for node in members}
+    assert len(everyone) == 3
+    assert await one.look() == View(everyone, {}, set(range(COUNT)))
+    await three.leave()
+    del everyone[three.id]
+    assert (await two.look()).nodes == everyone
+    again = await three.join()
+    assert (await two.look()).nodes == everyone | {again: three.address}
+
+
+async def test_owners_of_shards_are_known(members: list[Members], url: str) -> None:
+    one, two, _ = members
+    async with AsyncExitStack() as stack:
+        stores = {
+            number: PostgresStore(url, shard=Shard(number, COUNT), node=node)
+            for number, node in ((0, one.id), (1, two.id), (3, None))
+        }
+        for store in stores.values():
+            await store.open()
+            stack.push_async_callback(store.close)
+        view = await two.look()
+        assert view.owners == {0: one.id, 1: two.id, 3: None} and view.free == {2}
+        assert view.shards == COUNT
+        await stores[0].close()
+        view = await two.look()
+        assert view.owners == {1: two.id, 3: None} and view.free == {0, 2}
+        follower = PostgresStore(url, shard=Shard(0, COUNT), node=two.id)
+        await follower.open()
+        stack.push_async_callback(follower.close)
+        assert (await one.look()).owners[0] == two.id
+
+
+async def test_a_node_whose_session_ended_joins_again_as_itself(
+    members: list[Members], url: str
+) -> None:
+    one, two, _ = members
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks"
+        " WHERE locktype = 'advisory' AND objid = $1 AND classid = $2",
+        one.id,
+        one.target.lock_class("node") % (1 << 32),
+    )
+    while one.id in (await two.look()).nodes:  # noqa: ASYNC110  # the database tells
+        await asyncio.sleep(0.01)
+    assert await connection.fetchval("SELECT count(*) FROM node WHERE id = $1", one.id) == 0
+    await connection.close()
+    while True:  # the first attempts may meet the session that ended
+        try:
+            view = await one.look()
+            break
+        except StoreError:
+            await asyncio.sleep(0.01)
+    assert view.nodes[one.id] == one.address and len(view.nodes) == 3
+
+
+NODE = """
+import asyncio, sys
+from stepwell.engine.limits import Limits
+from stepwell.engine.store.postgres.members import Members
+
+async def main():
+    node = Members(sys.argv[1], "there", limits=Limits(owner_idle_seconds=2))
+    print(await node.join(), flush=True)
+    while True:
+        await node.look()
+        await asyncio.sleep(0.25)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("sent", "seconds"), [(signal.SIGKILL, 1), (signal.SIGSTOP, 10)], ids=["killed", "frozen"]
+)
+async def test_the_death_of_a_process_is_seen(
+    members: list[Members], url: str, sent: signal.Signals, seconds: float
+) -> None:
+    process = subprocess.Popen(  # noqa: ASYNC220  # starts at once
+        [sys.executable, "-c", NODE, url],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    try:
+        assert process.stdout is not None
+        number = int(await asyncio.to_thread(process.stdout.readline))
+        assert (await members[0].look()).nodes[number] == "there"
+        process.send_signal(sent)
+        end = time.monotonic() + seconds
+        while number in (view := await members[0].look()).nodes:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.02)
+        assert set(share(view.nodes, COUNT)) == {node.id for node in members}
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def test_a_database_that_cannot_be_reached() -> None:
+    with pytest.raises(StoreError):
+        await Members("postgresql://me@127.0.0.1:1/postgres", "here", limits=Limits()).join()
