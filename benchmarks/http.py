@@ -1,11 +1,11 @@
-"""python -m benchmarks.http [--against COMMIT] [--json] [--seconds N] [--rounds N] [--folder DIR]:
+"""python -m benchmarks.http [--against COMMIT] [--workload NAME] [--seconds N] [--rounds N] ...:
 executions per second over HTTP, with each server in a process of its own and synchronous=FULL.
 
 A Standard execution counts when DescribeExecution shows its end, an Express one when
-StartSyncExecution returns. A bare server of the same writes (benchmarks/bare.py), the server of
-another commit, and moto's server, if it is installed (in memory, with its own interpreter), take
-turns with this one in short rounds, so that the machine's load affects all of them alike. Compare
-the shares, which depend least on it; the CPU time is the one of the server's process.
+StartSyncExecution returns. A bare server of the same writes (benchmarks/bare.py) and the server of
+another commit (or else, if it is installed, moto's, which is in memory with its own interpreter)
+take turns with this one in short rounds, so that the machine's load affects all of them alike.
+Compare the shares, which depend least on it; the CPU time is the one of the server's process.
 """
 
 import argparse
@@ -158,10 +158,10 @@ def servers(stack: ExitStack, folder: Path, against: str | None) -> dict[str, tu
         start(name, *serve, "--db", str(path), root=root)
 
     ours(OURS, ROOT)
+    start(BARE, "-m", "benchmarks.bare", "{port}", str(folder / "bare.db"))
     if against is not None:
         ours(against, stack.enter_context(checked_out(against, folder)))
-    start(BARE, "-m", "benchmarks.bare", "{port}", str(folder / "bare.db"))
-    if find_spec("moto") is not None and find_spec("flask") is not None:
+    elif find_spec("moto") is not None and find_spec("flask") is not None:
         start(MOTO, "-m", "moto.server", "-p", "{port}")
         config = b'{"stepfunctions": {"execute_state_machine": true}}'
         request = urllib.request.Request(
@@ -173,7 +173,7 @@ def servers(stack: ExitStack, folder: Path, against: str | None) -> dict[str, tu
 
 
 def measure(
-    folder: Path, seconds: float, rounds: int, against: str | None
+    folder: Path, seconds: float, rounds: int, against: str | None, workloads: list[str]
 ) -> dict[str, dict[str, Any]]:
     """{"WORKLOAD, CLIENTS": {server: {"per_second", "p50_ms", "p99_ms", "cpu_us"}}}: the medians of
     the rounds.
@@ -181,7 +181,7 @@ def measure(
     found: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
         processes = servers(stack, folder, against)
-        for workload, (_, type, _) in SERVED.items():
+        for workload in workloads:
             for clients in CLIENTS:
                 rows: dict[str, list[dict[str, float]]] = {}
                 for _ in range(rounds):
@@ -189,7 +189,7 @@ def measure(
                         if name == MOTO and (clients > 1 or workload != next(iter(SERVED))):
                             continue
                         began = cpu_seconds(pid)
-                        measured = express if type == "EXPRESS" else standard
+                        measured = express if SERVED[workload][1] == "EXPRESS" else standard
                         row = run(measured(port, workload, clients, seconds / rounds))
                         row["cpu_us"] = (cpu_seconds(pid) - began) / row["count"] * 1e6
                         rows.setdefault(name, []).append(row)
@@ -225,6 +225,12 @@ def main() -> None:
         prog="python -m benchmarks.http", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--against", metavar="COMMIT", help="another commit to compare with")
+    parser.add_argument(
+        "--workload",
+        action="append",
+        choices=list(SERVED),
+        help="all of them by default; may be repeated",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument(
         "--seconds", type=float, default=8, help="for each workload and server, in all rounds"
@@ -233,7 +239,13 @@ def main() -> None:
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="folder for the databases")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        found = measure(Path(folder), options.seconds, options.rounds, options.against)
+        found = measure(
+            Path(folder),
+            options.seconds,
+            options.rounds,
+            options.against,
+            options.workload or list(SERVED),
+        )
     if options.json:
         print(json.dumps(found, indent=2))
     else:

@@ -306,6 +306,9 @@ class Store(Protocol):
 
     async def describe(self, execution_arn: str) -> ExecutionRow | None: ...
 
+    async def taken(self, arns: Collection[str]) -> set[str]:
+        """Those of these ARNs of Standard executions that are stored, open or closed."""
+
     async def row(self, execution_id: int) -> ExecutionRow | None:
         """The execution as lists show it, open or closed."""
 

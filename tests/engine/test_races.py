@@ -66,20 +66,38 @@ async def soon(call: Awaitable[Any]) -> asyncio.Future[Any]:
     return future
 
 
-async def test_start_finds_a_name_that_came_and_went(
+async def test_starts_that_ask_for_a_name_at_once_are_one_execution(
     life: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store reads that the name is free; meanwhile another execution took it, and has ended."""
-    machine = await life.machine(PASS)
-    released = hold(life, "describe", monkeypatch)
-    late = await soon(life.engine.start_execution(machine, name="n"))
-    first = await life.engine.start_execution(machine, name="n")
-    assert (await life.finish(first["executionArn"]))["status"] == "SUCCEEDED"
+    """The store reads that the name is free, for one of them; the next read is for all others."""
+    machine = await life.machine({"W": wait(60)})
+    released = hold(life, "taken", monkeypatch)
+    calls = [
+        await soon(life.engine.start_execution(machine, name="n", input=input))
+        for input in ("1", "1", "2", "1")
+    ]
     released.set()
-    await refused(
-        late, "ExecutionAlreadyExists", messages.EXECUTION_EXISTS.format(arn=first["executionArn"])
-    )
+    first, same, other, last = await asyncio.gather(*calls, return_exceptions=True)
+    assert first == same == last and isinstance(first, dict)
+    assert isinstance(other, ApiError) and other.code == "ExecutionAlreadyExists"
     assert len((await life.engine.list_all_executions())["executions"]) == 1
+
+
+async def test_a_name_that_cannot_be_looked_up_fails_every_start_that_waits(
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = await life.machine(PASS)
+
+    async def fail(arns: Any) -> set[str]:
+        await asyncio.sleep(0.05)
+        raise StoreError("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(life.store, "taken", fail)
+        calls = [life.engine.start_execution(machine, name=name) for name in "abc"]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreError] * 3
+    assert await life.engine.start_execution(machine, name="a")
 
 
 async def test_wait_finds_an_end_that_came_and_was_forgotten(

@@ -247,3 +247,12 @@ SELECT setval(
     pg_get_serial_sequence('definition', 'id'), (SELECT coalesce(max(id), 0) + 1 FROM definition),
     false
 )
+
+
+-- Reading executions --------------------------------------------------------------------------------
+
+-- name: taken
+SELECT s.prefix || ':' || e.tail
+FROM json_array_elements(?::json) AS asked (name)
+JOIN series s ON s.prefix = asked.name ->> 0
+JOIN execution e ON e.series = s.id AND e.tail = asked.name ->> 1

@@ -4,6 +4,7 @@ method. How statements run is the database's.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ from stepwell.engine.store.base import (
 )
 from stepwell.engine.store.batch import Batch
 from stepwell.engine.store.batcher import Batcher
-from stepwell.engine.store.keys import first_number, uuid_bytes
+from stepwell.engine.store.keys import first_number, split_arn, uuid_bytes
 from stepwell.engine.store.sql import check, queries
 from stepwell.engine.store.sql.database import Database
 from stepwell.engine.store.sql.queries import Query
@@ -182,6 +183,10 @@ class SqlStore:
 
     async def describe(self, execution_arn: str) -> ExecutionRow | None:
         return await self.database.query(queries.describe(execution_arn))
+
+    async def taken(self, arns: Collection[str]) -> set[str]:
+        asked = json.dumps([split_arn(arn) for arn in arns])
+        return {arn for (arn,) in await self.database.rows("taken", asked)}
 
     async def row(self, execution_id: int) -> ExecutionRow | None:
         row = await self._row("execution", execution_id)

@@ -91,3 +91,10 @@ CREATE TEMP TABLE IF NOT EXISTS parked (id INTEGER PRIMARY KEY, at INTEGER, reas
 
 -- name: create_empty_long_history
 CREATE TEMP TABLE IF NOT EXISTS long_history (execution INTEGER, event INTEGER, blob BLOB)
+
+-- name: taken
+-- CROSS JOIN: this order.
+SELECT s.prefix || ':' || e.tail
+FROM json_each(?) asked
+CROSS JOIN series s ON s.prefix = json_extract(asked.value, '$[0]')
+CROSS JOIN execution e ON e.series = s.id AND e.tail = json_extract(asked.value, '$[1]')

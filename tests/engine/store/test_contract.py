@@ -134,6 +134,17 @@ async def test_an_execution_is_described_as_of_its_last_commit(store: Store) -> 
     assert await store.find(f"{HOME}:stateMachine:other", x.name) is None
 
 
+async def test_names_that_are_taken(store: Store) -> None:
+    closed, running = Run(store, "passes"), Run(store, "tasks")
+    closed.finish()
+    await committed(store, closed, running)
+    arns = [closed.execution.arn, running.execution.arn]
+    free = [arn + "x" for arn in arns]
+    other = arns[0].replace(":execution:", ":execution:other-")
+    assert await store.taken([*free, *arns, other, arns[0]]) == set(arns)
+    assert await store.taken([*free, other]) == await store.taken([]) == set()
+
+
 @pytest.mark.parametrize("machine", DEFINITIONS)
 async def test_what_is_loaded_is_what_was_committed_and_goes_on_alike(
     store: Store, machine: str
