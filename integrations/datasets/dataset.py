@@ -27,7 +27,7 @@ from stepwell.engine.map_runs.datasets import Chunk, StreamRequest
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.aws.calls import ServiceError
 from stepwell.integrations.datasets import messages
-from stepwell.integrations.datasets.blocking import BlockingCalls
+from stepwell.integrations.datasets.calls import BlockingCalls
 from stepwell.integrations.datasets.files import ObjectFile, failed, packing, unpacked
 from stepwell.integrations.datasets.formats import CsvRows, JsonLines, Options
 from stepwell.integrations.datasets.json_items import JsonItems
@@ -84,7 +84,7 @@ class S3Dataset:
         if self._most is not None and self._most < 0:
             raise TaskError(asl_messages.ITEM_READER_FAILED, asl_messages.MAX_ITEMS_NEGATIVE)
         limits = self._host.limits
-        self._calls = self._calls or BlockingCalls(self._host, "s3")
+        self._calls = self._calls or BlockingCalls(self._host)
         most = min(self._most or limits.dataset_items, limits.dataset_items)
         source = Source(self._calls, self._parameters, self._config, limits, self._listing)
         return _Reader(source, cursor, most)

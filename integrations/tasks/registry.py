@@ -203,7 +203,12 @@ class Registry:
         return S3Dataset(self.host, self._threads, request)
 
     async def results(self, request: StreamRequest) -> Results | None:
-        return None
+        if request.resource.service != "s3":
+            return None
+        self._check(request)
+        from stepwell.integrations.datasets.results import S3Results
+
+        return S3Results(self.host, request)
 
     def _check(self, request: StreamRequest) -> None:
         """Raises the refusal of the policies of a role."""
