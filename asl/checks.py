@@ -219,7 +219,7 @@ class Rules:
         if language == JSONPATH and self.language == JSONATA:
             self.error(location, messages.LANGUAGE_DOWNGRADE)
         for field, value, where in fields_of(state, location):
-            faults = faults_of(field, language, value)
+            faults = faults_of(field, language, value, self.limits)
             for fault in faults:
                 self.error(where + fault.location, fault.message)
             if language == JSONATA and not faults:

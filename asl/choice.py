@@ -14,6 +14,7 @@ from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
 from stepwell.asl.expression_errors import ExpressionError, ExpressionSyntaxError, Fault
 from stepwell.asl.java_values import collated, is_number
 from stepwell.asl.json_text import item, member
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.paths import Path, compile_path
 from stepwell.asl.timestamps import parse_instant
 
@@ -99,7 +100,7 @@ def _reader(path: Path) -> Evaluator:
 def _literal_test(kind: _Kind, compare: Callable[[Any, Any], bool]) -> "Build":
     read = kind.read
 
-    def build(variable: Path, operand: Json) -> Test:
+    def build(variable: Path, operand: Json, limits: Limits) -> Test:
         find, right = _reader(variable), read(operand)
         if right is None:
             raise ExpressionSyntaxError(kind.fault)
@@ -116,8 +117,8 @@ def _literal_test(kind: _Kind, compare: Callable[[Any, Any], bool]) -> "Build":
 def _path_test(kind: _Kind, compare: Callable[[Any, Any], bool]) -> "Build":
     read = kind.read
 
-    def build(variable: Path, operand: Json) -> Test:
-        find, find_right = _reader(variable), _reader(_path(operand))
+    def build(variable: Path, operand: Json, limits: Limits) -> Test:
+        find, find_right = _reader(variable), _reader(_path(operand, limits))
 
         def test(value: Json, env: Env) -> bool:
             left, right = read(find(value, env)), read(find_right(value, env))
@@ -129,19 +130,19 @@ def _path_test(kind: _Kind, compare: Callable[[Any, Any], bool]) -> "Build":
 
 
 def _type_test(belongs: Callable[[Json], bool]) -> "Build":
-    def build(variable: Path, operand: Json) -> Test:
+    def build(variable: Path, operand: Json, limits: Limits) -> Test:
         find, wanted = _reader(variable), _wanted(operand)
         return lambda value, env: belongs(find(value, env)) is wanted
 
     return build
 
 
-def _presence_test(variable: Path, operand: Json) -> Test:
+def _presence_test(variable: Path, operand: Json, limits: Limits) -> Test:
     find, wanted = variable.find, _wanted(operand)
     return lambda value, env: (find(value, env) is not MISSING) is wanted
 
 
-def _pattern_test(variable: Path, operand: Json) -> Test:
+def _pattern_test(variable: Path, operand: Json, limits: Limits) -> Test:
     if not isinstance(operand, str):
         raise ExpressionSyntaxError(messages.EXPECTED_TYPE.format(type="String"))
     find, matches = _reader(variable), _matcher(operand)
@@ -187,13 +188,13 @@ def _wanted(operand: Json) -> bool:
     return operand
 
 
-def _path(operand: Json) -> Path:
+def _path(operand: Json, limits: Limits) -> Path:
     if not isinstance(operand, str):
         raise ExpressionSyntaxError(messages.EXPECTED_TYPE.format(type="String"))
-    return compile_path(operand)
+    return compile_path(operand, limits)
 
 
-Build: TypeAlias = Callable[[Path, Json], Test]
+Build: TypeAlias = Callable[[Path, Json, Limits], Test]
 
 OPERATORS: Final[dict[str, Build]] = {
     **{
@@ -217,7 +218,7 @@ _INNER_FIELDS: Final = ("Comment",)
 
 
 # --- rules ----------------------------------------------------------------------------------------
-def compile_rule(rule: Mapping[str, Json]) -> Test:
+def compile_rule(rule: Mapping[str, Json], limits: Limits = DEFAULT_LIMITS) -> Test:
     """Compile an entry of Choices: `{"Variable": ..., "<operator>": ...}`, or And, Or, Not of such
     entries. Next, Assign and Comment are optional here. Raises ExpressionError with all mistakes,
     located below the rule.
@@ -225,13 +226,15 @@ def compile_rule(rule: Mapping[str, Json]) -> Test:
     The test raises StateError States.Runtime for a path without a result.
     """
     faults: list[Fault] = []
-    test = _compiled(rule, _TOP_FIELDS, "", faults)
+    test = _compiled(rule, _TOP_FIELDS, "", faults, limits)
     if faults:
         raise ExpressionError(faults)
     return test
 
 
-def _compiled(rule: Json, others: tuple[str, ...], location: str, faults: list[Fault]) -> Test:
+def _compiled(
+    rule: Json, others: tuple[str, ...], location: str, faults: list[Fault], limits: Limits
+) -> Test:
     """The test of a rule. Appends the mistakes to `faults`; the test of a faulty rule is never
     run.
     """
@@ -254,10 +257,10 @@ def _compiled(rule: Json, others: tuple[str, ...], location: str, faults: list[F
         return _never
     name = operators[0]
     if name in OPERATORS:
-        return _comparison(rule, name, location, faults)
+        return _comparison(rule, name, location, faults, limits)
     where, operand = member(location, name), rule[name]
     if name == "Not":
-        negated = _compiled(operand, _INNER_FIELDS, where, faults)
+        negated = _compiled(operand, _INNER_FIELDS, where, faults, limits)
         return lambda value, env: not negated(value, env)
     if not isinstance(operand, list) or not operand:
         faults.append(
@@ -270,25 +273,27 @@ def _compiled(rule: Json, others: tuple[str, ...], location: str, faults: list[F
         )
         return _never
     tests = [
-        _compiled(each, _INNER_FIELDS, item(where, index), faults)
+        _compiled(each, _INNER_FIELDS, item(where, index), faults, limits)
         for index, each in enumerate(operand)
     ]
     decide = all if name == "And" else any
     return lambda value, env: decide(test(value, env) for test in tests)
 
 
-def _comparison(rule: Mapping[str, Json], name: str, location: str, faults: list[Fault]) -> Test:
+def _comparison(
+    rule: Mapping[str, Json], name: str, location: str, faults: list[Fault], limits: Limits
+) -> Test:
     variable = None
     if "Variable" not in rule:
         faults.append(Fault(location, messages.REQUIRED_FIELD.format(field="Variable")))
     else:
         try:
-            variable = _path(rule["Variable"])
+            variable = _path(rule["Variable"], limits)
         except ExpressionSyntaxError as fault:
             faults.append(Fault(member(location, "Variable"), fault.message))
     try:
         # a faulty Variable is replaced, so that the operand is checked, too
-        return OPERATORS[name](variable or compile_path("$"), rule[name])
+        return OPERATORS[name](variable or compile_path("$"), rule[name], limits)
     except ExpressionSyntaxError as fault:
         faults.append(Fault(member(location, name), fault.message))
     return _never

@@ -16,32 +16,33 @@ from stepwell.asl.intrinsics import TEXT_FUNCTIONS
 from stepwell.asl.json_text import item, member
 from stepwell.asl.jsonata import is_expression
 from stepwell.asl.jsonata_values import compile_typed, compile_value
+from stepwell.asl.limits import Limits
 from stepwell.asl.paths import compile_path, compile_reference, compile_result_path
 from stepwell.asl.templates import compile_template, compile_value_path
 from stepwell.asl.timestamps import parse_timestamp
 
-# (value, field name); raises ExpressionSyntaxError or ExpressionError
-Check: TypeAlias = Callable[[Json, str], object]
+# (value, field name, limits); raises ExpressionSyntaxError or ExpressionError
+Check: TypeAlias = Callable[[Json, str, Limits], object]
 
 
-def _text(compiler: Callable[[str], object]) -> Check:
-    return lambda value, field: compiler(value) if isinstance(value, str) else None
+def _text(compiler: Callable[[str, Limits], object]) -> Check:
+    return lambda value, field, limits: compiler(value, limits) if isinstance(value, str) else None
 
 
 def _typed(*types: str) -> Check:
     """A plain string, or an expression."""
-    return lambda value, field: (
-        compile_typed(value, field, types) if isinstance(value, str) else None
+    return lambda value, field, limits: (
+        compile_typed(value, field, types, limits) if isinstance(value, str) else None
     )
 
 
 def _evaluated(*types: str) -> Check:
     """A value that is not a string, or an expression."""
 
-    def check(value: Json, field: str) -> None:
+    def check(value: Json, field: str, limits: Limits) -> None:
         if isinstance(value, str) and not is_expression(value):
             raise ExpressionSyntaxError(messages.NOT_EXPRESSION)
-        compile_typed(value, field, types)
+        compile_typed(value, field, types, limits)
 
     return check
 
@@ -49,43 +50,45 @@ def _evaluated(*types: str) -> Check:
 def _literal(type: str) -> Check:
     """A value that is not a string: in JSONPath states the field has no expressions."""
 
-    def check(value: Json, field: str) -> None:
+    def check(value: Json, field: str, limits: Limits) -> None:
         if isinstance(value, str):
             raise ExpressionSyntaxError(messages.EXPECTED_TYPE.format(type=type))
 
     return check
 
 
-def _template(value: Json, field: str) -> object:
-    return compile_template(value)
+def _template(value: Json, field: str, limits: Limits) -> object:
+    return compile_template(value, field, limits)
 
 
-def _fail_text(value: Json, field: str) -> object:
-    return compile_value_path(value, field, TEXT_FUNCTIONS) if isinstance(value, str) else None
+def _fail_text(value: Json, field: str, limits: Limits) -> object:
+    if not isinstance(value, str):
+        return None
+    return compile_value_path(value, field, TEXT_FUNCTIONS, limits)
 
 
-def _timestamp(value: Json, field: str) -> None:
+def _timestamp(value: Json, field: str, limits: Limits) -> None:
     if isinstance(value, str) and parse_timestamp(value) is None:
         raise ExpressionSyntaxError(messages.NOT_RFC3339)
 
 
-def _timestamp_or_expression(value: Json, field: str) -> None:
+def _timestamp_or_expression(value: Json, field: str, limits: Limits) -> None:
     if isinstance(value, str) and is_expression(value):
-        compile_typed(value, field, ("string",))
+        compile_typed(value, field, ("string",), limits)
     else:
-        _timestamp(value, field)
+        _timestamp(value, field, limits)
 
 
-def _rule(value: Json, field: str) -> object:
+def _rule(value: Json, field: str, limits: Limits) -> object:
     """A rule of a JSONPath Choice, without the fields that have rows of their own here."""
     if not isinstance(value, dict):
         return None
     return compile_rule(
-        {key: each for key, each in value.items() if key not in ("Condition", "Output")}
+        {key: each for key, each in value.items() if key not in ("Condition", "Output")}, limits
     )
 
 
-def _condition_rule(value: Json, field: str) -> None:
+def _condition_rule(value: Json, field: str, limits: Limits) -> None:
     """A rule of a JSONata Choice, which has a Condition and no operators."""
     if not isinstance(value, dict):
         return
@@ -105,7 +108,7 @@ def _condition_rule(value: Json, field: str) -> None:
 def _foreign(language: str) -> Check:
     """The field is not allowed in states of the language."""
 
-    def check(value: Json, field: str) -> None:
+    def check(value: Json, field: str, limits: Limits) -> None:
         raise ExpressionSyntaxError(messages.FIELD_OF_OTHER_LANGUAGE.format(language=language))
 
     return check
@@ -115,7 +118,7 @@ _NO_PATHS: Final = _foreign(JSONATA)
 _NO_EXPRESSIONS: Final = _foreign(JSONPATH)
 
 
-def _anything(value: Json, field: str) -> None:
+def _anything(value: Json, field: str, limits: Limits) -> None:
     return None
 
 
@@ -209,10 +212,10 @@ def reach(value: Json, steps: tuple[str, ...], location: str) -> Iterator[tuple[
         yield from reach(value[steps[0]], steps[1:], member(location, steps[0]))
 
 
-def faults_of(field: Field, language: str, value: Json) -> tuple[Fault, ...]:
+def faults_of(field: Field, language: str, value: Json, limits: Limits) -> tuple[Fault, ...]:
     """The mistakes in the value of a field; locations are below the field."""
     try:
-        field.checks[language](value, "/".join(field.steps))
+        field.checks[language](value, "/".join(field.steps), limits)
     except ExpressionSyntaxError as fault:
         return (Fault("", fault.message),)
     except ExpressionError as found:

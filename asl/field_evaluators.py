@@ -34,7 +34,7 @@ class Language(NamedTuple):
         return (
             compile_value(value, field, self.limits)
             if self.jsonata
-            else compile_template(value, field)
+            else compile_template(value, field, self.limits)
         )
 
     def typed(self, value: Json, field: str, *types: str) -> Evaluator:
@@ -42,20 +42,20 @@ class Language(NamedTuple):
         return compile_typed(value, field, types, self.limits)
 
 
-def path_field(model: Any, name: str) -> Evaluator | None:
+def path_field(model: Any, name: str, limits: Limits) -> Evaluator | None:
     """InputPath, OutputPath. None for `$`, the identity; the path null evaluates to {}."""
     text = getattr(model, name, "$")
     if text == "$":
         return None
-    return (lambda value, env: {}) if text is None else compile_path(text).evaluate
+    return (lambda value, env: {}) if text is None else compile_path(text, limits).evaluate
 
 
-def result_path(model: Any) -> Callable[[Json, Json], Json] | None:
+def result_path(model: Any, limits: Limits) -> Callable[[Json, Json], Json] | None:
     """ResultPath: (raw input, result) -> output. None for `$`: the result replaces the input."""
     text = getattr(model, "result_path", "$")
     if text == "$":
         return None
-    return (lambda raw, result: raw) if text is None else compile_result_path(text).put
+    return (lambda raw, result: raw) if text is None else compile_result_path(text, limits).put
 
 
 def value_field(language: Language, model: Any, name: str, field: str) -> Evaluator | None:
@@ -67,7 +67,7 @@ def text_field(language: Language, model: Any, name: str, field: str) -> Evaluat
     """Error and Cause of a Fail state."""
     path = getattr(model, name + "_path", None)
     if path is not None:
-        evaluate = compile_value_path(path, field + "Path")
+        evaluate = compile_value_path(path, field + "Path", limits=language.limits)
         return lambda value, env: _string(evaluate(value, env))
     text = getattr(model, name)
     if text is None:
@@ -119,7 +119,10 @@ def number(
     """A numeric field. kind: int or float. Evaluates to None if it is absent."""
     path = getattr(model, name + "_path", None)
     if path is not None:
-        find, convert = compile_path(path).evaluate, _integer if kind is int else _float
+        find, convert = (
+            compile_path(path, language.limits).evaluate,
+            _integer if kind is int else _float,
+        )
         text = messages.PATH_NOT_INTEGER if kind is int else messages.PATH_NOT_FLOAT
 
         def from_path(value: Json, env: Env) -> Any:
@@ -203,7 +206,7 @@ def items(language: Language, model: MapState, distributed: bool) -> Evaluator:
 
         return from_input
     text = model.items_path or "$"
-    find, shown = compile_path(text).evaluate, text.replace("$$", "$", 1)
+    find, shown = compile_path(text, language.limits).evaluate, text.replace("$$", "$", 1)
 
     def from_path(value: Json, env: Env) -> Json:
         found = find(value, env)
@@ -265,9 +268,9 @@ def due(language: Language, model: WaitState, most: int) -> _Due:
     if model.timestamp is not None:
         return _timestamp(language, model.timestamp)
     if model.seconds_path is not None:
-        return _seconds_path(model.seconds_path, most)
+        return _seconds_path(language, model.seconds_path, most)
     assert model.timestamp_path is not None
-    return _timestamp_path(model.timestamp_path)
+    return _timestamp_path(language, model.timestamp_path)
 
 
 def _now_ms(env: Env) -> int:
@@ -303,8 +306,8 @@ def _timestamp(language: Language, timestamp: str) -> _Due:
     return due
 
 
-def _seconds_path(path: str, most: int) -> _Due:
-    find = compile_path(path).find
+def _seconds_path(language: Language, path: str, most: int) -> _Due:
+    find = compile_path(path, language.limits).find
 
     def due(value: Json, env: Env) -> int:
         found = find(value, env)
@@ -321,8 +324,8 @@ def _seconds_path(path: str, most: int) -> _Due:
     return due
 
 
-def _timestamp_path(path: str) -> _Due:
-    find = compile_path(path).find
+def _timestamp_path(language: Language, path: str) -> _Due:
+    find = compile_path(path, language.limits).find
 
     def due(value: Json, env: Env) -> int:
         text = find(value, env)

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, cast
 
 from lark import Lark, Token, Transformer, UnexpectedInput, v_args
@@ -19,7 +19,7 @@ from stepwell.asl.evaluation import MISSING, Env, Evaluator, Json, StateError
 from stepwell.asl.expression_errors import ExpressionSyntaxError, unparsed
 from stepwell.asl.java_values import identity, is_number, java_text, rounded
 from stepwell.asl.json_text import JsonError, dumps, loads
-from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.paths import Path, compile_path
 
 __all__ = ["FUNCTIONS", "TEXT_FUNCTIONS", "Function", "compile_intrinsic", "function_name"]
@@ -61,10 +61,9 @@ def _integer(arguments: list[Json], position: int) -> int:
     return rounded(value)
 
 
-# --- the functions: (arguments, env) -> value -----------------------------------------------------
+# --- the functions: (arguments, env, limits) -> value ---------------------------------------------
 _SLOT: Final = re.compile(r"\\([{}])|\{\}")
 _LITERAL_SLOT: Final = re.compile(r"\\(.)|\{\}", re.DOTALL)
-_SHORT: Final = DEFAULT_LIMITS.intrinsic_string_chars
 _HASHES: Final = {
     "MD5": "md5",
     "SHA-1": "sha1",
@@ -90,7 +89,7 @@ def _pieces(template: str, slot: re.Pattern[str]) -> tuple[str, ...]:
     return *pieces, text + template[end:]
 
 
-def _format(arguments: list[Json], env: Env) -> Json:
+def _format(arguments: list[Json], env: Env, limits: Limits) -> Json:
     pieces = (
         arguments[0] if isinstance(arguments[0], tuple) else _pieces(_string(arguments, 0), _SLOT)
     )
@@ -103,7 +102,7 @@ def _format(arguments: list[Json], env: Env) -> Json:
     )
 
 
-def _string_dumps(arguments: list[Json], env: Env) -> Json:
+def _string_dumps(arguments: list[Json], env: Env, limits: Limits) -> Json:
     text = _string(arguments, 0)
     if not text.strip():
         return None
@@ -113,50 +112,48 @@ def _string_dumps(arguments: list[Json], env: Env) -> Json:
         raise IntrinsicError(messages.INTRINSIC_JSON.format(reason=fault.message)) from None
 
 
-def _array_partition(arguments: list[Json], env: Env) -> Json:
+def _array_partition(arguments: list[Json], env: Env, limits: Limits) -> Json:
     items, size = _array(arguments, 0), _integer(arguments, 1)
     if size <= 0:
         _refuse(1, "a positive number")
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _array_contains(arguments: list[Json], env: Env) -> Json:
+def _array_contains(arguments: list[Json], env: Env, limits: Limits) -> Json:
     wanted = identity(arguments[1])
     return any(identity(item) == wanted for item in _array(arguments, 0))
 
 
-def _array_range(arguments: list[Json], env: Env) -> Json:
+def _array_range(arguments: list[Json], env: Env, limits: Limits) -> Json:
     first, last, step = (_integer(arguments, position) for position in range(3))
     if step == 0:
         _refuse(2, "other than zero")
     items = range(first, last + (1 if step > 0 else -1), step)
-    if len(items) > DEFAULT_LIMITS.array_range_items:
-        raise IntrinsicError(
-            messages.INTRINSIC_RANGE.format(limit=DEFAULT_LIMITS.array_range_items)
-        )
+    if len(items) > limits.array_range_items:
+        raise IntrinsicError(messages.INTRINSIC_RANGE.format(limit=limits.array_range_items))
     return list(items)
 
 
-def _array_get_item(arguments: list[Json], env: Env) -> Json:
+def _array_get_item(arguments: list[Json], env: Env, limits: Limits) -> Json:
     items, index = _array(arguments, 0), _integer(arguments, 1)
     if not 0 <= index < len(items):
         raise IntrinsicError(messages.INTRINSIC_INDEX.format(index=index, length=len(items)))
     return items[index]
 
 
-def _array_unique(arguments: list[Json], env: Env) -> Json:
+def _array_unique(arguments: list[Json], env: Env, limits: Limits) -> Json:
     first: dict[object, Json] = {}
     for item in _array(arguments, 0):
         first.setdefault(identity(item), item)
     return list(first.values())
 
 
-def _base64_encode(arguments: list[Json], env: Env) -> Json:
-    return base64.b64encode(_string(arguments, 0, _SHORT).encode()).decode()
+def _base64_encode(arguments: list[Json], env: Env, limits: Limits) -> Json:
+    return base64.b64encode(_string(arguments, 0, limits.intrinsic_string_chars).encode()).decode()
 
 
-def _base64_decode(arguments: list[Json], env: Env) -> Json:
-    text = _string(arguments, 0, _SHORT)
+def _base64_decode(arguments: list[Json], env: Env, limits: Limits) -> Json:
+    text = _string(arguments, 0, limits.intrinsic_string_chars)
     # Java's decoder accepts texts without any padding, but not with a part of it
     padding = "" if text.endswith("=") else "=" * (-len(text) % 4)
     try:
@@ -165,21 +162,21 @@ def _base64_decode(arguments: list[Json], env: Env) -> Json:
         raise IntrinsicError(messages.INTRINSIC_BASE64.format(reason=error)) from None
 
 
-def _hash(arguments: list[Json], env: Env) -> Json:
+def _hash(arguments: list[Json], env: Env, limits: Limits) -> Json:
     data = arguments[0] if isinstance(arguments[0], str) else dumps(arguments[0])
-    if len(data) > _SHORT:
-        _refuse(0, f"of at most {_SHORT} characters")
+    if len(data) > limits.intrinsic_string_chars:
+        _refuse(0, f"of at most {limits.intrinsic_string_chars} characters")
     algorithm = _HASHES.get(_string(arguments, 1)) or _refuse(1, f"one of {', '.join(_HASHES)}")
     return hashlib.new(algorithm, data.encode(), usedforsecurity=False).hexdigest()
 
 
-def _json_merge(arguments: list[Json], env: Env) -> Json:
+def _json_merge(arguments: list[Json], env: Env, limits: Limits) -> Json:
     if arguments[2] is not False:
         _refuse(2, "false: a deep merge is not supported")
     return {**_object(arguments, 0), **_object(arguments, 1)}
 
 
-def _math_random(arguments: list[Json], env: Env) -> Json:
+def _math_random(arguments: list[Json], env: Env, limits: Limits) -> Json:
     first, end = _integer(arguments, 0), _integer(arguments, 1)
     if first >= end:
         _refuse(1, "greater than argument 1")
@@ -210,13 +207,13 @@ def _seeded(seed: int, bound: int) -> int:
     return bits % bound
 
 
-def _string_split(arguments: list[Json], env: Env) -> Json:
+def _string_split(arguments: list[Json], env: Env, limits: Limits) -> Json:
     text, delimiters = _string(arguments, 0), _string(arguments, 1)
     parts = re.split(f"[{re.escape(delimiters)}]+", text) if delimiters else [text]
     return [part for part in parts if part]
 
 
-def _uuid(arguments: list[Json], env: Env) -> Json:
+def _uuid(arguments: list[Json], env: Env, limits: Limits) -> Json:
     entropy = int.from_bytes(env.entropy(), "big")
     number = entropy & ~(0xF << 76) & ~(0x3 << 62) | 0x4 << 76 | 0x2 << 62  # version 4, variant 1
     text = f"{number:032x}"
@@ -226,12 +223,12 @@ def _uuid(arguments: list[Json], env: Env) -> Json:
 class Function(NamedTuple):
     """One function.
 
-    run          (arguments, env) -> value; raises IntrinsicError
+    run          (arguments, env, limits) -> value; raises IntrinsicError
     least, most  number of arguments; most: None for any number
     doc          "(arguments): what it returns", for users
     """
 
-    run: Callable[[list[Json], Env], Json]
+    run: Callable[[list[Json], Env, Limits], Json]
     least: int
     most: int | None
     doc: str
@@ -248,10 +245,10 @@ FUNCTIONS: Final[dict[str, Function]] = {
         _string_dumps, 1, 1, "(text): the JSON value of a text; null for a blank one"
     ),
     "States.JsonToString": Function(
-        lambda arguments, env: dumps(arguments[0]), 1, 1, "(value): its compact JSON text"
+        lambda arguments, env, limits: dumps(arguments[0]), 1, 1, "(value): its compact JSON text"
     ),
     "States.Array": Function(
-        lambda arguments, env: arguments, 0, None, "(value ...): an array of them"
+        lambda arguments, env, limits: arguments, 0, None, "(value ...): an array of them"
     ),
     "States.ArrayPartition": Function(
         _array_partition,
@@ -269,7 +266,10 @@ FUNCTIONS: Final[dict[str, Function]] = {
         _array_get_item, 2, 2, "(array, index): the item at an index, counted from 0"
     ),
     "States.ArrayLength": Function(
-        lambda arguments, env: len(_array(arguments, 0)), 1, 1, "(array): how many items it has"
+        lambda arguments, env, limits: len(_array(arguments, 0)),
+        1,
+        1,
+        "(array): how many items it has",
     ),
     "States.ArrayUnique": Function(
         _array_unique, 1, 1, "(array): without the items that equal an earlier one"
@@ -293,7 +293,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
         _math_random, 2, 3, "(first, end [, seed]): a number from first to below end, by the seed"
     ),
     "States.MathAdd": Function(
-        lambda arguments, env: _integer(arguments, 0) + _integer(arguments, 1),
+        lambda arguments, env, limits: _integer(arguments, 0) + _integer(arguments, 1),
         2,
         2,
         "(number, number): the sum of the rounded numbers",
@@ -371,13 +371,17 @@ Argument: TypeAlias = _Literal | _Constant | _Call | Path
 class _Builder(Transformer[Token, Any]):
     """The action of each grammar rule, called during parsing: no tree is built."""
 
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        self._limits = limits
+
     def call(self, name: Token, *parts: Any) -> _Call:
         *some, close = parts
         arguments = tuple(argument for argument in some if argument is not None)
         depth = 1 + max(
             (argument.depth for argument in arguments if isinstance(argument, _Call)), default=0
         )
-        if depth > DEFAULT_LIMITS.intrinsic_depth:
+        if depth > self._limits.intrinsic_depth:
             raise ExpressionSyntaxError(messages.CALL_TOO_LONG, name.column or 1)
         return _Call(str(name), arguments, depth, name.start_pos or 0, close.end_pos)
 
@@ -391,41 +395,42 @@ class _Builder(Transformer[Token, Any]):
         return _Constant({"true": True, "false": False, "null": None}[token])
 
     def path(self, token: Token) -> Path:
-        return compile_path(str(token))
+        return compile_path(str(token), self._limits)
 
 
-@cache
-def _parser() -> Lark:
-    return Lark(GRAMMAR, start="call", parser="lalr", lexer="contextual", transformer=_Builder())
+@lru_cache(16)
+def _parser(limits: Limits) -> Lark:
+    builder = _Builder(limits)
+    return Lark(GRAMMAR, start="call", parser="lalr", lexer="contextual", transformer=builder)
 
 
 @lru_cache(8_192)
-def _parse(text: str) -> _Call:
-    if len(text) > DEFAULT_LIMITS.intrinsic_chars:
+def _parse(text: str, limits: Limits) -> _Call:
+    if len(text) > limits.intrinsic_chars:
         raise ExpressionSyntaxError(messages.CALL_TOO_LONG)
     try:
-        return cast(_Call, _parser().parse(text))
+        return cast(_Call, _parser(limits).parse(text))
     except UnexpectedInput as error:
         raise unparsed(text, error) from None
 
 
-def function_name(text: str) -> str:
+def function_name(text: str, limits: Limits = DEFAULT_LIMITS) -> str:
     """The name of the function that a text calls. Raises ExpressionSyntaxError."""
-    return _parse(text).name
+    return _parse(text, limits).name
 
 
 @lru_cache(8_192)
-def compile_intrinsic(text: str) -> Evaluator:
+def compile_intrinsic(text: str, limits: Limits = DEFAULT_LIMITS) -> Evaluator:
     """Compile a call. Raises ExpressionSyntaxError for bad syntax, an unknown function or a wrong
     number of arguments.
 
     The evaluator raises StateError States.IntrinsicFailure, or States.Runtime if a path in it has
     no result.
     """
-    return _compiled(_parse(text), text)
+    return _compiled(_parse(text, limits), text, limits)
 
 
-def _compiled(call: _Call, text: str) -> Evaluator:
+def _compiled(call: _Call, text: str, limits: Limits) -> Evaluator:
     function = FUNCTIONS.get(call.name)
     if function is None:
         raise ExpressionSyntaxError(messages.NO_INTRINSIC.format(name=call.name), call.start + 1)
@@ -438,7 +443,7 @@ def _compiled(call: _Call, text: str) -> Evaluator:
         )
     run, shown = function.run, text[call.start : call.end]
     reads = tuple(
-        _read(argument, text, shown, run is _format and position == 0)
+        _read(argument, text, shown, limits, run is _format and position == 0)
         for position, argument in enumerate(call.arguments)
     )
 
@@ -446,7 +451,7 @@ def _compiled(call: _Call, text: str) -> Evaluator:
         env.pause()
         arguments = [read(value, env) for read in reads]
         try:
-            return run(arguments, env)
+            return run(arguments, env, limits)
         except IntrinsicError as failure:
             reason = str(failure)
         except (RecursionError, JsonError):  # JsonError: too deep to have a JSON text
@@ -458,10 +463,10 @@ def _compiled(call: _Call, text: str) -> Evaluator:
     return evaluate
 
 
-def _read(argument: Argument, text: str, shown: str, template: bool) -> Evaluator:
+def _read(argument: Argument, text: str, shown: str, limits: Limits, template: bool) -> Evaluator:
     """The evaluator of one argument of the call `shown`."""
     if isinstance(argument, _Call):
-        return _compiled(argument, text)
+        return _compiled(argument, text, limits)
     if isinstance(argument, Path):
         return _read_path(argument, shown)
     if isinstance(argument, _Constant):

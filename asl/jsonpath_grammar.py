@@ -25,7 +25,7 @@ from stepwell.asl.jsonpath_query import (
     Where,
     assemble,
 )
-from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 
 # Blanks are allowed only where Jayway skips them, so they are parts of the tokens. A name without
 # quotes ends earlier within a filter (LOCAL).
@@ -158,9 +158,13 @@ def _constant(value: Json) -> Read:
 class _Builder(Transformer[Token, Any]):
     """The action of each grammar rule, called during parsing: no tree is built."""
 
+    def __init__(self, most_steps: int) -> None:
+        super().__init__()
+        self._most_steps = most_steps
+
     def path(self, *parts: Any) -> Query:
         *steps, call = parts
-        if len(steps) > DEFAULT_LIMITS.jsonpath_steps:
+        if len(steps) > self._most_steps:
             raise ExpressionSyntaxError(messages.PATH_TOO_LONG)
         return assemble(tuple(steps), call)
 
@@ -270,25 +274,23 @@ class _Builder(Transformer[Token, Any]):
 
 
 @cache
-def _parser() -> Lark:
+def _parser(most_steps: int) -> Lark:
     return Lark(
         GRAMMAR.replace("WORDS", _WORD_OPERATORS),
         start="path",
         parser="lalr",
         lexer="contextual",
-        transformer=_Builder(),
+        transformer=_Builder(most_steps),
         maybe_placeholders=True,
     )
 
 
-def parse(text: str) -> Query:
+def parse(text: str, limits: Limits = DEFAULT_LIMITS) -> Query:
     """Compile a path that starts with `$`. Raises ExpressionSyntaxError."""
-    if (
-        len(text) > DEFAULT_LIMITS.jsonpath_chars
-        or sum(map(text.count, "([{!")) > DEFAULT_LIMITS.jsonpath_steps
-    ):
+    most_steps = limits.jsonpath_steps
+    if len(text) > limits.jsonpath_chars or sum(map(text.count, "([{!")) > most_steps:
         raise ExpressionSyntaxError(messages.PATH_TOO_LONG)
     try:
-        return cast(Query, _parser().parse(text))
+        return cast(Query, _parser(most_steps).parse(text))
     except UnexpectedInput as error:
         raise unparsed(text, error) from None

@@ -54,5 +54,9 @@ class Limits:
     map_run_concurrency: int = 10_000  # AWS: concurrent child executions of a Map Run
     map_run_items: int = 100_000_000  # AWS: items of a Map Run
 
+    def __hash__(self) -> int:
+        """A cheap one: compiled expressions are cached by their limits."""
+        return self.payload_bytes
+
 
 DEFAULT_LIMITS: Final = Limits()

@@ -21,7 +21,7 @@ from stepwell.asl.json_text import dumps
 from stepwell.asl.jsonpath_filters import PathError
 from stepwell.asl.jsonpath_grammar import parse
 from stepwell.asl.jsonpath_query import Key, Query, spelling
-from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.meter import Meter, OutOfStepsError, measured
 
 __all__ = [
@@ -104,30 +104,30 @@ class ReferencePath(Path):
 
 
 @lru_cache(_CACHED)
-def compile_path(text: str) -> Path:
+def compile_path(text: str, limits: Limits = DEFAULT_LIMITS) -> Path:
     """Compile a path of any kind. Raises ExpressionSyntaxError."""
-    root, query = _read(text, messages.NOT_A_PATH)
-    return Path(text, root, query.definite, *_closures(text, root, query))
+    root, query = _read(text, messages.NOT_A_PATH, limits)
+    return Path(text, root, query.definite, *_closures(text, root, query, limits))
 
 
 @lru_cache(_CACHED)
-def compile_reference(text: str) -> ReferencePath:
+def compile_reference(text: str, limits: Limits = DEFAULT_LIMITS) -> ReferencePath:
     """Compile a Reference Path: names and single array positions only. Raises
     ExpressionSyntaxError.
     """
-    root, query = _read(text, messages.NOT_A_REFERENCE_PATH)
+    root, query = _read(text, messages.NOT_A_REFERENCE_PATH, limits)
     if query.tail is not None or query.call is not None:
         raise ExpressionSyntaxError(
             messages.NOT_A_REFERENCE_PATH.format(reason=messages.PATH_MANY_NODES.format(path=text))
         )
-    return ReferencePath(text, root, True, *_closures(text, root, query), query.keys)
+    return ReferencePath(text, root, True, *_closures(text, root, query, limits), query.keys)
 
 
-def compile_result_path(text: str) -> ReferencePath:
+def compile_result_path(text: str, limits: Limits = DEFAULT_LIMITS) -> ReferencePath:
     """Compile a ResultPath, which is a Reference Path into the state input. Raises
     ExpressionSyntaxError.
     """
-    path = compile_reference(text)
+    path = compile_reference(text, limits)
     if path.root != "$":
         raise ExpressionSyntaxError(
             messages.NOT_A_REFERENCE_PATH.format(
@@ -137,24 +137,26 @@ def compile_result_path(text: str) -> ReferencePath:
     return path
 
 
-def _read(text: str, message: str) -> tuple[str, Query]:
+def _read(text: str, message: str, limits: Limits) -> tuple[str, Query]:
     """(root, query below it). The query is parsed as if its root were `$`."""
     match = _ROOT.match(text)
     root = match[0] if match else ""
     if not (root in ("$", "$$") or root[1:].isidentifier()):
         raise ExpressionSyntaxError(message.format(reason=messages.PATH_ROOT.format(path=text)))
     try:
-        return root, parse("$" + text[len(root) :].rstrip(" "))
+        return root, parse("$" + text[len(root) :].rstrip(" "), limits)
     except ExpressionSyntaxError as fault:
         raise ExpressionSyntaxError(
             message.format(reason=fault.message), fault.column + len(root) - 1
         ) from None
 
 
-def _closures(text: str, root: str, query: Query) -> tuple[Evaluator, Evaluator, Locate]:
+def _closures(
+    text: str, root: str, query: Query, limits: Limits
+) -> tuple[Evaluator, Evaluator, Locate]:
     """The `evaluate`, `find` and `document` of a Path."""
     document = _locator(root)
-    find = _finder(text, root, query, document)
+    find = _finder(text, root, query, document, limits)
 
     def explain(value: Json, env: Env) -> Json:
         source = document(value, env)
@@ -164,7 +166,7 @@ def _closures(text: str, root: str, query: Query) -> tuple[Evaluator, Evaluator,
             else query.explain(source)
         )
 
-    reason = _guarded(text, explain)
+    reason = _guarded(text, explain, limits)
 
     def evaluate(value: Json, env: Env) -> Json:
         found = find(value, env)
@@ -184,7 +186,7 @@ def _locator(root: str) -> Locate:
     return lambda value, env: env.variables.get(name, MISSING)
 
 
-def _finder(text: str, root: str, query: Query, document: Locate) -> Evaluator:
+def _finder(text: str, root: str, query: Query, document: Locate, limits: Limits) -> Evaluator:
     walk = query.walk
     if query.tail is None and query.call is None:
         if root == "$":
@@ -195,17 +197,17 @@ def _finder(text: str, root: str, query: Query, document: Locate) -> Evaluator:
         source = document(value, env)
         return MISSING if source is MISSING else query.find(source, source)
 
-    return _guarded(text, find)
+    return _guarded(text, find, limits)
 
 
-def _guarded(text: str, read: Evaluator) -> Evaluator:
+def _guarded(text: str, read: Evaluator, limits: Limits) -> Evaluator:
     """`read`, which counts its steps and raises StateError for failures other than a missing
     result.
     """
 
     def guarded(value: Json, env: Env) -> Json:
         env.pause()
-        measured(env.meter or Meter(DEFAULT_LIMITS.jsonpath_nodes))
+        measured(env.meter or Meter(limits.jsonpath_nodes))
         try:
             return read(value, env)
         except OutOfStepsError:

@@ -20,7 +20,6 @@ from stepwell.asl.evaluation import Env, Evaluator, Json, StateError
 from stepwell.asl.json_text import dumps
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource, dataset_resource, local_resource, parse_resource
-from stepwell.asl.templates import compile_template
 
 PASS, TASK, CHOICE, WAIT, SUCCEED, FAIL, PARALLEL, MAP = range(8)
 TYPES: Final = {
@@ -230,13 +229,13 @@ class _Compiler:
             )
             state.output = field_evaluators.value_field(language, model, "output", "Output")
         else:
-            state.input_path = field_evaluators.path_field(model, "input_path")
-            state.output_path = field_evaluators.path_field(model, "output_path")
+            state.input_path = field_evaluators.path_field(model, "input_path", self.limits)
+            state.output_path = field_evaluators.path_field(model, "output_path", self.limits)
             if "parameters" in written and state.type != MAP:
-                state.parameters = compile_template(model.parameters, "Parameters")
+                state.parameters = language.value(model.parameters, "Parameters")
             if "result_selector" in written:
-                state.result_selector = compile_template(model.result_selector, "ResultSelector")
-            state.result_path = field_evaluators.result_path(model)
+                state.result_selector = language.value(model.result_selector, "ResultSelector")
+            state.result_path = field_evaluators.result_path(model, self.limits)
         if getattr(model, "assign", None):
             state.assign = language.value(model.assign, "Assign")
         state.retriers = tuple(
@@ -277,7 +276,7 @@ class _Compiler:
         return Catcher(
             frozenset(model.error_equals),
             state.block.states[model.next],
-            field_evaluators.result_path(model),
+            field_evaluators.result_path(model, self.limits),
             output,
             assign,
         )
@@ -317,7 +316,7 @@ class _Compiler:
                     language.value(rule.output, where + "/Output") if "output" in written else None
                 )
             else:
-                test = compile_rule(rule.test)
+                test = compile_rule(rule.test, self.limits)
             if rule.assign:
                 assign = language.value(rule.assign, where + "/Assign")
             rules.append(Rule(test, states[rule.next], output, assign))

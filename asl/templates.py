@@ -14,6 +14,7 @@ from stepwell.asl.expression_errors import ExpressionError, ExpressionSyntaxErro
 from stepwell.asl.intrinsics import FUNCTIONS, compile_intrinsic, function_name
 from stepwell.asl.json_text import item as item_location
 from stepwell.asl.json_text import member
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.paths import Path, compile_path
 
 __all__ = ["Fault", "ExpressionError", "compile_template", "compile_value_path"]
@@ -21,7 +22,12 @@ __all__ = ["Fault", "ExpressionError", "compile_template", "compile_value_path"]
 DYNAMIC: Final = ".$"  # the ending of the name of a dynamic field
 
 
-def compile_value_path(text: str, field: str, functions: Collection[str] = FUNCTIONS) -> Evaluator:
+def compile_value_path(
+    text: str,
+    field: str,
+    functions: Collection[str] = FUNCTIONS,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Evaluator:
     """Compile the value of a `name.$` field, ErrorPath or CausePath: a path with any root, or a
     call of one of `functions`.
 
@@ -30,9 +36,9 @@ def compile_value_path(text: str, field: str, functions: Collection[str] = FUNCT
     """
     try:
         if text.startswith("$"):
-            return _read(compile_path(text), field)
-        if function_name(text) in functions:
-            return compile_intrinsic(text)
+            return _read(compile_path(text, limits), field)
+        if function_name(text, limits) in functions:
+            return compile_intrinsic(text, limits)
         column = 1
     except ExpressionSyntaxError as fault:
         column = fault.column
@@ -55,33 +61,37 @@ def _read(path: Path, field: str) -> Evaluator:
     return evaluate
 
 
-def compile_template(template: Json, field: str = "") -> Evaluator:
+def compile_template(template: Json, field: str = "", limits: Limits = DEFAULT_LIMITS) -> Evaluator:
     """Compile a payload template of any JSON type. Raises ExpressionError with all mistakes,
     located below the template.
 
     `field` is not used: it gives this function the signature of JSONata's compile_value.
     """
     faults: list[Fault] = []
-    evaluate = _compiled(template, "", faults)
+    evaluate = _compiled(template, "", faults, limits)
     if faults:
         raise ExpressionError(faults)
     return (lambda value, env: template) if evaluate is None else evaluate
 
 
-def _compiled(template: Json, location: str, faults: list[Fault]) -> Evaluator | None:
+def _compiled(
+    template: Json, location: str, faults: list[Fault], limits: Limits
+) -> Evaluator | None:
     """The evaluator of a template, None if it is a constant."""
     if isinstance(template, dict):
-        return _object(template, location, faults)
+        return _object(template, location, faults, limits)
     if isinstance(template, list):
         parts = [
-            (index, _compiled(item, item_location(location, index), faults))
+            (index, _compiled(item, item_location(location, index), faults, limits))
             for index, item in enumerate(template)
         ]
         return _filled(template.copy, parts)
     return None
 
 
-def _object(template: dict[str, Json], location: str, faults: list[Fault]) -> Evaluator | None:
+def _object(
+    template: dict[str, Json], location: str, faults: list[Fault], limits: Limits
+) -> Evaluator | None:
     literal: dict[str, Json] = {}  # includes the dynamic fields, to keep the order of the names
     parts: list[tuple[str, Evaluator | None]] = []
     for key, item in template.items():
@@ -92,18 +102,20 @@ def _object(template: dict[str, Json], location: str, faults: list[Fault]) -> Ev
         parts.append(
             (
                 name,
-                _compiled(item, member(location, key), faults)
+                _compiled(item, member(location, key), faults, limits)
                 if name == key
-                else _field(key, item, location, faults),
+                else _field(key, item, location, faults, limits),
             )
         )
     return _filled(literal.copy, parts)
 
 
-def _field(key: str, text: Json, location: str, faults: list[Fault]) -> Evaluator | None:
+def _field(
+    key: str, text: Json, location: str, faults: list[Fault], limits: Limits
+) -> Evaluator | None:
     """A field whose name ends in `.$`."""
     try:
-        return compile_value_path(text if isinstance(text, str) else "", key)
+        return compile_value_path(text if isinstance(text, str) else "", key, limits=limits)
     except ExpressionSyntaxError as fault:
         faults.append(Fault(location, fault.message))
         return None

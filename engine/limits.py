@@ -102,6 +102,8 @@ class Limits(language.Limits):
     background_pause_seconds: float = 1.0  # before a failed loop is retried; then doubled
     background_pause_most_seconds: float = 60.0  # longest pause before a retry
 
+    __hash__ = language.Limits.__hash__
+
 
 DEFAULT_LIMITS: Final = Limits()
 EXPRESS_HISTORY_EVENTS: Final = 2**31  # more than any execution has: Express has no such limit

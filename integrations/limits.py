@@ -58,5 +58,7 @@ class Limits(
     connections: int = 8_192  # a new one replaces an idle or incomplete one
     drain_seconds: float = 10.0  # for open requests when the server stops
 
+    __hash__ = engine.Limits.__hash__
+
 
 DEFAULT_LIMITS: Final = Limits()
