@@ -30,7 +30,7 @@ from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.limits_files import changed
 from stepwell.integrations.server import log as server_log
-from stepwell.integrations.server import metrics
+from stepwell.integrations.server import metrics, systemd
 from stepwell.integrations.server.admission import Admission
 from stepwell.integrations.server.app import App, Handler, Receive, Scope, Send
 from stepwell.integrations.server.connections import Connections
@@ -152,11 +152,13 @@ class Server:
             values = {name: value for name, (value, _) in differing.items()}
             log.info("limits that differ from the defaults", extra={"fields": values})
         log.info("listening", extra={"fields": fields})
+        systemd.notify(systemd.READY)
         try:
             await self._stop
         finally:
             self._lag.stop()
             server.close()
+            systemd.notify(systemd.STOPPING)
         self._admission.stopping = True
         self._app.drain()
         self._stack.drain()
@@ -174,6 +176,7 @@ class Server:
     def _each_second(self) -> None:
         self._admission.tell_time()
         self._connections.sweep()
+        systemd.notify(systemd.ALIVE)
         self._check_store()
 
     # --- stopping ---------------------------------------------------------------------------------
