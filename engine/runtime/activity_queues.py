@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import TypeAlias
 
 from stepwell.engine.core.events import CancelTask, RunTask
@@ -41,11 +42,16 @@ class ActivityQueue:
 
 
 class ActivityQueues:
-    """The activities of an engine. `known` maps each ARN to its queue."""
+    """The activities of an engine.
+
+    known    ARN -> queue
+    offered  called with the ARN when a task is queued
+    """
 
     def __init__(self) -> None:
         self.known: dict[str, ActivityQueue] = {}
         self._queued_in: dict[TaskKey, ActivityQueue] = {}
+        self.offered: Callable[[str], None] = lambda arn: None
 
     def offer(self, execution: Execution, command: RunTask) -> bool:
         """Queue a task whose intent is durable. False: there is no such activity."""
@@ -55,6 +61,7 @@ class ActivityQueues:
         key = (execution.id, command.frame, command.seq)
         queue.tasks[key], self._queued_in[key] = command, queue
         queue.wake_poller()
+        self.offered(command.resource.text)
         return True
 
     def withdraw(self, execution_id: int, command: CancelTask) -> None:

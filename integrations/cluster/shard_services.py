@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 from stepwell.engine.tasks import Tasks
-from stepwell.integrations.cluster import inbox
+from stepwell.integrations.cluster import activities, inbox
+from stepwell.integrations.cluster.activities import ActivityOffers
 from stepwell.integrations.cluster.inbox import Inbox, StatusOutbox
 from stepwell.integrations.cluster.tasks import TaskRuns
 from stepwell.integrations.host import Host
@@ -21,10 +22,14 @@ def shard_services(host: Host, tasks: Tasks) -> dict[str, Any]:
     tasks  of the engine
     """
     assert host.engine is not None and host.peers is not None
-    on_open = host.engine.on_open
+    on_open, offers = host.engine.on_open, ActivityOffers(host.engine, host.limits)
     if not host.at_home:
         on_open.append(StatusOutbox(host).open)
-        return {}
+        return {activities.SERVICE: offers}
     runs, inbox_of_home = TaskRuns(host, tasks), Inbox(host)
     on_open += (runs.open, inbox_of_home.open)
-    return {sent_home.SERVICE: runs, inbox.SERVICE: inbox_of_home}
+    return {
+        activities.SERVICE: offers,
+        sent_home.SERVICE: runs,
+        inbox.SERVICE: inbox_of_home,
+    }

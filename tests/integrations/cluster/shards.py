@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from stepwell.engine import Engine
-from stepwell.engine.clock import ManualClock
+from stepwell.engine.clock import ManualClock, SystemClock
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.cluster.shard_services import shard_services
 from stepwell.integrations.host import UnreachableError
@@ -92,11 +92,12 @@ class ShardEngine:
         limits: Limits = DEFAULT_LIMITS,
         policies: Mapping[str, Any] | None = None,
         functions: Path | None = None,
+        real_time: bool = False,
         **settings: Any,
     ) -> None:
         self.db, self.network, self.shard, self.limits = db, network, shard, limits
         self.policies, self.functions, self.settings = policies, functions, settings
-        self.clock = ManualClock()
+        self.real_time, self.clock = real_time, ManualClock()
 
     async def open(self) -> ShardEngine:
         outside = Outside({}, allow_private=True, limits=self.limits)
@@ -106,7 +107,7 @@ class ShardEngine:
         )
         if self.network is not None:
             registry.host.peers = self.network.peers(self.shard)
-        settings = {"clock": self.clock, **self.settings}
+        settings = {"clock": SystemClock() if self.real_time else self.clock, **self.settings}
         self.engine = Engine(self.db, tasks=registry, limits=self.limits, **settings)
         services: dict[str, Any] = {}
         if self.network is not None:
