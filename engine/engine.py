@@ -27,6 +27,7 @@ from stepwell.engine.errors import ExecutionFailedError, StoreError
 from stepwell.engine.ids import uuids
 from stepwell.engine.inputs import Definition, JsonInput, json_text_of
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
+from stepwell.engine.machines.caches import DefinitionCaches
 from stepwell.engine.machines.deletions import Deletions
 from stepwell.engine.machines.programs import Programs
 from stepwell.engine.machines.rows import MachineRows
@@ -79,6 +80,14 @@ class Engine:
 
     Attributes for the embedded services and the server: worker, records, supervisor (of background
     loops), on_open (called when the store is open and nothing runs yet).
+
+    Where other engines work on other shards, also
+
+    on_definitions_changed  home: awaited after each write of a state machine, version, alias or
+                            activity, before its answer: makes them forget_definitions(), those of
+                            all shards that have an owner
+    on_deletion             not home: awaited with the ARN of a state machine that is being deleted
+                            and that nothing seems to run any more: calls finish_deletion() of home
     """
 
     def __init__(
@@ -102,6 +111,8 @@ class Engine:
         self.store: Store = store or open_store(db, limits=limits, shard=shard)
         self.supervisor = Supervisor(self.clock, limits, self._ended)
         self.on_open: list[Callable[[], Awaitable[object]]] = []
+        self.on_definitions_changed: Callable[[], Awaitable[None]] = _nothing
+        self.on_deletion: Callable[[str], Awaitable[None]] = _nothing
         self._compose(new_uuid or uuids(), log_sink, trace_sink)
         self.tasks.connect(self)
 
@@ -114,14 +125,16 @@ class Engine:
         store, clock, limits, queues = self.store, self.clock, self.limits, ActivityQueues()
         self.pages = Pages(store.secret, clock)
         self._programs = Programs(store, limits)
-        machines = MachineRows(store, limits, new_uuid)
+        machines = MachineRows(store, limits, new_uuid, self._definitions_changed)
         self.worker = worker = Worker(
             store, clock, self.tasks, self._programs.program, queues, limits
         )
         self.records = Records(store, worker)
         self.tracker = tracker = Tracker(store, limits, worker.check)
         self.retention = Retention(store, clock, limits, self.supervisor, tracker, worker)
-        self.deletions = Deletions(store, clock, limits, machines, tracker, worker)
+        self.deletions = deletions = Deletions(
+            machines, tracker, worker, self.supervisor, self._tell_home
+        )
         children = Children(store, clock, limits, new_uuid, worker, self.retention)
         self.events = events = CommitEvents(
             self.home,
@@ -152,6 +165,7 @@ class Engine:
         )
         self.activities, self.task_tokens = Activities(base, queues), TaskTokens(base)
         self.machines, self.versions = StateMachines(base, self.deletions), Versions(base)
+        self.caches = DefinitionCaches(machines, deletions, tracker, worker, self.activities.reload)
         self.tags = Tags(base, self.activities)
         self.starts, self.histories = Starts(base), Histories(base)
         self.map_runs, self.redrives = MapRuns(base), Redrives(base, self.retention)
@@ -164,14 +178,14 @@ class Engine:
         """Open the store and resume everything that it holds."""
         await self.store.open()
         try:
-            await self.activities.open()
+            await self.activities.reload()
             await self.deletions.open()
             self.clock.raise_to(await self.store.clock())
             for each in self.on_open:
                 await each()
             await self.worker.start()
             self.worker.spawn(end_orphans(self.worker))
-            await self.deletions.resume()
+            self.deletions.resume()
             await self.retention.open()
         except BaseException:
             await self.store.close()
@@ -205,6 +219,12 @@ class Engine:
         self.tracker.failed(error, execution_id)
         if execution_id is None:
             self.activities.queues.fail(error)
+
+    async def _definitions_changed(self) -> None:
+        await self.on_definitions_changed()
+
+    async def _tell_home(self, arn: str) -> None:
+        await self.on_deletion(arn)
 
     def _ended(self, error: Exception) -> bool:
         """Whether background loops end after an error: the engine is closing, or the store has
@@ -242,6 +262,9 @@ class Engine:
         if ended["status"] != model.SUCCEEDED:
             raise ExecutionFailedError(ended)
         return json_text.loads(ended["output"])
+
+    forget_definitions = delegated("caches", DefinitionCaches.forget)
+    finish_deletion = delegated("deletions", Deletions.finish)
 
     create_state_machine = delegated("machines", StateMachines.create_state_machine)
     update_state_machine = delegated("machines", StateMachines.update_state_machine)
@@ -307,3 +330,7 @@ class Engine:
     send_task_heartbeat = delegated("task_tokens", TaskTokens.send_task_heartbeat)
 
     test_state = delegated("test_states", TestStates.test_state)
+
+
+async def _nothing(*_: object) -> None:
+    """The hook of an engine that works alone."""

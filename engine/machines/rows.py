@@ -1,10 +1,10 @@
-"""The rows of state machines, in memory as far as they are used: only this process writes them."""
+"""The rows of state machines, in memory as far as they are used: only home's engine writes them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from stepwell.engine import arns, messages
 from stepwell.engine.arns import MachineArn
@@ -19,10 +19,17 @@ class MachineRows:
     """lock    held while a state machine is read and written
     targets   the targets of starts by the ARN of a machine, of machines that were used last
     deleting  ARNs of the machines that are being deleted: nothing may be started on them
+    changed   awaited after each write, before it is answered: see Engine.on_definitions_changed
     """
 
-    def __init__(self, store: Store, limits: Limits, new_uuid: Callable[[], str]) -> None:
-        self.lock = asyncio.Lock()
+    def __init__(
+        self,
+        store: Store,
+        limits: Limits,
+        new_uuid: Callable[[], str],
+        changed: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.lock, self.changed = asyncio.Lock(), changed
         self.targets: dict[str, Target] = {}
         self.deleting: set[str] = set()
         self._store, self._limits, self._new_uuid = store, limits, new_uuid
@@ -60,12 +67,19 @@ class MachineRows:
         """
         row = await self._store.put_machine(row, complete)
         self.forget(row.arn)
+        await self.changed()
         return row
 
     def forget(self, arn: str) -> None:
         """It was written: read it again."""
         self._kept.pop(arn, None)
         self.targets.pop(arn, None)
+        self._writes += 1
+
+    def forget_all(self) -> None:
+        """Another process has written: read all again."""
+        self._kept.clear()
+        self.targets.clear()
         self._writes += 1
 
     async def active(self, arn: str) -> MachineRow:

@@ -43,14 +43,29 @@ class Activities:
     def __init__(self, base: Base, queues: ActivityQueues) -> None:
         self._store, self._clock, self._limits = base.store, base.clock, base.limits
         self._home, self._pages, self._worker = base.home, base.pages, base.worker
-        self.queues = queues
+        self.queues, self._changed = queues, base.machines.changed
         self._lock = asyncio.Lock()  # held while an activity is written
 
-    async def open(self) -> None:
-        after = ""
+    async def reload(self) -> None:
+        """Read all activities, at the opening or after home has written some. Queued tasks and
+        pollers stay.
+        """
+        known, after, rows = self.queues.known, "", dict[str, ActivityRow]()
         while page := await self._store.activities(after, limit=self._limits.list_page):
-            self.queues.known.update({row.arn: ActivityQueue(row) for row in page})
+            rows.update({row.arn: row for row in page})
             after = page[-1].arn
+        for arn in known.keys() - rows.keys():
+            self._remove(arn)
+        for arn, row in rows.items():
+            if arn in known:
+                known[arn].row = row
+            else:
+                known[arn] = ActivityQueue(row)
+
+    def _remove(self, arn: str) -> None:
+        """Its queued tasks fail."""
+        for key, command in self.queues.remove(arn):
+            self._worker.send(key[0], no_activity(command))
 
     async def create_activity(
         self,
@@ -82,6 +97,7 @@ class Activities:
                 row = ActivityRow(arn, name, self._clock.now(), extras)
                 await self._store.put_activity(row)
                 queue = self.queues.known[arn] = ActivityQueue(row)
+                await self._changed()
         if queue.row.extras.get(ENCRYPTION) != own.get(ENCRYPTION):
             raise ApiError("ActivityAlreadyExists", messages.ACTIVITY_EXISTS.format(arn=arn))
         return {"activityArn": arn, "creationDate": queue.row.created / 1000}
@@ -93,9 +109,8 @@ class Activities:
         arns.kind(activity_arn, "activity")
         async with self._lock:
             await self._store.delete_activity(activity_arn)
-            tasks = self.queues.remove(activity_arn)
-        for key, command in tasks:
-            self._worker.send(key[0], no_activity(command))
+            self._remove(activity_arn)
+            await self._changed()
         return {}
 
     async def describe_activity(self, activity_arn: str) -> DescribeActivityOutput:
@@ -209,6 +224,7 @@ class Activities:
             row = queue.row._replace(extras={**queue.row.extras, "tags": tags})
             await self._store.put_activity(row)
             queue.row = row
+            await self._changed()
 
 
 class TaskTokens:

@@ -253,9 +253,10 @@ class StateMachines:
             )
         async with self._machines.lock:
             row = await self._store.machine(arn)
-            if row is None or arn in self._machines.deleting:
+            if row is None:
                 return {}
-            await self._deletions.begin(row)
+            if arn not in self._machines.deleting:
+                await self._deletions.begin(row)
         await self._deletions.finish(arn)
         return {}
 

@@ -17,6 +17,7 @@ from stepwell.engine.limits import Limits
 from stepwell.engine.machines import machine_parts
 from stepwell.engine.observers.tracker import Tracker
 from stepwell.engine.runtime.worker import Worker
+from stepwell.engine.sharding import HOME
 from stepwell.engine.store.base import ExecutionRow, Store
 from stepwell.engine.supervisor import Supervisor
 
@@ -79,7 +80,8 @@ class Retention:
         while await self._store.delete_closed(self.edge, page, self._worker.live) == page:
             pass
         if self._sweep_at <= now():
-            await self._sweep()
+            if self._store.shard.number == HOME:
+                await self._sweep()
             self._sweep_at = now() + limits.sweep_seconds * 1000
         pause = round(limits.retention_pause_seconds * 1000)
         self._set(max(min(await self._next(), self._sweep_at), now() + pause))

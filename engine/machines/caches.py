@@ -1,0 +1,43 @@
+"""What the engine of each shard remembers of the state machines and activities. Home writes them;
+the other shards read them, and forget what they have read when home has written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from stepwell.engine.core.model import Execution
+from stepwell.engine.machines.deletions import Deletions
+from stepwell.engine.machines.rows import MachineRows
+from stepwell.engine.observers.tracker import Tracker
+from stepwell.engine.runtime.worker import Worker
+
+
+class DefinitionCaches:
+    """reload_activities  reads the activities again"""
+
+    def __init__(
+        self,
+        machines: MachineRows,
+        deletions: Deletions,
+        tracker: Tracker,
+        worker: Worker,
+        reload_activities: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._machines, self._deletions, self._tracker = machines, deletions, tracker
+        self._worker, self._reload_activities = worker, reload_activities
+        self._turn = asyncio.Lock()  # an earlier reading must not replace a later one
+
+    async def forget(self) -> None:
+        """Read all definitions again. When this returns, nothing new starts on a machine that home
+        deletes, and what was started on it before is committed, for home to see.
+        """
+        async with self._turn:
+            self._machines.forget_all()
+            await self._deletions.open()
+            await self._reload_activities()
+        deleting = self._machines.deleting
+        pending = (x for x in self._tracker.open.values() if isinstance(x, Execution))
+        if deleting and any(x.machine_arn in deleting for x in pending):
+            await self._worker.write({})  # is durable after them
