@@ -172,12 +172,11 @@ class Block:
 class Program:
     """A compiled machine: immutable, shared by all its executions. timeout: seconds."""
 
-    __slots__ = ("blocks", "timeout", "definition")
+    __slots__ = ("blocks", "timeout", "definition", "limits")
 
-    def __init__(
-        self, blocks: tuple[Block, ...], timeout: int | None, definition: StateMachine
-    ) -> None:
-        self.blocks, self.timeout, self.definition = blocks, timeout, definition
+    def __init__(self, blocks: tuple[Block, ...], definition: StateMachine, limits: Limits) -> None:
+        self.blocks, self.definition, self.limits = blocks, definition, limits
+        self.timeout = definition.timeout_seconds
 
     def states(self) -> Mapping[str, State]:
         """All states by name; names are unique in a machine."""
@@ -206,7 +205,7 @@ class _Compiler:
 
     def program(self) -> Program:
         self.block(self.definition)
-        return Program(tuple(self.blocks), self.definition.timeout_seconds, self.definition)
+        return Program(tuple(self.blocks), self.definition, self.limits)
 
     def block(self, model: Any) -> Block:
         block = Block(len(self.blocks))

@@ -27,6 +27,7 @@ from stepwell.asl.definition import (
 )
 from stepwell.asl.definition import State as StateModel
 from stepwell.asl.evaluation import Env, InlineBudgetError, Json, StateError
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.program import State, compile_machine
 from stepwell.asl.state_visits import Event, Visit, details
 
@@ -44,8 +45,8 @@ _TOKEN: Final = re.compile(
 class Reevaluation:
     """The facts of one execution: its events are passed to `see`, in order."""
 
-    def __init__(self, definition: StateMachine) -> None:
-        self._definition = definition
+    def __init__(self, definition: StateMachine, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._definition, self._limits = definition, limits
         self._rules: dict[tuple[str, str], list[int]] = {}  # (Choice, target) -> rules
         self._tokens: dict[str, set[str]] = {}  # state -> members of parameters that are the token
         self._literals: dict[str, tuple[str | None, str | None]] = {}  # Fail state -> Error, Cause
@@ -175,7 +176,7 @@ class Reevaluation:
         """(compiled state, its input, its Env) at the start of a visit."""
         if self._compiled is None:
             self._compiled = {}  # a definition that cannot be compiled is not compiled again
-            self._compiled = compile_machine(self._definition).states()
+            self._compiled = compile_machine(self._definition, self._limits).states()
         value = json_text.loads(visit.input or "null")
         env = Env(
             value,

@@ -23,10 +23,14 @@ FILE_BYTES: Final = 65_536
 LONGEST_SECONDS: Final = 100 * 365 * 24 * 3600
 LARGEST: Final = 2**53  # whole numbers that every JSON parser reads exactly
 
-# limits of the JSON parser itself, and why they cannot be changed
-FIXED: Final = dict.fromkeys(
-    ("payload_depth", "json_number_chars"), "the JSON parser has it, as that of AWS does"
-)
+# limits that cannot be changed, and why
+FIXED: Final = {
+    "payload_depth": "the JSON parser has it, as that of AWS does",
+    "json_number_chars": "the JSON parser has it, as that of AWS does",
+    "sql_chars": "the parser of topic rules has it",
+    "sql_text_chars": "the functions of topic rules have it",
+    "request_problems": "the checks of requests have it",
+}
 
 # name -> (least value, why)
 LEAST: Final = {

@@ -56,7 +56,7 @@ class MachineTasks:
     ) -> None:
         self.engine: Engine
         self._functions, self._output, self._limits = functions, output, limits
-        self._outside, self._policies = outside or Outside(), policies
+        self._outside, self._policies = outside or Outside(limits=limits), policies
         self._first: Registry | None = None  # owns the embedded services that all registries share
         self._registries: dict[str | None, Registry] = {}  # by functions folder
         self._started = asyncio.Event()
@@ -236,7 +236,7 @@ async def running(engine: Engine) -> list[ExecutionRow]:
     rows: list[ExecutionRow] = []
     after = None
     while page := await engine.store.list_executions(
-        status="RUNNING", limit=DEFAULT_LIMITS.list_page, after=after
+        status="RUNNING", limit=engine.limits.list_page, after=after
     ):
         rows += page
         after = (page[-1].started, page[-1].id)

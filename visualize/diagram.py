@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.evaluation import Json
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.validate import validate
 from stepwell.visualize import dot, layout, mermaid, svg, text
 from stepwell.visualize import theme as colours
@@ -39,6 +40,7 @@ class Diagram:
     now         epoch seconds, the end of durations that still run; None: the last event's time
     map_runs    answers of DescribeMapRun by mapRunArn, for the progress of distributed Maps
     engine      "graphviz-pure" or "dot"; None: the first that is installed
+    limits      of definitions
 
     Notebooks display it. Raises ValueError with all errors of an invalid definition, and
     RenderError if a format needs a program that is not installed.
@@ -55,15 +57,18 @@ class Diagram:
         now: float | None = None,
         map_runs: Mapping[str, Any] | None = None,
         engine: str | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         if theme not in colours.THEMES or direction not in DIRECTIONS:
             raise ValueError(
                 f"theme must be one of {', '.join(colours.THEMES)}; direction one of "
                 f"{', '.join(DIRECTIONS)}"
             )
-        self.graph = build(_read(definition), collapse)
+        self.graph = build(_read(definition, limits), collapse)
         self.overlay = (
-            None if history is None else Overlay(history, now, map_runs, self.graph.definition)
+            None
+            if history is None
+            else Overlay(history, now, map_runs, self.graph.definition, limits)
         )
         self.theme, self.direction, self.engine = theme, direction, engine
 
@@ -117,10 +122,10 @@ class Diagram:
         return {"image/svg+xml": self.svg(), "text/plain": self.text()}
 
 
-def _read(definition: StateMachine | str | Json) -> StateMachine:
+def _read(definition: StateMachine | str | Json, limits: Limits) -> StateMachine:
     if isinstance(definition, StateMachine):
         return definition
-    checked = validate(definition, known_resource=lambda resource: resource)
+    checked = validate(definition, limits=limits, known_resource=lambda resource: resource)
     if checked.definition is None:
         raise ValueError(
             "; ".join(f"{each.code}: {each.message} at {each.location}" for each in checked.errors)

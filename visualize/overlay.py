@@ -14,6 +14,7 @@ from stepwell.asl import state_visits as v
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.history_visits import Visits
 from stepwell.asl.items import Items
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.reevaluation import Reevaluation
 from stepwell.asl.state_visits import Visit
 from stepwell.asl.summaries import State
@@ -99,8 +100,9 @@ class Overlay:
         now: float | None = None,
         map_runs: Mapping[str, Any] | None = None,
         definition: StateMachine | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self.reevaluation = None if definition is None else Reevaluation(definition)
+        self.reevaluation = None if definition is None else Reevaluation(definition, limits)
         self.visits = Visits(source=self.reevaluation)
         self._rules: Counter[tuple[str, int]] = Counter()  # (Choice, rule)
         self.transitions: Counter[tuple[str, str, bool]] = Counter()  # (from, to, caught)

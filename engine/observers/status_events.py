@@ -72,7 +72,7 @@ def _event(x: Execution, unit: Unit, home: Home, limits: Limits) -> dict[str, An
 
 
 def _detail(x: Execution, limits: Limits) -> dict[str, Any]:
-    described: dict[str, Any] = {**shapes.execution(x)}
+    described: dict[str, Any] = {**shapes.execution(x, limits)}
     described |= {name: round(described[name] * 1000) for name in _DATES if name in described}
     detail = {name: described.get(name) for name in _DETAIL}
     room = limits.event_data_bytes - _escaped(detail["output"])

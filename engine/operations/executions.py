@@ -55,13 +55,13 @@ class Executions:
 
     async def inspect_execution(self, execution_arn: str) -> DescribeExecutionOutput:
         """describe_execution's answer, also for an Express execution that is watched."""
-        return shapes.execution(await self._tracker.row(execution_arn))
+        return shapes.execution(await self._tracker.row(execution_arn), self._limits)
 
     async def _described(self, row: ExecutionRow | Execution) -> DescribeExecutionOutput:
         """With the members of its Map Run for a child of one; for others with the present
         redriveStatus.
         """
-        answer = shapes.execution(row)
+        answer = shapes.execution(row, self._limits)
         if row.parent is not None:
             await self._map_runs.describe_child(row, answer)
             return answer
@@ -228,12 +228,12 @@ class Executions:
         row = known or await self._tracker.row(execution_arn)
         self._worker.check()
         if not isinstance(row, Started) and row.status != model.RUNNING:
-            return shapes.execution(row)
+            return shapes.execution(row, self._limits)
         self._worker.executions.check(row.id)
         with self._tracker.waiters.of(row.id) as ended:
             # it may have closed, and been forgotten, while its row was read
             if known is None:
                 again = await self._tracker.row(execution_arn)
                 if again.status != model.RUNNING:
-                    return shapes.execution(again)
-            return shapes.execution(await ended)
+                    return shapes.execution(again, self._limits)
+            return shapes.execution(await ended, self._limits)

@@ -56,7 +56,8 @@ class StateMachines:
         if validation.definition is None or any(
             each.severity == "ERROR" for each in validation.diagnostics
         ):
-            raise ApiError("InvalidDefinition", invalid_definition_text(validation.diagnostics))
+            text = invalid_definition_text(validation.diagnostics, self._limits)
+            raise ApiError("InvalidDefinition", text)
         return compile_machine(validation.definition, self._limits, Payload)
 
     async def create_state_machine(

@@ -37,7 +37,9 @@ def _text(payload: Payload | bytes | None) -> str:
     return (payload.data if isinstance(payload, Payload) else payload).decode()
 
 
-def execution(row: ExecutionRow | Execution) -> DescribeExecutionOutput:
+def execution(
+    row: ExecutionRow | Execution, limits: Limits = DEFAULT_LIMITS
+) -> DescribeExecutionOutput:
     """DescribeExecution."""
     answer: DescribeExecutionOutput = {
         "executionArn": row.arn,
@@ -61,7 +63,7 @@ def execution(row: ExecutionRow | Execution) -> DescribeExecutionOutput:
             answer["error"] = row.error
         if row.cause is not None:
             answer["cause"] = row.cause
-    reason = not_redrivable(row)
+    reason = not_redrivable(row, limits=limits)
     if reason is not None:
         answer["redriveStatus"], answer["redriveStatusReason"] = "NOT_REDRIVABLE", reason
     else:

@@ -28,7 +28,7 @@ Problems = list[str]
 Read = Callable[[Any, str, Problems], Any]
 Rule = tuple[Callable[[Any], bool], str]  # (whether a value violates it, AWS's text)
 
-MOST_PROBLEMS: Final = DEFAULT_LIMITS.diagnostics  # reported: a body may have a hundred thousand
+MOST_PROBLEMS: Final = DEFAULT_LIMITS.request_problems
 # AWS prints the values of an enum in its own order: recorded ones; the others in the model's order
 ENUM_ORDERS: Final = {
     "ExecutionStatus": ("SUCCEEDED", "TIMED_OUT", "PENDING_REDRIVE", "ABORTED", "FAILED", "RUNNING")

@@ -16,6 +16,7 @@ from stepwell.asl.checks import Diagnostic
 from stepwell.asl.definition_files import PLACEHOLDER, DefinitionFileError, Source, read_definition
 from stepwell.asl.resources import local_resource
 from stepwell.asl.validate import validate
+from stepwell.engine import limits as engine
 from stepwell.integrations.cli.errors import reports_errors
 from stepwell.integrations.cli.output.text import count, printable
 from stepwell.integrations.errors import UsageError
@@ -73,7 +74,7 @@ class Unfilled(dict[str, str]):
         return f"${{{name}}}"
 
 
-def read_definition_file(file: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
+def read_definition_file(file: Path, limits: engine.Limits = DEFAULT_LIMITS) -> bytes:
     """Also of a definition that is too large to be valid. Raises UsageError."""
     return read(file, str(file), 4 * limits.definition_bytes)
 
@@ -274,7 +275,9 @@ def machine_name(file: Path, type: str, limits: Limits = DEFAULT_LIMITS) -> str:
     return name[: limits.name_chars - len(suffix)] + suffix
 
 
-def places(extras: Mapping[str, Any], text: str, limits: Limits = DEFAULT_LIMITS) -> dict[str, str]:
+def places(
+    extras: Mapping[str, Any], text: str, limits: engine.Limits = DEFAULT_LIMITS
+) -> dict[str, str]:
     """State name -> file:line; empty if the file that a machine came from has changed since.
 
     extras  what `run` stores with a machine: {"file": absolute path, "parameters": {name: value}}

@@ -98,4 +98,4 @@ async def machine_of(
         extras = (await engine.describe_state_machine(machine_arn))["extras"]
     name = arns.machine_name(machine_arn)
     machine = text.machine(name, type, json_text.loads(definition))
-    return machine, files.places(extras, definition)
+    return machine, files.places(extras, definition, engine.limits)

@@ -62,7 +62,7 @@ def render(
     )
     try:
         drawn = Diagram(
-            definition, shown.history, now=shown.now, map_runs=shown.map_runs, **look
+            definition, shown.history, now=shown.now, map_runs=shown.map_runs, limits=limits, **look
         ).render(format)
     except RenderError as fault:
         raise UsageError(str(fault)) from None

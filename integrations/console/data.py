@@ -114,7 +114,9 @@ class Data:
         if key not in self._pictures:
             async with self._drawing:
                 if key not in self._pictures:
-                    self._pictures[key] = await asyncio.to_thread(_picture, definition, collapse)
+                    self._pictures[key] = await asyncio.to_thread(
+                        _picture, definition, collapse, self._limits
+                    )
                 while len(self._pictures) > self._limits.console_pictures:
                     self._pictures.popitem(last=False)
         self._pictures.move_to_end(key)
@@ -273,7 +275,11 @@ class Data:
         """
         arn, after = _need(query, "arn"), _number(query, "after")
         definition, collapse = await self._definition(arn), query.get("collapse", "").split("\n")
-        live = Live(await asyncio.to_thread(lambda: Diagram(definition, collapse=collapse).graph))
+        live = Live(
+            await asyncio.to_thread(
+                lambda: Diagram(definition, collapse=collapse, limits=self._limits).graph
+            )
+        )
         yield b"retry: 1000\n\n"
         whole = True
         async with aclosing(
@@ -412,9 +418,9 @@ async def _ticking(
         await asyncio.gather(coming, return_exceptions=True)
 
 
-def _picture(definition: str, collapse: list[str]) -> bytes:
+def _picture(definition: str, collapse: list[str], limits: Limits) -> bytes:
     try:
-        diagram = Diagram(definition, collapse=collapse)
+        diagram = Diagram(definition, collapse=collapse, limits=limits)
         ids = {name: node.id for name, node in diagram.graph.states.items()}
         return _json({"svg": diagram.svg(style=False), "ids": ids, "collapsed": collapse})
     except RenderError as fault:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from stepwell.integrations.host import Host
+from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.common.delivery_log import DeliveryLog
 
 # botocore's name -> module, class
@@ -37,9 +38,13 @@ class Services:
     use.
     """
 
-    def __init__(self, table: Mapping[str, tuple[str, str]] = TABLE) -> None:
+    def __init__(
+        self,
+        table: Mapping[str, tuple[str, str]] = TABLE,
+        most_deliveries: int = DEFAULT_LIMITS.deliveries_remembered,
+    ) -> None:
         self._table = table
-        self.delivery_log = DeliveryLog()
+        self.delivery_log = DeliveryLog(most_deliveries)
         self._host: Host | None = None
         self._opening: dict[str, asyncio.Task[Any]] = {}
 

@@ -77,7 +77,7 @@ class Registry:
     ) -> None:
         self._policies = policies
         self._home, self._clock = home, clock
-        home, clock, callables, sources = home or Home(), clock or SystemClock(), {}, None
+        home, clock, callables, sources = home or Home(), clock or SystemClock(limits), {}, None
         if isinstance(functions, Functions):
             sources = functions
         else:
@@ -94,8 +94,11 @@ class Registry:
             limits,
             self._created,
         )
-        self.functions, self.services = found, services or Services()
-        self._outside = outside or Outside()
+        self.functions, self.services = (
+            found,
+            services or Services(most_deliveries=limits.deliveries_remembered),
+        )
+        self._outside = outside or Outside(limits=limits)
         self.host = Host(found, home, clock, limits, self.services, self._outside)
         found.on_answer = self._answered
         self._handlers: dict[Resource, Handler] = {}

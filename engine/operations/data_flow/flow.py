@@ -47,7 +47,7 @@ def data_flow(
             f"the machine has no state called {state_name!r}; it has {', '.join(map(repr, known))}"
         )
     history = list(events)
-    every = Visits(history, Reevaluation(program.definition)).all
+    every = Visits(history, Reevaluation(program.definition, program.limits)).all
     visits = [visit for visit in every if visit.name == state_name]
     if not visits:
         raise LookupError(f"the state {state_name!r} was not visited")

@@ -29,20 +29,19 @@ _MEMBERS: Final = {
 }
 
 
-def _checked(mapping: Json) -> Json:
-    """Raises PatternError, ValueError."""
-    filters(mapping)
-    return mapping
-
-
 class EventSourceMappings:
     def __init__(self, store: FunctionStore) -> None:
         self._store = store
         self.mappings: dict[str, Json] = {}
         self._pollers: dict[str, Poller] = {}
 
+    def _checked(self, mapping: Json) -> Json:
+        """Raises PatternError, ValueError."""
+        filters(mapping, self._store.host.limits)
+        return mapping
+
     async def open(self) -> None:
-        async for _, mapping in stored(self._store.records, MAPPINGS, _checked):
+        async for _, mapping in stored(self._store.records, MAPPINGS, self._checked):
             self.mappings[mapping["UUID"]] = mapping
 
     def start_polling(self) -> None:
@@ -119,7 +118,7 @@ class EventSourceMappings:
         ):
             raise ApiError("InvalidParameterValueException", messages.MAPPING_BATCH)
         try:
-            filters(changed)
+            filters(changed, self._store.host.limits)
         except (PatternError, ValueError) as error:
             raise ApiError(
                 "InvalidParameterValueException", messages.MAPPING_FILTER.format(problem=error)

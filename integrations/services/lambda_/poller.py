@@ -22,6 +22,7 @@ from stepwell.engine.errors import EngineError
 from stepwell.engine.supervisor import SetbackError
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.aws.calls import ServiceError, call
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.common.event_patterns import Match, compile_pattern
 from stepwell.integrations.services.common.queues import queue_url
 from stepwell.integrations.services.lambda_ import messages
@@ -61,7 +62,7 @@ class Poller:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _poll(self) -> None:
-        matches = filters(self._mapping)
+        matches = filters(self._mapping, self._host.limits)
         while True:
             if self._failures:
                 await self._host.supervisor.pause(LOOP, self._failures)
@@ -190,10 +191,10 @@ class Poller:
         return answer
 
 
-def filters(mapping: Json) -> list[Match]:
+def filters(mapping: Json, limits: Limits) -> list[Match]:
     """The compiled filters of a mapping. Raises PatternError, JsonError."""
     return [
-        compile_pattern(loads(each["Pattern"]))
+        compile_pattern(loads(each["Pattern"]), limits)
         for each in mapping.get("FilterCriteria", {}).get("Filters", [])
         if "Pattern" in each
     ]
