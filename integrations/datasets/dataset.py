@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -45,6 +46,7 @@ _Entry = tuple[str | None, Json, Json, int, Callable[[Json], dict[str, Json]]]
 """(key, item, its end, about the bytes of its JSON text, end -> the cursor after the item)"""
 _LISTED_BYTES: Final = 256  # about the size of an object of a listing
 _SKIPPED_BYTES: Final = 1_048_576
+_TURN_ITEMS: Final = 100
 _NOT_READ: Final = (OSError, EOFError, UnicodeDecodeError, zlib.error, zstandard.ZstdError)
 
 
@@ -130,6 +132,8 @@ class _Reader:
             if entry[0] is not None:
                 keys.append(entry[0])
             last, entry = entry, next(entries, None)
+            if len(items) % _TURN_ITEMS == 0:
+                time.sleep(1e-6)  # lets the event loop run, which would wait 5 ms for the lock
         self._read += len(items)
         ended = entry is None or last is None or self._read == self._most
         self._next = None if ended else entry

@@ -72,7 +72,8 @@ class CsvRows:
     """state: the headers, once they are read."""
 
     def __init__(self, file: io.BufferedReader, options: Options, offset: int, state: Json) -> None:
-        self._file, self._options, self._end = file, options, offset
+        self._file, self._options = file, options
+        self._begun = self._end = offset  # of the row that is read; so far
         self.state: Any = state
 
     def __iter__(self) -> Iterator[Item]:
@@ -89,18 +90,21 @@ class CsvRows:
         names, pick = [name for name, _ in named], itemgetter(*(place for _, place in named), 0)
         count = len(names)
         framing = sum(len(name) + 6 for name in names)  # quotes, colon and comma of a member
-        end = self._end
+        self._begun = self._end
         for row in rows:
             if row:
                 if len(row) < count:
                     row += [""] * (count - len(row))
-                size = self._end - end + framing
+                size = self._end - self._begun + framing
                 yield None, dict(zip(names, pick(row), strict=False)), self._end, size
-            end = self._end
+            self._begun = self._end
 
     def _texts(self) -> Iterator[str]:
         """The lines, which may end with a carriage return; a line is counted when it is taken."""
-        for line in _lines(self._file, self._options.limits.dataset_item_bytes):
+        most = self._options.limits.dataset_item_bytes
+        for line in _lines(self._file, most):
+            if self._end + len(line) - self._begun > most:
+                raise failed(messages.ITEM_TOO_LARGE.format(limit=most))
             if not self._end and line.startswith(BOM):
                 self._end, line = len(BOM), line[len(BOM) :]
             if b"\r" not in line.removesuffix(b"\r\n"):
