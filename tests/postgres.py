@@ -46,6 +46,7 @@ class PostgresServer:
         self.folder, self.data, self.settings = folder, folder / "data", settings
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self._databases = 0
         # the server refuses to run as root
         self.user = None if os.geteuid() else _account()
         if self.user is not None:
@@ -57,6 +58,13 @@ class PostgresServer:
     @property
     def url(self) -> str:
         return f"postgresql://stepwell@127.0.0.1:{self.port}/postgres"
+
+    def database(self) -> str:
+        """The URL of a new database."""
+        self._databases += 1
+        name = f"new_{self._databases}"
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "stepwell", name)
+        return self.url.removesuffix("postgres") + name
 
     def _as_user(self) -> dict[str, object]:
         if self.user is None:

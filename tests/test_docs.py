@@ -3,8 +3,9 @@ as written.
 
 Each page is one script: its `sh` and `python` blocks in their order, in a new folder that looks
 like a clone, with a home folder and a port of its own. A block that cannot run here has `<!-- not
-run: REASON -->` above it. STEPWELL_DOCS_PYTHON names the Python of another environment, such as one
-with the wheel, whose `stepwell` the pages use.
+run: REASON -->` above it; one with `<!-- needs PostgreSQL -->` has the URL of an empty database in
+$DATABASE, and is left out where no server is installed. STEPWELL_DOCS_PYTHON names the Python of
+another environment, such as one with the wheel, whose `stepwell` the pages use.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import SCRIPT
+from tests.postgres import PROGRAMS
 
 ROOT = Path(__file__).resolve().parent.parent
 OTHER_PYTHON = os.environ.get("STEPWELL_DOCS_PYTHON")
@@ -28,7 +30,8 @@ PYTHON = Path(OTHER_PYTHON or sys.executable).absolute()
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 TOP_LEVEL = "asl|engine|integrations|visualize|conformance|benchmarks|docs|examples|scripts|tests"
 BLOCK = re.compile(
-    r"(<!-- not run: [^\n]+ -->\n)?^```(sh|python|json)\n(.*?)^```$", re.DOTALL | re.MULTILINE
+    r"(<!-- (?:not run: [^\n]+|needs PostgreSQL) -->\n)?^```(sh|python|json)\n(.*?)^```$",
+    re.DOTALL | re.MULTILINE,
 )
 RUN = [
     str(page.relative_to(ROOT))
@@ -65,7 +68,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def script(text: str, port: int) -> str:
+def script(text: str, port: int, postgres: bool = False) -> str:
     """The blocks of a page as one program for bash."""
     lines = ["set -euo pipefail"]
     files = {match.start(2): match[1] for match in FILE.finditer(text)}
@@ -75,7 +78,7 @@ def script(text: str, port: int) -> str:
             lines.append(
                 f"mkdir -p $(dirname {name})\ncat > {name} <<'END_OF_FILE'\n{body}END_OF_FILE\n"
             )
-        elif match[1] or kind == "json":
+        elif (match[1] and not (postgres and "PostgreSQL -->" in match[1])) or kind == "json":
             continue
         elif kind == "python":
             lines.append(f"python - <<'END_OF_PROGRAM'\n{body}END_OF_PROGRAM\n")
@@ -91,8 +94,13 @@ def script(text: str, port: int) -> str:
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_a_page_runs_as_written(name: str, home: dict[str, str], tmp_path: Path) -> None:
+def test_a_page_runs_as_written(
+    name: str, home: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     text = (ROOT / name).read_text()
+    if postgres := PROGRAMS is not None and "<!-- needs PostgreSQL -->" in text:
+        server = request.getfixturevalue("postgres_server")
+        home |= {"DATABASE": server.database(), "PATH": f"{home['PATH']}:{PROGRAMS}"}
     port = free_port()
     clone, commands = tmp_path / "clone", tmp_path / "bin"
     shutil.copytree(ROOT / "examples", clone / "examples")
@@ -113,7 +121,7 @@ def test_a_page_runs_as_written(name: str, home: dict[str, str], tmp_path: Path)
         del environment["PYTHONPATH"]  # the package of this folder
     with (tmp_path / "output").open("w+") as output:
         process = subprocess.Popen(
-            ["bash", "-c", script(text, port)], cwd=clone, env=environment,
+            ["bash", "-c", script(text, port, postgres)], cwd=clone, env=environment,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip

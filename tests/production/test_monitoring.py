@@ -194,3 +194,10 @@ def test_every_panel_says_what_it_shows() -> None:
     assert len(ids) == len(set(ids)) > 25
     assert all(panel["title"] and panel["targets"] for panel in panels())
     assert not re.findall(r'"uid": "(?!stepwell|\$\{datasource\})', DASHBOARD.read_text())
+
+
+def test_every_alert_has_its_section_in_the_runbook() -> None:
+    runbook = (ROOT / "docs" / "how-to" / "runbook.md").read_text()
+    names = [rule["alert"] for rule in alerts()]
+    assert re.findall(r"^### (Stepwell\w+)$", runbook, re.MULTILINE) == names
+    assert {rule["labels"]["severity"] for rule in alerts()} == {"page", "ticket"}
