@@ -77,7 +77,7 @@ class Retention:
         self.edge = max(self.edge, now() - limits.retention_seconds * 1000)
         self._tracker.forget_closed(self.edge)
         page = limits.retention_page
-        while await self._store.delete_closed(self.edge, page, self._worker.live) == page:
+        while await self._store.delete_closed(self.edge, page, self._worker.live):
             pass
         if self._sweep_at <= now():
             if self._store.shard.number == HOME:

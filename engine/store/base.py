@@ -218,6 +218,23 @@ class Loaded(NamedTuple):
     frames: int = 0
 
 
+class Health(NamedTuple):
+    """Of the database itself, beyond what is stored. 0: it has no such thing.
+
+    bytes             its size
+    free_bytes        of it, what the next rows use before it grows
+    dead_rows         versions of rows that nothing sees any more, until a vacuum frees their space
+    snapshot_seconds  age of the oldest open transaction: no vacuum frees what died since
+    standbys          synchronous standbys that are connected
+    """
+
+    bytes: int
+    free_bytes: int = 0
+    dead_rows: int = 0
+    snapshot_seconds: float = 0.0
+    standbys: int = 0
+
+
 class Store(Protocol):
     """Every method raises StoreError. The store assigns ids; `after` is the key of the last row of
     the previous page.
@@ -246,6 +263,8 @@ class Store(Protocol):
     @property
     def wal_bytes(self) -> int:
         """Size of the write-ahead log as of the last commit; 0 if there is none."""
+
+    async def health(self) -> Health: ...
 
     def check(self) -> None:
         """Raises StoreError if nothing can be written any more."""

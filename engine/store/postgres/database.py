@@ -17,15 +17,16 @@ engine drops it, opens the database again and recovers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
 from stepwell.engine.sharding import HOME, SHARDS, Shard, shard_of_id
-from stepwell.engine.store.base import StoreFormatError, StoreInUseError, StoreLostError
+from stepwell.engine.store.base import Health, StoreFormatError, StoreInUseError, StoreLostError
 from stepwell.engine.store.batch import Batch
+from stepwell.engine.store.keys import event_keys
 from stepwell.engine.store.postgres import commits, lists
 from stepwell.engine.store.postgres.merging import Merging
 from stepwell.engine.store.postgres.readers import CLOSE_SECONDS, READERS, Readers
@@ -38,7 +39,7 @@ from stepwell.engine.store.postgres.session import (
     failure,
     refuse_unfit,
 )
-from stepwell.engine.store.sql.queries import Query, merge_history
+from stepwell.engine.store.sql.queries import Asked, Known, Query, Row, merge_history
 from stepwell.engine.store.sql.tables import META, PAGE, TABLES
 
 T = TypeVar("T")
@@ -243,8 +244,22 @@ class PostgresDatabase:
         await self._merging.merge(writer, *statements)
 
     @staticmethod
-    def delete_executions(events: Mapping[int, int]) -> Query[None]:
-        yield "delete_all_rows", (list(events),)
+    def known(execution_ids: Sequence[int]) -> Query[Known]:
+        known: dict[Asked, list[Row]] = {}
+        first = [event_keys(each)[0] | 1 for each in execution_ids]
+        for name, many, keys, start in (
+            ("continuation", "continuations", execution_ids, 1),
+            ("execution", "executions_of", execution_ids, 0),
+            ("first_history", "first_histories", first, 1),
+        ):
+            known |= {(name, (key,)): [] for key in keys}
+            for row in (yield many, (keys,)):
+                known[name, (row[0],)] = [row[start:]]
+        return known
+
+    @staticmethod
+    def delete_executions(execution_ids: Sequence[int]) -> Query[None]:
+        yield "delete_all_rows", (execution_ids,)
 
     async def transact(self, query: Query[T]) -> T:
         return await self._to_its_end(self._transact(query))
@@ -318,6 +333,10 @@ class PostgresDatabase:
     async def page(self, limit: int, name: str, *values: Any) -> list[Any]:
         async with self._reader() as reader:
             return await _fetch(reader, name, values, f" LIMIT {limit}")
+
+    async def health(self) -> Health:
+        ((bytes, dead, seconds, standbys),) = await self.rows("health")
+        return Health(bytes, 0, dead, seconds, standbys)
 
     async def integrity(self) -> list[str]:
         return []  # PostgreSQL reports damaged pages as it reads them

@@ -19,6 +19,16 @@ SELECT key, blob FROM record WHERE key > ? ORDER BY key LIMIT ?
 
 -- Many executions at once ----------------------------------------------------------------------------
 
+-- name: continuations
+-- What loads ask for, with its key first.
+SELECT id, blob FROM continuation WHERE id = ANY (?::bigint[])
+
+-- name: executions_of
+{executions} WHERE e.id = ANY (?::bigint[])
+
+-- name: first_histories
+SELECT key, blob FROM history WHERE key = ANY (?::bigint[])
+
 -- name: histories_to_merge
 -- As history_to_merge, for arrays of first and last keys.
 SELECT r.first, h.key, CASE WHEN length(h.blob) <= ? THEN h.blob END
@@ -155,6 +165,22 @@ WHERE x.status = code AND (x.started, x.id) < (?, ?)
     ) AS n
     ORDER BY n.id DESC LIMIT ?
 ) ORDER BY e.id DESC
+
+-- Health --------------------------------------------------------------------------------------------
+
+-- name: health
+-- The columns of base.Health but free_bytes. A role sees the transactions of others if it has
+-- pg_read_all_stats.
+SELECT
+    (SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::bigint FROM pg_stat_user_tables
+     WHERE schemaname = current_schema()),
+    (SELECT coalesce(sum(n_dead_tup), 0)::bigint FROM pg_stat_user_tables
+     WHERE schemaname = current_schema()),
+    (SELECT coalesce(extract(epoch FROM now() - min(began)), 0)::float FROM (
+        SELECT xact_start FROM pg_stat_activity WHERE backend_xmin IS NOT NULL
+        UNION ALL SELECT prepared FROM pg_prepared_xacts
+     ) AS transactions (began)),
+    (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))
 
 
 -- Opening -------------------------------------------------------------------------------------------

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.sharding import Shard
-from stepwell.engine.store.base import ExecutionRow
+from stepwell.engine.store.base import ExecutionRow, Health
 from stepwell.engine.store.batch import Batch
-from stepwell.engine.store.sql.queries import Query
+from stepwell.engine.store.sql.queries import Known, Query
 
 T = TypeVar("T")
 
@@ -69,8 +69,13 @@ class Database(Protocol):
     async def transact(self, query: Query[T]) -> T:
         """A query in a transaction of the owner: all of it or nothing."""
 
-    def delete_executions(self, events: Mapping[int, int]) -> Query[None]:
-        """Delete all rows of executions. events: of each, by id."""
+    def known(self, execution_ids: Sequence[int]) -> Query[Known]:
+        """Rows by (statement, parameters) that loads of these executions ask for, if the database
+        reads them faster all at once.
+        """
+
+    def delete_executions(self, execution_ids: Sequence[int]) -> Query[None]:
+        """Delete all rows of executions."""
 
     async def execute(self, name: str, *values: Any) -> int:
         """A statement in a transaction of its own: how many rows it changed."""
@@ -83,6 +88,9 @@ class Database(Protocol):
 
     async def page(self, limit: int, name: str, *values: Any) -> list[Any]:
         """Up to `limit` rows of a statement whose first column, their key, is readable text."""
+
+    async def health(self) -> Health:
+        """See Store.health()."""
 
     async def integrity(self) -> list[str]:
         """What the database itself finds damaged."""

@@ -29,7 +29,6 @@ from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.model import Payload
 from stepwell.engine.store import blobs, codec
 from stepwell.engine.store.base import STATUSES, ExecutionRow, MachineRow, StoreFormatError
-from stepwell.engine.store.batch import DELETE_FRAMES, DELETE_PAYLOADS, DELETE_VISITS
 from stepwell.engine.store.keys import (
     EVENT_BITS,
     EVENTS,
@@ -42,10 +41,13 @@ from stepwell.engine.store.sql.rows import execution_row, log, machine_row
 
 T = TypeVar("T")
 Row = Sequence[Any]
-Query = Generator[tuple[str, Sequence[Any]], Iterable[Row], T]
+Asked = tuple[str, Sequence[Any]]
+Known = Mapping[Asked, Iterable[Row]]
+Query = Generator[Asked, Iterable[Row], T]
 
 MERGE_BYTES: Final = 4096  # larger rows of history are not merged
 MERGE_ROWS: Final = 3
+DELETED_EVENTS: Final = 25_000  # of the executions that one transaction deletes, but for the last
 HISTORY_ROWS: Final = 16  # that are read at a time: each holds up to 512 events
 _ALL: Final = (1 << 63) - 1  # above every id
 
@@ -311,26 +313,17 @@ def delete_closed(
     before: int,
     limit: int,
     spare: Collection[int],
-    delete: Callable[[Mapping[int, int]], Query[None]],
+    delete: Callable[[Sequence[int]], Query[None]],
 ) -> Query[int]:
     """See Store.delete_closed(). own, delete: the database's, delete is its delete_executions()."""
-    rows = yield "closed_before", (*own, before, limit)
-    events = {number: count for number, count in rows if number not in spare}
-    yield from delete(events)
-    return len(events)
-
-
-def delete_executions(events: Mapping[int, int]) -> Query[None]:
-    """Delete all rows of executions, one after the other. events: of each, by id."""
-    for each, count in events.items():
-        for name in ("delete_continuation_of", "unpark", *DELETE_VISITS, "delete_map_runs"):
-            yield name, (each,)
-        yield DELETE_FRAMES, row_keys(each)
-        yield "delete_history", event_keys(each)
-        if count > EVENTS:
-            yield "delete_long_history", (each, 0, count)
-        yield DELETE_PAYLOADS, row_keys(each)
-        yield "delete_execution", (each,)
+    ids, left = list[int](), DELETED_EVENTS
+    for number, events in (yield "closed_before", (*own, before, limit)):
+        if number not in spare and left > 0:
+            ids.append(number)
+            left -= events
+    if ids:
+        yield from delete(ids)
+    return len(ids)
 
 
 # --- state machines -------------------------------------------------------------------------------

@@ -188,20 +188,11 @@ SELECT id, events FROM execution WHERE stopped < ? ORDER BY stopped LIMIT ?
 -- name: first_closed
 SELECT stopped FROM execution WHERE stopped IS NOT NULL ORDER BY stopped LIMIT 1
 
--- name: delete_continuation_of
-DELETE FROM continuation WHERE id = ?
-
--- name: delete_map_runs
-DELETE FROM map_run WHERE execution = ?
-
 -- name: delete_history
 DELETE FROM history WHERE key BETWEEN ? AND ?
 
 -- name: delete_payloads
 DELETE FROM payload WHERE key BETWEEN ? AND ?
-
--- name: delete_execution
-DELETE FROM execution WHERE id = ?
 
 -- name: definition_ids
 SELECT id FROM definition

@@ -22,6 +22,7 @@ from stepwell.engine.store.base import (
     DefinitionRow,
     ExecutionRow,
     Finding,
+    Health,
     Loaded,
     MachineRow,
     MapRunRow,
@@ -34,6 +35,7 @@ from stepwell.engine.store.batcher import Batcher
 from stepwell.engine.store.keys import first_number, split_arn, uuid_bytes
 from stepwell.engine.store.sql import check, queries
 from stepwell.engine.store.sql.database import Database
+from stepwell.engine.store.sql.loading import Loading
 from stepwell.engine.store.sql.queries import Query
 from stepwell.engine.store.sql.rows import (
     activity_row,
@@ -51,6 +53,7 @@ class SqlStore:
     def __init__(self, database: Database, limits: Limits) -> None:
         self.database, self.path, self._limits = database, database.path, limits
         self._batcher = Batcher({}, {}, {})
+        self._loading = Loading(database)
         self._clock = self._next_id = 0
         self._secret = b""
 
@@ -78,6 +81,9 @@ class SqlStore:
     @property
     def wal_bytes(self) -> int:
         return self.database.wal_bytes
+
+    async def health(self) -> Health:
+        return await self.database.health()
 
     def check(self) -> None:
         self.database.check()
@@ -165,7 +171,7 @@ class SqlStore:
     # --- executions: reading ----------------------------------------------------------------------
 
     async def load(self, execution_id: int) -> Loaded | None:
-        stored = await self.database.query(queries.load(execution_id))
+        stored = await self._loading.load(execution_id)
         if stored is None:
             return None
 

@@ -13,10 +13,11 @@ the epoch of this opening and that the file's name still leads to the file (file
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -27,14 +28,9 @@ from typing import Any, Final, TypeVar
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
 from stepwell.engine.sharding import Shard
-from stepwell.engine.store.base import StoreFormatError, StoreLostError
+from stepwell.engine.store.base import Health, StoreFormatError, StoreLostError
 from stepwell.engine.store.batch import Batch
-from stepwell.engine.store.sql.queries import (
-    Query,
-    delete_executions,
-    executions,
-    merge_history,
-)
+from stepwell.engine.store.sql.queries import Known, Query, executions, merge_history
 from stepwell.engine.store.sql.rows import named
 from stepwell.engine.store.sql.tables import META, PAGE, TABLES
 from stepwell.engine.store.sqlite.file import LockedFile
@@ -54,6 +50,12 @@ CUT_MS: Final = 50
 CUT_SECONDS: Final = 5.0  # between two attempts to truncate the log
 # Of one statement; the rest of the rows in powers of two, so that few statements are prepared.
 ROWS_AT_ONCE: Final = 64
+_DELETIONS: Final = (
+    *("delete_all_continuation", "delete_all_parked", "delete_all_map_item"),
+    *("delete_all_map_result", "delete_all_map_run", "delete_all_frame", "delete_all_history"),
+    *("delete_all_long_history", "delete_all_payload", "delete_all_execution"),
+)
+"""One for each table with rows that belong to an execution."""
 
 
 def run(query: Query[T], connection: Connection) -> T:
@@ -243,7 +245,16 @@ class SqliteDatabase:
         self.in_transaction(partial(write, batch), connection)
         return batch
 
-    delete_executions = staticmethod(delete_executions)
+    @staticmethod
+    def delete_executions(execution_ids: Sequence[int]) -> Query[None]:
+        ids = json.dumps(execution_ids)
+        for name in _DELETIONS:
+            yield name, (ids,)
+
+    @staticmethod
+    def known(execution_ids: Sequence[int]) -> Query[Known]:
+        yield from ()
+        return {}
 
     async def transact(self, query: Query[T]) -> T:
         return await self.transaction(partial(run, query))
@@ -346,6 +357,16 @@ class SqliteDatabase:
         return await self.transaction(
             lambda connection: connection.execute(SQL[name], values).rowcount
         )
+
+    async def health(self) -> Health:
+        def work(connection: Connection) -> Health:
+            size, pages, free = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_size", "page_count", "freelist_count")
+            )
+            return Health(size * pages, size * free)
+
+        return await self.read(work)
 
     async def integrity(self) -> list[str]:
         answers = await self.read(

@@ -98,3 +98,47 @@ SELECT s.prefix || ':' || e.tail
 FROM json_each(?) asked
 CROSS JOIN series s ON s.prefix = json_extract(asked.value, '$[0]')
 CROSS JOIN execution e ON e.series = s.id AND e.tail = json_extract(asked.value, '$[1]')
+
+
+-- Retention -----------------------------------------------------------------------------------------
+
+-- The parameter is a JSON array of ids of executions.
+
+-- name: delete_all_continuation
+DELETE FROM continuation WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: delete_all_parked
+DELETE FROM parked WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: delete_all_execution
+DELETE FROM execution WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: delete_all_map_item
+DELETE FROM map_item WHERE execution IN (SELECT value FROM json_each(?))
+
+-- name: delete_all_map_result
+DELETE FROM map_result WHERE execution IN (SELECT value FROM json_each(?))
+
+-- name: delete_all_map_run
+DELETE FROM map_run WHERE execution IN (SELECT value FROM json_each(?))
+
+-- name: delete_all_long_history
+DELETE FROM long_history WHERE execution IN (SELECT value FROM json_each(?))
+
+-- name: delete_all_frame
+DELETE FROM frame WHERE key IN (
+    SELECT frame.key FROM json_each(?) AS these CROSS JOIN frame
+    ON frame.key BETWEEN these.value << 17 AND (these.value << 17 | 131071)
+)
+
+-- name: delete_all_history
+DELETE FROM history WHERE key IN (
+    SELECT history.key FROM json_each(?) AS these CROSS JOIN history
+    ON history.key BETWEEN these.value << 15 AND (these.value << 15 | 32767)
+)
+
+-- name: delete_all_payload
+DELETE FROM payload WHERE key IN (
+    SELECT payload.key FROM json_each(?) AS these CROSS JOIN payload
+    ON payload.key BETWEEN these.value << 17 AND (these.value << 17 | 131071)
+)

@@ -680,6 +680,49 @@ async def test_closed_executions_are_deleted_in_batches(store: Store) -> None:
     )  # the name is free again
 
 
+async def test_large_closed_executions_are_deleted_in_small_numbers(store: Store) -> None:
+    runs = [Run(store, "tasks", seed=number) for number in range(5)]
+    for run in runs:
+        run.send(Stop(None, None))
+        run.units[-1] = run.units[-1]._replace(first=9_000)
+        run.execution.events = 9_000
+        await committed(store, run)
+    assert [await store.delete_closed(2**60, 9) for _ in range(3)] == [3, 2, 0]
+
+
+async def test_many_loads_at_once(store: Store) -> None:
+    kinds = list(DEFINITIONS)
+    runs = [Run(store, kinds[n % len(kinds)], ITEMS, seed=n) for n in range(150)]
+    for run in runs:
+        for _ in range(run.id % 7):
+            if run.running:
+                run.step()
+        await committed(store, run)
+    waiting = [run for run in runs if run.running or run.execution.snapshot]
+    assert len(waiting) > 70
+    unknown = max(run.id for run in runs) + 1
+    found = await asyncio.gather(*(store.load(run.id) for run in waiting), store.load(unknown))
+    assert found.pop() is None
+    for run, loaded in zip(waiting, found):
+        assert loaded is not None and loaded.id == run.id
+        assert flat(loaded.decode(run.program)) == flat(run.execution)
+    given_up = [asyncio.create_task(store.load(run.id)) for run in waiting]
+    await asyncio.sleep(0)
+    given_up[1].cancel()
+    ends = await asyncio.gather(*given_up, return_exceptions=True)
+    assert isinstance(ends.pop(1), asyncio.CancelledError) and None not in ends
+
+
+async def test_health(store: Store) -> None:
+    run = Run(store, "tasks", {"text": "x" * 50_000})
+    before = await store.health()
+    await committed(store, run)
+    after = await store.health()
+    assert after.bytes >= before.bytes > 0
+    assert 0 <= after.free_bytes <= after.bytes and after.standbys == 0
+    assert after.dead_rows >= 0 and 0 <= after.snapshot_seconds < 60
+
+
 # --- machines and activities ----------------------------------------------------------------------
 
 

@@ -1,0 +1,89 @@
+"""Loads of executions that are asked for at the same time are one read of the database: timers of
+thousands of executions may be due at one moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from stepwell.engine.store.base import StoreFormatError
+from stepwell.engine.store.codec import Continuation
+from stepwell.engine.store.sql.database import Database
+from stepwell.engine.store.sql.queries import Known, Query, load
+
+T = TypeVar("T")
+Results = list[Continuation | BaseException | None]
+
+LOADS_AT_ONCE: Final = 64
+
+
+class Loading:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[tuple[int, asyncio.Future[Continuation | None]]] = []
+        self._reading: asyncio.Task[None] | None = None
+
+    async def load(self, execution_id: int) -> Continuation | None:
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Continuation | None] = loop.create_future()
+        self._waiting.append((execution_id, found))
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        return await found
+
+    async def _read(self) -> None:
+        while self._waiting:
+            chosen = self._waiting[:LOADS_AT_ONCE]
+            del self._waiting[:LOADS_AT_ONCE]
+            try:
+                results = await self._results([number for number, _ in chosen])
+            except asyncio.CancelledError:  # the event loop ends
+                for _, found in (*chosen, *self._waiting):
+                    found.cancel()
+                raise
+            for (_, found), result in zip(chosen, results):
+                if found.done():  # cancelled
+                    continue
+                if isinstance(result, BaseException):
+                    found.set_exception(result)
+                else:
+                    found.set_result(result)
+
+    async def _results(self, ids: Sequence[int]) -> Results:
+        try:
+            return await self._database.query(_load_all(ids, self._database.known(ids)))
+        except StoreFormatError as error:  # a damaged page of the file: whose?
+            if len(ids) == 1:
+                return [error]
+            return [(await self._results([each]))[0] for each in ids]
+        except Exception as error:  # each caller's
+            return [error] * len(ids)
+
+
+def _load_all(ids: Sequence[int], known: Query[Known]) -> Query[Results]:
+    """Each continuation, None, or the error of what cannot be read."""
+    answers, found = (yield from known), Results()
+    for each in ids:
+        try:
+            found.append((yield from _answered(load(each), answers)))
+        except msgspec.DecodeError as error:
+            found.append(StoreFormatError(f"a stored value is damaged: {error}"))
+        except Exception as error:  # of this execution alone
+            found.append(error)
+    return found
+
+
+def _answered(query: Query[T], known: Known) -> Query[T]:
+    """A query some of whose statements are answered already."""
+    try:
+        asked = next(query)
+        while True:
+            rows = known.get(asked)
+            asked = query.send((yield asked) if rows is None else rows)
+    except StopIteration as end:
+        value: T = end.value
+        return value
