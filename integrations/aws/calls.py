@@ -9,11 +9,14 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.aws.peer_calls import until_answered
+from stepwell.integrations.host import LostAnswerError, UnreachableError
 
 if TYPE_CHECKING:
     from stepwell.integrations.host import Host
 
 ENGINE: Final = "stepfunctions"
+SHARD_SECONDS: Final = 10.0  # for which a call waits for the owner of a shard
 # The URL by which the current client reached this server, for the URLs that it gets; "" outside of
 # requests.
 REACHED: Final[ContextVar[str]] = ContextVar("reached", default="")
@@ -84,4 +87,13 @@ async def exchange(
     method = getattr(target, operation_method(operation), None)
     if method is None:
         raise ApiError("UnknownOperationException", f"{operation} of {service} is not served here")
-    return await method(**read_input(service, operation, parameters, host.limits)), {}
+    arguments = read_input(service, operation, parameters, host.limits)
+    if service != ENGINE:
+        return await method(**arguments), {}
+    try:  # perhaps on another shard
+        answer = await until_answered(
+            host, lambda again: method(**arguments), seconds=SHARD_SECONDS, repeatable=False
+        )
+    except (UnreachableError, LostAnswerError) as error:
+        raise ServiceError("", str(error), 0) from None
+    return answer, {}

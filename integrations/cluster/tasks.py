@@ -137,7 +137,10 @@ class TaskRuns:
         if token not in self._runs and (answer := ended.answer(token)) is not None:
             return answer
         if token not in self._runs and (again or token in ended):
-            marker = await self._host.records.get(marker_key(token))
+            try:
+                marker = await self._host.records.get(marker_key(token))
+            except StoreError as error:  # of home: it says nothing of the caller's
+                raise LostAnswerError(f"the store of home failed: {error}") from error
             if marker is not None and (done := readable(marker_key(token), marker, unchanged)):
                 return {"result": done["result"].encode(), "marked": True}
             if ended.marked(token):

@@ -18,12 +18,12 @@ from typing import Any, Final
 
 from stepwell.asl.json_text import encode, loads
 from stepwell.asl.resources import Resource
-from stepwell.engine.clock import sleep_until
 from stepwell.engine.core.model import Payload
-from stepwell.engine.errors import EngineError, StoreError
+from stepwell.engine.errors import EngineError
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Transaction, in_line
 from stepwell.integrations.aws.calls import embedded
-from stepwell.integrations.host import Host, LostAnswerError, Peers, UnreachableError
+from stepwell.integrations.aws.peer_calls import until_answered
+from stepwell.integrations.host import Host, Peers
 
 log: Final = logging.getLogger("stepwell.cluster")
 
@@ -152,30 +152,21 @@ class _Sender:
         """Send an attempt until home has answered. It holds no slot while home cannot be
         reached.
         """
-        message = _message(request) | {"caller": caller, "again": request.again, "known": WORKING}
-        failures = 0
-        while True:
-            try:
-                async with _as_at_home(request, message["known"]):
-                    answer: dict[str, Any] = await peers.call(HOME, SERVICE, "run", message)
-            except (UnreachableError, LostAnswerError, StoreError) as error:
-                failures += 1
-                log.info("%s: attempt %d to reach home: %s", request.token, failures, error)
-                # not run at all if it could surely not be reached: then there is nothing to join
-                message["again"] |= not isinstance(error, UnreachableError)
-                async with request.waiting():
-                    await self._pause(failures)
-                continue
-            if "state" not in answer:
-                return answer
-            failures, message["again"], message["known"] = 0, True, answer["state"]
+        message = _message(request) | {"caller": caller, "known": WORKING}
+        again = request.again
 
-    async def _pause(self, failures: int) -> None:
-        limits, clock = self._host.limits, self._host.clock
-        seconds = min(
-            limits.peer_pause_seconds * 2.0 ** min(failures - 1, 20), limits.peer_pause_most_seconds
-        )
-        await sleep_until(clock, clock.now() + round(1000 * seconds))
+        async def run(again: bool) -> dict[str, Any]:
+            async with _as_at_home(request, message["known"]):
+                answer: dict[str, Any] = await peers.call(
+                    HOME, SERVICE, "run", message | {"again": again}
+                )
+            return answer
+
+        while "state" in (
+            answer := await until_answered(self._host, run, again=again, waiting=request.waiting)
+        ):
+            again, message["known"] = True, answer["state"]
+        return answer
 
 
 def _message(request: TaskRequest) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.sharding import Shard
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations import requests
+from stepwell.integrations.aws.peer_calls import until_answered
 from stepwell.integrations.host import Executions, Host
 from stepwell.integrations.tasks import messages
 
@@ -69,8 +70,7 @@ async def _start_execution(host: Host, request: TaskRequest) -> Json:
     if executions is None:
         raise TaskError(asl_messages.RUNTIME, messages.NO_ENGINE, runtime=True)
     request_id = requests.request_id(request.token)
-    shard = Shard() if host.engine is None else host.engine.shard
-    started = await _start(executions, shard, request, request_id)
+    started = await _start(host, executions, request, request_id)
     arn = started["executionArn"]
     body = dumps({"executionArn": arn, "startDate": _milliseconds(started["startDate"]) / 1000})
     headers = {
@@ -88,37 +88,40 @@ async def _start_execution(host: Host, request: TaskRequest) -> Json:
         return answer
     await request.submitted(answer)
     async with request.waiting():
-        ended = await _ended(executions, arn, request_id)
+        ended = await _ended(host, executions, arn, request_id)
     return _result(ended, request.resource.pattern == SYNC_2)
 
 
 async def _start(
-    executions: Executions, shard: Shard, request: TaskRequest, request_id: str
+    host: Host, executions: Executions, request: TaskRequest, request_id: str
 ) -> Answer:
     """executionArn and startDate. A repeated start may find that the first one succeeded."""
-    payload = request.payload
+    payload, shard = request.payload, Shard() if host.engine is None else host.engine.shard
     fields = requests.fields(payload, ("StateMachineArn",), ("Input", "Name", "TraceHeader"))
     machine = requests.text_field(payload, fields, "StateMachineArn")
     plain = ":".join(machine.split(":")[:7])  # without a version or an alias
     own, _ = shard.draw(partial(execution_arn, plain), requests.request_ids(request.token))
     name = requests.text_field(payload, fields, "Name", own)
     data = fields.get("Input", {})
-    try:
-        return await executions.start_nested_execution(
-            machine, name=name, input=data if isinstance(data, str) else dumps(data)
-        )
-    except ApiError as error:
-        if error.code != _ALREADY or not request.again:
-            raise _refused(error, request_id) from None
-    return await executions.describe_execution(execution_arn(plain, name))
+    text = data if isinstance(data, str) else dumps(data)
+
+    async def start(again: bool) -> Answer:
+        try:
+            return await executions.start_nested_execution(machine, name=name, input=text)
+        except ApiError as error:
+            if error.code != _ALREADY or not again:
+                raise _refused(error, request_id) from None
+        return await executions.describe_execution(execution_arn(plain, name))
+
+    return await until_answered(host, start, again=request.again, waiting=request.waiting)
 
 
-async def _ended(executions: Executions, arn: str, request_id: str) -> Answer:
+async def _ended(host: Host, executions: Executions, arn: str, request_id: str) -> Answer:
     """The description of an ended execution. If the attempt ends first, the execution is stopped if
     possible.
     """
     try:
-        return await executions.wait(arn)
+        return await until_answered(host, lambda again: executions.wait(arn))
     except ApiError as error:
         raise _refused(error, request_id) from None
     except asyncio.CancelledError:

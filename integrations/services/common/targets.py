@@ -17,7 +17,9 @@ from stepwell.asl.json_text import JsonError, loads
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import Transaction
 from stepwell.integrations import requests
-from stepwell.integrations.aws.calls import ServiceError, call, embedded
+from stepwell.integrations.aws.calls import SHARD_SECONDS, ServiceError, call, embedded
+from stepwell.integrations.aws.peer_calls import until_answered
+from stepwell.integrations.host import LostAnswerError, UnreachableError
 from stepwell.integrations.services.common import messages
 from stepwell.integrations.services.common.deliveries import DeliveryError
 from stepwell.integrations.services.common.queues import send_to_queue
@@ -89,11 +91,17 @@ def delivery_error(error: ApiError | ServiceError) -> DeliveryError:
 
 
 async def _states(host: Host, arn: str, target: Target, payload: str, id: str) -> None:
-    assert host.executions is not None
+    executions = host.executions
+    assert executions is not None
+    name = target.get("ExecutionNamePrefix", "") + requests.request_id(id)
     try:
-        await host.executions.start_execution(
-            arn, name=target.get("ExecutionNamePrefix", "") + requests.request_id(id), input=payload
+        await until_answered(
+            host,
+            lambda again: executions.start_execution(arn, name=name, input=payload),
+            seconds=SHARD_SECONDS,
         )
+    except (UnreachableError, LostAnswerError) as error:
+        raise DeliveryError("SDK_CLIENT_ERROR", str(error)) from None
     except ApiError as error:
         if error.code != "ExecutionAlreadyExists":  # else an earlier attempt started it
             raise

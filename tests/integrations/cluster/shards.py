@@ -137,10 +137,15 @@ class ShardEngine:
         machine = await self.engine.create_state_machine("m", text, role_arn=ROLE)
         started = await self.engine.start_execution(machine["stateMachineArn"], input=input or {})
         running = asyncio.ensure_future(self.engine.wait(started["executionArn"], timeout=60))
-        while not running.done():
-            await asyncio.sleep(0.002)
-            self.clock.advance(2)
+        await self.until(running.done)
         return dict(running.result())
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let time pass."""
+        async with asyncio.timeout(60):
+            while not condition():
+                await asyncio.sleep(0.002)
+                self.clock.advance(2)
 
     async def history(self, arn: str) -> list[dict[str, Any]]:
         return list((await self.engine.get_execution_history(arn, max_results=1000))["events"])
