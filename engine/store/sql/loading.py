@@ -5,7 +5,7 @@ thousands of executions may be due at one moment.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -22,7 +22,7 @@ LOADS_AT_ONCE: Final = 64
 
 
 class Loading:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Callable[[], Database]) -> None:
         self._database = database
         self._waiting: list[tuple[int, asyncio.Future[Continuation | None]]] = []
         self._reading: asyncio.Task[None] | None = None
@@ -55,7 +55,8 @@ class Loading:
 
     async def _results(self, ids: Sequence[int]) -> Results:
         try:
-            return await self._database.query(_load_all(ids, self._database.known(ids)))
+            database = self._database()
+            return await database.query(_load_all(ids, database.known(ids)))
         except StoreFormatError as error:  # a damaged page of the file: whose?
             if len(ids) == 1:
                 return [error]

@@ -53,7 +53,7 @@ class SqlStore:
     def __init__(self, database: Database, limits: Limits) -> None:
         self.database, self.path, self._limits = database, database.path, limits
         self._batcher = Batcher({}, {}, {})
-        self._loading = Loading(database)
+        self._loading = Loading(lambda: self.database)
         self._clock = self._next_id = 0
         self._secret = b""
 
