@@ -3,13 +3,17 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from tests.conftest import ROOT
 
 from stepwell.engine.core.events import RunTask
+from stepwell.engine.core.history import TABLE
 from stepwell.engine.core.model import Execution
 from stepwell.engine.engine import Engine
+from stepwell.engine.errors import ApiError
 from stepwell.engine.observers.trace_context import (
     TraceContext,
     current_trace,
@@ -205,6 +209,57 @@ async def test_the_spans_are_the_same_from_a_history_that_was_read_again() -> No
     for unit in units[:-1]:
         again.apply(unit.execution, numbered(unit))
     assert spans_of(units)[-2:] == again.apply(units[-1].execution, numbered(units[-1]))[-2:]
+
+
+CASES = [
+    case
+    for area in ("map", "parallel", "retry-catch", "wait")
+    for path in sorted((ROOT / "conformance" / "cases" / area).glob("*.json"))
+    if isinstance((case := json.loads(path.read_text())).get("definition"), dict)
+]
+
+
+async def test_every_state_and_attempt_has_its_span() -> None:
+    """The machines of the conformance suite, of which most tasks fail here."""
+    sink = Units()
+    assert len(CASES) > 100
+    async with Engine(tasks=Registry(), trace_sink=sink) as engine:
+        arns = []
+        for number, case in enumerate(CASES):
+            with suppress(ApiError):  # cases of refused definitions and inputs
+                machine = await engine.create_state_machine(f"m{number}", case["definition"])
+                started = await engine.start_execution(
+                    machine["stateMachineArn"], input=json.dumps(case.get("input", {}))
+                )
+                arns.append(started["executionArn"])
+        await asyncio.sleep(0.5)
+        for arn in arns:
+            with suppress(ApiError):  # it has ended
+                await engine.stop_execution(arn)
+    executions: dict[int, list[Unit]] = {}
+    for unit in sink.units:
+        executions.setdefault(unit.execution.id, []).append(unit)
+    assert len(executions) >= len(arns) > 100
+    for units in executions.values():
+        check(units)
+
+
+def check(units: Sequence[Unit]) -> None:
+    spans = spans_of(units)
+    types = [TABLE[event[0]][0] for unit in units for event in unit.history]
+    by_id = {span.span_id: span for span in spans}
+    assert units[-1].execution.status != "RUNNING" and len(by_id) == len(spans)
+    states = [span for span in spans if "stepwell.state.type" in span.attributes]
+    assert len(states) == sum(type.endswith("StateEntered") for type in types)
+    iterations = [span for span in spans if "stepwell.map.index" in span.attributes]
+    assert len(iterations) == types.count("MapIterationStarted")
+    attempts = len(spans) - len(states) - len(iterations) - 1
+    assert attempts == sum(type.endswith("Scheduled") for type in types)
+    for span in spans[:-1]:
+        parent = by_id[span.parent_id]
+        assert parent.start <= span.start <= span.end <= parent.end
+        if span in states:  # never inside a state without branches
+            assert parent.attributes.get("stepwell.state.type", "Map") in ("Parallel", "Map")
 
 
 async def test_the_trace_of_the_request_continues() -> None:
