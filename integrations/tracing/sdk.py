@@ -24,9 +24,7 @@ from opentelemetry.trace import (
 )
 
 from stepwell.engine.arns import Home
-from stepwell.engine.core.model import Execution
 from stepwell.engine.observers.trace_context import TraceContext
-from stepwell.integrations.tracing.ids import trace_of
 from stepwell.integrations.tracing.spans import Span
 
 _OK: Final = Status(StatusCode.UNSET)
@@ -63,9 +61,12 @@ class Sdk:
         decided = self._sampler.should_sample(parent, int(trace.trace_id, 16), name)
         return decided.decision is Decision.RECORD_AND_SAMPLE
 
-    def span(self, x: Execution, span: Span) -> ReadableSpan:
-        trace = int(trace_of(x).trace_id, 16)
-        sampled = TraceFlags(TraceFlags.SAMPLED)
+    def export(self, spans: Sequence[Span]) -> bool:
+        readable = [self._readable(span) for span in spans]
+        return self._exporter.export(readable) is SpanExportResult.SUCCESS
+
+    def _readable(self, span: Span) -> ReadableSpan:
+        trace, sampled = int(span.trace_id, 16), TraceFlags(TraceFlags.SAMPLED)
         parent = int(span.parent_id or "0", 16)
         return ReadableSpan(
             span.name,
@@ -79,9 +80,6 @@ class Sdk:
             end_time=span.end * 1_000_000,
             instrumentation_scope=self._scope,
         )
-
-    def export(self, spans: Sequence[ReadableSpan]) -> bool:
-        return self._exporter.export(spans) is SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
         self._shutdown()

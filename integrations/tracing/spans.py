@@ -36,6 +36,7 @@ class Span(NamedTuple):
 
     name: str
     kind: str
+    trace_id: str
     span_id: str
     parent_id: str
     start: int
@@ -68,6 +69,7 @@ class Node:
         "attributes",
         "inside",
         "events",
+        "id",
         "error",
         "failed",
     )
@@ -76,6 +78,7 @@ class Node:
         self, event: int, parent: Node | None, what: str, type: str, name: str, start: int
     ) -> None:
         self.event, self.parent, self.what, self.type = event, parent, what, type
+        self.id = ""  # until it is needed
         self.name, self.start, self.kind = name, start, conventions.INTERNAL
         self.attributes: Attributes = {}
         self.inside: dict[int, Node] = {}  # by event; in order of their beginning
@@ -87,10 +90,14 @@ class Node:
 
 
 class ExecutionTrace:
-    """The open spans of one execution. next: id of the event that it is to see next."""
+    """The open spans of one execution.
+
+    trace  the one that it belongs to
+    next   id of the event that it is to see next
+    """
 
     def __init__(self, x: Execution) -> None:
-        self.x, self.next = x, STARTED
+        self.x, self.trace, self.next = x, trace_of(x), STARTED
         self.root = Node(STARTED, None, EXECUTION, "", x.machine_name, x.started)
         self.root.kind = conventions.SERVER
         self._at: dict[int, Node] = {}  # event -> the place after it
@@ -263,16 +270,17 @@ class ExecutionTrace:
             attributes["error.type"] = error
         if node.parent is not None:
             node.parent.inside.pop(node.event, None)
-            parent_id = span_id(self.x, node.parent.event)
+            parent_id = self._id(node.parent)
         elif node.event == STARTED:
-            parent_id = trace_of(self.x).span_id
+            parent_id = self.trace.span_id
         else:
             parent_id = span_id(self.x, STARTED)
         self._ended.append(
             Span(
                 node.name,
                 node.kind,
-                span_id(self.x, node.event),
+                self.trace.trace_id,
+                self._id(node),
                 parent_id,
                 node.start,
                 at,
@@ -280,6 +288,10 @@ class ExecutionTrace:
                 error,
             )
         )
+
+    def _id(self, node: Node) -> str:
+        node.id = node.id or span_id(self.x, node.event)
+        return node.id
 
 
 def _nearest(node: Node | None, fits: Callable[[Node], bool]) -> Node | None:

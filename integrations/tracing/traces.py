@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from stepwell.engine.arns import Home
 from stepwell.engine.core import model
@@ -30,9 +30,6 @@ from stepwell.engine.supervisor import SetbackError, Supervisor
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.tracing.ids import span_id, trace_of
 from stepwell.integrations.tracing.spans import ExecutionTrace, Span
-
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
 
 log: Final = logging.getLogger("stepwell.traces")
 
@@ -57,10 +54,8 @@ class Telemetry(Protocol):
 
     def sampled(self, trace: TraceContext, name: str) -> bool: ...
 
-    def span(self, x: Execution, span: Span) -> ReadableSpan: ...
-
-    def export(self, spans: Sequence[ReadableSpan]) -> bool:
-        """False: they were refused. Blocks."""
+    def export(self, spans: Sequence[Span]) -> bool:
+        """False: they were refused. Blocks; called in a thread."""
 
     def shutdown(self) -> None: ...
 
@@ -161,17 +156,15 @@ class Traces:
                     await asyncio.wait_for(self._enough.wait(), self._delay)
             await self._send(await self._ended())
 
-    async def _ended(self) -> list[ReadableSpan]:
+    async def _ended(self) -> list[Span]:
         """The spans that the waiting units end, a batch of them or somewhat more."""
-        spans: list[ReadableSpan] = []
+        spans: list[Span] = []
         for _ in range(_SLICE):
             if not self._units or len(spans) >= self._batch:
                 break
             unit = self._units.popleft()
             self._waiting -= len(unit.history)
-            x = unit.execution
-            if self._telemetry.sampled(trace_of(x), x.machine_name):
-                spans += [self._telemetry.span(x, span) for span in await self._apply(unit)]
+            spans += await self._apply(unit)
         return spans
 
     async def _apply(self, unit: Unit) -> list[Span]:
@@ -179,6 +172,8 @@ class Traces:
         trace = self._open.pop(x.id, None)
         if trace is None or trace.next != unit.first:
             trace = ExecutionTrace(x)
+            if not self._telemetry.sampled(trace.trace, x.machine_name):
+                return []
             while trace.next < unit.first:  # not seen by this process, or forgotten
                 page = await self._history(x.id, trace.next - 1)
                 page = [row for row in page if row[0] < unit.first]
@@ -194,7 +189,7 @@ class Traces:
                 self._open.popitem(last=False)
         return spans
 
-    async def _send(self, spans: Sequence[ReadableSpan]) -> None:
+    async def _send(self, spans: Sequence[Span]) -> None:
         for at in range(0, len(spans), self._batch):
             batch = spans[at : at + self._batch]
             if await _in_thread(partial(self._telemetry.export, batch)):
