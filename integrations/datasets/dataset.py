@@ -53,7 +53,7 @@ _NOT_READ: Final = (OSError, EOFError, UnicodeDecodeError, zlib.error, zstandard
 class S3Dataset:
     """See engine/map_runs/datasets.py."""
 
-    def __init__(self, host: Host, threads: Executor, request: StreamRequest) -> None:
+    def __init__(self, host: Host, threads: Executor | None, request: StreamRequest) -> None:
         self._host, self._threads = host, threads
         self._parameters: Any = dict(request.payload)
         self._config = ReaderConfig.model_validate(self._parameters.pop("ReaderConfig"))

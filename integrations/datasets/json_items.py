@@ -144,7 +144,7 @@ class _Window:
             except JsonError as error:
                 fault = error
             else:
-                if place is None:
+                if place is None or self.at + place > most:
                     break
                 self.at += place
                 return

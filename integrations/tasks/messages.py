@@ -25,7 +25,6 @@ MOCK_LARGE: Final = "Field '{field}' exceeds the maximum value"
 
 # --- what an ItemReader reads ---------------------------------------------------------------------
 DATASET_TOO_LARGE: Final = "The dataset {where} is larger than {limit} bytes"  # ours
-DATASET_NOT_READ: Final = "The dataset {where} cannot be read: {reason}"  # ours
 
 # --- services of others ---------------------------------------------------------------------------
 SDK_FAULT: Final = (

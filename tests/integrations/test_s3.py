@@ -172,7 +172,6 @@ async def test_a_listing(house: EmbeddedEngine) -> None:
         (reader("bomb.json.gz"), "The dataset data/bomb.json.gz is larger than 1000000 bytes"),
         (reader("cut.csv.gz", **CSV), "The dataset data/cut.csv.gz cannot be read: "),
         (reader("number.json", InputType="MANIFEST"), "The dataset is not valid MANIFEST"),
-        (reader("rows.csv", InputType="PARQUET"), "Datasets of type PARQUET are not supported"),
     ],
 )
 async def test_what_cannot_be_read(

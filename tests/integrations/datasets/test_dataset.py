@@ -5,6 +5,7 @@ import dataclasses
 import gzip
 import io
 import json
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from stepwell.engine.map_runs.datasets import Chunk, Dataset, StreamRequest
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.limits import DEFAULT_LIMITS
+from stepwell.integrations.services.registry import Services
 from stepwell.integrations.tasks.registry import Registry
 
 GET, LIST = "arn:aws:states:::s3:getObject", "arn:aws:states:::s3:listObjectsV2"
@@ -56,7 +58,7 @@ FILES = {
 }
 LIMITS = dataclasses.replace(
     DEFAULT_LIMITS,
-    dataset_block_bytes=1000,
+    dataset_block_bytes=2000,
     dataset_item_bytes=10_000,
     dataset_file_bytes=150_000,
     pointer_bytes=8_000,
@@ -79,9 +81,16 @@ def url() -> Iterator[str]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def outside(url: str) -> Iterator[Outside]:
+    found = Outside({"s3": url})  # shared: botocore takes long to make a client
+    yield found
+    found.close()
+
+
 @pytest.fixture
-async def registry(url: str) -> AsyncIterator[Registry]:
-    opened = Registry(outside=Outside({"s3": url}), limits=LIMITS)
+async def registry(outside: Outside) -> AsyncIterator[Registry]:
+    opened = Registry(outside=outside, limits=LIMITS, services=Services())
     yield opened
     await opened.close()
 
@@ -236,6 +245,12 @@ async def test_a_cancelled_chunk_is_read_again(registry: Registry) -> None:
         await reading
     assert (await dataset.chunk(first.cursor, 1000, 1_000_000)).items == LINES[10:]
     await dataset.close()
+
+
+async def test_parquet_without_pyarrow(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(TaskError, match="need pyarrow: pip install 'stepwell\\[parquet\\]'"):
+        await whole(await opened(registry, "lines.jsonl", InputType="PARQUET"))
 
 
 async def test_parquet(registry: Registry, url: str) -> None:

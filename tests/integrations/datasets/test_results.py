@@ -5,7 +5,6 @@ the one of the benchmarks: moto does not know an upload that was completed.
 import dataclasses
 import json
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -17,6 +16,7 @@ from stepwell.engine.map_runs.datasets import Results, StreamRequest
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.limits import DEFAULT_LIMITS
+from stepwell.integrations.services.registry import Services
 from stepwell.integrations.tasks.registry import Registry
 
 PUT = dataset_resource("arn:aws:states:::s3:putObject")
@@ -30,25 +30,33 @@ def client(url: str) -> Any:
     return boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ObjectStore]:
-    (tmp_path / "results").mkdir()
-    found = ObjectStore(tmp_path)
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    folder = tmp_path_factory.mktemp("s3")
+    (folder / "results").mkdir()
+    found = ObjectStore(folder)
     with found:
         yield found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def url(store: ObjectStore) -> str:
     return store.url
 
 
+@pytest.fixture(scope="module")
+def outside(url: str) -> Iterator[Outside]:
+    found = Outside({"s3": url})  # shared: botocore takes long to make a client
+    yield found
+    found.close()
+
+
 @pytest.fixture
-async def registry(url: str) -> AsyncIterator[Registry]:
+async def registry(outside: Outside) -> AsyncIterator[Registry]:
     limits = dataclasses.replace(
         DEFAULT_LIMITS, result_file_bytes=FILE_BYTES, stream_pause_seconds=0
     )
-    opened = Registry(outside=Outside({"s3": url}), limits=limits)
+    opened = Registry(outside=outside, limits=limits, services=Services())
     yield opened
     await opened.close()
 
