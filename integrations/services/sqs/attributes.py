@@ -15,10 +15,10 @@ Attributes = dict[str, str]
 
 _NAME: Final = re.compile("[A-Za-z0-9_-]{1,80}")
 _FIFO: Final = ".fifo"
-# name -> (least, most, default)
-_NUMBERS: Final = {
+# name -> (least, most, default); None: the limit `message_bytes`
+_NUMBERS: Final[Mapping[str, tuple[int, int | None, str | None]]] = {
     "DelaySeconds": (0, 900, "0"),
-    "MaximumMessageSize": (1_024, 1_048_576, "1048576"),
+    "MaximumMessageSize": (1_024, None, None),
     "MessageRetentionPeriod": (60, 1_209_600, "345600"),
     "ReceiveMessageWaitTimeSeconds": (0, 20, "0"),
     "VisibilityTimeout": (0, 43_200, "30"),
@@ -84,7 +84,7 @@ def checked(name: str, given: Mapping[str, str], limits: Limits) -> Attributes:
             raise unknown(attribute)
         valid[attribute] = value
         if attribute in _NUMBERS:
-            least, most, _ = _NUMBERS[attribute]
+            least, most, _ = _bounds(attribute, limits)
             if not (
                 value.isascii()
                 and value.isdigit()
@@ -103,6 +103,11 @@ def checked(name: str, given: Mapping[str, str], limits: Limits) -> Attributes:
         if not good:
             raise _bad(attribute)
     return valid
+
+
+def _bounds(name: str, limits: Limits) -> tuple[int, int, str]:
+    least, most, default = _NUMBERS[name]
+    return least, most or limits.message_bytes, default or str(limits.message_bytes)
 
 
 def _bad(name: str) -> ApiError:
@@ -169,20 +174,16 @@ def redrive_allow(text: str) -> str:
     return dumps(policy)
 
 
-def number(attributes: Mapping[str, str], name: str) -> int:
-    return int(attributes.get(name) or _NUMBERS[name][2])
+def number(attributes: Mapping[str, str], name: str, limits: Limits) -> int:
+    return int(attributes.get(name) or _bounds(name, limits)[2])
 
 
-def shown(name: str, attributes: Mapping[str, str]) -> Attributes:
+def shown(name: str, attributes: Mapping[str, str], limits: Limits) -> Attributes:
     """All attributes of a queue with their values, but for those that are computed."""
-    defaults = {
-        each: default for each, (_, _, default) in _NUMBERS.items() if not each.startswith("Kms")
-    }
+    defaults = {each: _bounds(each, limits)[2] for each in _NUMBERS}
+    reuse = defaults.pop("KmsDataKeyReusePeriodSeconds")
     if attributes.get("KmsMasterKeyId"):
-        defaults |= {
-            "KmsDataKeyReusePeriodSeconds": _NUMBERS["KmsDataKeyReusePeriodSeconds"][2],
-            "SqsManagedSseEnabled": "false",
-        }
+        defaults |= {"KmsDataKeyReusePeriodSeconds": reuse, "SqsManagedSseEnabled": "false"}
     else:
         defaults["SqsManagedSseEnabled"] = "true"
     if is_fifo(name):

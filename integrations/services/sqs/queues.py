@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from stepwell.asl.json_text import dumps, loads
 from stepwell.engine.errors import ApiError
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.common.answers import Answer, allow_statement
 from stepwell.integrations.services.common.tables import Document
 from stepwell.integrations.services.sqs import attributes, messages
@@ -35,7 +36,7 @@ class Queues:
             if queue is None:
                 await self._create(queue_name, checked, tags or {})
             else:
-                _check_same(queue, checked)
+                _check_same(queue, checked, self._store.limits)
         return {"QueueUrl": self._store.url(queue_name)}
 
     def _checked(self, name: str, given: Mapping[str, str]) -> attributes.Attributes:
@@ -84,7 +85,7 @@ class Queues:
             "Modified": now,
         }
         await self._store.documents.put(name, document)
-        self._store.queues[name] = Queue(document)
+        self._store.queues[name] = Queue(document, self._store.limits)
 
     async def delete_queue(self, queue_url: str) -> Answer:
         async with self._store.lock:
@@ -186,7 +187,7 @@ class Queues:
         self._store.delete_expired(queue)
         queue.index.show_due(self._store.now)
         document, index = queue.document, queue.index
-        shown = attributes.shown(queue.name, document["Attributes"])
+        shown = attributes.shown(queue.name, document["Attributes"], self._store.limits)
         shown |= {
             "QueueArn": self._store.arn(queue.name),
             "CreatedTimestamp": str(document["Created"] // 1000),
@@ -286,9 +287,9 @@ class Queues:
         )
 
 
-def _check_same(queue: Queue, given: Mapping[str, str]) -> None:
+def _check_same(queue: Queue, given: Mapping[str, str], limits: Limits) -> None:
     """Raises ApiError if a queue has other attributes than the given ones."""
-    held = attributes.shown(queue.name, queue.document["Attributes"])
+    held = attributes.shown(queue.name, queue.document["Attributes"], limits)
     for name, value in given.items():
         if held.get(name, "") != value:
             raise ApiError("QueueNameExists", messages.QUEUE_EXISTS.format(name=name))

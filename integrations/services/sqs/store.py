@@ -30,6 +30,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.ids import uuids
 from stepwell.integrations.aws.calls import REACHED
 from stepwell.integrations.aws.urls import public_url
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.common.tables import (
     Document,
     Table,
@@ -68,7 +69,8 @@ class Known(NamedTuple):
 class Queue:
     """document: {"Name", "Id", "Store", "Attributes", "Tags", "Created", "Modified"}"""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, limits: Limits) -> None:
+        self._limits = limits
         self.document, self.fifo = document, attributes.is_fifo(document["Name"])
         self.empty()
         self.pollers: dict[asyncio.Future[None], None] = {}  # in the order of their calls
@@ -97,7 +99,7 @@ class Queue:
         return value
 
     def number(self, attribute: str) -> int:
-        return attributes.number(self.document["Attributes"], attribute)
+        return attributes.number(self.document["Attributes"], attribute, self._limits)
 
     def dead_letters(self) -> tuple[str, int]:
         """(ARN of the dead-letter queue, receives after which a message moves there); ("", 0):
@@ -143,7 +145,7 @@ class QueueStore:
         known = document_of(_NUMBER, number) if number is not None else None
         self._next = known["next"] if known else 1
         await self.documents.open(self.records)
-        self.queues = {name: Queue(self.documents[name]) for name in self.documents}
+        self.queues = {name: Queue(self.documents[name], self.limits) for name in self.documents}
         deleted = {
             int(name.removeprefix(_GONE), 16)
             async for name, _ in stored(self.records, _GONE, unchanged)
