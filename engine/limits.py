@@ -49,6 +49,8 @@ class Limits(language.Limits):
     activities: int = 100_000  # AWS: activities
     pollers: int = 1_000  # AWS: waiting GetActivityTask calls of one activity
     history_page: int = 1_000  # AWS: events of one answer
+    # payloads of the events of one answer, after which it ends early; it has at least one event
+    history_page_bytes: int = 8 * 1024 * 1024
     list_page: int = 1_000  # AWS: items of one answer
     page_default: int = 100  # AWS: items of one answer without maxResults
 

@@ -146,3 +146,14 @@ def to_aws(
                 details[name] = value
         shown[row[1]] = details
     return shown
+
+
+def payload_bytes(event: HistoryEvent) -> int:
+    """The JSON text that an event shows."""
+    size = 0
+    for field in event[2:]:
+        if isinstance(field, Payload):
+            size += len(field.data)
+        elif isinstance(field, Scope):
+            size += field.size
+    return size

@@ -8,11 +8,13 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import NamedTuple
 
 from stepwell.engine import arns, messages
 from stepwell.engine.core import model
 from stepwell.engine.core.events import HistoryEvent
+from stepwell.engine.core.history import payload_bytes
 from stepwell.engine.core.model import Execution
 from stepwell.engine.errors import ApiError
 from stepwell.engine.limits import Limits
@@ -89,8 +91,12 @@ class Tracker:
             for place, event in enumerate(unit.history)
         ]
         if reverse:
-            return [each for each in reversed(flat) if not after or each[0] < after][:limit]
-        return [each for each in flat if each[0] > after][:limit]
+            page = [each for each in reversed(flat) if not after or each[0] < after][:limit]
+        else:
+            page = [each for each in flat if each[0] > after][:limit]
+        sizes = accumulate(payload_bytes(event) for _, _, event in page)
+        fits = sum(size <= self._limits.history_page_bytes for size in sizes)
+        return page[: max(fits, 1)]
 
     # --- Express executions -----------------------------------------------------------------------
 

@@ -350,7 +350,8 @@ class Store(Protocol):
         self, execution_id: int, after_event: int = 0, limit: int = 1000, reverse: bool = False
     ) -> list[tuple[int, int, HistoryEvent]]:
         """(event id, ms, event) of up to `limit` events after that id; reverse: before that id,
-        newest first (0: from the end).
+        newest first (0: from the end). Fewer where their payloads have more than
+        `history_page_bytes`, but at least one.
         """
 
     async def waking(

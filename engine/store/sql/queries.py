@@ -26,6 +26,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from stepwell.engine.core.events import HistoryEvent
+from stepwell.engine.core.history import payload_bytes
 from stepwell.engine.core.model import Payload
 from stepwell.engine.store import blobs, codec
 from stepwell.engine.store.base import STATUSES, ExecutionRow, MachineRow, StoreFormatError
@@ -48,7 +49,7 @@ Query = Generator[Asked, Iterable[Row], T]
 MERGE_BYTES: Final = 4096  # larger rows of history are not merged
 MERGE_ROWS: Final = 3
 DELETED_EVENTS: Final = 25_000  # of the executions that one transaction deletes, but for the last
-HISTORY_ROWS: Final = 16  # that are read at a time: each holds up to 512 events
+HISTORY_ROWS: Final = 8  # that are read at a time: each holds up to 512 events
 _ALL: Final = (1 << 63) - 1  # above every id
 
 
@@ -205,11 +206,11 @@ def executions(
 
 
 def history(
-    execution_id: int, after: int, limit: int, reverse: bool
+    execution_id: int, after: int, limit: int, reverse: bool, most_bytes: int
 ) -> Query[list[tuple[int, int, HistoryEvent]]]:
     reader, page = Reader(execution_id), list[tuple[int, int, HistoryEvent]]()
-    last = after or (_ALL if reverse else 0)
-    while len(page) < limit:
+    last, size = after or (_ALL if reverse else 0), 0
+    while True:
         rows = yield from (
             _rows_before(execution_id, last, HISTORY_ROWS)
             if reverse
@@ -218,17 +219,16 @@ def history(
         before = last
         for first, blob in rows:
             events = yield from reader.decoded(partial(reader.history, blob, first))
-            if reverse:
-                page += [each for each in reversed(events) if each[0] < last]
-            else:
-                page += [each for each in events if each[0] > last]
-            if page:
-                last = page[-1][0]
-            if len(page) >= limit:
-                break
+            for each in reversed(events) if reverse else events:
+                if each[0] >= last if reverse else each[0] <= last:
+                    continue
+                size += payload_bytes(each[2])
+                if len(page) == limit or (page and size > most_bytes):
+                    return page
+                page.append(each)
+                last = each[0]
         if last == before or (len(rows) < HISTORY_ROWS and (reverse or last < EVENTS)):
-            break
-    return page[:limit]
+            return page
 
 
 def _rows_from(execution_id: int, event: int) -> Query[list[tuple[int, bytes]]]:

@@ -214,7 +214,10 @@ class SqlStore:
     async def history(
         self, execution_id: int, after_event: int = 0, limit: int = 1000, reverse: bool = False
     ) -> list[tuple[int, int, HistoryEvent]]:
-        return await self.database.query(queries.history(execution_id, after_event, limit, reverse))
+        most_bytes = self._limits.history_page_bytes
+        return await self.database.query(
+            queries.history(execution_id, after_event, limit, reverse, most_bytes)
+        )
 
     async def map_run(self, uuid: str) -> MapRunRow | None:
         row = await self._row("map_run_by_uuid", uuid_bytes(uuid))

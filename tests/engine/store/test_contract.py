@@ -17,6 +17,7 @@ from tests.engine.store.machines import DEFINITIONS, HOME, PROGRAMS, START, Run,
 from stepwell.engine.core.events import Heartbeat, Stop, TaskFailed, TaskSucceeded, Tick
 from stepwell.engine.core.model import Payload, Phase
 from stepwell.engine.errors import StoreError
+from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import ActivityRow, MachineRow, Store, Writes
 from stepwell.engine.store.keys import EVENTS, ROWS
@@ -418,8 +419,13 @@ async def test_a_history_that_is_longer_than_keys_can_number(store: Store) -> No
         await committed(store, run)
     want, last = flat(run.history), run.execution.events
     assert last == len(want)
-    assert flat(await store.history(run.id, 0, last + 1)) == want
-    assert flat(await store.history(run.id, 0, last + 1, True)) == want[::-1]
+    for reverse in (False, True):
+        read: list[Any] = []
+        while page := await store.history(run.id, read[-1][0] if read else 0, last, reverse):
+            read += flat(page)
+            if reverse and read[-1][0] == 1:
+                break
+        assert read == (want[::-1] if reverse else want)
     for after in (1, EVENTS - 700, EVENTS - 1, EVENTS, EVENTS + 1, EVENTS + 600, last - 1, last):
         for limit in (1, 1_000):
             assert flat(await store.history(run.id, after, limit)) == want[after : after + limit]
@@ -431,6 +437,25 @@ async def test_a_history_that_is_longer_than_keys_can_number(store: Store) -> No
     assert await store.delete_closed(run.now + 1, 9) == 1
     assert await store.history(run.id) == []
     assert flat(await store.history(neighbour.id)) == flat(neighbour.history)
+
+
+async def test_a_page_of_history_has_a_bounded_size(store: Store) -> None:
+    large = Payload("x" * (DEFAULT_LIMITS.history_page_bytes // 3 - 2))
+    run, source = Run(store, "tasks", large), Run(store, "tasks", large)
+    while source.running:
+        source.step()
+    (first,), event = run.taken(), source.history[1][2]
+    entry = (event[0], 1, *(large if type(each) is Payload else each for each in event[2:]))
+    assert sum(type(each) is Payload for each in entry) == 1
+    start = len(first.history) + 1
+    unit = first._replace(first=start, history=[entry] * 8, created=False)
+    await store.commit([first, unit])
+    assert [len(await store.history(run.id, start - 1 + n)) for n in range(8)] == [
+        *(3, 3, 3, 3, 3, 3, 2, 1)
+    ]
+    assert [number for number, _, _ in await store.history(run.id, start + 5, 9, True)] == [
+        *(start + 4, start + 3, start + 2)
+    ]
 
 
 async def test_frames_that_keys_cannot_number_are_stored_all_the_same(store: Store) -> None:
