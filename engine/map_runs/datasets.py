@@ -69,7 +69,8 @@ class Results(Protocol):
 
     async def part(self, state: Json, status: str, lines: bytes) -> Json:
         """Write the next part of the file of a status: SUCCEEDED or FAILED. `lines` are JSON texts
-        of a line each; the last one ends without a line end. Returns the state after it. A repeated
+        of a line each; the last one ends without a line end. With FLATTEN they are the items of
+        the outputs. Returns the state after it. A repeated
         call, with the same state, writes the same part again.
         """
 

@@ -58,7 +58,8 @@ class BlockingCalls:
         self._pending = asyncio.run_coroutine_threadsafe(call, self._loop)
         if self._closed:
             self._pending.cancel()
-        return self._pending.result()
+        answer, self._pending = self._pending.result(), None  # a block is not held
+        return answer
 
     def close(self) -> None:
         self._closed = True

@@ -17,6 +17,6 @@ class DatasetLimits:
     dataset_threads: int = 8  # chunks that are read at the same time
     stream_attempts: int = 4  # of a call of S3 that fails for a moment
     stream_pause_seconds: float = 0.2  # before the second attempt; then twice as long each time
-    result_part_bytes: int = 8 * 1024**2  # of a ResultWriter's file, sent at once
+    result_part_bytes: int = 6 * 1024**2  # of a ResultWriter's file, sent at once
     result_least_bytes: int = 5 * 1024**2  # S3: of a part that is not the last; less ends a file
     result_file_bytes: int = 5 * 1024**3  # AWS: of one file of a ResultWriter

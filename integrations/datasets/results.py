@@ -11,12 +11,9 @@ call overwrites what the first one sent.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
-
-import msgspec
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
@@ -30,7 +27,6 @@ from stepwell.integrations.host import Host
 
 _STATUSES: Final = ("FAILED", "PENDING", "SUCCEEDED")
 _BUCKET: Final = ("Bucket", "ExpectedBucketOwner")  # parameters of every call
-_RAW: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _UNKNOWN_UPLOAD: Final = "NoSuchUpload"
 _NOT_LISTED: Final = (403, 405, 501)  # S3 refuses, or does not know, a list of uploads
 
@@ -58,17 +54,17 @@ class S3Results:
         self._folder = f"{prefix}/{self._arn.rpartition(':')[2]}".lstrip("/")
         self._rest = {name: payload[name] for name in _BUCKET if name in payload}
         self._form = _FORMS[payload["OutputType"]]
-        self._flat = payload["Transformation"] == "FLATTEN"
         self.part_bytes = host.limits.result_part_bytes
 
     async def begin(self) -> Json:
         return {}
 
     async def part(self, state: Json, status: str, lines: bytes) -> Json:
-        flat = self._flat and status == "SUCCEEDED"
-        text = await asyncio.to_thread(_joined, lines, self._form.separator, flat)
-        if not text:
+        if not lines:
             return state
+        text = lines  # which have no line ends inside
+        if self._form.separator != b"\n":
+            text = lines.replace(b"\n", self._form.separator)
         files: Any = state
         with _failing():
             return {**files, status: await self._written(files.get(status, []), status, text)}
@@ -164,18 +160,3 @@ def _failing() -> Iterator[None]:
         yield
     except (ServiceError, ApiError) as error:
         raise TaskError(asl_messages.RESULT_WRITER_FAILED, error.message) from None
-
-
-def _joined(lines: bytes, separator: bytes, flat: bool) -> bytes:
-    """The records of a part. flat: arrays are replaced by their items."""
-    if not lines or (separator == b"\n" and not flat):
-        return lines
-    if not flat:
-        return lines.replace(b"\n", separator)  # JSON texts of one line have none
-    records: list[bytes | msgspec.Raw] = []
-    for line in lines.split(b"\n"):
-        if line.startswith(b"["):
-            records += _RAW.decode(line)
-        else:
-            records.append(line)
-    return separator.join(map(bytes, records))

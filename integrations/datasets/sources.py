@@ -18,6 +18,7 @@ from stepwell.asl import messages as asl_messages
 from stepwell.asl.definition import ReaderConfig
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import JsonError, loads
+from stepwell.integrations.datasets import messages
 from stepwell.integrations.datasets.files import (
     Call,
     ObjectFile,
@@ -128,6 +129,8 @@ def _inventory(manifest: str, config: ReaderConfig) -> tuple[list[dict[str, str]
     """The files of an S3 inventory: CSV without headers; the manifest has the names of columns."""
     document: Any = loads(manifest)
     bucket = document["destinationBucket"].rpartition(":")[2]
+    if document.get("fileFormat", "CSV") != "CSV":
+        raise ValueError(messages.INVENTORY_FORMAT.format(format=document["fileFormat"]))
     schema = [name.strip() for name in document["fileSchema"].split(",")]
     rows = ReaderConfig.model_validate(
         {"InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": schema}

@@ -63,6 +63,12 @@ async def _write(host: Host, request: TaskRequest) -> TaskResult:
     """See map_run.results_written."""
     parameters: Any = request.payload
     succeeded = parameters["Results"]
+    if parameters["Transformation"] == "FLATTEN":
+        succeeded = [
+            item
+            for output in succeeded
+            for item in (output if isinstance(output, list) else [output])
+        ]
     results = S3Results(host, _stream(request, {**parameters, "Results": None}))
     state = await results.begin()
     try:

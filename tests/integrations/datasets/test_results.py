@@ -115,27 +115,13 @@ async def test_no_results(registry: Registry, url: str) -> None:
     assert await Writing(registry, url, "none").files([]) == {}
 
 
-@pytest.mark.parametrize(
-    ("config", "name", "expected"),
-    [
-        ({"Transformation": "COMPACT"}, "SUCCEEDED_0.json", b'[[1,[2]],[],{"a":"\\n"}]'),
-        ({"Transformation": "FLATTEN"}, "SUCCEEDED_0.json", b'[1,[2],{"a":"\\n"}]'),
-        ({"OutputType": "JSONL"}, "SUCCEEDED_0.jsonl", b'[1,[2]]\n[]\n{"a":"\\n"}'),
-        (
-            {"Transformation": "FLATTEN", "OutputType": "JSONL"},
-            "SUCCEEDED_0.jsonl",
-            b'1\n[2]\n{"a":"\\n"}',
-        ),
-    ],
-)
-async def test_forms(
-    registry: Registry, url: str, config: dict[str, str], name: str, expected: bytes
-) -> None:
-    writing = Writing(registry, url, "-".join(config.values()), **config)
+async def test_lines(registry: Registry, url: str) -> None:
+    writing = Writing(registry, url, "lines", OutputType="JSONL")
     parts = [("SUCCEEDED", [b"[1,[2]]", b"[]", b'{"a":"\\n"}']), ("FAILED", [b"[4]"])]
-    found = await writing.files(parts)
-    assert found.pop(name) == expected
-    assert list(found.values()) == [b"[4]" if "OutputType" in config else b"[[4]]"]
+    assert await writing.files(parts) == {
+        "SUCCEEDED_0.jsonl": b'[1,[2]]\n[]\n{"a":"\\n"}',
+        "FAILED_0.jsonl": b"[4]",
+    }
 
 
 async def test_large_files(registry: Registry, url: str) -> None:
