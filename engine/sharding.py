@@ -28,7 +28,7 @@ from stepwell.engine.errors import WrongShardError
 
 HOME: Final = 0
 ID_BITS: Final = 38  # the number of an execution within its shard; above them the shard
-SHARDS: Final = 1  # of a new database in PostgreSQL
+SHARDS: Final = 8  # of a new database in PostgreSQL: as many nodes may work on it
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import hashlib
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,11 +120,16 @@ async def served(
     limits: Limits,
     log_sink: LogSink | None,
     telemetry: Telemetry | None,
+    shard: Store | None = None,
 ) -> AsyncIterator[Engine]:
-    """The same for a server. Raises StoreInUseError, UsageError."""
+    """The same for a server. Raises StoreInUseError, UsageError.
+
+    shard  the store of the shard to own; None: the whole database
+    """
     traces = Traces(telemetry, limits) if telemetry else None
     engine = Engine(
         database.url,
+        store=shard,
         tasks=tasks,
         region=home.region,
         account=home.account,
@@ -136,13 +141,14 @@ async def served(
         traces.connect(engine.store.history, engine.supervisor)
     if isinstance(log_sink, Sink):
         log_sink.supervisor = engine.supervisor
-    async with _open(database, engine):
+    async with _open(database, engine, alone=shard is None):
         tasks.begin([], None)
         yield engine
 
 
 @asynccontextmanager
-async def _open(database: Database, engine: Engine) -> AsyncIterator[None]:
+async def _open(database: Database, engine: Engine, alone: bool = True) -> AsyncIterator[None]:
+    """alone: it carries out the operations of this machine's other processes."""
     folder = database.socket.parent
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -157,7 +163,9 @@ async def _open(database: Database, engine: Engine) -> AsyncIterator[None]:
     except StoreError as fault:
         raise UsageError(f"{database} cannot be opened: {fault}") from None
     try:
-        async with operation_socket.listening(engine, database.socket):
+        async with AsyncExitStack() as exits:
+            if alone:
+                await exits.enter_async_context(operation_socket.listening(engine, database.socket))
             yield
     finally:
         await engine.close()

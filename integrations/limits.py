@@ -10,6 +10,7 @@ from stepwell.integrations.aws.limits import AwsLimits
 from stepwell.integrations.cluster.limits import ClusterLimits
 from stepwell.integrations.console.limits import ConsoleLimits
 from stepwell.integrations.datasets.limits import DatasetLimits
+from stepwell.integrations.nodes.limits import NodeLimits
 from stepwell.integrations.server.limits import ServerLimits
 from stepwell.integrations.services.apigateway.limits import HttpApiLimits
 from stepwell.integrations.services.common.limits import DeliveryLimits
@@ -30,6 +31,7 @@ class Limits(
     DatasetLimits,
     ServerLimits,
     ClusterLimits,
+    NodeLimits,
     ConsoleLimits,
     SnsLimits,
     SqsLimits,

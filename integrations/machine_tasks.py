@@ -26,6 +26,7 @@ from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, Transaction
 from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.cluster.shard_services import shard_services
 from stepwell.integrations.host import Executions, Host, Peers
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.requests import request_id
@@ -41,10 +42,12 @@ class MachineTasks:
     output     receives (function, text): what functions print
 
     executions, peers  of the hosts of all registries; set before the engine is connected
+    elsewhere          of a shard that is not home: the embedded services there
     """
 
     executions: Executions | None = None
     peers: Peers | None = None
+    elsewhere: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -175,6 +178,8 @@ class MachineTasks:
                 policies=self._policies,
             )
             registry.host.executions, registry.host.peers = self.executions, self.peers
+            if not registry.host.at_home:
+                registry.services.elsewhere = self.elsewhere
             registry.connect(self.engine)
             self._prepare(registry)
             self._first = self._first or registry
@@ -201,10 +206,13 @@ class ServerTasks(MachineTasks):
 
     url = ""
     environment: Mapping[str, str] = MappingProxyType({})
+    _of_shard: Mapping[str, Any] = MappingProxyType({})
 
     def connect(self, engine: Engine) -> None:
         super().connect(engine)
         self._own = self._registry(str(self._functions) if self._functions else None)
+        if self.peers is not None:
+            self._of_shard = shard_services(self._own.host, self)
 
     def _prepare(self, registry: Registry) -> None:
         """Functions do not see the server's environment, and their clients call the same endpoints
@@ -220,10 +228,10 @@ class ServerTasks(MachineTasks):
         return self._own.known_text(resource)
 
     async def services(self) -> dict[str, Any]:
-        """botocore's name of an embedded service -> the service. Empty on another shard than
-        home.
+        """Name -> service: the embedded ones that are here, by botocore's names, and what a shard
+        does for the others.
         """
-        return await self._own.services.open() if self.host.at_home else {}
+        return {**await self._own.services.open(), **self._of_shard}
 
     @property
     def delivery_log(self) -> DeliveryLog:

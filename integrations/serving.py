@@ -18,12 +18,15 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final, Protocol
 
 from uvicorn.server import ServerState
 
+from stepwell.engine.arns import Home
+from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError
 from stepwell.integrations import database, log_sink, loop, stack
 from stepwell.integrations.errors import UsageError
@@ -35,6 +38,7 @@ from stepwell.integrations.server.admission import Admission
 from stepwell.integrations.server.app import App, Handler, Receive, Scope, Send
 from stepwell.integrations.server.connections import Connections
 from stepwell.integrations.server.host_check import HostCheck, is_loopback
+from stepwell.integrations.server.protocols.aws_json import Request
 from stepwell.integrations.server.sigv4 import Key, Verifier
 from stepwell.integrations.services.runtime.output import Printer
 from stepwell.integrations.settings import Settings, keys_of, url_host
@@ -59,6 +63,32 @@ def run(settings: Settings, limits: Limits = DEFAULT_LIMITS) -> int:
         limits = replace(limits, retention_seconds=settings.retention_days * 24 * 3600)
     loop.run(Server(settings, limits).serve())
     return 0
+
+
+class Served(Protocol):
+    """What is served: a Stack, or all shards through the Front of a node."""
+
+    @property
+    def services(self) -> Mapping[str, Any]: ...
+    @property
+    def routes(self) -> Mapping[str, Handler]: ...
+    @property
+    def home(self) -> Home: ...
+    @property
+    def clock(self) -> Clock: ...
+    def by_host(self, request: Request) -> Handler | None: ...
+    def check(self) -> None:
+        """Raises StoreError if only another process can continue."""
+
+    def ready(self) -> None:
+        """Raises StoreError if nothing can be committed now."""
+
+    def families(self) -> Iterable[metrics.Family]: ...
+    async def hand_over(self) -> None:
+        """Let other nodes carry out what comes from now on."""
+
+    def drain(self) -> None:
+        """End what streams."""
 
 
 class Server:
@@ -90,7 +120,7 @@ class Server:
                 keys=keys,
                 read=lambda *request: self._app.read(*request),  # noqa: PLW0108  # there is no app yet
             )
-            async with stack.opened(around, self._fail) as self._stack:
+            async with self._opened(around) as self._served:
                 self._make_app(keys)
                 await self._answer(listening)
             await printer.close()
@@ -101,12 +131,20 @@ class Server:
             listening.close()
         log.info("stopped")
 
+    def _opened(self, around: Surroundings) -> AbstractAsyncContextManager[Served]:
+        """A file is this process's own; a database on a server is shared with other nodes."""
+        if self._settings.db.file is not None:
+            return stack.opened(around, on_failure=self._fail)
+        from stepwell.integrations.nodes import joining  # imported late: it needs asyncpg
+
+        return joining.joined(around)
+
     def _make_app(self, keys: Mapping[str, Key]) -> None:
-        settings, engine, limits = self._settings, self._stack.engine, self._limits
+        settings, served, limits = self._settings, self._served, self._limits
         self._admission = Admission(
             HostCheck(settings.allow_host if is_loopback(settings.host) else None),
-            Verifier(keys, engine.home.region, engine.clock) if keys else None,
-            engine.clock,
+            Verifier(keys, served.home.region, served.clock) if keys else None,
+            served.clock,
             self._check_store,
             limits,
             read_only=settings.read_only,
@@ -117,12 +155,12 @@ class Server:
             "/metrics": _page(self._metrics),
         }
         self._app = App(
-            self._stack.services,
-            routes={**self._stack.routes, **status},
+            self._served.services,
+            routes={**self._served.routes, **status},
             hooks=self._admission,
             limits=limits,
         )
-        self._app.by_host = self._stack.by_host
+        self._app.by_host = self._served.by_host
 
     def _url(self, listening: socket.socket) -> str:
         return f"http://{url_host(self._settings.host)}:{listening.getsockname()[1]}"
@@ -131,7 +169,7 @@ class Server:
         """Answer requests until the server is stopped; then until no request is open, at most
         `drain_seconds`. Raises StoreError.
         """
-        home = self._stack.engine.home
+        home = self._served.home
         self._state.default_headers = self._admission.date
         self._connections = Connections(
             self._admission.around(self._app), self._state, self._limits
@@ -155,13 +193,14 @@ class Server:
         systemd.notify(systemd.READY)
         try:
             await self._stop
+            await self._served.hand_over()
         finally:
             self._lag.stop()
             server.close()
             systemd.notify(systemd.STOPPING)
         self._admission.stopping = True
         self._app.drain()
-        self._stack.drain()
+        self._served.drain()
         for connection in list(self._state.connections):
             connection.shutdown()
         if self._state.tasks:
@@ -205,7 +244,7 @@ class Server:
         first.
         """
         try:
-            self._stack.check()
+            self._served.check()
         except StoreError as error:
             self._fail(error)
 
@@ -216,20 +255,18 @@ class Server:
         recovery.)
         """
         try:
-            self._stack.check()
+            self._served.ready()
         except StoreError as error:
             return 503, f"{error}\n"
-        return (503, "stopping\n") if self._admission.stopping else (200, "ready\n")
+        return (503, "stopping\n") if self._stop.done() else (200, "ready\n")
 
     def _metrics(self) -> tuple[int, str]:
         families = (
             *metrics.of_build("postgresql" if self._settings.db.file is None else "sqlite"),
             *metrics.of_limits(self._limits),
-            *metrics.of_engine(self._stack.engine),
-            *metrics.of_shards(1, 1),  # this process owns the whole database
+            *self._served.families(),
             *metrics.of_log_sink(self._log_sink),
             *metrics.of_traces(self._telemetry),
-            *metrics.of_loops(self._stack.engine.supervisor.loops),
             *metrics.of_requests(self._admission.requests, self._admission.open),
             *metrics.of_connections(
                 len(self._connections), len(self._connections.arriving), self._connections.evicted

@@ -64,6 +64,9 @@ class Settings:
     """MQTT broker of topic rules; None: topic rules receive only what is published here."""
     smtp: tuple[str, int] | None = None
     """Host and port of the mail server for topics; None: mail is stored, not sent."""
+    node_address: tuple[str, int] | None = None
+    """Host by which other nodes reach this one, and the port to listen on for them, 0 for a free
+    one; None: `host` if it is not a wildcard, else this machine's name. Only with PostgreSQL."""
 
 
 # --- settings that are files or addresses ---------------------------------------------------------

@@ -4,7 +4,15 @@ pages that show them. A server has one; a node of a cluster has one for each of 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,12 +20,15 @@ from typing import Any, Final
 from stepwell.engine.arns import Home
 from stepwell.engine.engine import Engine
 from stepwell.engine.runtime.execution_logs import LogSink
+from stepwell.engine.store.base import Store
 from stepwell.integrations import database
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.console.routes import Console
+from stepwell.integrations.host import Peers
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.machine_tasks import ServerTasks
-from stepwell.integrations.server.app import Handler, Receive
+from stepwell.integrations.server import metrics
+from stepwell.integrations.server.app import Handler, Receive, Scope, Send, route_of
 from stepwell.integrations.server.endpoint_variables import endpoints
 from stepwell.integrations.server.http_apis import HttpApiRoutes
 from stepwell.integrations.server.protocols.aws_json import Request
@@ -52,36 +63,92 @@ class Surroundings:
     read: Callable[[Request, Receive, int], Awaitable[bytes]]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Of a stack in a cluster.
+
+    store     of its shard
+    peers     see host.Host
+    services  botocore's name -> the operations of a service, wherever they are carried out
+    """
+
+    store: Store
+    peers: Peers
+    services: Mapping[str, Any]
+
+
 class Stack:
-    """services  botocore's name -> the object with the operations of a service"""
+    """services  name -> the object with the operations of a service that is here: by botocore's
+    name the embedded ones and the engine's, and what other shards need of this one
+    """
 
     def __init__(
-        self, around: Surroundings, engine: Engine, tasks: ServerTasks, services: Mapping[str, Any]
+        self,
+        around: Surroundings,
+        engine: Engine,
+        tasks: ServerTasks,
+        services: Mapping[str, Any],
+        shown: Mapping[str, Any],
     ) -> None:
+        """shown: the services that the console shows"""
         settings, limits = around.settings, around.limits
         self.engine, self.services = engine, services
+        self.home, self.clock = engine.home, engine.clock
         verifier = Verifier(around.keys, engine.home.region, engine.clock) if around.keys else None
         self._console = None
         if settings.console and verifier is None:  # a page cannot sign its requests
-            self._console = Console(
-                engine, services, tasks.delivery_log, settings.read_only, limits
-            )
-        apis = HttpApiRoutes(services["apigatewayv2"], verifier, around.read, limits)
-        self.by_host = apis.by_host
+            self._console = Console(engine, shown, tasks.delivery_log, settings.read_only, limits)
+        apis: HttpApiRoutes | None = None
+        if "apigatewayv2" in services:
+            apis = HttpApiRoutes(services["apigatewayv2"], verifier, around.read, limits)
+        self._apis = apis
         self.routes: Mapping[str, Handler] = {
             path: handler
             for routes in (
                 *(getattr(each, "routes", {}) for each in services.values()),
                 {} if self._console is None else self._console.routes(),
-                apis.routes(),
+                {} if apis is None else apis.routes(),
             )
             for path, handler in routes.items()
         }
+
+    def by_host(self, request: Request) -> Handler | None:
+        """The handler of a request that is addressed by its Host."""
+        return None if self._apis is None else self._apis.by_host(request)
+
+    async def respond(self, scope: Scope, body: bytes, send: Send) -> None:
+        """Respond to a request that came to another node: one that is not the API's."""
+        scope["headers"] = [(name, value) for name, value in scope["headers"]]
+        request, left = Request(scope, ""), [body]
+        handler = self.by_host(request) or route_of(self.routes, request.path)
+
+        async def receive() -> MutableMapping[str, Any]:
+            if left:
+                return {"type": "http.request", "body": left.pop(), "more_body": False}
+            await asyncio.Event().wait()  # it is cancelled when the client has left
+            return {"type": "http.disconnect"}
+
+        if handler is None:
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await handler(scope, receive, send)
+
+    def families(self) -> Iterator[metrics.Family]:
+        """The metrics of its engine."""
+        yield from metrics.of_engine(self.engine)
+        yield from metrics.of_loops(self.engine.supervisor.loops)
+        yield from metrics.of_shards(1, 1)  # this process owns the whole database
 
     def check(self) -> None:
         """Raises StoreError if its store takes no commits any more."""
         self.engine.worker.check()
         self.engine.store.check()
+
+    ready = check
+
+    async def hand_over(self) -> None:
+        """No other process can carry on."""
 
     def drain(self) -> None:
         """End what streams: the server stops."""
@@ -91,11 +158,14 @@ class Stack:
 
 @asynccontextmanager
 async def opened(
-    around: Surroundings, on_failure: Callable[[BaseException], object]
+    around: Surroundings,
+    on_failure: Callable[[BaseException], object],
+    place: Place | None = None,
 ) -> AsyncIterator[Stack]:
     """A stack that runs. Raises StoreInUseError, UsageError.
 
     on_failure  called when its store fails
+    place       in a cluster; None: it has the whole database
     """
     settings, limits = around.settings, around.limits
     outside = Outside(
@@ -106,13 +176,16 @@ async def opened(
         limits=limits,
     )
     tasks = ServerTasks(settings.functions, around.printer, outside, policies_of(settings), limits)
-    tasks.url = around.url
-    tasks.environment = endpoints(around.url, outside)
+    tasks.url, tasks.environment = around.url, endpoints(around.url, outside)
+    store = None
+    if place is not None:
+        store, tasks.peers, tasks.executions = place.store, place.peers, place.services[OPERATIONS]
+        tasks.elsewhere = place.services
     async with database.served(
-        settings.db, tasks, around.home, limits, around.log_sink, around.telemetry
+        settings.db, tasks, around.home, limits, around.log_sink, around.telemetry, store
     ) as engine:
         services = {OPERATIONS: engine, **await tasks.services()}
-        if settings.mqtt is not None:
+        if settings.mqtt is not None and "iot" in services:
             await services["iot"].connect(settings.mqtt)
         before = engine.worker.on_failure
 
@@ -123,6 +196,9 @@ async def opened(
 
         engine.worker.on_failure = failed
         try:
-            yield Stack(around, engine, tasks, services)
+            shown = services if place is None else place.services
+            stack = Stack(around, engine, tasks, services, shown)
+            stack.check()  # it may have failed before
+            yield stack
         finally:
             engine.worker.on_failure = before

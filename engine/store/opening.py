@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib import import_module
 from os import PathLike, fspath
-from typing import Final
+from typing import Any, Final
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import Finding, Store
+from stepwell.engine.store.membership import SharedDatabase
 from stepwell.engine.store.sqlite.store import SqliteStore
 
 _SQLITE: Final = "sqlite:///"
@@ -37,16 +39,31 @@ def open_store(
     shard      of a database in PostgreSQL: which one is written; None: the first
     """
     if is_postgres(url):
-        try:
-            from stepwell.engine.store.postgres.store import PostgresStore
-        except ModuleNotFoundError as error:
-            raise StoreError(
-                f"PostgreSQL needs the package {error.name}: pip install 'stepwell[postgres]'"
-            ) from None
-        return PostgresStore(fspath(url), read_only=read_only, limits=limits, shard=shard)
+        from_url: Any = _postgres("store").PostgresStore
+        store: Store = from_url(fspath(url), read_only=read_only, limits=limits, shard=shard)
+        return store
     if shard not in (None, Shard()):
         raise StoreError(f"{without_password(fspath(url))} has one shard")
     return SqliteStore(sqlite_path(url), read_only=read_only, limits=limits)
+
+
+def share_database(url: str, address: str, limits: Limits) -> SharedDatabase:
+    """A database that this process works on together with others. Raises StoreError.
+
+    address  where the others reach this process
+    """
+    shared: SharedDatabase = _postgres("cluster").PostgresCluster(url, address, limits)
+    return shared
+
+
+def _postgres(module: str) -> Any:
+    """A module of the store in PostgreSQL. Raises StoreError if its package is not installed."""
+    try:
+        return import_module(f"stepwell.engine.store.postgres.{module}")
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"PostgreSQL needs the package {error.name}: pip install 'stepwell[postgres]'"
+        ) from None
 
 
 def is_postgres(url: str | PathLike[str]) -> bool:

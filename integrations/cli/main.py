@@ -165,6 +165,7 @@ def serve(
     policies: o.Policies = None,
     mqtt: o.Mqtt = None,
     smtp: o.Smtp = None,
+    node_address: o.NodeAddress = None,
     read_only: o.ReadOnly = False,
     limits: o.LimitsFile = None,
 ) -> None:

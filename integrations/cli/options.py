@@ -226,6 +226,14 @@ Policies = Annotated[
         "[default: tasks may call everything]",
     ),
 ]
+NodeAddress = Annotated[
+    str | None,
+    Option(
+        metavar="HOST[:PORT]",
+        help="Where the other nodes on the same PostgreSQL database reach this one: on a private "
+        "network.  [default: --host, or this machine's name, and a free port]",
+    ),
+]
 Mqtt = Annotated[
     str | None,
     Option(

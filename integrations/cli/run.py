@@ -8,12 +8,14 @@ import secrets
 import signal
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 from stepwell.asl import json_text
 from stepwell.asl.history_visits import Visits
+from stepwell.engine.arns import execution_arn
 from stepwell.engine.engine import Engine
 from stepwell.engine.operations.results import DescribeExecutionOutput, HistoryEvent
 from stepwell.engine.store.base import ExecutionRow
@@ -69,12 +71,18 @@ def run(
             )
             earlier = await machine_tasks.running(engine)
             start = engine.watch_express_execution if type == "EXPRESS" else engine.start_execution
-            started = await start(machine_arn, name=name or secrets.token_hex(6), input=text)
+            started = await start(machine_arn, name=name or _name(engine, machine_arn), input=text)
             arn = started["executionArn"]
             tasks.begin(earlier, {arn})
             return await follower.follow(engine, arn)
 
     return loop.run(work())
+
+
+def _name(engine: Engine, machine_arn: str) -> str:
+    """A short name for an execution that this process may start."""
+    name, _ = engine.shard.draw(partial(execution_arn, machine_arn), partial(secrets.token_hex, 6))
+    return name
 
 
 @with_limits

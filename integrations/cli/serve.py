@@ -53,6 +53,7 @@ def settings(
     aws_endpoint: Sequence[str] | None,
     mqtt: str | None,
     smtp: str | None,
+    node_address: str | None,
     **others: Any,
 ) -> Settings:
     """The Settings of the command's options; `others` are its fields as they are. Raises
@@ -74,7 +75,8 @@ def settings(
         log_level=str(log_level),
         aws_endpoints=tuple(map(_endpoint, aws_endpoint or ())),
         mqtt=_broker(mqtt) if mqtt else None,
-        smtp=_mail_server(smtp) if smtp else None,
+        smtp=_host_and_port("--smtp", smtp, 25) if smtp else None,
+        node_address=_host_and_port("--node-address", node_address, 0) if node_address else None,
         **others,
     )
 
@@ -91,15 +93,15 @@ def _broker(url: str) -> Address:
         ) from None
 
 
-def _mail_server(text: str) -> tuple[str, int]:
-    """HOST:PORT, or HOST for port 25. Raises UsageError."""
+def _host_and_port(option: str, text: str, port: int) -> tuple[str, int]:
+    """HOST:PORT, or HOST for the port that is given. Raises UsageError."""
     try:
         parts = urlsplit(f"//{text}")
         if parts.hostname and parts.netloc == text and "@" not in text:
-            return parts.hostname, parts.port or 25
+            return parts.hostname, parts.port or port
     except ValueError:
         pass
-    raise UsageError(f"--smtp {text}: not HOST:PORT")
+    raise UsageError(f"{option} {text}: not HOST:PORT")
 
 
 def _endpoint(text: str) -> tuple[str, str]:

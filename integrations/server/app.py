@@ -121,12 +121,11 @@ class App:
     def _handler(self, request: Request) -> Handler | None:
         if self.by_host is not None and (handler := self.by_host(request)) is not None:
             return handler
-        path = request.path
-        if path == "/" and (
+        if request.path == "/" and (
             request.method == "POST" or b"Action=" in request.scope["query_string"]
         ):
             return None
-        return self.routes.get(path) or self.routes.get(path[: path.find("/", 1) + 1])
+        return route_of(self.routes, request.path)
 
     async def _reply(self, request: Request, receive: Receive, routed: bool) -> Reply | None:
         """The answer or the error; None for a request that its route answers. Raises ClientGone."""
@@ -275,6 +274,11 @@ class App:
             text,
             "".join(traceback.format_tb(error.__traceback__)),
         )
+
+
+def route_of(routes: Mapping[str, Handler], path: str) -> Handler | None:
+    """The application of a path: its own, or that of the first folder."""
+    return routes.get(path) or routes.get(path[: path.find("/", 1) + 1])
 
 
 class TimeLimit:

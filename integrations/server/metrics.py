@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import version
-from itertools import accumulate
+from itertools import accumulate, chain
+from operator import add
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -359,6 +360,34 @@ def _started() -> float:
     after_boot = int(stat.rpartition(")")[2].split()[19]) / _TICKS
     boot = Path("/proc/stat").read_text().partition("\nbtime ")[2]
     return int(boot.partition("\n")[0]) + after_boot
+
+
+_LARGEST: Final = frozenset({"stepwell_timers_lag_seconds", "stepwell_clock_drift_seconds"})
+
+
+def summed(parts: Iterable[Iterable[Family]]) -> Iterator[Family]:
+    """The families of several engines of one process as one: numbers added up, delays at their
+    largest.
+    """
+    families: dict[str, Family] = {}
+    values: dict[str, dict[Labels, float | Histogram]] = {}
+    for family in chain.from_iterable(parts):
+        families.setdefault(family.name, family)
+        of_name = values.setdefault(family.name, {})
+        for labels, value in family.values:
+            before = of_name.get(labels)
+            if isinstance(value, Histogram):
+                total = of_name.setdefault(labels, Histogram(value.bounds))
+                assert isinstance(total, Histogram)
+                total.merge(value)
+            elif before is None:
+                of_name[labels] = value
+            else:
+                assert not isinstance(before, Histogram)
+                both = max if family.name in _LARGEST else add
+                of_name[labels] = both(before, value)
+    for name, family in families.items():
+        yield family._replace(values=list(values[name].items()))
 
 
 def text(families: Iterable[Family]) -> str:

@@ -20,6 +20,7 @@ from stepwell.integrations.host import Host
 from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.services.common.delivery_log import DeliveryLog
 
+PACKAGE: Final = "stepwell.integrations.services"
 # botocore's name -> module, class
 TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "events": ("events.service", "EventBridge"),
@@ -36,7 +37,12 @@ TABLE: Final[Mapping[str, tuple[str, str]]] = {
 class Services:
     """The embedded services of one engine. Each is opened once: with the engine, or on its first
     use.
+
+    elsewhere  of a shard that is not home: the operations of the services, carried out at home.
+               Then none is opened here
     """
+
+    elsewhere: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -56,6 +62,8 @@ class Services:
 
     async def get(self, name: str) -> Any:
         """The service of that name, open. Raises KeyError, and StoreError."""
+        if self.elsewhere is not None:
+            return self.elsewhere[name]
         task = self._opening.get(name)
         if task is None:
             task = self._opening[name] = asyncio.create_task(self._open(*self._table[name]))
@@ -71,14 +79,14 @@ class Services:
     async def _open(self, module: str, name: str) -> Any:
         assert self._host is not None, "connect() comes first"
         assert self._host.at_home, "the services are on another shard"
-        service = getattr(
-            importlib.import_module(f"stepwell.integrations.services.{module}"), name
-        )(self._host)
+        service = getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)(self._host)
         await service.open()
         return service
 
     async def open(self) -> dict[str, Any]:
-        """All of them, by name."""
+        """All that are opened here, by name."""
+        if self.elsewhere is not None:
+            return {}
         return {name: await self.get(name) for name in self._table}
 
     async def close(self) -> None:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.sharding import SHARDS
+from stepwell.engine.store.membership import View
 from stepwell.engine.store.postgres.schema import SQL, migrate, numbered
 from stepwell.engine.store.postgres.session import (
     Connection,
@@ -27,23 +28,6 @@ from stepwell.engine.store.postgres.session import (
 )
 
 CLOSE_SECONDS: Final = 5.0
-
-
-class View(NamedTuple):
-    """What one look at the database shows.
-
-    nodes   the live ones, with their addresses
-    owners  the shards that are owned, with the nodes that own them; None: a process that is no node
-    free    the shards that nothing owns
-    """
-
-    nodes: dict[int, str]
-    owners: dict[int, int | None]
-    free: set[int]
-
-    @property
-    def shards(self) -> int:
-        return len(self.owners) + len(self.free)
 
 
 class Members:
@@ -82,6 +66,14 @@ class Members:
             except DatabaseError as error:
                 raise failure(error) from error
 
+    async def retire(self) -> None:
+        """Let the others take this node's shards as they become free."""
+        async with self._turn:
+            try:
+                await (await self._joined()).execute(numbered("retire_node"), self.id)
+            except DatabaseError as error:
+                raise failure(error) from error
+
     async def leave(self) -> None:
         """The others see at once that this node does not live any more."""
         async with self._turn:
@@ -114,8 +106,8 @@ class Members:
     async def _look(self, session: Connection) -> View:
         # PostgreSQL shows the classes of locks without a sign
         classes = (self.target.lock_class(name) % (1 << 32) for name in ("node", "shard"))
-        view, dead = View({}, {}, set()), []
-        for is_shard, number, address, owner, held in await session.fetch(
+        view, dead = View({}, {}, set(), set()), []
+        for is_shard, number, address, owner, held, retiring in await session.fetch(
             numbered("look"), *classes
         ):
             if is_shard and held:
@@ -124,6 +116,8 @@ class Members:
                 view.free.add(number)
             elif held:
                 view.nodes[number] = address
+                if retiring:
+                    view.retiring.add(number)
             else:
                 dead.append(number)
         if dead:

@@ -222,12 +222,15 @@ SELECT nextval(pg_get_serial_sequence('node', 'id'))
 -- name: put_node
 INSERT INTO node (id, address) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET address = excluded.address
 
+-- name: retire_node
+UPDATE node SET retiring = true WHERE id = ?
+
 -- name: delete_nodes
 DELETE FROM node WHERE id = ANY (?::bigint[])
 
 -- name: look
 -- All nodes and shards: (whether it is a shard, its number, a node's address, a shard's owner,
--- whether its lock is held). The parameters are the classes of the locks of nodes and shards.
+-- whether its lock is held, whether a node is retiring). The parameters are the classes of the locks of nodes and shards.
 WITH held AS (
     SELECT classid::bigint AS class, objid::bigint AS number FROM pg_locks
     WHERE locktype = 'advisory' AND objsubid = 2 AND granted
@@ -235,11 +238,11 @@ WITH held AS (
 )
 SELECT false, id, address, NULL::bigint, EXISTS (
     SELECT 1 FROM held WHERE class = ?::bigint AND held.number = node.id
-) FROM node
+), retiring FROM node
 UNION ALL
 SELECT true, shard.number, NULL, owner, EXISTS (
     SELECT 1 FROM held WHERE class = ?::bigint AND held.number = shard.number
-) FROM shard
+), false FROM shard
 
 
 -- Copying -------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from functools import cache
 from typing import Final, TypeAlias
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
@@ -103,6 +104,9 @@ async def refuse_unfit(writer: Connection, reader: Connection, target: Target) -
     if await writer.fetchval("SHOW synchronous_commit") in ("off", "local"):
         await writer.execute("SET synchronous_commit = on")
     if not await writer.fetchval("SHOW synchronous_standby_names"):
-        log.warning(
-            "%s has no synchronous standby: a failover may lose the last commits", target.name
-        )
+        _warn_of_no_standby(target.name)
+
+
+@cache  # once, however many shards there are
+def _warn_of_no_standby(name: str) -> None:
+    log.warning("%s has no synchronous standby: a failover may lose the last commits", name)

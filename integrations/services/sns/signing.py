@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from stepwell.engine.runtime.records import Records
 
+CERTIFICATES: Final = "/SimpleNotificationService-"  # the path of each begins so
 _RECORD: Final = "sns/signing"
 _DAYS: Final = 20 * 365
 _HASHES: Final = {"1": "SHA1", "2": "SHA256"}  # by SignatureVersion
@@ -46,7 +47,7 @@ class Signer:
 
     @property
     def path(self) -> str:
-        return f"/SimpleNotificationService-{self._id}.pem"
+        return f"{CERTIFICATES}{self._id}.pem"
 
     async def ready(self, now_ms: int) -> None:
         """Load or create the key: awaited before `sign` and `certificate` are used."""

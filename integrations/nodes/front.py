@@ -1,0 +1,130 @@
+"""What a node serves: the operations of all shards, and the pages of the shards that have them.
+
+Requests besides the API (the console, HTTP APIs, certificates) are passed to the owner of the shard
+as they came, and the owner's response is passed on as it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from stepwell.engine.clock import SystemClock
+from stepwell.engine.errors import ApiError
+from stepwell.engine.sharding import HOME
+from stepwell.integrations.cluster.activities import ActivityPollers
+from stepwell.integrations.console.routes import PREFIX as CONSOLE
+from stepwell.integrations.nodes.links import Message
+from stepwell.integrations.nodes.node import Node, NodePeers
+from stepwell.integrations.nodes.routing import ClusterEngine, HomeService, of_execution
+from stepwell.integrations.server import messages, metrics
+from stepwell.integrations.server.app import Handler, Receive, Scope, Send, disconnected
+from stepwell.integrations.server.http_apis import is_api
+from stepwell.integrations.server.protocols.aws_json import Request, status_of
+from stepwell.integrations.services.registry import PACKAGE, TABLE
+from stepwell.integrations.services.sns.signing import CERTIFICATES
+from stepwell.integrations.stack import OPERATIONS, Surroundings
+
+_PASSED_ON: Final = (
+    "type", "http_version", "method", "path", "raw_path", "query_string", "headers", "scheme",
+    "client", "server",
+)  # fmt: skip
+
+
+class Front:
+    """See serving.Served: what a Stack is for one shard, for all."""
+
+    def __init__(self, node: Node, around: Surroundings) -> None:
+        self._node, self._read, self._limits = node, around.read, around.limits
+        self.home, self.clock = around.home, SystemClock(around.limits)
+        self.routes: dict[str, Handler] = {}
+        self._pollers = ActivityPollers(NodePeers(node, HOME), around.limits)
+        polls = {"get_activity_task": self._pollers.get_activity_task}
+        engine = ClusterEngine(node, around.limits, polls)
+        self.services: dict[str, Any] = {OPERATIONS: engine}
+        for name, (module, kind) in TABLE.items():
+            found = getattr(importlib.import_module(f"{PACKAGE}.{module}"), kind)
+            self.services[name] = HomeService(node, name, found)
+        node.services = self.services
+
+    def by_host(self, request: Request) -> Handler | None:
+        """The handler of a request that is not the API's."""
+        path = request.path
+        page = (
+            path == "/"
+            and request.method in ("GET", "HEAD")
+            and b"Action=" not in request.scope["query_string"]
+        )
+        if page or is_api(request) or path.startswith((CONSOLE, CERTIFICATES)):
+            return self._pass_on
+        return None
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, "")
+        try:
+            most = self._limits.http_api_bytes if is_api(request) else self._limits.request_bytes
+            body = await self._read(request, receive, most)
+            shard = await self._shard(scope)
+            passed = {name: scope[name] for name in _PASSED_ON if name in scope}
+            work = asyncio.ensure_future(self._node.respond_through(shard, passed, body, send))
+            left = asyncio.ensure_future(disconnected(receive))
+            try:
+                await asyncio.wait((work, left), return_when=asyncio.FIRST_COMPLETED)
+                if work.done():
+                    await work
+            finally:
+                for task in (work, left):
+                    task.cancel()
+                await asyncio.gather(work, left, return_exceptions=True)
+        except ApiError as error:
+            await _refuse(send, status_of(error, request), error.message)
+
+    async def _shard(self, scope: Scope) -> int:
+        """The owner of the execution that a page shows, else home."""
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        arn = query.get("arn", [""])[0]
+        if ":execution:" not in arn:
+            return HOME
+        return await of_execution(self._node, {"execution_arn": arn}) or HOME
+
+    def check(self) -> None:
+        """A shard that fails is taken again; a node never fails as a whole."""
+
+    def ready(self) -> None:
+        """Raises StoreError if the members of the cluster cannot be read, or a shard has no
+        owner.
+        """
+        self._node.ready()
+
+    async def hand_over(self) -> None:
+        """Requests that a load balancer still sends here are passed on to the other nodes."""
+        noticed = asyncio.create_task(asyncio.sleep(self._limits.linger_seconds))
+        await self._node.release()
+        if self._node.others():
+            await noticed
+        noticed.cancel()
+
+    async def close(self) -> None:
+        await self._pollers.close()
+
+    def drain(self) -> None:
+        """Each shard has ended its streams when it was released."""
+
+    def families(self) -> Iterator[metrics.Family]:
+        engines = [owned.stack.engine for owned in self._node.owned.values()]
+        yield from metrics.summed(metrics.of_engine(each) for each in engines)
+        yield from metrics.summed(metrics.of_loops(each.supervisor.loops) for each in engines)
+        yield from metrics.of_shards(len(engines), self._node.count)
+
+
+async def _refuse(send: Callable[[Message], Awaitable[None]], status: int, text: str) -> None:
+    body = f"{text or messages.UNAVAILABLE}\n".encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,444 @@
+"""A node of a cluster: one process that owns some shards of a database and answers for all.
+
+    look at the members --> take free shards that are its share --> Stack, opened by recovery
+                        --> release what is another's share
+
+PostgreSQL is the only judge: a shard is owned by the session that holds its lock, and each commit
+carries the shard's epoch (store/postgres). What a node believes of the others are hints: where to
+send a call. A wrong hint costs a repetition, nothing else.
+
+A shard that fails is closed and taken again, by recovery, here or elsewhere (crash-only). A shard
+that is released first ends its calls; those that came late wait for the next owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
+from typing import Any, Final
+
+from stepwell.engine.engine import Engine
+from stepwell.engine.errors import ApiError, StoreError
+from stepwell.engine.sharding import HOME, share
+from stepwell.engine.store.base import StoreInUseError
+from stepwell.engine.store.membership import Members, View
+from stepwell.integrations.aws.calls import ANONYMOUS, REACHED
+from stepwell.integrations.errors import UsageError
+from stepwell.integrations.host import LostAnswerError, UnreachableError
+from stepwell.integrations.limits import Limits
+from stepwell.integrations.nodes.links import Link, Listener, Message, Send
+from stepwell.integrations.server import messages
+from stepwell.integrations.stack import OPERATIONS, Stack
+
+log: Final = logging.getLogger("stepwell.cluster")
+
+ANY: Final = -1
+"""In place of a shard's number: where it is nearest to the node that is called."""
+NODE: Final = "node"
+"""In place of a service: the node itself."""
+# calls that wait, and the error that ends them when their shard is released
+_POLLS: Final[Mapping[tuple[str, str], type[Exception]]] = {
+    (OPERATIONS, "wait"): UnreachableError,
+    ("sqs", "receive_message"): UnreachableError,
+    ("activities", "watch"): UnreachableError,
+    ("tasks", "run"): LostAnswerError,  # the attempt may have done its work
+}
+
+
+class _Owned:
+    """A shard that this node owns.
+
+    leave    completed when it is to be released, or has failed
+    calls    under way, without those that wait for something to come
+    """
+
+    def __init__(self, stack: Stack, since: float) -> None:
+        self.stack, self.since, self.calls = stack, since, 0
+        self.leave: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._idle = asyncio.Event()
+        self._polls: set[asyncio.Task[Any]] = set()
+
+    def release(self) -> None:
+        if not self.leave.done():
+            self.leave.set_result(None)
+        for poll in self._polls:
+            poll.cancel()
+
+    async def run(self, service: str, method: str, arguments: Mapping[str, Any]) -> Any:
+        """Raises UnreachableError if the shard is being released."""
+        if self.leave.done():
+            raise UnreachableError("the shard is being released")
+        work = getattr(self.stack.services[service], method)(**arguments)
+        cut = _POLLS.get((service, method))
+        return await (self.counted(work) if cut is None else self._poll(work, cut))
+
+    async def counted(self, work: Awaitable[Any]) -> Any:
+        self.calls += 1
+        try:
+            return await work
+        finally:
+            self.calls -= 1
+            if not self.calls:
+                self._idle.set()
+
+    async def _poll(self, work: Awaitable[Any], cut: type[Exception]) -> Any:
+        """The same for what waits: it is cut when the shard is released."""
+        task = asyncio.ensure_future(work)
+        self._polls.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not task.done():  # the caller itself is cancelled
+                task.cancel()
+                raise
+            raise cut("the shard is being released") from None
+        finally:
+            self._polls.discard(task)
+
+    async def ended(self, seconds: float) -> None:
+        """Return once no call is under way, or after that time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.calls:
+                    self._idle.clear()
+                    await self._idle.wait()
+
+
+class Node:
+    """open    (shard, node id) -> a stack that runs, see stack.opened"""
+
+    def __init__(
+        self,
+        members: Members,
+        open: Callable[
+            [int, Callable[[BaseException], object]], AbstractAsyncContextManager[Stack]
+        ],
+        key: bytes,
+        count: int,
+        limits: Limits,
+    ) -> None:
+        self.count, self.owned = count, dict[int, _Owned]()
+        self.services: Mapping[str, Any] = {}  # those of the Front
+        self._members, self._open, self._key, self._limits = members, open, key, limits
+        self._listener = Listener(self, key, limits)
+        self._links: dict[str, Link] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}  # shard -> from take-over to release
+        self._free_since: dict[int, float] = {}
+        self._moved, self._look_now = asyncio.Event(), asyncio.Event()
+        self._looking: asyncio.Task[None] | None = None
+        self._view: View | None = None
+        self.leaving = self._blind = False
+
+    @property
+    def id(self) -> int:
+        return self._members.id
+
+    # --- life -------------------------------------------------------------------------------------
+
+    async def open(self, listening: socket.socket) -> None:
+        """Take the shards of this node's share, and answer the calls of other nodes."""
+        await self._listener.open(listening)
+        self._looking = asyncio.create_task(self._look(), name="stepwell-node")
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._limits.move_seconds
+        while loop.time() < end and not self._settled():
+            await self._changed(self._limits.look_seconds)
+
+    def _settled(self) -> bool:
+        """Whether each shard has an owner, and those of this node have recovered."""
+        view = self._view
+        return view is not None and all(
+            shard in self.owned or view.owners.get(shard) not in (None, self.id)
+            for shard in range(self.count)
+        )
+
+    async def release(self) -> None:
+        """Hand all shards over: no other call begins here. Returns when they are released."""
+        self.leaving = True
+        if self.others():
+            with suppress(StoreError):
+                await self._members.retire()
+        for owned in self.owned.values():
+            owned.release()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def close(self) -> None:
+        if not self.leaving:
+            await self.release()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        await self._listener.close()
+        for link in self._links.values():
+            await link.close()
+
+    def others(self) -> bool:
+        """Whether other nodes live."""
+        return self._view is not None and len(self._view.nodes) > 1
+
+    def ready(self) -> None:
+        """Raises StoreError if this node cannot have everything carried out now."""
+        view = self._view
+        if view is None or self._blind:
+            raise StoreError("the members of the cluster cannot be read")
+        free = [shard for shard in range(self.count) if shard not in view.owners]
+        if free:
+            raise StoreError(f"shards {free} have no owner")
+
+    # --- ownership --------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Look again and again. It only ends when it is cancelled."""
+        while True:
+            try:
+                self._view = view = await self._members.look()
+                self._settle(view)
+                self._blind = False
+            except StoreError as error:
+                self._blind = True
+                log.warning("the members of the cluster cannot be read: %s", error)
+            self._notify()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.look_seconds):
+                    await self._look_now.wait()
+            self._look_now.clear()
+
+    def _settle(self, view: View) -> None:
+        """Take and release shards, so that each node has its share of them."""
+        if self.leaving:
+            return
+        now = asyncio.get_running_loop().time()
+        mine = share(view.nodes.keys() - view.retiring | {self.id}, self.count)[self.id]
+        for shard in range(self.count):
+            if shard in view.owners or shard in self._tasks:
+                self._free_since.pop(shard, None)
+                continue
+            since = self._free_since.setdefault(shard, now)
+            # one that its node does not take, such as one of another version, is taken by others
+            if shard in mine or now - since > self._limits.untaken_seconds:
+                self._tasks[shard] = task = asyncio.create_task(
+                    self._own(shard), name=f"stepwell-shard-{shard}"
+                )
+                task.add_done_callback(partial(self._released, shard))
+        surplus = [
+            owned
+            for shard, owned in self.owned.items()
+            if shard not in mine and now - owned.since > self._limits.untaken_seconds
+        ]
+        if surplus and not any(owned.leave.done() for owned in self.owned.values()):
+            surplus[0].release()
+
+    async def _own(self, shard: int) -> None:
+        """Own a shard, from its take-over until it is released or fails."""
+
+        def failed(error: BaseException) -> None:
+            log.warning("shard %s: its store failed: %s", shard, error)
+            if shard in self.owned:
+                self.owned[shard].release()
+
+        try:
+            async with self._open(shard, failed) as stack:
+                owned = _Owned(stack, asyncio.get_running_loop().time())
+                stack.engine.on_definitions_changed = self._definitions_changed
+                stack.engine.on_deletion = self._finish_deletion
+                self.owned[shard] = owned
+                log.info("took shard %s", shard)
+                self._notify()
+                try:
+                    await owned.leave
+                    stack.drain()
+                    await owned.ended(self._limits.drain_seconds)
+                finally:
+                    del self.owned[shard]
+            log.info("released shard %s", shard)
+            await self._tell("look")
+        except StoreInUseError:
+            pass  # another node was quicker
+        except (StoreError, UsageError) as error:
+            log.warning("shard %s was not taken: %s", shard, error)
+
+    def _released(self, shard: int, task: asyncio.Task[None]) -> None:
+        del self._tasks[shard]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("shard %s: %r", shard, error, exc_info=error)
+        self._notify()
+        self._look_now.set()
+
+    # --- calls ------------------------------------------------------------------------------------
+
+    def near(self, shard: int | None = None) -> Engine | None:
+        """See routing.Operations."""
+        owned = self.owned.get(shard) if shard is not None else None
+        owned = owned or self._preferred()
+        return None if owned is None else owned.stack.engine
+
+    async def call(
+        self, shard: int | None, service: str, method: str, arguments: Mapping[str, Any]
+    ) -> Any:
+        """Carry out an operation on the owner of a shard; None: where it is nearest. Waits for a
+        shard that moves. Raises ApiError ServiceUnavailable if it has no owner for `move_seconds`.
+        """
+        return await self._until_owned(
+            lambda: self.once(shard, service, method, arguments), f"{service}.{method}"
+        )
+
+    async def once(
+        self, shard: int | None, service: str, method: str, arguments: Mapping[str, Any]
+    ) -> Any:
+        """The same, tried once. Raises UnreachableError, LostAnswerError."""
+        owned = self._here(shard)
+        if owned is not None:
+            return await owned.run(service, method, arguments)
+        context = {"reached": REACHED.get(), "anonymous": ANONYMOUS.get()}
+        link = self._link_to(0 if shard is None else shard)
+        number = ANY if shard is None else shard
+        return await link.call(number, service, method, arguments, context)
+
+    def _here(self, shard: int | None) -> _Owned | None:
+        return self._preferred() if shard is None else self.owned.get(shard)
+
+    def _preferred(self) -> _Owned | None:
+        """The shard that new executions without a name are born on: one at a time, so that commits
+        stay large. A node that is alone takes home, where the services are; among several each
+        takes its shards in turn, so that any of them can be moved with its share of the work.
+        """
+        staying = [shard for shard, each in self.owned.items() if not each.leave.done()]
+        if not staying:
+            return None
+        turn = 0
+        if self.others():
+            turn = int(asyncio.get_running_loop().time() / self._limits.turn_seconds)
+        return self.owned[sorted(staying)[turn % len(staying)]]
+
+    def _link_to(self, shard: int) -> Link:
+        """Raises UnreachableError."""
+        view = self._view
+        owner = None if view is None else view.owners.get(shard)
+        address = None if view is None or owner is None else view.nodes.get(owner)
+        if address is None or owner == self.id:
+            raise UnreachableError(f"shard {shard} has no owner now")
+        return self._link(address)
+
+    def _link(self, address: str) -> Link:
+        link = self._links.get(address)
+        if link is None:
+            link = self._links[address] = Link(address, self._key, self._limits)
+        return link
+
+    async def _until_owned(self, attempt: Callable[[], Awaitable[Any]], what: str) -> Any:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._limits.move_seconds
+        while True:
+            try:
+                return await attempt()
+            except UnreachableError as error:
+                if loop.time() > end:
+                    log.error("%s: %s", what, error)
+                    raise ApiError("ServiceUnavailable", messages.UNAVAILABLE) from error
+            except LostAnswerError as error:
+                log.warning("%s: %s", what, error)
+                raise ApiError("ServiceUnavailable", messages.UNAVAILABLE) from error
+            self._look_now.set()
+            await self._changed(self._limits.look_seconds)
+
+    async def respond_through(self, shard: int, scope: Message, body: bytes, send: Send) -> None:
+        """Let the owner of a shard respond to an HTTP request."""
+
+        async def attempt() -> None:
+            if shard in self.owned:
+                return await self.respond(shard, scope, body, send)
+            await self._link_to(shard).request(shard, scope, body, send)
+
+        await self._until_owned(attempt, scope["path"])
+
+    def _notify(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def _changed(self, seconds: float) -> None:
+        """Return when a shard may have moved, at the latest after that time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._moved.wait()
+
+    # --- for other nodes --------------------------------------------------------------------------
+
+    async def answer(
+        self,
+        shard: int,
+        service: str,
+        method: str,
+        arguments: Mapping[str, Any],
+        context: Mapping[str, Any],
+    ) -> Any:
+        """See links.Owner."""
+        REACHED.set(context["reached"])
+        ANONYMOUS.set(context["anonymous"])
+        if service == NODE:
+            return await getattr(self, f"answer_{method}")()
+        if shard == ANY:
+            return await getattr(self.services[service], method)(**arguments)
+        owned = self.owned.get(shard)
+        if owned is None:
+            raise UnreachableError(f"shard {shard} is not here")
+        return await owned.run(service, method, arguments)
+
+    async def respond(self, shard: int, scope: Message, body: bytes, send: Send) -> None:
+        """See links.Owner."""
+        owned = self.owned.get(shard)
+        if owned is None or owned.leave.done():
+            raise UnreachableError(f"shard {shard} is not here")
+        await owned.counted(owned.stack.respond(scope, body, send))
+
+    async def answer_look(self) -> None:
+        self._look_now.set()
+
+    async def answer_forget(self) -> None:
+        """State machines or activities have changed."""
+        engines = [each.stack.engine for shard, each in self.owned.items() if shard]
+        await asyncio.gather(*(each.forget_definitions() for each in engines))
+
+    async def _finish_deletion(self, machine_arn: str) -> None:
+        """Called when nothing seems to run any more on a state machine that home deletes."""
+        await self.call(HOME, OPERATIONS, "finish_deletion", {"arn": machine_arn})
+
+    async def _definitions_changed(self) -> None:
+        """Called at home after each write, before it is answered: every shard reads them anew."""
+        await asyncio.gather(self.answer_forget(), self._tell("forget"))
+
+    async def _tell(self, method: str) -> None:
+        """Call every other node that lives. One that cannot be reached before it is dead, or
+        `node_silence_seconds` have passed, is left out: a node that lives but cannot be reached by
+        others answers from what it knew.
+        """
+        view = self._view
+        if view is None:
+            return
+
+        async def tell(address: str) -> None:
+            try:
+                async with asyncio.timeout(self._limits.node_silence_seconds):
+                    context = {"reached": "", "anonymous": False}
+                    await self._link(address).call(ANY, NODE, method, {}, context)
+            except (UnreachableError, LostAnswerError, TimeoutError) as error:
+                log.warning("%s has not heard of a change: %r", address, error)
+
+        others = [address for node, address in view.nodes.items() if node != self.id]
+        await asyncio.gather(*(tell(each) for each in others))
+
+
+class NodePeers:
+    """See host.Peers: the cluster, as the engine of one shard sees it."""
+
+    def __init__(self, node: Node, shard: int) -> None:
+        self._node, self.shard, self.count = node, shard, node.count
+
+    async def call(
+        self, shard: int, service: str, method: str, arguments: Mapping[str, Any]
+    ) -> Any:
+        """See host.Peers."""
+        return await self._node.once(shard, service, method, arguments)

@@ -1,0 +1,284 @@
+r"""Nodes that die in every way while clients work: nothing that was acknowledged is lost, nothing
+happens twice.
+
+    STEPWELL_DEATHS=kill=200,freeze=40,terminate=30,cut=30 pytest -s tests/integrations/nodes \
+        -k lost_or_repeated
+"""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import asyncpg
+from tests.integrations.nodes.cluster import Cluster
+from tests.integrations.server.conftest import home
+from tests.integrations.server.live import ROLE, Live, eventually
+from tests.postgres import PostgresServer
+
+__all__ = ["home"]  # a fixture
+
+DEATHS = os.environ.get("STEPWELL_DEATHS", "kill=3,terminate=1,cut=1")
+CLIENTS = 4
+FROZEN_SECONDS = 12.0  # longer than limits.owner_idle_seconds
+
+
+def definition(queue: str) -> str:
+    return json.dumps(
+        {
+            "StartAt": "First",
+            "States": {
+                "First": {"Type": "Pass", "Next": "Pause"},
+                "Pause": {"Type": "Wait", "Seconds": 1, "Next": "Send"},
+                "Send": {
+                    "Type": "Task",
+                    "Resource": "arn:aws:states:::sqs:sendMessage",
+                    "Parameters": {"QueueUrl": queue, "MessageBody.$": "$$.Execution.Name"},
+                    "Next": "Last",
+                },
+                "Last": {"Type": "Pass", "End": True},
+            },
+        }
+    )
+
+
+EVENTS = [
+    "ExecutionStarted",
+    *("PassStateEntered", "PassStateExited"),
+    *("WaitStateEntered", "WaitStateExited"),
+    *("TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSucceeded", "TaskStateExited"),
+    *("PassStateEntered", "PassStateExited"),
+    "ExecutionSucceeded",
+]
+
+
+class Cable:
+    """A TCP proxy between a node and the database, whose connections can be cut."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._sockets: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+                self._sockets |= {near, far}
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self._pump, args=ends, daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for each in (source, sink):
+            self._sockets.discard(each)
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        for each in list(self._sockets):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listening.close()
+        self.cut()
+
+
+class Torture:
+    def __init__(self, nodes: Cluster, server: PostgresServer, schema: str) -> None:
+        self.nodes, self.server, self.schema = nodes, server, schema
+        self.acknowledged: list[str] = []
+        self.slowest: Counter[str] = Counter()
+        self._cables: dict[Live, Cable] = {}
+        self._random = random.Random(1)
+
+    # --- nodes
+
+    def start(self) -> None:
+        cable = Cable(self.server.port)
+        self.nodes.db = (
+            f"postgresql://stepwell@127.0.0.1:{cable.port}/postgres?search_path={self.schema}"
+        )
+        self._cables[self.nodes.start()] = cable
+
+    def victim(self) -> Live:
+        return self._random.choice(self.nodes.nodes)
+
+    def kill(self) -> None:
+        victim = self.victim()
+        victim.process.send_signal(signal.SIGKILL)
+        self._served_by_others(victim, "kill")
+        self.nodes.end(victim, signal.SIGKILL)
+        self._cables.pop(victim).close()
+        self.start()
+
+    def freeze(self) -> None:
+        victim = self.victim()
+        victim.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        self._served_by_others(victim, "freeze")
+        time.sleep(max(0.0, FROZEN_SECONDS - (time.monotonic() - began)))
+        victim.process.send_signal(signal.SIGCONT)
+
+    def terminate(self) -> None:
+        """End every session of one node, as an administrator may."""
+        port = self._cables[self.victim()]
+
+        async def end() -> None:
+            connection = await asyncpg.connect(self.server.url)
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'stepwell' AND client_port = ANY($1)",
+                [each.getsockname()[1] for each in list(port._sockets)],
+            )
+            await connection.close()
+
+        asyncio.run(end())
+
+    def cut(self) -> None:
+        self._cables[self.victim()].cut()
+
+    def _served_by_others(self, victim: Live, how: str) -> None:
+        """Wait until every shard has an owner that lives."""
+        began = time.monotonic()
+        (other,) = [each for each in self.nodes.nodes if each is not victim][:1]
+
+        def owned() -> bool:
+            with suppress(OSError):
+                return other.get("/ready") == "ready\n" and _owned(other) == 8
+            return False
+
+        eventually(owned, 40)
+        took = time.monotonic() - began
+        self.slowest[how] = max(self.slowest[how], round(1000 * took))
+
+    # --- clients
+
+    def load(self, worker: int, arn: str, stop: threading.Event) -> None:
+        """Start executions by name until it is told to stop; an unknown outcome is tried again."""
+        number = 0
+        while not stop.is_set():
+            number += 1
+            name = f"c{worker}-{number}"
+            while True:
+                try:
+                    states = self.nodes.client(
+                        retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=20
+                    )
+                    states.start_execution(stateMachineArn=arn, name=name)
+                    break
+                except Exception:
+                    time.sleep(0.05)
+            self.acknowledged.append(name)
+
+
+def _owned(node: Live) -> int:
+    from tests.integrations.nodes.cluster import owned_shards
+
+    return owned_shards(node)
+
+
+@contextmanager
+def tortured(home: dict[str, str], server: PostgresServer, schema: str) -> Iterator[Torture]:
+    nodes = Cluster(home, "")
+    torture = Torture(nodes, server, schema)
+    try:
+        torture.start()
+        torture.start()
+        nodes.settled()
+        yield torture
+    finally:
+        nodes.close()
+        for each in torture._cables.values():
+            each.close()
+
+
+def test_nothing_is_lost_or_repeated(
+    home: dict[str, str], postgres_server: PostgresServer, tmp_path: Any
+) -> None:
+    plan = [
+        name
+        for word in DEATHS.split(",")
+        for name, _, count in [word.partition("=")]
+        for _ in range(int(count))
+    ]
+    random.Random(2).shuffle(plan)
+    with tortured(home, postgres_server, tmp_path.name.lower()) as torture:
+        nodes = torture.nodes
+        states, sqs = nodes.client(), nodes.client("sqs")
+        queue = sqs.create_queue(QueueName="once")["QueueUrl"]
+        arn = states.create_state_machine(name="m", definition=definition(queue), roleArn=ROLE)[
+            "stateMachineArn"
+        ]
+        stop = threading.Event()
+        threads = [
+            threading.Thread(target=torture.load, args=(each, arn, stop)) for each in range(CLIENTS)
+        ]
+        for each in threads:
+            each.start()
+        try:
+            for how in plan:
+                act: Callable[[], None] = getattr(torture, how)
+                act()
+                nodes.settled(60)
+                time.sleep(0.3)
+        finally:
+            stop.set()
+            for each in threads:
+                each.join()
+        names = torture.acknowledged
+        print(f"{len(names)} executions, {Counter(plan)}, slowest (ms): {torture.slowest}")
+        assert len(names) > 10 * len(plan)
+        _check(nodes, arn, queue, names)
+        assert torture.slowest["kill"] < 5_000
+        assert torture.slowest["freeze"] < 15_000
+
+
+def _check(nodes: Cluster, arn: str, queue: str, names: list[str]) -> None:
+    states, sqs = (
+        nodes.client(each, retries={"total_max_attempts": 5}) for each in ("stepfunctions", "sqs")
+    )
+    prefix = arn.replace(":stateMachine:", ":execution:")
+    for name in names:
+        execution = f"{prefix}:{name}"
+
+        def closed(execution: str = execution) -> Any:
+            found = states.describe_execution(executionArn=execution)
+            return found if found["status"] != "RUNNING" else None
+
+        assert eventually(closed, 60)["status"] == "SUCCEEDED", name
+        events = states.get_execution_history(executionArn=execution)["events"]
+        assert [each["type"] for each in events] == EVENTS, (name, events)
+        assert [each["id"] for each in events] == list(range(1, len(EVENTS) + 1))
+    got: Counter[str] = Counter()
+    empty = 0
+    while empty < 3:
+        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        messages = received.get("Messages", [])
+        empty = 0 if messages else empty + 1
+        got.update(each["Body"] for each in messages)
+        if messages:
+            sqs.delete_message_batch(
+                QueueUrl=queue,
+                Entries=[
+                    {"Id": str(number), "ReceiptHandle": each["ReceiptHandle"]}
+                    for number, each in enumerate(messages)
+                ],
+            )
+    assert not (missing := set(names) - set(got)), sorted(missing)[:5]
+    twice = [name for name, count in got.items() if count > 1]
+    assert not twice, twice[:5]

@@ -1,0 +1,208 @@
+"""The connection between nodes: real sockets."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from stepwell.engine.errors import ApiError
+from stepwell.integrations.host import LostAnswerError, UnreachableError
+from stepwell.integrations.limits import DEFAULT_LIMITS
+from stepwell.integrations.nodes.links import Link, Listener, Message, Send
+
+LIMITS = replace(DEFAULT_LIMITS, node_silence_seconds=0.5)
+CONTEXT = {"reached": "", "anonymous": False}
+
+
+class Owner:
+    """Shard 0 is here. Its methods are those of a test."""
+
+    def __init__(self) -> None:
+        self.cancelled = asyncio.Event()
+        self.sent: list[bytes] = []
+
+    async def answer(
+        self,
+        shard: int,
+        service: str,
+        method: str,
+        arguments: Mapping[str, Any],
+        context: Mapping[str, Any],
+    ) -> Any:
+        if shard:
+            raise UnreachableError("not here")
+        return await getattr(self, method)(**arguments)
+
+    async def echo(self, value: Any) -> Any:
+        return value
+
+    async def refuse(self) -> None:
+        raise ApiError("InvalidName", "text", "REASON")
+
+    async def fail(self) -> None:
+        raise RuntimeError("a bug")
+
+    async def hang(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+
+    async def respond(self, shard: int, scope: Message, body: bytes, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"a", body)]})
+            for number in range(scope["parts"]):
+                self.sent.append(b"%d" % number)
+                await send({"type": "http.response.body", "body": b"%d" % number})
+        finally:
+            self.cancelled.set()
+
+
+async def opened(listener: Listener) -> str:
+    """Its address."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    await listener.open(listening)
+    return f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def address_of(server: asyncio.Server) -> str:
+    return f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
+async def linked(key: bytes = b"key") -> AsyncIterator[tuple[Owner, Link]]:
+    owner = Owner()
+    listener = Listener(owner, b"key", LIMITS)
+    link = Link(await opened(listener), key, LIMITS)
+    try:
+        yield owner, link
+    finally:
+        await link.close()
+        await listener.close()
+
+
+async def test_calls_are_answered_in_any_order() -> None:
+    async with linked() as (_, link):
+        hanging = asyncio.create_task(link.call(0, "s", "hang", {}, CONTEXT))
+        values = [
+            {"text": "é", "data": b"\0\xff", "number": 1.5, "none": None},
+            [1, [2]],
+            "x" * 9_999,
+        ]
+        for value in values:
+            assert await link.call(0, "s", "echo", {"value": value}, CONTEXT) == value
+        hanging.cancel()
+        with suppress(asyncio.CancelledError):
+            await hanging
+
+
+async def test_errors_tell_whether_the_call_may_have_been_carried_out() -> None:
+    async with linked() as (_, link):
+        with pytest.raises(ApiError) as refused:
+            await link.call(0, "s", "refuse", {}, CONTEXT)
+        assert (refused.value.code, refused.value.reason) == ("InvalidName", "REASON")
+        with pytest.raises(UnreachableError):
+            await link.call(7, "s", "echo", {"value": 1}, CONTEXT)
+        with pytest.raises(LostAnswerError):
+            await link.call(0, "s", "fail", {}, CONTEXT)
+    with pytest.raises(UnreachableError):
+        await link.call(0, "s", "echo", {"value": 1}, CONTEXT)
+
+
+async def test_a_cancelled_call_is_cancelled_at_the_other_node() -> None:
+    async with linked() as (owner, link):
+        task = asyncio.create_task(link.call(0, "s", "hang", {}, CONTEXT))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait_for(owner.cancelled.wait(), 5)
+
+
+async def test_a_node_that_ends_loses_the_answers_of_its_calls() -> None:
+    owner = Owner()
+    listener = Listener(owner, b"key", LIMITS)
+    link = Link(await opened(listener), b"key", LIMITS)
+    task = asyncio.create_task(link.call(0, "s", "hang", {}, CONTEXT))
+    await asyncio.sleep(0.05)
+    await listener.close()
+    with pytest.raises(LostAnswerError):
+        await asyncio.wait_for(task, 5)
+    await link.close()
+
+
+async def test_a_silent_node_is_taken_for_dead() -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    link = Link(address_of(server), b"key", LIMITS)
+    with pytest.raises(UnreachableError):
+        await asyncio.wait_for(link.call(0, "s", "echo", {"value": 1}, CONTEXT), 5)
+    server.close()
+
+    async with linked() as (owner, link):
+        real = Listener(owner, b"key", LIMITS)
+        silent = asyncio.Event()
+
+        async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            """A proxy that passes nothing on any more once it is silent."""
+            there, back = await asyncio.open_connection("127.0.0.1", port)
+
+            async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+                while data := await source.read(9999):
+                    if not silent.is_set():
+                        sink.write(data)
+
+            await asyncio.gather(pump(reader, back), pump(there, writer))
+
+        port = int((await opened(real)).rpartition(":")[2])
+        proxy = await asyncio.start_server(through, "127.0.0.1", 0)
+        far = Link(address_of(proxy), b"key", LIMITS)
+        assert await far.call(0, "s", "echo", {"value": 1}, CONTEXT) == 1
+        silent.set()
+        with pytest.raises(LostAnswerError):
+            await asyncio.wait_for(far.call(0, "s", "echo", {"value": 1}, CONTEXT), 5)
+        await far.close()
+        proxy.close()
+        await real.close()
+
+
+async def test_a_node_without_the_key_is_refused() -> None:
+    async with linked(b"another key") as (_, link):
+        with pytest.raises(UnreachableError):
+            await link.call(0, "s", "echo", {"value": 1}, CONTEXT)
+
+
+async def test_a_response_waits_for_its_client() -> None:
+    async with linked() as (owner, link):
+        got: list[Message] = []
+        slow = asyncio.Event()
+
+        async def send(message: Message) -> None:
+            got.append(message)
+            if len(got) == 3:
+                await slow.wait()
+
+        task = asyncio.create_task(link.request(0, {"parts": 50}, b"body", send))
+        await asyncio.sleep(0.2)
+        assert len(owner.sent) == 2  # a client that does not read holds the owner up
+        slow.set()
+        await asyncio.wait_for(task, 5)
+        assert got[0]["headers"] == [[b"a", b"body"]]
+        assert [each["body"] for each in got[1:]] == [b"%d" % each for each in range(50)]
+
+
+async def test_a_client_that_leaves_ends_the_response() -> None:
+    async with linked() as (owner, link):
+
+        async def send(message: Message) -> None:
+            await asyncio.Event().wait()
+
+        task = asyncio.create_task(link.request(0, {"parts": 50}, b"", send))
+        await asyncio.sleep(0.1)
+        assert not owner.cancelled.is_set()
+        task.cancel()
+        await asyncio.wait_for(owner.cancelled.wait(), 5)
