@@ -4,7 +4,6 @@ and nested executions.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stepwell.asl.evaluation import Json
@@ -44,8 +43,7 @@ class Tasks:
         self._registry.connect(engine)
         self.services.connect(self._registry.host)
         engine.on_open.append(self.services.open)
-        host: Any = SimpleNamespace(engine=engine, clock=engine.clock)
-        self._nested = states.actions(host)["startExecution"]
+        self._nested = states.actions(self._registry.host)["startExecution"]
 
     @property
     def on_status(self) -> Callable[[list[dict[str, Any]]], Transaction[None] | None] | None:

@@ -294,7 +294,7 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "a slot held by a waiter": (lambda: patch.object(Slot, "waiting", nullcontext), ()),
     "slots are lost": (lambda: patch.object(Slot, "give_back", lambda slot: None), ()),
     "a store opened twice": (lambda: patch.dict(SQL, fence="SELECT ?"), ()),
-    "retention leaves payloads": (lambda: patch.dict(SQL, delete_payloads="SELECT ?, ?"), ()),
+    "retention leaves payloads": (lambda: patch.dict(SQL, delete_all_payload="SELECT ?"), ()),
     "definitions are never swept": (lambda: patch.object(Retention, "_sweep", _nothing), ()),
     "executions of a deleted machine go on": (
         lambda: patch.object(Deletions, "committed", lambda self, live, unit: None),
