@@ -25,7 +25,7 @@ def shard_services(host: Host, tasks: Tasks) -> dict[str, Any]:
     on_open, offers = host.engine.on_open, ActivityOffers(host.engine, host.limits)
     if not host.at_home:
         on_open.append(StatusOutbox(host).open)
-        return {activities.SERVICE: offers}
+        return {activities.SERVICE: offers, sent_home.CALLERS: sent_home.TaskCallers()}
     runs, inbox_of_home = TaskRuns(host, tasks), Inbox(host)
     on_open += (runs.open, inbox_of_home.open)
     return {

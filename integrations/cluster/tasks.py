@@ -20,14 +20,14 @@ from stepwell.engine import messages
 from stepwell.engine.clock import sleep_until
 from stepwell.engine.core.environment import read_token
 from stepwell.engine.core.model import RUNNING
-from stepwell.engine.errors import StoreError
+from stepwell.engine.errors import EngineError, StoreError
 from stepwell.engine.runtime.effects import checked, failure
 from stepwell.engine.store.blobs import scrub
 from stepwell.engine.tasks import TaskError, TaskRequest, Tasks, Transaction, in_line
 from stepwell.integrations.host import Host, LostAnswerError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.common.tables import pack, readable, unchanged
-from stepwell.integrations.tasks.sent_home import IN_LINE, WAITING, WORKING, marker_key
+from stepwell.integrations.tasks.sent_home import CALLERS, IN_LINE, WAITING, WORKING, marker_key
 
 Answer = dict[str, Any]
 
@@ -120,14 +120,17 @@ class TaskRuns:
     def __init__(self, host: Host, tasks: Tasks) -> None:
         self._host, self._tasks = host, tasks
         self._runs: dict[str, _Run] = {}
-        self._ended = _Ended(host.limits)
+        self._ended, self._opened = _Ended(host.limits), 0.0
 
     async def open(self) -> None:
+        self._opened = asyncio.get_running_loop().time()
         self._host.supervisor.start("task_markers", self._sweep)
 
     # --- the service ------------------------------------------------------------------------------
 
-    async def run(self, *, token: str, caller: str, again: bool, known: str, **task: Any) -> Answer:
+    async def run(
+        self, *, token: str, caller: str, call: str, again: bool, known: str, **task: Any
+    ) -> Answer:
         """Carry out an attempt, or join it.
 
         {"state"} when it does not do what is `known` any more; {"result": JSON text, "marked":
@@ -145,6 +148,8 @@ class TaskRuns:
                 return {"result": done["result"].encode(), "marked": True}
             if ended.marked(token):
                 raise LostAnswerError("the attempt has ended, and its marker was taken")
+        if token not in self._runs and not await self._in_time(task["shard"], call):
+            raise LostAnswerError("the call has been repeated meanwhile")
         run = self._runs.get(token)
         if run is None:
             run = self._runs[token] = _Run(partial(self._carry_out, token, again, task))
@@ -159,6 +164,20 @@ class TaskRuns:
             run.outcome.cancel()
 
     # --- inside -----------------------------------------------------------------------------------
+
+    async def _in_time(self, shard: int, call: str) -> bool:
+        """Whether a call may begin an attempt. One to an earlier owner of home may arrive here
+        late, and what that owner remembered of the attempt is lost: so the caller is asked.
+        """
+        age = asyncio.get_running_loop().time() - self._opened
+        peers = self._host.peers
+        if age > self._host.limits.task_answers_seconds or peers is None:
+            return True
+        try:
+            waits: bool = await peers.call(shard, CALLERS, "waits", {"call": call})
+        except EngineError:  # the shard has another owner soon, which sends it again
+            return False
+        return waits
 
     async def _carry_out(self, token: str, again: bool, task: Answer, run: _Run) -> Answer:
         in_line.set(partial(run.in_state, IN_LINE))

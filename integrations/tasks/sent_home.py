@@ -29,12 +29,14 @@ log: Final = logging.getLogger("stepwell.cluster")
 
 HOME: Final = 0
 SERVICE: Final = "tasks"
+CALLERS: Final = "task_callers"
 # What an attempt at home does: it works, waits for other work (TaskRequest.waiting), or for
 # a scarce resource (tasks.in_line).
 WORKING, WAITING, IN_LINE = "working", "waiting", "in_line"
 _SDK: Final = "aws-sdk:"
 _FUNCTIONS: Final = "lambda/function/"  # records of the functions that Lambda's API created
 _FUNCTION_SECONDS: Final = 1.0  # for which it is remembered that a function was created
+_waiting: Final[set[str]] = set()  # calls of this process that wait for home
 _cancelling: Final[set[asyncio.Task[None]]] = set()
 
 
@@ -152,14 +154,19 @@ class _Sender:
         """Send an attempt until home has answered. It holds no slot while home cannot be
         reached.
         """
-        message = _message(request) | {"caller": caller, "known": WORKING}
+        message = _message(request) | {"shard": peers.shard, "caller": caller, "known": WORKING}
         again = request.again
 
         async def run(again: bool) -> dict[str, Any]:
-            async with _as_at_home(request, message["known"]):
-                answer: dict[str, Any] = await peers.call(
-                    HOME, SERVICE, "run", message | {"again": again}
-                )
+            call = secrets.token_hex(8)
+            _waiting.add(call)
+            try:
+                async with _as_at_home(request, message["known"]):
+                    answer: dict[str, Any] = await peers.call(
+                        HOME, SERVICE, "run", message | {"again": again, "call": call}
+                    )
+            finally:
+                _waiting.discard(call)
             return answer
 
         while "state" in (
@@ -188,6 +195,14 @@ def _as_at_home(request: TaskRequest, state: str) -> AbstractAsyncContextManager
     if state == WAITING:
         return request.waiting()
     return in_line.get()() if state == IN_LINE else nullcontext()
+
+
+class TaskCallers:
+    """The service "task_callers" of the other shards."""
+
+    async def waits(self, *, call: str) -> bool:
+        """Whether a call waits for home; else it has been repeated, or its attempt is over."""
+        return call in _waiting
 
 
 async def _cancel(peers: Peers, token: str, caller: str) -> None:

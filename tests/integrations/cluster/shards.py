@@ -14,6 +14,8 @@ import msgspec
 
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock, SystemClock
+from stepwell.engine.sharding import Shard
+from stepwell.engine.store.opening import is_postgres
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.cluster.shard_services import shard_services
 from stepwell.integrations.host import UnreachableError
@@ -108,6 +110,8 @@ class ShardEngine:
         if self.network is not None:
             registry.host.peers = self.network.peers(self.shard)
         settings = {"clock": SystemClock() if self.real_time else self.clock, **self.settings}
+        if is_postgres(str(self.db)) and self.network is not None:
+            settings["shard"] = Shard(self.shard, self.network.count)
         self.engine = Engine(self.db, tasks=registry, limits=self.limits, **settings)
         services: dict[str, Any] = {}
         if self.network is not None:
