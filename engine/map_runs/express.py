@@ -149,5 +149,5 @@ class ExpressChildren:
         counts.ended[model.SUCCEEDED] += len(closed)
         for unit in closed:
             counts.transitions += unit.execution.transitions
-            if "logging" in unit.execution.extras:
+            if "logging" in unit.execution.extras or self._worker.attempts.context is not None:
                 self._worker.on_commit(Live(unit.execution, program), unit)

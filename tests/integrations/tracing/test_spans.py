@@ -297,6 +297,26 @@ async def test_nested_executions_are_in_the_same_trace() -> None:
     }
 
 
+async def test_express_executions_and_children_of_a_map_run() -> None:
+    sink = Units()
+    inner = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
+    processor = {**inner, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}}
+    outer = {"Type": "Map", "Label": "L", "ItemProcessor": processor, "End": True}
+    async with Engine(tasks=Registry(), trace_sink=sink) as engine:
+        express = await engine.create_state_machine("express", inner, type="EXPRESS")
+        await engine.start_sync_execution(express["stateMachineArn"])
+        machine = await engine.create_state_machine("p", {"StartAt": "M", "States": {"M": outer}})
+        started = await engine.start_execution(machine["stateMachineArn"], input="[1, 2, 3]")
+        await engine.wait(started["executionArn"])
+    executions: dict[str, list[Unit]] = {}
+    for unit in sink.units:
+        executions.setdefault(unit.execution.arn, []).append(unit)
+    assert len(executions) == 1 + 1 + 3
+    traces = {trace_of(units[0].execution).trace_id for units in executions.values()}
+    assert len(traces) == 5
+    assert [len(spans_of(units)) for units in executions.values()].count(2) == 5
+
+
 async def test_nothing_is_traced_without_a_sink() -> None:
     seen: list[object] = []
 
