@@ -33,21 +33,31 @@ def entropy(run: Run, frame: Frame) -> Callable[[], bytes]:
 
 
 def environment(
-    run: Run, frame: Frame, result: Json = MISSING, error_output: Json = MISSING
+    run: Run, frame: Frame, result: Payload | None = None, error_output: Json = MISSING
 ) -> Env:
-    """For one evaluation. result: of the work; error_output: for a catcher."""
+    """For one evaluation. result: of the work; error_output: for a catcher.
+
+    Payloads that only raised limits allow are evaluated in a thread: to convert one for an
+    expression takes long by itself.
+    """
+    size = max(len(frame.raw.data), 0 if result is None else len(result.data))
+    large = size > run.limits.encode_inline_bytes and run.time is not None
     return Env(
         frame.raw.value,
         frame.scope.values,
         partial(context, run.x, frame),
         entropy(run, frame),
         run.now / 1000,
-        result,
+        MISSING if result is None else result.value,
         error_output,
         run.in_thread,
         run.begin_evaluation(),
-        run.late,
+        _late if large else run.late,
     )
+
+
+def _late() -> bool:
+    return True
 
 
 def iso(ms: int) -> str:

@@ -114,7 +114,7 @@ def complete(run: Run, frame: Frame, result: Payload, succeeded: int = 0) -> Non
     if frame.state.plain_out:
         return leave(run, frame, result, frame.state.next, frame.scope)
     try:
-        output, scope, assigned = shape(run, frame, result, environment(run, frame, result.value))
+        output, scope, assigned = shape(run, frame, result, environment(run, frame, result))
     except EVALUATION_ERRORS as exception:
         frame.prev = succeeded or frame.prev
         return fail(run, frame, exception, after_work=bool(succeeded))

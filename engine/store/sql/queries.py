@@ -67,15 +67,16 @@ class RowsWantedError(Exception):
         self.numbers = numbers
 
 
+def _want(*numbers: int) -> bytes:
+    raise RowsWantedError(*numbers)
+
+
 class Reader(codec.Reader):
     """Of one execution. Raises RowsWantedError for what has not been read, once for each blob."""
 
     def __init__(self, execution_id: int) -> None:
-        super().__init__(self._want, self._want)
+        super().__init__(_want, _want)  # not a method: a cycle would keep payloads for long
         self.execution_id = execution_id
-
-    def _want(self, *numbers: int) -> bytes:
-        raise RowsWantedError(*numbers)
 
     def payloads(self, entries: Sequence[Any]) -> list[Payload]:
         self._check(entries)

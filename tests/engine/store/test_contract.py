@@ -1,6 +1,7 @@
 """What every store does. The same tests run on all of them: a new store is one line in STORES."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -22,6 +23,7 @@ from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import ActivityRow, MachineRow, Store, Writes
 from stepwell.engine.store.keys import EVENTS, ROWS
 from stepwell.engine.store.postgres.store import PostgresStore
+from stepwell.engine.store.sql.queries import Reader
 from stepwell.engine.store.sqlite.store import SqliteStore
 
 STORES: dict[str, Callable[[pytest.FixtureRequest, Path], Store]] = {
@@ -456,6 +458,20 @@ async def test_a_page_of_history_has_a_bounded_size(store: Store) -> None:
     assert [number for number, _, _ in await store.history(run.id, start + 5, 9, True)] == [
         *(start + 4, start + 3, start + 2)
     ]
+
+
+async def test_what_was_read_is_freed_at_once(store: Store) -> None:
+    run = Run(store, "map", ITEMS, seed=3, calm=True)
+    while run.running:
+        run.step()
+        await committed(store, run)
+    gc.collect()
+    gc.disable()  # large payloads are few objects, which the collector comes to late
+    try:
+        assert await store.history(run.id) and await store.describe(run.execution.arn)
+        assert [each for each in gc.get_objects() if isinstance(each, Reader)] == []
+    finally:
+        gc.enable()
 
 
 async def test_frames_that_keys_cannot_number_are_stored_all_the_same(store: Store) -> None:
