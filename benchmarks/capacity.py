@@ -32,7 +32,7 @@ from stepwell.engine.store.opening import open_store
 EACH = 10_000  # executions of each kind at --scale 1
 DUE = 10_000  # of those that wait, due at one moment
 SOON_SECONDS = 25  # from the start of those until then: the time to fill in and to restart
-BATCH = 500  # units of one commit
+BATCH = 2_000  # units of one commit
 SAMPLE = 400  # real executions of each workload
 FAR = chain({"Type": "Wait", "Seconds": 30 * 24 * 3600}, PASS)
 SOON = chain({"Type": "Wait", "Seconds": SOON_SECONDS}, PASS)

@@ -18,8 +18,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -28,6 +28,7 @@ from uvicorn.server import ServerState
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError
+from stepwell.engine.store.base import Health
 from stepwell.integrations import database, log_sink, loop, stack
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
@@ -52,6 +53,7 @@ functions_log: Final = logging.getLogger(server_log.FUNCTIONS)
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130
 BACKLOG: Final = 2048
+HEALTH_SECONDS: Final = 1.0  # that an answer of /metrics waits for the database
 
 
 def run(settings: Settings, limits: Limits = DEFAULT_LIMITS) -> int:
@@ -84,6 +86,9 @@ class Served(Protocol):
         """Raises StoreError if nothing can be committed now."""
 
     def families(self) -> Iterable[metrics.Family]: ...
+    async def health(self) -> Health | None:
+        """Of the database, if this process can ask it now. Raises StoreError."""
+
     async def hand_over(self) -> None:
         """Let other nodes carry out what comes from now on."""
 
@@ -150,7 +155,7 @@ class Server:
             read_only=settings.read_only,
         )
         status = {
-            "/health": _page(lambda: (200, "ok\n")),
+            "/health": _page(self._alive),
             "/ready": _page(self._ready),
             "/metrics": _page(self._metrics),
         }
@@ -250,7 +255,10 @@ class Server:
 
     # --- pages besides the API --------------------------------------------------------------------
 
-    def _ready(self) -> tuple[int, str]:
+    async def _alive(self) -> tuple[int, str]:
+        return 200, "ok\n"
+
+    async def _ready(self) -> tuple[int, str]:
         """200 if the store takes commits and the server is not stopping. (It listens only after
         recovery.)
         """
@@ -260,11 +268,16 @@ class Server:
             return 503, f"{error}\n"
         return (503, "stopping\n") if self._stop.done() else (200, "ready\n")
 
-    def _metrics(self) -> tuple[int, str]:
+    async def _metrics(self) -> tuple[int, str]:
+        health = None
+        with suppress(StoreError, TimeoutError):  # the other metrics tell why
+            async with asyncio.timeout(HEALTH_SECONDS):
+                health = await self._served.health()
         families = (
             *metrics.of_build("postgresql" if self._settings.db.file is None else "sqlite"),
             *metrics.of_limits(self._limits),
             *self._served.families(),
+            *metrics.of_database(health),
             *metrics.of_log_sink(self._log_sink),
             *metrics.of_traces(self._telemetry),
             *metrics.of_requests(self._admission.requests, self._admission.open),
@@ -276,11 +289,11 @@ class Server:
         return 200, metrics.text(families)
 
 
-def _page(make: Callable[[], tuple[int, str]]) -> Handler:
+def _page(make: Callable[[], Awaitable[tuple[int, str]]]) -> Handler:
     """The ASGI application of a text page. make() -> (status, text)"""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        status, text = make()
+        status, text = await make()
         body = text.encode()
         headers = [
             (b"content-type", metrics.CONTENT_TYPE.encode()),

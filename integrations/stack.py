@@ -20,7 +20,7 @@ from typing import Any, Final
 from stepwell.engine.arns import Home
 from stepwell.engine.engine import Engine
 from stepwell.engine.runtime.execution_logs import LogSink
-from stepwell.engine.store.base import Store
+from stepwell.engine.store.base import Health, Store
 from stepwell.integrations import database
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.console.routes import Console
@@ -139,6 +139,9 @@ class Stack:
         yield from metrics.of_engine(self.engine)
         yield from metrics.of_loops(self.engine.supervisor.loops)
         yield from metrics.of_shards(1, 1)  # this process owns the whole database
+
+    async def health(self) -> Health:
+        return await self.engine.store.health()
 
     def check(self) -> None:
         """Raises StoreError if its store takes no commits any more."""

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import ApiError
 from stepwell.engine.sharding import HOME
+from stepwell.engine.store.base import Health
 from stepwell.integrations.cluster.activities import ActivityPollers
 from stepwell.integrations.console.routes import PREFIX as CONSOLE
 from stepwell.integrations.nodes.links import Message
@@ -118,6 +119,11 @@ class Front:
         yield from metrics.summed(metrics.of_engine(each) for each in engines)
         yield from metrics.summed(metrics.of_loops(each.supervisor.loops) for each in engines)
         yield from metrics.of_shards(len(engines), self._node.count)
+
+    async def health(self) -> Health | None:
+        """The shards share one database: any of them asks it."""
+        owned = next(iter(self._node.owned.values()), None)
+        return None if owned is None else await owned.stack.health()
 
 
 async def _refuse(send: Callable[[Message], Awaitable[None]], status: int, text: str) -> None:

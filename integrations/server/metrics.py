@@ -23,6 +23,7 @@ from typing import Final, NamedTuple
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import StoreError
 from stepwell.engine.runtime.counters import Histogram
+from stepwell.engine.store.base import Health
 from stepwell.engine.supervisor import LoopState
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.log_sink import Sink
@@ -209,6 +210,23 @@ def of_shards(owned: int, total: int) -> Iterator[Family]:
     """How many shards of the database this process owns, and how many there are."""
     yield plain("stepwell_shards_owned", "gauge", "Shards that this process owns.", owned)
     yield plain("stepwell_shards", "gauge", "Shards of the database.", total)
+
+
+def of_database(health: Health | None) -> Iterator[Family]:
+    """Nothing if it does not answer."""
+    if health is not None:
+        for name, help, value in (
+            ("bytes", "Size of the database.", health.bytes),
+            ("free_bytes", "Of its size, what new rows use before it grows.", health.free_bytes),
+            ("dead_rows", "Old versions of rows that wait for a vacuum.", health.dead_rows),
+            (
+                "oldest_transaction_seconds",
+                "Age of the oldest open transaction: no vacuum removes what died since.",
+                health.snapshot_seconds,
+            ),
+            ("synchronous_standbys", "Synchronous standbys that are connected.", health.standbys),
+        ):
+            yield plain(f"stepwell_database_{name}", "gauge", help, value)
 
 
 def of_log_sink(sink: Sink | None) -> Iterator[Family]:

@@ -40,6 +40,8 @@ def test_what_an_operator_watches(serve: Serve) -> None:
     assert abs(live.db.stat().st_mtime - values["process_start_time_seconds"]) < 120
     (build,) = (name for name in values if name.startswith("stepwell_build_info"))
     assert 'store="sqlite"' in build and values[build] == 1
+    assert values["stepwell_database_bytes"] >= 4096
+    assert 0 <= values["stepwell_database_free_bytes"] < values["stepwell_database_bytes"]
 
 
 def test_log_records_are_counted(serve: Serve) -> None:
@@ -54,6 +56,13 @@ def test_of_a_server_on_postgresql(serve: Serve, postgres_server: PostgresServer
     values = metrics(live)
     assert values["stepwell_store_up"] == 1
     assert any('store="postgresql"' in name for name in values)
+
+
+def test_of_a_postgresql_database(serve: Serve, postgres_server: PostgresServer) -> None:
+    values = metrics(serve("--db", f"{postgres_server.url}?search_path=database_metrics"))
+    assert values["stepwell_database_bytes"] > 100_000
+    for name in ("dead_rows", "oldest_transaction_seconds", "synchronous_standbys"):
+        assert values[f"stepwell_database_{name}"] >= 0
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="needs promtool (scripts/operations)")
