@@ -1,7 +1,7 @@
 """`stepwell serve`: one process with the engine, its database and the API over HTTP, in one event
 loop.
 
-    connection --uvicorn's protocol--> Admission (authentication, limits) --> App (protocols)
+    connection --HTTP/1.1--> App (protocols), with Admission (authentication, limits)
     --> Engine --commit--> answer
 
 Crash-only: startup always runs recovery first, and a failure of the store ends the process with an
@@ -18,12 +18,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from typing import Any, Final, Protocol
-
-from uvicorn.server import ServerState
 
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock
@@ -38,6 +36,7 @@ from stepwell.integrations.server import metrics, systemd
 from stepwell.integrations.server.admission import Admission
 from stepwell.integrations.server.app import App, Handler, Receive, Scope, Send
 from stepwell.integrations.server.connections import Connections
+from stepwell.integrations.server.exchange import Exchange
 from stepwell.integrations.server.host_check import HostCheck, is_loopback
 from stepwell.integrations.server.protocols.aws_json import Request
 from stepwell.integrations.server.sigv4 import Key, Verifier
@@ -99,7 +98,7 @@ class Served(Protocol):
 class Server:
     def __init__(self, settings: Settings, limits: Limits = DEFAULT_LIMITS) -> None:
         self._settings, self._limits = settings, limits
-        self._state = ServerState()
+        self._answering: Collection[Exchange] = ()  # what has no answer yet
 
     async def serve(self) -> None:
         settings = self._settings
@@ -166,6 +165,7 @@ class Server:
             limits=limits,
         )
         self._app.by_host = self._served.by_host
+        self._admission.reading = lambda: self._app.reading
 
     def _url(self, listening: socket.socket) -> str:
         return f"http://{url_host(self._settings.host)}:{listening.getsockname()[1]}"
@@ -175,10 +175,10 @@ class Server:
         `drain_seconds`. Raises StoreError.
         """
         home = self._served.home
-        self._state.default_headers = self._admission.date
         self._connections = Connections(
-            self._admission.around(self._app), self._state, self._limits
+            self._app, self._app.dispatch, self._admission.date, self._limits
         )
+        self._answering = self._connections.answering
         server = await asyncio.get_running_loop().create_server(
             self._connections.make, sock=listening, backlog=BACKLOG
         )
@@ -206,16 +206,12 @@ class Server:
         self._admission.stopping = True
         self._app.drain()
         self._served.drain()
-        for connection in list(self._state.connections):
-            connection.shutdown()
-        if self._state.tasks:
-            await asyncio.wait(list(self._state.tasks), timeout=self._limits.drain_seconds)
+        self._connections.shut_down()
+        await self._connections.answered(self._limits.drain_seconds)
 
     async def _finish(self) -> None:
-        if self._state.tasks:
-            await asyncio.wait(list(self._state.tasks), timeout=1)
-        for connection in list(self._state.connections):
-            connection.transport.close()
+        await self._connections.answered(1)
+        self._connections.close()
 
     def _each_second(self) -> None:
         self._admission.tell_time()
@@ -229,7 +225,7 @@ class Server:
         def stop(name: str) -> None:
             if self._stop.done():
                 os._exit(INTERRUPTED)
-            log.info("stopping", extra={"fields": {"signal": name, "open": len(self._state.tasks)}})
+            log.info("stopping", extra={"fields": {"signal": name, "open": len(self._answering)}})
             self._stop.set_result(None)
             # if stopping takes too long, exit as in a crash: nothing is lost
             watchdog = threading.Timer(2 * self._limits.drain_seconds, os._exit, (INTERNAL,))

@@ -1,6 +1,4 @@
-"""Admission of requests: authentication, limits of load, metrics and the log. The App's hooks, and
-the ASGI layer around it.
-"""
+"""Admission of requests: authentication, limits of load, metrics and the log. The App's hooks."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from stepwell.engine.runtime.counters import Histogram
 from stepwell.integrations.aws.calls import ANONYMOUS
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.server import messages
-from stepwell.integrations.server.app import App, Hooks, Receive, Scope, Send
+from stepwell.integrations.server.app import Hooks, Scope
 from stepwell.integrations.server.host_check import (
     REFUSED,
     HostCheck,
@@ -115,7 +113,8 @@ class Admission(Hooks):
         self._clock, self._on_fault = clock, on_fault
         self.requests: dict[tuple[str, str, int], Histogram] = {}
         self.open, self._bodies = 0, Bodies(limits)
-        self._reading: Callable[[], int] = lambda: 0
+        # how many of them are still arriving; set by the server
+        self.reading: Callable[[], int] = lambda: 0
         self.stopping = False
         # headers of every answer; changed in place
         self.date: list[tuple[bytes, bytes]] = [(b"date", b"")]
@@ -125,21 +124,14 @@ class Admission(Hooks):
         """Called each second: set the Date of answers."""
         self.date[0] = (b"date", formatdate(self._clock.wall() // 1000, usegmt=True).encode())
 
-    def around(self, app: App) -> Callable[[Scope, Receive, Send], object]:
-        """The ASGI application to serve: the App, with its open requests counted."""
-        self._reading = lambda: app.reading
-
-        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            self.open += 1
-            try:
-                await app(scope, receive, send)
-            finally:
-                self.open -= 1
-                self._bodies.release(scope)
-
-        return serve
-
     # --- hooks ------------------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        self.open += 1
+
+    def leave(self, scope: Scope) -> None:
+        self.open -= 1
+        self._bodies.release(scope)
 
     def guard(self, request: Request) -> None:
         headers = request.headers
@@ -166,7 +158,7 @@ class Admission(Hooks):
         """Whether too many requests are being answered. Requests that are still arriving do not
         count.
         """
-        return self.open - self._reading() > self._limits.open_requests
+        return self.open - self.reading() > self._limits.open_requests
 
     def _may_fit(self, request: Request) -> bool:
         """Whether a body of the declared length fits: if not, it is refused before it arrives."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any, Final
 
@@ -21,7 +21,13 @@ from stepwell.engine.ids import uuids
 from stepwell.integrations.aws.calls import REACHED
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.server import messages
-from stepwell.integrations.server.protocols.aws_json import Operation, Reply, Request, status_of
+from stepwell.integrations.server.protocols.aws_json import (
+    JsonProtocol,
+    Operation,
+    Reply,
+    Request,
+    status_of,
+)
 from stepwell.integrations.server.protocols.table import protocols
 
 log: Final = logging.getLogger("stepwell.api")
@@ -45,6 +51,11 @@ RETRY_AFTER: Final = {
 class Hooks:
     """What a server adds to the App. They refuse a request by an ApiError."""
 
+    def enter(self) -> None:
+        """A request is open, until `leave`; for every path."""
+
+    def leave(self, scope: Scope) -> None: ...
+
     def guard(self, request: Request) -> None:
         """Check Host, Origin and load, before any of the body is read; for every path."""
 
@@ -57,7 +68,7 @@ class Hooks:
     def observe(
         self, request: Request, operation: Operation | None, reply: Reply, seconds: float
     ) -> None:
-        """Called with every answer of the API (not of `routes`), after it was sent."""
+        """Called with every answer of the API (not of `routes`)."""
 
 
 class App:
@@ -86,6 +97,9 @@ class App:
         )
         self._limits, self._new_uuid = limits, new_uuid or uuids()
         self._protocols = protocols(self.services, limits)
+        self._json = next(
+            (each for each in self._protocols if isinstance(each, JsonProtocol)), None
+        )
         self.by_host: Callable[[Request], Handler | None] | None = None
         self._polls: set[asyncio.Future[Any]] = set()
         self._readers = TimeLimit(limits.request_seconds)
@@ -96,16 +110,45 @@ class App:
             raise ValueError(f"only HTTP is served here, not {scope['type']}")
         started = perf_counter()
         request = Request(scope, self._new_uuid())
-        handler = self._handler(request)
+        self.hooks.enter()
         try:
+            handler = self._handler(request)
             reply = await self._reply(request, receive, handler is not None)
+            if reply is None and handler is not None:
+                await handler(scope, receive, send)
+            elif reply is not None:
+                await _send(send, reply)
+                self.hooks.observe(request, request.operation, reply, perf_counter() - started)
         except ClientGone:
             return
-        if reply is None and handler is not None:
-            await handler(scope, receive, send)
-        elif reply is not None:
-            await _send(send, request, reply)
+        finally:
+            self.hooks.leave(scope)
+
+    def dispatch(self, scope: Scope, body: bytes) -> Coroutine[Any, Any, Reply] | None:
+        """What answers a whole request that names its operation in X-Amz-Target; None: __call__
+        does.
+        """
+        if self._json is None or scope["method"] != "POST":
+            return None
+        request = Request(scope, self._new_uuid())
+        operation = request.operation = self._json.find(request)
+        if operation is None or self._handler(request) is not None:
+            return None
+        if operation.name in LONG_POLLS or len(body) > self._most(request):
+            return None
+        request.body, request.read = body, True
+        return self._answer(request)
+
+    async def _answer(self, request: Request) -> Reply:
+        started = perf_counter()
+        self.hooks.enter()
+        try:
+            reply = await self._reply(request, _nothing, False)
+            assert reply is not None, "it has no route"
             self.hooks.observe(request, request.operation, reply, perf_counter() - started)
+            return reply
+        finally:
+            self.hooks.leave(request.scope)
 
     @property
     def reading(self) -> int:
@@ -133,10 +176,11 @@ class App:
             self.hooks.guard(request)
             if routed:
                 return None
-            early = request.operation = self._find(request)  # most requests name it in their head
-            request.body = await self.read(request, receive, self._most(request))
-            request.read = True
-            operation = request.operation = early or self._find(request)
+            if request.read:
+                self.hooks.hold(request, len(request.body))
+            else:
+                await self._read(request, receive)
+            operation = request.operation
             if operation is None:
                 raise ApiError("UnknownOperationException", "")
             self.hooks.admit(request, operation)
@@ -145,7 +189,7 @@ class App:
                 "ResponseMetadata" in output
             ):  # Lambda's request id is the one that the function has received
                 request.id = output["ResponseMetadata"]["RequestId"]
-            return operation.protocol.answer(operation, request, output)
+            return _complete(operation.protocol.answer(operation, request, output), request)
         except ApiError as error:
             return self._error(error, request)
         except StoreError as error:
@@ -156,6 +200,13 @@ class App:
         except Exception as error:
             self._log_bug(error, request)
             return self._error(ApiError("InternalFailure", messages.INTERNAL_FAILURE), request)
+
+    async def _read(self, request: Request, receive: Receive) -> None:
+        """The body, and the operation if the head does not name it."""
+        early = request.operation = self._find(request)
+        request.body = await self.read(request, receive, self._most(request))
+        request.read = True
+        request.operation = early or self._find(request)
 
     def _most(self, request: Request) -> int:
         """The maximum size of the body, in bytes."""
@@ -261,7 +312,7 @@ class App:
                 (b"x-amz-retry-after", 1000 * seconds),
             )  # SDKs read the second
             reply.headers.extend((name, b"%d" % value) for name, value in hints)
-        return reply
+        return _complete(reply, request)
 
     def _log_bug(self, error: Exception, request: Request) -> None:
         """Log where it happened, and the error's text unless it may have sensitive data in it."""
@@ -336,7 +387,12 @@ def _name(request: Request) -> str:
     )
 
 
-async def _send(send: Send, request: Request, reply: Reply) -> None:
+async def _nothing() -> MutableMapping[str, Any]:
+    raise AssertionError("the body has been read")
+
+
+def _complete(reply: Reply, request: Request) -> Reply:
+    """With the headers that every answer has."""
     headers = [
         *reply.headers,
         (b"content-length", b"%d" % len(reply.body)),
@@ -344,5 +400,9 @@ async def _send(send: Send, request: Request, reply: Reply) -> None:
     ]
     if not request.read:  # the rest of its body would be parsed as the next request
         headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    return reply._replace(headers=headers)
+
+
+async def _send(send: Send, reply: Reply) -> None:
+    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
     await send({"type": "http.response.body", "body": reply.body})

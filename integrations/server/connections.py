@@ -13,55 +13,76 @@ nothing of its answer for `answer_seconds` is disconnected, because its request 
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
+from collections import deque
+from collections.abc import Callable, Coroutine, MutableMapping
 from itertools import chain
-from typing import Any
+from typing import Any, Final, cast
+from urllib.parse import unquote
 
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
+import httptools
 
 from stepwell.integrations.limits import Limits
+from stepwell.integrations.server.exchange import (
+    MUCH_BYTES,
+    Application,
+    Exchange,
+    text_response,
+)
+from stepwell.integrations.server.protocols.aws_json import Reply
+
+log: Final = logging.getLogger("stepwell.http")
+
+INVALID: Final = "Invalid HTTP request received."
+
+Dispatch = Callable[[MutableMapping[str, Any], bytes], Coroutine[Any, Any, Reply] | None]
+"""(scope, body) of a request that has arrived as a whole -> what answers it; None: the application
+does. App.dispatch is one.
+"""
 
 
 class Connections:
     """Makes the protocols of a server's connections, and closes those that take too long.
 
+    dispatch  see Dispatch; the application is for all other requests
+    date      header of every response; changed in place
+
+    open      all of them
+    answering exchanges whose task runs
     arriving  connection -> time of the first byte of its request; the oldest first
-    idle      connections without a request; the one that is idle for longest first
+    idle      connection -> since when it has no request; the one that is idle for longest first
     full      connection -> time since when its client has not read and all buffers are full; the
               oldest first
     evicted   number of connections that were closed to make room
     held      bytes of incomplete heads
     """
 
-    def __init__(self, application: Any, state: ServerState, limits: Limits) -> None:
-        self._state, self.limits = state, limits
+    def __init__(
+        self,
+        application: Application,
+        dispatch: Dispatch,
+        date: list[tuple[bytes, bytes]],
+        limits: Limits,
+    ) -> None:
+        self.application, self.dispatch, self.date = application, dispatch, date
+        self.limits, self.loop = limits, asyncio.get_running_loop()
+        self.open: set[Connection] = set()
+        self.answering: set[Exchange] = set()
         self.arriving: dict[Connection, float] = {}
-        self.idle: dict[Connection, None] = {}
+        self.idle: dict[Connection, float] = {}
         self.full: dict[Connection, float] = {}
         self.evicted = self.held = 0
         self._most = min(limits.connections, _descriptors(2 * limits.connections) // 2)
-        self._now = asyncio.get_running_loop().time
-        self._config = uvicorn.Config(
-            application,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            timeout_keep_alive=limits.connection_idle_seconds,
-        )
-        self._config.load()
+        self._now = self.loop.time
 
     def __len__(self) -> int:
-        return len(self._state.connections)
+        return len(self.open)
 
     def make(self) -> asyncio.Protocol:
-        if len(self) >= self._most and not self._make_room():
+        if len(self.open) >= self._most and not self._make_room():
             return _Refusal()
-        return Connection(self._config, self._state, self)
+        return Connection(self)
 
     def _make_room(self) -> bool:
         """Close the connection that has been arriving or idle for longest, if there is one."""
@@ -86,12 +107,19 @@ class Connections:
         self.forget(connection)
         self.full.pop(connection, None)
         connection.release()
-        self._state.connections.discard(connection)
+        self.open.discard(connection)
         connection.transport.abort()
 
     def sweep(self) -> None:
-        """Called each second: close connections that have been arriving or unread for too long."""
+        """Called each second: close connections that have been arriving, unread or idle for too
+        long.
+        """
         now, limits = self._now(), self.limits
+        for connection, since in list(self.idle.items()):
+            if since > now - limits.connection_idle_seconds:
+                break
+            self.forget(connection)
+            connection.transport.close()
         for connection, since in list(self.full.items()):
             if since > now - limits.answer_seconds:
                 break
@@ -99,7 +127,7 @@ class Connections:
         for connection, since in list(self.arriving.items()):
             if since > now - limits.request_head_seconds:
                 return
-            if connection.flow.read_paused:  # the server does not read, it is not the client
+            if connection.read_paused:  # the server does not read, it is not the client
                 self.arrives(connection, anew=True)
             elif (
                 connection.in_head
@@ -118,103 +146,249 @@ class Connections:
 
     def rests(self, connection: Connection) -> None:
         if connection not in self.arriving:
-            self.idle[connection] = None
+            self.idle[connection] = self._now()
 
     def forget(self, connection: Connection) -> None:
         self.arriving.pop(connection, None)
         self.idle.pop(connection, None)
 
+    # --- stopping ---------------------------------------------------------------------------------
 
-class Connection(HttpToolsProtocol):
-    """uvicorn's protocol, which reports its state to Connections. answering: complete requests
-    without an answer.
+    def shut_down(self) -> None:
+        """Close every connection after its last response."""
+        for connection in list(self.open):
+            connection.shut_down()
+
+    async def answered(self, seconds: float) -> None:
+        """Return when all requests have been answered, at the latest after so many seconds."""
+        if tasks := [each.task for each in self.answering if each.task is not None]:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    def close(self) -> None:
+        for connection in list(self.open):
+            connection.transport.close()
+
+
+class Connection(asyncio.Protocol):
+    """The requests of one connection, which are answered one after the other, and its state.
+
+    in_head    the next bytes belong to the head of a request
+    answering  complete requests without an answer
     """
 
-    def __init__(self, config: uvicorn.Config, state: ServerState, all: Connections) -> None:
-        super().__init__(config=config, server_state=state, app_state={})
-        self._all, self._head, self.in_head, self.answering = all, 0, True, 0
-        self._held = 0  # of its head, counted in all.held
-        self._running: RequestResponseCycle | None = None
+    transport: asyncio.Transport
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+    def __init__(self, all: Connections) -> None:
+        self._all, self._dispatch = all, all.dispatch
+        self.in_head, self.answering = True, 0
+        self.read_paused = self._write_paused = False
+        self._parser = httptools.HttpRequestParser(self)
+        # a client may send more after a request that closes the connection
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._head = self._held = 0  # bytes of an incomplete head; those counted in all.held
+        self._begun = self._ended = False  # a request, in these bytes
+        self._exchange: Exchange | None = None  # the latest
+        self._running: Exchange | None = None  # the one that is answered
+        self._fresh: Exchange | None = None  # ... and has no task yet
+        self._pipeline: deque[Exchange] = deque()
+        self._drained: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+        self._client = _address(transport, "peername")
+        self._server = _address(transport, "sockname")
+        self._all.open.add(self)
         self._all.arrives(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        # of several requests, uvicorn informs only the latest
-        if self._running is not None and not self._running.response_complete:
-            self._running.disconnected = True
-            self._running.message_event.set()
-        self._all.forget(self)
-        self._all.full.pop(self, None)
+        all = self._all
+        all.open.discard(self)
+        all.forget(self)
+        all.full.pop(self, None)
         self.release()
+        self._pipeline.clear()
+        self._fresh = None
+        for exchange in (self._running, self._exchange):
+            if exchange is not None and not exchange.complete:
+                exchange.disconnect()
+        self.resume_writing()
 
     def release(self) -> None:
         self._all.held, self._held = self._all.held - self._held, 0
 
+    def shut_down(self) -> None:
+        """Close it after its last response."""
+        if self._exchange is None or self._exchange.complete:
+            self.transport.close()
+        else:
+            self._exchange.keep_alive = False
+
+    # --- back-pressure ----------------------------------------------------------------------------
+
     def pause_writing(self) -> None:
-        super().pause_writing()
+        self._write_paused = True
         self._all.fills(self)
 
     def resume_writing(self) -> None:
-        super().resume_writing()
+        self._write_paused = False
         self._all.full.pop(self, None)
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    async def drained(self) -> None:
+        while self._write_paused:
+            if self._drained is None or self._drained.done():
+                self._drained = self._all.loop.create_future()
+            await self._drained
+
+    def _pause_reading(self) -> None:
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    # --- parsing ----------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        all = self._all
         if self.in_head:
             self._head += len(data)
-        if self in self._all.idle:  # also for a line break, which does not start a message
-            self._all.arrives(self)
-        super().data_received(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            log.debug("a request to upgrade to another protocol is answered without that")
+        except httptools.HttpParserError:
+            return self._refuse()
+        if self._ended:
+            self._ended = False
+            all.forget(self)
         head = self._head if self.in_head else 0
-        if head > self._all.limits.request_head_bytes:
-            self._all.drop(self)
-        elif head != self._held:
+        if head > all.limits.request_head_bytes:
+            return all.drop(self)
+        if head != self._held:
             more, self._held = head - self._held, head
-            self._all.hold(more)
+            all.hold(more)
+        if self._begun or head:  # also a line break, which begins no request
+            all.arrives(self)
+        if self._fresh is not None:
+            exchange, self._fresh = self._fresh, None
+            self._start(exchange)
+        return None
+
+    def _refuse(self) -> None:
+        log.warning(INVALID)
+        if self.answering:  # the client would take it for the answer to an earlier request
+            return self._all.drop(self)
+        self._fresh = None
+        self.transport.write(text_response(400, self._all.date, INVALID))
+        return self.transport.close()
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._all.arrives(self)
+        self._begun = True
+        self._url, self._headers = b"", list[tuple[bytes, bytes]]()
+        self._expects_continue = False
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects_continue = True
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self.in_head = False
-        super().on_headers_complete()
-        if len(self.pipeline) > self._all.limits.pipelined_requests:
+        parser, version = self._parser, self._parser.get_http_version()
+        url = httptools.parse_url(self._url)
+        path = url.path.decode("ascii")
+        scope = {
+            "type": "http",
+            "http_version": version,
+            "server": self._server,
+            "client": self._client,
+            "scheme": "http",
+            "headers": self._headers,
+            "method": parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+        }
+        exchange = self._exchange = Exchange(
+            self,
+            scope,
+            self._all.date,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            expects_continue=self._expects_continue,
+        )
+        if self._running is None:
+            self._running = self._fresh = exchange
+            return
+        self._pause_reading()
+        self._pipeline.append(exchange)
+        if len(self._pipeline) > self._all.limits.pipelined_requests:
             raise TooManyRequestsError
 
     def on_body(self, body: bytes) -> None:
-        super().on_body(body)
-        if self.pipeline and len(self.cycle.body) > self._all.limits.pipelined_bytes:
+        exchange = self._exchange
+        assert exchange is not None
+        if exchange.complete:
+            return
+        exchange.body += body
+        if len(exchange.body) > MUCH_BYTES:
+            self._pause_reading()
+        if self._pipeline and len(exchange.body) > self._all.limits.pipelined_bytes:
             raise TooManyRequestsError
-
-    def send_400_response(self, msg: str) -> None:
-        if self.answering:  # the client would take it for the answer to an earlier request
-            self._all.drop(self)
-        else:
-            super().send_400_response(msg)
+        exchange.notify()
 
     def on_message_complete(self) -> None:
-        self.answering += not self.cycle.response_complete
-        super().on_message_complete()
+        exchange = self._exchange
+        assert exchange is not None
+        exchange.received = True
+        if not exchange.complete:
+            self.answering += 1
+            exchange.notify()
         self.in_head, self._head = True, 0
-        self._all.forget(self)
+        self._begun, self._ended = False, True
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
+    # --- answering --------------------------------------------------------------------------------
 
-    def on_response_complete(self) -> None:
-        # an answer may be complete before its request
-        self.answering -= bool(self.pipeline) or not self.cycle.more_body
-        super().on_response_complete()
-        if not self.answering and not self.transport.is_closing():
+    def _start(self, exchange: Exchange) -> None:
+        all = self._all
+        answer = self._dispatch(exchange.scope, exchange.body) if exchange.received else None
+        coroutine = exchange.run(all.application) if answer is None else exchange.answer(answer)
+        all.answering.add(exchange)
+        exchange.task = all.loop.create_task(coroutine)
+
+    def finished(self, exchange: Exchange) -> None:
+        self._all.answering.discard(exchange)
+
+    def answered(self, exchange: Exchange) -> None:
+        if exchange.received:  # an answer may be complete before its request
+            self.answering -= 1
+        self._running = None
+        if self.transport.is_closing():
+            return
+        self.resume_reading()
+        if self._pipeline:
+            self._running = self._pipeline.popleft()
+            self._start(self._running)
+        elif not self.answering:
             self._all.rests(self)
 
 
 class TooManyRequestsError(Exception):
-    """More pipelined requests than the limits allow. It ends the parsing: see send_400_response."""
+    """More pipelined requests than the limits allow. It ends the parsing: see _refuse."""
+
+
+def _address(transport: asyncio.BaseTransport, name: str) -> tuple[str, int] | None:
+    """("host", port) of one end of the connection."""
+    address = transport.get_extra_info(name)
+    return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
 
 
 class _Refusal(asyncio.Protocol):
