@@ -24,16 +24,16 @@ def executions(
         return []
     codes = list(range(len(STATUSES))) if status is None else [STATUSES.index(status)]
     started, execution_id = after or _NEWEST
-    values: tuple[Any, ...] = (codes, started, execution_id, limit)
+    values: tuple[Any, ...]
     if parent is not None:
         name, values = "page_of_map_run", (codes, execution_id, *parent, limit, limit)
     elif qualifier is not None:
         version = qualifier.rpartition(":")[2].isdecimal()
         name = "page_of_version" if version else "page_of_alias"
-        values += (qualifier, limit)
+        values = (codes, started, execution_id, limit, qualifier, limit)
     elif machine_arn is not None:
         name = "page_of_machine"
-        values += (machine_arn, limit)
+        values = (codes, started, execution_id, limit, machine_arn, limit)
     else:
-        name = "page_of_all"
+        name, values = "page_of_all", (started, started, execution_id, codes, limit, limit)
     return [execution_row(row) for row in (yield name, values)]

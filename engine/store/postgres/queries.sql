@@ -117,17 +117,28 @@ WHERE id >> 38 = ? AND stopped IS NOT NULL ORDER BY stopped LIMIT 1
 {executions} WHERE e.series IN (SELECT id FROM series WHERE prefix = ?) AND e.tail = ?
 
 -- name: page_of_all
--- Pages of lists.py, newest first: the statuses, (started, id) of the last row seen, how many rows.
-{executions} WHERE e.status = ANY (?::smallint[]) AND (e.started, e.id) < (?, ?)
-ORDER BY e.started DESC, e.id DESC LIMIT ?
+-- Pages of lists.py, newest first, each of so many rows of each shard, status or series in the order
+-- of an index. Here those of each shard begin at the next row of execution_started.
+{executions} WHERE e.id IN (
+    SELECT n.id FROM shard s
+    CROSS JOIN LATERAL (
+        SELECT x.id, x.started FROM execution x
+        WHERE x.id >= s.number::bigint << 38 AND x.id < coalesce((
+            SELECT y.id FROM execution y
+            WHERE y.id >> 38 = s.number::bigint AND y.started > ? AND y.id & 63 = 0
+            ORDER BY y.started, y.id LIMIT 1
+        ), (s.number::bigint + 1) << 38)
+        AND (x.started, x.id) < (?, ?) AND x.status = ANY (?::smallint[])
+        ORDER BY x.id DESC LIMIT ?
+    ) AS n
+    ORDER BY n.started DESC, n.id DESC LIMIT ?
+) ORDER BY e.started DESC, e.id DESC
 
 -- name: newest
--- For each status and series: so many rows in the order of an index.
 SELECT x.id, x.started FROM execution x
 WHERE x.status = code AND (x.started, x.id) < (?, ?)
 
 -- name: page_of_machine
--- The last two parameters of this one and of the next three: which rows, and how many again.
 {executions} WHERE e.id IN (
     SELECT n.id FROM series k CROSS JOIN unnest(?::smallint[]) AS c (code)
     CROSS JOIN LATERAL (

@@ -1,6 +1,7 @@
 """Several shards of one PostgreSQL schema: each has its owner, reads see all of them."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from stepwell.engine.sharding import Shard, shard_of_id
 from stepwell.engine.store.base import StoreFormatError, StoreInUseError, StoreLostError, Writes
 from stepwell.engine.store.opening import open_store
 from stepwell.engine.store.postgres.readers import Readers
+from stepwell.engine.store.postgres.schema import numbered
 from stepwell.engine.store.postgres.store import PostgresStore
 from stepwell.engine.store.sql.copying import copy
 from stepwell.engine.store.sql.store import SqlStore
@@ -125,6 +127,7 @@ OPENING = """
 import asyncio, sys
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import Writes
+from stepwell.engine.store.postgres.schema import numbered
 from stepwell.engine.store.postgres.store import PostgresStore
 
 async def main(number):
@@ -224,12 +227,12 @@ async def test_an_execution_is_read_through_every_shard(stores: list[PostgresSto
 EXECUTIONS = st.lists(
     st.tuples(
         st.integers(0, COUNT - 1),  # its shard
-        st.integers(0, 3),  # started
+        st.integers(0, 2),  # ms after the one before
         st.sampled_from(["passes", "callback", "failing"]),
         st.sampled_from([None, "1", "live"]),  # its version or alias
     ),
     min_size=1,
-    max_size=12,
+    max_size=30,
 )
 
 
@@ -238,10 +241,11 @@ def test_lists_over_shards_have_the_pages_of_one(url: str) -> None:
         return await opened(url, stack)
 
     async def check(drawn: list[Any], limit: int, of: str) -> None:
-        for shard, started, machine, qualifier in drawn:
+        for shard, pause, machine, qualifier in drawn:
+            started = (known[-1][0] if known else START) + pause
             arn = f"{HOME}:stateMachine:{machine}"
             extras = {} if qualifier is None else {_kind(qualifier): f"{arn}:{qualifier}"}
-            run = Run(stores[shard], machine, started=START + started, extras=extras)
+            run = Run(stores[shard], machine, started=started, extras=extras)
             run.execution = run.units[-1].execution
             await stores[shard].commit(run.taken())
             x = run.execution
@@ -292,6 +296,52 @@ def test_lists_over_shards_have_the_pages_of_one(url: str) -> None:
 
         law()
         runner.run(stack.aclose())
+
+
+MANY = """
+INSERT INTO series (id, prefix, machine, machine_name, express)
+SELECT (shard << 32) + n, 'prefix' || n, 'machine' || n, 'm', 0
+FROM generate_series(0, 2::bigint) AS shard, generate_series(1, 3) AS n;
+INSERT INTO pin (id, definition, block, role) SELECT shard << 32, 7, 0, 'r'
+FROM generate_series(0, 2::bigint) AS shard;
+INSERT INTO qualifier (id, arn) SELECT shard << 32, 'alias'
+FROM generate_series(0, 2::bigint) AS shard;
+INSERT INTO execution (id, series, tail, uuid, pin, started, alias, status, stopped, parent,
+    parent_frame, parent_seq)
+SELECT (n % 3 << 38) + n, (n % 3 << 32) + n % 7 % 3 + 1, n, '', n % 3 << 32, 1000 + n / 4,
+    CASE WHEN n % 2 = 0 THEN n % 3 << 32 END, n % 11 % 3, CASE WHEN n % 11 % 3 > 0 THEN n END,
+    CASE WHEN n % 3 = 1 THEN (1::bigint << 38) + 5 END, 1, 1
+FROM generate_series(1, 30000::bigint) AS n;
+ANALYZE;
+"""
+
+
+async def test_a_page_reads_few_rows_however_many_there_are(
+    stores: list[PostgresStore], url: str
+) -> None:
+    connection = await asyncpg.connect(url, server_settings={"enable_seqscan": "off", "jit": "off"})
+    await connection.execute(MANY)
+    codes, after, limit = [0, 1, 2, 3, 4], (5_000, 2**50), 20
+    parameters = {
+        "page_of_all": (after[0], *after, codes, limit, limit),
+        "page_of_machine": (codes, *after, limit, "machine2", limit),
+        "page_of_alias": (codes, *after, limit, "alias", limit),
+        "page_of_map_run": (codes, (1 << 38) + 15_000, (1 << 38) + 5, 1, 1, limit, limit),
+        "execution_by_arn": ("prefix2", "15001"),
+        "closed_before": (1, 10_000, limit),
+        "first_closed": (1,),
+        "definitions_used": (15_000, limit),
+    }
+    for name, values in parameters.items():
+        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {numbered(name)}"
+        (plan,) = json.loads(await connection.fetchval(explain, *values))
+        blocks = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+        assert blocks < 400, (name, blocks, plan)  # the table has more
+    found = await stores[2].list_executions(limit=limit, after=after)
+    assert [row.started for row in found] == sorted(
+        (1000 + n // 4 for n in range(15_000, 16_004)), reverse=True
+    )[:limit] and len(found) == limit
+    await connection.close()
 
 
 def _kind(qualifier: str) -> str:
