@@ -258,11 +258,17 @@ class Server:
         """200 if the store takes commits and the server is not stopping. (It listens only after
         recovery.)
         """
+        if fault := self._fault():
+            return 503, f"{fault}\n"
+        return (503, "stopping\n") if self._stop.done() else (200, "ready\n")
+
+    def _fault(self) -> StoreError | None:
+        """Why nothing can be committed now."""
         try:
             self._served.ready()
         except StoreError as error:
-            return 503, f"{error}\n"
-        return (503, "stopping\n") if self._stop.done() else (200, "ready\n")
+            return error
+        return None
 
     async def _metrics(self) -> tuple[int, str]:
         health = None
@@ -272,6 +278,7 @@ class Server:
         families = (
             *metrics.of_build("postgresql" if self._settings.db.file is None else "sqlite"),
             *metrics.of_limits(self._limits),
+            *metrics.of_store(self._fault() is None),
             *self._served.families(),
             *metrics.of_database(health),
             *metrics.of_log_sink(self._log_sink),

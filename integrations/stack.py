@@ -136,8 +136,7 @@ class Stack:
 
     def families(self) -> Iterator[metrics.Family]:
         """The metrics of its engine."""
-        yield from metrics.of_engine(self.engine)
-        yield from metrics.of_loops(self.engine.supervisor.loops)
+        yield from metrics.of_parts(self.engine)
         yield from metrics.of_shards(1, 1)  # this process owns the whole database
 
     async def health(self) -> Health:

@@ -116,8 +116,7 @@ class Front:
 
     def families(self) -> Iterator[metrics.Family]:
         engines = [owned.stack.engine for owned in self._node.owned.values()]
-        yield from metrics.summed(metrics.of_engine(each) for each in engines)
-        yield from metrics.summed(metrics.of_loops(each.supervisor.loops) for each in engines)
+        yield from metrics.summed((self._node.past, *map(metrics.of_parts, engines)))
         yield from metrics.of_shards(len(engines), self._node.count)
 
     async def health(self) -> Health | None:

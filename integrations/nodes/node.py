@@ -31,7 +31,7 @@ from stepwell.integrations.errors import UsageError
 from stepwell.integrations.host import LostAnswerError, UnreachableError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.nodes.links import Link, Listener, Message, Send
-from stepwell.integrations.server import messages
+from stepwell.integrations.server import messages, metrics
 from stepwell.integrations.stack import OPERATIONS, Stack
 
 log: Final = logging.getLogger("stepwell.cluster")
@@ -122,6 +122,7 @@ class Node:
         limits: Limits,
     ) -> None:
         self.count, self.owned = count, dict[int, _Owned]()
+        self.past: list[metrics.Family] = []  # counters of shards that were released
         self.services: Mapping[str, Any] = {}  # those of the Front
         self._members, self._open, self._key, self._limits = members, open, key, limits
         self._listener = Listener(self, key, limits)
@@ -131,7 +132,7 @@ class Node:
         self._moved, self._look_now = asyncio.Event(), asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
         self._view: View | None = None
-        self.leaving = self._blind = False
+        self.leaving = self._blind = self._complete = False
 
     @property
     def id(self) -> int:
@@ -181,13 +182,17 @@ class Node:
         return self._view is not None and len(self._view.nodes) > 1
 
     def ready(self) -> None:
-        """Raises StoreError if this node cannot have everything carried out now."""
+        """Raises StoreError if this node cannot have anything carried out now, or has not seen an
+        owner of each shard yet. Later, a shard without one is no reason: all nodes would say so at
+        once, and load balancers would have none left while another takes it over.
+        """
         view = self._view
         if view is None or self._blind:
             raise StoreError("the members of the cluster cannot be read")
         free = [shard for shard in range(self.count) if shard not in view.owners]
-        if free:
+        if free and not self._complete:
             raise StoreError(f"shards {free} have no owner")
+        self._complete = True
 
     # --- ownership --------------------------------------------------------------------------------
 
@@ -254,6 +259,8 @@ class Node:
                     await owned.ended(self._limits.drain_seconds)
                 finally:
                     del self.owned[shard]
+                    # those of a process only grow: Prometheus takes a smaller one for a restart
+                    self.past = list(metrics.summed((self.past, metrics.counters(stack.engine))))
             log.info("released shard %s", shard)
             await self._tell("look")
         except StoreInUseError:

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from stepwell.engine.engine import Engine
-from stepwell.engine.errors import StoreError
 from stepwell.engine.runtime.counters import Histogram
 from stepwell.engine.store.base import Health
 from stepwell.engine.supervisor import LoopState
@@ -95,6 +94,23 @@ def of_limits(limits: Limits) -> Iterator[Family]:
     """All of them: queries divide what is used by its limit, and compare the nodes of a cluster."""
     values = [((("name", each.name),), getattr(limits, each.name)) for each in fields(limits)]
     yield Family("stepwell_limit", "gauge", "The limits in force, by their names.", values)
+
+
+def of_parts(engine: Engine) -> Iterator[Family]:
+    """Of an engine and its background loops."""
+    yield from of_engine(engine)
+    yield from of_loops(engine.supervisor.loops)
+
+
+def counters(engine: Engine) -> Iterator[Family]:
+    """The same without what is true for a moment only."""
+    return (family for family in of_parts(engine) if family.kind != "gauge")
+
+
+def of_store(up: bool) -> Iterator[Family]:
+    yield plain(
+        "stepwell_store_up", "gauge", "1 while the store takes commits, as /ready says.", int(up)
+    )
 
 
 def of_engine(engine: Engine) -> Iterator[Family]:
@@ -173,17 +189,6 @@ def _commits(engine: Engine) -> Iterator[Family]:
         "gauge",
         "Size of the SQLite write-ahead log at the last commit.",
         engine.store.wal_bytes,
-    )
-    up = 0
-    with suppress(StoreError):
-        worker.check()
-        engine.store.check()
-        up = 1
-    yield plain(
-        "stepwell_store_up",
-        "gauge",
-        "1 while the store takes commits: its file or its database session is usable.",
-        up,
     )
 
 

@@ -72,6 +72,8 @@ def test_most_is_used() -> None:
     assert container["image"] == "registry.example.com/stepwell:1.2.3"
     assert container["args"][-2:] == MOST["options"]
     assert objects["Deployment"]["spec"]["replicas"] == 3
+    assert "--node-address=$(POD_IP):8084" in container["args"]
+    assert container["env"][1]["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
     database = {"name": "prod-stepwell-database", "key": "url"}
     assert container["env"][0]["valueFrom"]["secretKeyRef"] == database
     url = objects["Secret/prod-stepwell-database"]["stringData"]["url"]
