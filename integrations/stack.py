@@ -24,7 +24,7 @@ from stepwell.engine.store.base import Health, Store
 from stepwell.integrations import database
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.console.routes import Console
-from stepwell.integrations.host import Peers
+from stepwell.integrations.host import Executions, Peers
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.machine_tasks import ServerTasks
 from stepwell.integrations.server import metrics
@@ -70,11 +70,13 @@ class Place:
     store     of its shard
     peers     see host.Host
     services  botocore's name -> the operations of a service, wherever they are carried out
+    executions  see host.Host
     """
 
     store: Store
     peers: Peers
     services: Mapping[str, Any]
+    executions: Executions
 
 
 class Stack:
@@ -181,7 +183,7 @@ async def opened(
     tasks.url, tasks.environment = around.url, endpoints(around.url, outside)
     store = None
     if place is not None:
-        store, tasks.peers, tasks.executions = place.store, place.peers, place.services[OPERATIONS]
+        store, tasks.peers, tasks.executions = place.store, place.peers, place.executions
         tasks.elsewhere = place.services
     async with database.served(
         settings.db, tasks, around.home, limits, around.log_sink, around.telemetry, store

@@ -25,7 +25,7 @@ from typing import Any, Final
 from stepwell.engine import messages
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, EngineError
-from stepwell.integrations.host import LostAnswerError, Peers
+from stepwell.integrations.host import LostAnswerError, Peers, UnreachableError
 from stepwell.integrations.limits import Limits
 
 log: Final = logging.getLogger("stepwell.cluster")
@@ -226,9 +226,18 @@ class ActivityPollers:
         self, activity_arn: str, worker_name: str | None = None, timeout: float = 60
     ) -> Answer:
         """As Engine.get_activity_task."""
-        await self._call(self._peers.shard, "check", activity_arn=activity_arn)
         loop = asyncio.get_running_loop()
-        end, activity = loop.time() + timeout, self._activity(activity_arn)
+        end, failures = loop.time() + timeout, 0
+        while True:
+            try:
+                await self._call(self._peers.shard, "check", activity_arn=activity_arn)
+                break
+            except (UnreachableError, LostAnswerError):
+                if loop.time() > end:
+                    return {}
+            await self._pause(failures)
+            failures += 1
+        activity = self._activity(activity_arn)
         while True:
             activity.used = loop.time()
             if activity.spare:

@@ -45,6 +45,8 @@ class Front:
         self._pollers = ActivityPollers(NodePeers(node, HOME), around.limits)
         polls = {"get_activity_task": self._pollers.get_activity_task}
         engine = ClusterEngine(node, around.limits, polls)
+        # for tasks and targets, which know themselves which calls may be repeated
+        self.executions: Any = ClusterEngine(node, around.limits, polls, node.once)
         self.services: dict[str, Any] = {OPERATIONS: engine}
         for name, (module, kind) in TABLE.items():
             found = getattr(importlib.import_module(f"{PACKAGE}.{module}"), kind)

@@ -32,7 +32,8 @@ async def joined(around: Surroundings) -> AsyncIterator[Front]:
     def open_shard(
         shard: int, on_failure: Callable[[BaseException], object]
     ) -> AbstractAsyncContextManager[Stack]:
-        place = Place(cluster.store(shard), NodePeers(node, shard), front.services)
+        peers = NodePeers(node, shard)
+        place = Place(cluster.store(shard), peers, front.services, front.executions)
         return stack.opened(around, on_failure, place)
 
     try:

@@ -69,12 +69,17 @@ class _Owned:
             poll.cancel()
 
     async def run(self, service: str, method: str, arguments: Mapping[str, Any]) -> Any:
-        """Raises UnreachableError if the shard is being released."""
+        """Raises UnreachableError if the shard is being released, LostAnswerError if its store
+        fails: that must not end another shard whose task has called.
+        """
         if self.leave.done():
             raise UnreachableError("the shard is being released")
         work = getattr(self.stack.services[service], method)(**arguments)
         cut = _POLLS.get((service, method))
-        return await (self.counted(work) if cut is None else self._poll(work, cut))
+        try:
+            return await (self.counted(work) if cut is None else self._poll(work, cut))
+        except StoreError as error:
+            raise LostAnswerError(f"the store of the shard failed: {error}") from error
 
     async def counted(self, work: Awaitable[Any]) -> Any:
         self.calls += 1

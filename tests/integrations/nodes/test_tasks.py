@@ -1,0 +1,109 @@
+"""Tasks on several nodes: of functions, and of executions on shards whose node dies."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integrations.nodes.cluster import Cluster
+from tests.integrations.nodes.test_cluster import ended, machine, module_home
+from tests.integrations.server.live import ROLE, eventually, one
+from tests.postgres import PostgresServer
+
+__all__ = ["module_home"]  # a fixture
+
+FOLDER = "def handler(event, context):\n    return {'folder': event}\n"
+CREATED = "def lambda_handler(event, context):\n    return {'created': event}\n"
+SLEEPY = json.dumps(
+    {
+        "StartAt": "Wait",
+        "States": {
+            "Wait": {"Type": "Wait", "Seconds": 4, "Next": "Pass"},
+            "Pass": {"Type": "Pass", "End": True},
+        },
+    }
+)
+
+
+def invoking(function: str) -> dict[str, Any]:
+    state = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName": function, "Payload.$": "$"},
+        "OutputPath": "$.Payload",
+        "End": True,
+    }
+    return {"StartAt": function, "States": {function: state}}
+
+
+@pytest.fixture
+def nodes(
+    module_home: dict[str, str], postgres_server: PostgresServer, tmp_path: Path
+) -> Iterator[Cluster]:
+    functions = tmp_path / "functions"
+    functions.mkdir()
+    (functions / "local.py").write_text(FOLDER)
+    whole = Cluster(module_home, f"{postgres_server.url}?search_path=functions")
+    try:
+        for _ in range(2):
+            whole.start("--functions", functions)
+        whole.settled()
+        yield whole
+    finally:
+        whole.close()
+
+
+def test_functions_and_nested_executions_of_every_shard(nodes: Cluster, tmp_path: Path) -> None:
+    """A node dies meanwhile: no task fails for that."""
+    states, code = nodes.client(retries={"total_max_attempts": 8}), tmp_path / "code"
+    code.mkdir()
+    (code / "lambda_function.py").write_text(CREATED)
+    nodes.client("lambda").create_function(
+        FunctionName="created",
+        Runtime="python3.11",
+        Role=ROLE,
+        Handler="lambda_function.lambda_handler",
+        Code={"S3Bucket": "hot-reload", "S3Key": str(code)},
+    )
+    branches = [invoking("local"), invoking("created")]
+    both = machine(nodes, one({"Type": "Parallel", "End": True, "Branches": branches}), "both")
+    sleepy = machine(nodes, SLEEPY, "sleepy")
+    nested = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::states:startExecution.sync:2",
+        "Parameters": {"StateMachineArn": sleepy, "Name.$": "$.name", "Input": {"a": 1}},
+        "ResultSelector": {"output.$": "$.Output"},
+        "End": True,
+    }
+    outer = machine(nodes, one(nested), "outer")
+
+    def started(machine: str, count: int) -> list[str]:
+        return [
+            states.start_execution(
+                stateMachineArn=machine, name=f"o{n}", input=json.dumps({"name": f"i{n}"})
+            )["executionArn"]
+            for n in range(count)
+        ]
+
+    for number, arn in enumerate(started(both, 16)):
+        event = {"name": f"i{number}"}
+        output = json.loads(ended(states, arn)["output"])
+        assert output == [{"folder": event}, {"created": event}]
+    waiting = started(outer, 16)
+
+    def all_run() -> bool:
+        return len(states.list_executions(stateMachineArn=sleepy)["executions"]) == 16
+
+    eventually(all_run)
+    nodes.end(nodes.nodes[0], signal.SIGKILL)
+
+    def closed(arn: str) -> Any:
+        found = states.describe_execution(executionArn=arn)
+        return found["status"] != "RUNNING" and found
+
+    for arn in waiting:
+        found = eventually(lambda arn=arn: closed(arn), 60)
+        assert found["status"] == "SUCCEEDED", found
+    assert len(states.list_executions(stateMachineArn=sleepy)["executions"]) == 16
