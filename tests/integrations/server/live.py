@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -67,6 +68,16 @@ def eventually(ask: Callable[[], Any], seconds: float = 20) -> Any:
     return answer
 
 
+SHARED = os.environ.get("STEPWELL_TEST_POSTGRES")
+"""URL of a PostgreSQL server: then each server of the tests is two nodes on a schema of it, behind
+a load balancer, wherever a test names a file."""
+
+
+def shared(db: Path) -> str:
+    """The database that stands for a file."""
+    return f"{SHARED}?search_path=test_{hashlib.sha256(str(db).encode()).hexdigest()[:16]}"
+
+
 class Live:
     """A server process. log: what it has logged so far, as dicts."""
 
@@ -79,13 +90,21 @@ class Live:
         limits: Mapping[str, Any] | None = None,
     ) -> None:
         environment = environment | {"LIMITS": json.dumps(limits or {})}
+        self._other: Live | None = None
+        self._balancer: Any = None
+        if SHARED and isinstance(db, Path) and "--port" not in options:
+            from tests.integrations.nodes.cluster import Balancer
+
+            more: dict[str, Any] = {"program": program, "limits": limits}
+            self._other = Live(environment, shared(db), *options, **more)  # type: ignore[arg-type]
+            self._balancer = Balancer()
         words = [
             *program,
             "serve",
             "--port",
             "0",
             "--db",
-            str(db),
+            shared(db) if self._other else str(db),
             "--log-format",
             "json",
             *map(str, options),
@@ -113,7 +132,15 @@ class Live:
             assert self.process.poll() is None or self.said("listening"), self.log
             return self.said("listening")
 
-        return str(eventually(listening, 60)["url"])
+        own = str(eventually(listening, 60)["url"])
+        if self._other is None:
+            return own
+        if not self._balancer.nodes:
+            self._balancer.nodes = [
+                (str(parts.hostname), int(parts.port or 0))
+                for parts in map(urlsplit, (own, self._other.url))
+            ]
+        return str(self._balancer.url)
 
     def get(self, path: str) -> str:
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
@@ -133,12 +160,17 @@ class Live:
         )
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
+        if self._other is not None:
+            self._other.stop(number, seconds)
         self.process.send_signal(number)
         code = self.process.wait(timeout=seconds)
         self._reader.join(timeout=5)
         return code
 
     def close(self) -> None:
+        if self._other is not None:
+            self._other.close()
+            self._balancer.close()
         self.process.kill()
         self.process.wait(timeout=30)
         self._reader.join(timeout=5)
