@@ -144,3 +144,90 @@ def postgres(**settings: str) -> Iterator[PostgresServer]:
             server.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class ReplicatedServer:
+    """A primary and a synchronous standby, each on a port that stays. url: of both, for writing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._count = folder, 1
+        self.primary = PostgresServer(self._new_folder(), fsync="off", wal_keep_size="256MB")
+        self._ports = [self.primary.port, _free_port()]
+        self.primary.start()
+        self.standby: PostgresServer | None = None
+        self.add_standby()
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self._ports)
+        return f"postgresql://stepwell@{hosts}/postgres?target_session_attrs=read-write"
+
+    def _new_folder(self) -> Path:
+        self._count += 1
+        folder = self._folder / str(self._count)
+        folder.mkdir()
+        return folder
+
+    def ask(self, sql: str) -> str:
+        assert PROGRAMS is not None
+        words = [PROGRAMS / "psql", "-XAtc", sql, self.primary.url]
+        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+        return done.stdout.strip()
+
+    def add_standby(self) -> None:
+        """A copy of the primary, which follows it. Returns once commits wait for it."""
+        (port,) = {*self._ports} - {self.primary.port}
+        standby = self.standby = Standby(self._new_folder(), self.primary, port)
+        standby.start()
+        self.ask("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.ask("SELECT pg_reload_conf()")
+        end = time.monotonic() + 60
+        while self.ask("SELECT sync_state FROM pg_stat_replication") != "sync":
+            assert time.monotonic() < end, standby.log()
+            time.sleep(0.05)
+
+    def kill_primary(self) -> None:
+        self.primary.kill()
+
+    def promote(self) -> None:
+        """The standby becomes the primary, which waits for no other."""
+        assert self.standby is not None
+        self.primary, self.standby = self.standby, None
+        self.primary._run("pg_ctl", "promote", "-D", str(self.primary.data), "-w")
+        self.ask("ALTER SYSTEM SET synchronous_standby_names = ''")
+        self.ask("SELECT pg_reload_conf()")
+
+    def kill(self) -> None:
+        for each in (self.primary, self.standby):
+            if each is not None:
+                each.kill()
+
+
+class Standby(PostgresServer):
+    """A server whose data is copied from another, which it follows."""
+
+    def __init__(self, folder: Path, primary: PostgresServer, port: int) -> None:
+        self._primary = primary
+        super().__init__(folder, **primary.settings)
+        self.port = port
+
+    def _run(self, program: str, *arguments: str) -> None:
+        if program != "initdb":
+            return super()._run(program, *arguments)
+        copy = ("-D", str(self.data), "-R", "-X", "stream", "-c", "fast", "-d", self._primary.url)
+        return super()._run("pg_basebackup", *copy)
+
+
+@contextmanager
+def replicated() -> Iterator[ReplicatedServer]:
+    """Two servers that run."""
+    folder = Path(tempfile.mkdtemp(prefix="stepwell-postgres-"))
+    folder.chmod(0o755)
+    try:
+        servers = ReplicatedServer(folder)
+        try:
+            yield servers
+        finally:
+            servers.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -15,11 +15,18 @@ from typing import Final, TypeAlias
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 from stepwell.engine.errors import StoreError
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-DatabaseError = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+DatabaseError = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # no server of several takes writes
+    OSError,
+    TimeoutError,
+)
 
 log: Final = logging.getLogger("stepwell.store")
 
@@ -72,6 +79,8 @@ async def connect(target: Target, **settings: str) -> Connection:
         return await asyncpg.connect(
             target.url,
             timeout=CONNECT_SECONDS,
+            # also to read: what was committed is to be seen at once
+            target_session_attrs=SessionAttribute.primary,
             command_timeout=STATEMENT_SECONDS + 5,
             server_settings=defaults | settings,
         )
