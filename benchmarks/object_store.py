@@ -25,6 +25,7 @@ from xml.sax.saxutils import escape
 
 BLOCK = 65_536
 UPLOADS = ".uploads"  # beside the buckets: a folder for each upload, a file for each part
+CRC = "x-amz-checksum-crc32"
 LEAST = 5 * 1024 * 1024  # bytes of a part that is not the last
 
 
@@ -44,6 +45,12 @@ CHANGED = (
     "At least one of the pre-conditions you specified did not hold",
 )
 NO_RANGE = (416, "InvalidRange", "The requested range is not satisfiable")
+UNEXPECTED = (
+    400,
+    "InvalidRequest",
+    "Checksum Type mismatch occurred, expected checksum Type: null, actual checksum Type: crc32",
+)
+MISSING = (400, "InvalidRequest", "The complete request must include the checksum for each part.")
 SMALL = (400, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size")
 
 
@@ -198,14 +205,20 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def put(self) -> None:
-        path = self.upload / f"{int(self.query['partNumber']):05}" if self.query else self.file
+        path, headers = self.file, {"Content-Length": "0"}
+        if self.query:
+            path = self.upload / f"{int(self.query['partNumber']):05}"
+            if CRC in self.headers:
+                headers[CRC] = self.headers[CRC]
+                if not (self.upload / "checksums").exists():
+                    raise Refused(*UNEXPECTED)
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(f".{uuid.uuid4().hex}")
         with new.open("wb") as file:
             for data in self.content:
                 file.write(data)
         new.replace(path)
-        self.head(200, {"ETag": etag(path), "Content-Length": "0"})
+        self.head(200, headers | {"ETag": etag(path)})
 
     def delete(self) -> None:
         with suppress(FileNotFoundError):
@@ -218,6 +231,8 @@ class Handler(BaseHTTPRequestHandler):
         folder = self.server.folder / UPLOADS / name
         folder.mkdir(parents=True)
         (folder / "key").write_text(f"{self.bucket}/{self.key}")
+        if "x-amz-checksum-algorithm" in self.headers:
+            (folder / "checksums").touch()
         self.xml(
             f"<InitiateMultipartUploadResult><UploadId>{name}</UploadId>"
             "</InitiateMultipartUploadResult>"
@@ -239,6 +254,8 @@ class Handler(BaseHTTPRequestHandler):
         tags = [tag.replace("&quot;", '"') for tag in re.findall(r"<ETag>(.*?)</ETag>", text)]
         if tags != [etag(part) for part in parts]:
             raise Refused(400, "InvalidPart", "One or more of the parts could not be found.")
+        if (folder / "checksums").exists() and text.count("<ChecksumCRC32>") < len(parts):
+            raise Refused(*MISSING)
         if any(part.stat().st_size < LEAST for part in parts[:-1]):
             raise Refused(*SMALL)
         path = self.file

@@ -5,8 +5,8 @@ with OutputType JSONL). A large file is a multipart upload; one that fits into a
 that is put at once.
 
 The state is {"SUCCEEDED": [FILE], "FAILED": [...]}, a FILE {"Key", "Size"} and, while it is open,
-{"Upload", "Parts": [ETag]}. Keys and numbers of parts follow from the state, so that a repeated
-call overwrites what the first one sent.
+{"Upload", "Parts"}, these as CompleteMultipartUpload wants them. Keys and numbers of parts follow
+from the state, so that a repeated call overwrites what the first one sent.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from stepwell.integrations.host import Host
 
 _STATUSES: Final = ("FAILED", "PENDING", "SUCCEEDED")
 _BUCKET: Final = ("Bucket", "ExpectedBucketOwner")  # parameters of every call
+# botocore adds this one to parts by itself; S3 refuses it if the upload has another one or none
+_CHECKED: Final = {"ChecksumAlgorithm": "CRC32"}
+_OF_A_PART: Final = ("ETag", "ChecksumCRC32")
 _UNKNOWN_UPLOAD: Final = "NoSuchUpload"
 _NOT_LISTED: Final = (403, 405, 501)  # S3 refuses, or does not know, a list of uploads
 
@@ -116,14 +119,17 @@ class S3Results:
         for upload in listed.get("Uploads") or ():
             if upload["Key"] == key:
                 return str(upload["UploadId"])
-        answer = await self._call("CreateMultipartUpload", Key=key, ContentType="application/json")
+        answer = await self._call(
+            "CreateMultipartUpload", Key=key, ContentType="application/json", **_CHECKED
+        )
         return str(answer["UploadId"])
 
     async def _added(self, file: Any, text: bytes) -> dict[str, Json]:
         number = len(file["Parts"]) + 1
         names = {"Key": file["Key"], "UploadId": file["Upload"], "PartNumber": number}
-        answer = await self._call("UploadPart", **names, Body=text)
-        parts = [*file["Parts"], answer["ETag"]]
+        answer = await self._call("UploadPart", **names, **_CHECKED, Body=text)
+        part = {name: answer[name] for name in _OF_A_PART if name in answer}
+        parts = [*file["Parts"], {"PartNumber": number, **part}]
         return {**file, "Size": file["Size"] + len(text), "Parts": parts}
 
     async def _closed(self, file: Any, text: bytes = b"") -> dict[str, Json]:
@@ -135,9 +141,9 @@ class S3Results:
         try:
             if text:
                 file = await self._added(file, text)
-            parts = [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(file["Parts"], 1)]
             names = {"Key": file["Key"], "UploadId": file["Upload"]}
-            await self._call("CompleteMultipartUpload", **names, MultipartUpload={"Parts": parts})
+            parts = {"Parts": file["Parts"]}
+            await self._call("CompleteMultipartUpload", **names, MultipartUpload=parts)
         except ServiceError as error:
             if error.code != _UNKNOWN_UPLOAD or await self._size(file["Key"]) != closed["Size"]:
                 raise  # else it was completed before a crash
