@@ -8,13 +8,13 @@ import asyncio
 import multiprocessing
 import os
 import time
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 
 from stepwell.engine.arns import Home
 from stepwell.engine.engine import Engine
 from stepwell.integrations.limits import DEFAULT_LIMITS
+from stepwell.integrations.tracing.telemetry import Telemetry
 from stepwell.integrations.tracing.traces import Traces
 
 EXECUTIONS, CLIENTS, STATES = 1_500, 50, 10
@@ -52,10 +52,9 @@ async def seconds(traced: bool) -> tuple[float, float]:
     """CPU of the thread of the event loop, and of all other threads, for all executions."""
     from stepwell.integrations.tracing.sdk import Sdk
 
-    telemetry = Sdk(Home(), "0") if traced else None
-    limits = replace(DEFAULT_LIMITS, traces_close_seconds=60.0)
-    traces = Traces(telemetry, limits, QUEUE) if telemetry else None
-    engine = Engine(trace_sink=traces, limits=limits)
+    telemetry = Telemetry(Sdk(Home(), "0"), QUEUE) if traced else None
+    traces = Traces(telemetry) if telemetry else None
+    engine = Engine(trace_sink=traces, limits=DEFAULT_LIMITS)
     if traces:
         traces.connect(engine.store.history, engine.supervisor)
     async with engine:
@@ -67,8 +66,9 @@ async def seconds(traced: bool) -> tuple[float, float]:
 
         process, thread = time.process_time(), time.thread_time()
         await asyncio.gather(*(client() for _ in range(CLIENTS)))
-    # closed: all spans are sent
-    assert telemetry is None or telemetry.exported == SPANS
+    if telemetry:
+        telemetry.close(60)
+        assert telemetry.exported == SPANS
     loop = time.thread_time() - thread
     return loop, time.process_time() - process - loop
 

@@ -28,7 +28,8 @@ from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.log_sink import Sink
 from stepwell.integrations.machine_tasks import MachineTasks, ServerTasks
-from stepwell.integrations.tracing.traces import Telemetry, Traces
+from stepwell.integrations.tracing.telemetry import Telemetry
+from stepwell.integrations.tracing.traces import Traces
 
 
 def default_path() -> Path:

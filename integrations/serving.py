@@ -129,7 +129,7 @@ class Server:
                 await self._answer(listening)
             await printer.close()
             if self._telemetry is not None:
-                self._telemetry.shutdown()
+                await asyncio.to_thread(self._telemetry.close, self._limits.traces_close_seconds)
             await self._finish()  # long polls were answered when the engine closed
         finally:
             listening.close()

@@ -35,7 +35,7 @@ from stepwell.integrations.server.protocols.aws_json import Request
 from stepwell.integrations.server.sigv4 import Key, Verifier
 from stepwell.integrations.services.runtime.output import Printer
 from stepwell.integrations.settings import Settings, policies_of
-from stepwell.integrations.tracing.traces import Telemetry
+from stepwell.integrations.tracing.telemetry import Telemetry
 
 OPERATIONS: Final = "stepfunctions"
 

@@ -26,7 +26,7 @@ from stepwell.engine.store.base import Health
 from stepwell.engine.supervisor import LoopState
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.log_sink import Sink
-from stepwell.integrations.tracing.traces import Telemetry
+from stepwell.integrations.tracing.telemetry import Telemetry
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BEAT_SECONDS: Final = 1.0
@@ -257,7 +257,8 @@ def of_traces(telemetry: Telemetry | None) -> Iterator[Family]:
         for what, count, help in (
             ("spans_exported", telemetry.exported, "Spans that the receiver took."),
             ("spans_failed", telemetry.failed, "Spans that the receiver did not take."),
-            ("events_dropped", telemetry.dropped, "History events that found the queue full."),
+            ("spans_dropped", telemetry.spans_dropped, "Spans that found the queue full."),
+            ("events_dropped", telemetry.events_dropped, "Events that found their queue full."),
         ):
             yield plain(f"stepwell_trace_{what}_total", "counter", help, count)
 

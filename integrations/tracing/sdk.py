@@ -32,10 +32,9 @@ _ANY_SPAN: Final = 1  # of a parent that decided on sampling, without a span of 
 
 
 class Sdk:
-    """See traces.Telemetry."""
+    """See telemetry.Sdk."""
 
     def __init__(self, home: Home, version: str) -> None:
-        self.exported = self.failed = self.dropped = 0
         resource = Resource.create(
             {
                 "service.version": version,

@@ -1,10 +1,10 @@
-"""Traces for OpenTelemetry (the extra stepwell[opentelemetry]): units after their commit -> spans
--> an OTLP receiver. The environment variables OTEL_* of its specification configure it.
+"""Traces for OpenTelemetry (the extra stepwell[opentelemetry]): units after their commit -> spans.
+The environment variables OTEL_* of its specification configure it.
 
-    write(unit) --bounded queue--> ExecutionTrace --> batches --thread--> OTLP over HTTP
+    write(unit) --bounded queue--> ExecutionTrace --> Telemetry.put
 
-Nothing waits for the receiver: what does not fit into the queue is dropped and counted. The open
-spans of an execution are made from its history again when this process does not have them.
+Nothing waits: what does not fit into a queue is dropped and counted. The open spans of an execution
+are made from its history again when this process does not have them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from importlib.metadata import version
-from typing import Final, Protocol
+from typing import Final
 
 from stepwell.engine.arns import Home
 from stepwell.engine.core import model
@@ -26,38 +24,21 @@ from stepwell.engine.core.events import HistoryEvent, RunTask
 from stepwell.engine.core.model import Execution
 from stepwell.engine.observers.trace_context import TraceContext
 from stepwell.engine.store.base import Unit
-from stepwell.engine.supervisor import SetbackError, Supervisor
+from stepwell.engine.supervisor import Supervisor
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.tracing.ids import span_id, trace_of
 from stepwell.integrations.tracing.spans import ExecutionTrace, Span
+from stepwell.integrations.tracing.telemetry import Telemetry
 
 log: Final = logging.getLogger("stepwell.traces")
 
 LOOP: Final = "traces"
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-_SLICE: Final = 200  # units between two turns of other tasks
+_SLICE: Final = 50  # units between two turns of other tasks
+_PAUSE_SECONDS: Final = 0.05  # in which units gather, unless there are many
 
 History = Callable[[int, int], Awaitable[Sequence[tuple[int, int, HistoryEvent]]]]
-
-
-class Telemetry(Protocol):
-    """The process's side of OpenTelemetry: see sdk.py.
-
-    exported, failed  spans that the receiver took, and that it did not take
-    dropped           history events that found the queue full
-    """
-
-    exported: int
-    failed: int
-    dropped: int
-
-    def sampled(self, trace: TraceContext, name: str) -> bool: ...
-
-    def export(self, spans: Sequence[Span]) -> bool:
-        """False: they were refused. Blocks; called in a thread."""
-
-    def shutdown(self) -> None: ...
 
 
 def from_environment(home: Home, environment: Mapping[str, str] = os.environ) -> Telemetry | None:
@@ -77,26 +58,14 @@ def from_environment(home: Home, environment: Mapping[str, str] = os.environ) ->
     except ImportError as error:
         log.warning("no traces: pip install 'stepwell[opentelemetry]' (%s)", error)
         return None
-    return Sdk(home, version("stepwell"))
+    return Telemetry(Sdk(home, version("stepwell")), environment)
 
 
 class Traces:
     """The sink of one engine: see trace_context.TraceSink."""
 
-    def __init__(
-        self,
-        telemetry: Telemetry,
-        limits: Limits = DEFAULT_LIMITS,
-        environment: Mapping[str, str] = os.environ,
-    ) -> None:
-
-        def number(name: str, default: int) -> int:
-            return int(environment.get(name) or default)
-
+    def __init__(self, telemetry: Telemetry, limits: Limits = DEFAULT_LIMITS) -> None:
         self._telemetry, self._limits = telemetry, limits
-        self._most = number("OTEL_BSP_MAX_QUEUE_SIZE", 2048)
-        self._batch = number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)
-        self._delay = number("OTEL_BSP_SCHEDULE_DELAY", 5000) / 1000
         self._units: deque[Unit] = deque()
         self._waiting = 0  # events in _units
         self._open: OrderedDict[int, ExecutionTrace] = OrderedDict()  # by execution
@@ -125,23 +94,24 @@ class Traces:
         return TraceContext(trace.trace_id, span_id(x, event), sampled)
 
     def write(self, unit: Unit) -> None:
-        if self._waiting + len(unit.history) > self._most:
-            self._telemetry.dropped += len(unit.history)
+        if self._waiting + len(unit.history) > self._telemetry.most:
+            self._telemetry.events_dropped += len(unit.history)
             return
         self._units.append(unit)
         self._waiting += len(unit.history)
         self._wake.set()
-        if self._waiting >= self._batch:
+        if len(self._units) >= _SLICE:
             self._enough.set()
         if self._loop is None:
             self._loop = self._supervisor.start(LOOP, self._work)
 
     async def close(self) -> None:
+        """The spans of what was written are in the hands of Telemetry."""
         self._closing = True
         self._wake.set()
         self._enough.set()
         if self._loop is not None:
-            await asyncio.wait((self._loop,), timeout=self._limits.traces_close_seconds)
+            await self._loop
 
     # --- the loop ---------------------------------------------------------------------------------
 
@@ -151,21 +121,15 @@ class Traces:
             self._enough.clear()
             if not self._units and not self._closing:
                 await self._wake.wait()
-            if self._waiting < self._batch and not self._closing:
-                with suppress(TimeoutError):  # what is there is sent now
-                    await asyncio.wait_for(self._enough.wait(), self._delay)
-            await self._send(await self._ended())
-
-    async def _ended(self) -> list[Span]:
-        """The spans that the waiting units end, a batch of them or somewhat more."""
-        spans: list[Span] = []
-        for _ in range(_SLICE):
-            if not self._units or len(spans) >= self._batch:
-                break
-            unit = self._units.popleft()
-            self._waiting -= len(unit.history)
-            spans += await self._apply(unit)
-        return spans
+            if len(self._units) < _SLICE and not self._closing:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._enough.wait(), _PAUSE_SECONDS)
+            for _ in range(min(_SLICE, len(self._units))):
+                unit = self._units.popleft()
+                self._waiting -= len(unit.history)
+                if spans := await self._apply(unit):
+                    self._telemetry.put(spans)
+            await asyncio.sleep(0)
 
     async def _apply(self, unit: Unit) -> list[Span]:
         x = unit.execution
@@ -188,39 +152,3 @@ class Traces:
             if len(self._open) > self._limits.traced_executions:
                 self._open.popitem(last=False)
         return spans
-
-    async def _send(self, spans: Sequence[Span]) -> None:
-        for at in range(0, len(spans), self._batch):
-            batch = spans[at : at + self._batch]
-            if await _in_thread(partial(self._telemetry.export, batch)):
-                self._telemetry.exported += len(batch)
-            else:
-                self._telemetry.failed += len(batch)
-                error = SetbackError("the receiver did not take them")
-                self._supervisor.report(LOOP, error, f"{len(batch)} spans are lost")
-        await asyncio.sleep(0)
-
-
-async def _in_thread(call: Callable[[], bool]) -> bool:
-    """In a daemon: asyncio's own threads would keep the process from ending while one waits."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[bool] = loop.create_future()
-
-    def settle(result: bool | Exception) -> None:
-        if done.done():
-            return
-        if isinstance(result, Exception):
-            done.set_exception(result)
-        else:
-            done.set_result(result)
-
-    def run() -> None:
-        try:
-            result: bool | Exception = call()
-        except Exception as error:
-            result = error
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(settle, result)
-
-    threading.Thread(target=run, name="stepwell-traces", daemon=True).start()
-    return await done

@@ -199,7 +199,7 @@ def test_a_receiver_that_hangs_delays_nothing(
         client.start_execution(stateMachineArn=arn, name=f"n{number}")
     done = 'stepwell_executions_ended_total{status="SUCCEEDED"}'
     eventually(lambda: metrics(live).get(done) == 40)
-    assert metrics(live)["stepwell_trace_events_dropped_total"] > 0
+    eventually(lambda: metrics(live)["stepwell_trace_spans_dropped_total"] > 0)
     assert live.stop(seconds=9) == 0  # sooner than the exporter's time limit of 10 s
 
 
@@ -213,7 +213,7 @@ def test_a_receiver_that_is_away_is_counted(serve: Serve, home: dict[str, str]) 
     client = live.client()
     client.start_execution(stateMachineArn=create(client))
     eventually(lambda: metrics(live)["stepwell_trace_spans_failed_total"] >= 2)
-    assert metrics(live)['stepwell_loop_faults_total{loop="traces"}'] >= 1
+    assert live.said("the receiver of traces fails, spans are lost: it did not take them")
 
 
 def test_off_by_default(serve: Serve) -> None:
