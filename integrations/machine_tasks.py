@@ -31,6 +31,7 @@ from stepwell.integrations.host import Executions, Host, Peers
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.requests import request_id
 from stepwell.integrations.services.common.delivery_log import DeliveryLog
+from stepwell.integrations.services.runtime.pool import Pool
 from stepwell.integrations.tasks.iam_policies import Policies
 from stepwell.integrations.tasks.registry import Registry
 
@@ -43,11 +44,13 @@ class MachineTasks:
 
     executions, peers  of the hosts of all registries; set before the engine is connected
     elsewhere          of a shard that is not home: the embedded services there
+    pool               of the processes of functions, which other shards share; None: its own
     """
 
     executions: Executions | None = None
     peers: Peers | None = None
     elsewhere: Mapping[str, Any] | None = None
+    pool: Pool | None = None
 
     def __init__(
         self,
@@ -176,6 +179,7 @@ class MachineTasks:
                 services=self._first.services if self._first else None,
                 outside=self._outside,
                 policies=self._policies,
+                pool=self.pool,
             )
             registry.host.executions, registry.host.peers = self.executions, self.peers
             if not registry.host.at_home:

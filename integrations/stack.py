@@ -34,6 +34,7 @@ from stepwell.integrations.server.http_apis import HttpApiRoutes
 from stepwell.integrations.server.protocols.aws_json import Request
 from stepwell.integrations.server.sigv4 import Key, Verifier
 from stepwell.integrations.services.runtime.output import Printer
+from stepwell.integrations.services.runtime.pool import Pool
 from stepwell.integrations.settings import Settings, policies_of
 from stepwell.integrations.tracing.telemetry import Telemetry
 
@@ -71,12 +72,14 @@ class Place:
     peers     see host.Host
     services  botocore's name -> the operations of a service, wherever they are carried out
     executions  see host.Host
+    pool      of the processes of functions, of all shards of the node
     """
 
     store: Store
     peers: Peers
     services: Mapping[str, Any]
     executions: Executions
+    pool: Pool
 
 
 class Stack:
@@ -184,7 +187,7 @@ async def opened(
     store = None
     if place is not None:
         store, tasks.peers, tasks.executions = place.store, place.peers, place.executions
-        tasks.elsewhere = place.services
+        tasks.elsewhere, tasks.pool = place.services, place.pool
     async with database.served(
         settings.db, tasks, around.home, limits, around.log_sink, around.telemetry, store
     ) as engine:

@@ -15,6 +15,7 @@ from stepwell.integrations import operation_socket, stack
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.nodes.front import Front
 from stepwell.integrations.nodes.node import Node, NodePeers
+from stepwell.integrations.services.runtime.pool import Pool
 from stepwell.integrations.settings import Settings, url_host
 from stepwell.integrations.stack import OPERATIONS, Place, Stack, Surroundings
 
@@ -33,7 +34,7 @@ async def joined(around: Surroundings) -> AsyncIterator[Front]:
         shard: int, on_failure: Callable[[BaseException], object]
     ) -> AbstractAsyncContextManager[Stack]:
         peers = NodePeers(node, shard)
-        place = Place(cluster.store(shard), peers, front.services, front.executions)
+        place = Place(cluster.store(shard), peers, front.services, front.executions, pool)
         return stack.opened(around, on_failure, place)
 
     try:
@@ -43,7 +44,7 @@ async def joined(around: Surroundings) -> AsyncIterator[Front]:
         raise UsageError(f"{settings.db} cannot be opened: {fault}") from None
     key = hmac.digest(cluster.secret, _KEY, hashlib.sha256)
     node = Node(cluster.members, open_shard, key, cluster.count, limits)
-    front = Front(node, around)
+    front, pool = Front(node, around), Pool(limits, around.printer)
     try:
         await node.open(listening)
         async with operation_socket.listening(front.services[OPERATIONS], settings.db.socket):
@@ -51,6 +52,7 @@ async def joined(around: Surroundings) -> AsyncIterator[Front]:
     finally:
         await front.close()
         await node.close()
+        await pool.close()
         await cluster.close()
 
 

@@ -36,7 +36,7 @@ from stepwell.integrations.host import Host
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.registry import Services
 from stepwell.integrations.services.runtime.folder import Functions
-from stepwell.integrations.services.runtime.pool import Answer, Call, Target
+from stepwell.integrations.services.runtime.pool import Answer, Call, Pool, Target
 from stepwell.integrations.services.runtime.resolver import FunctionResolver
 from stepwell.integrations.tasks import sent_home
 
@@ -59,6 +59,7 @@ class Registry:
     services          the embedded services of another registry of the same engine; None: its own
     outside           which services outside may be called, and where
     policies          IAM policies of roles; None: everything is allowed
+    pool              of the processes of functions, which other registries share; None: its own
     home, clock       by default the engine's
     """
 
@@ -74,6 +75,7 @@ class Registry:
         services: Services | None = None,
         outside: Outside | None = None,
         policies: Policies | None = None,
+        pool: Pool | None = None,
     ) -> None:
         self._policies = policies
         self._home, self._clock = home, clock
@@ -85,11 +87,11 @@ class Registry:
         if functions_folder is not None:
             if sources is not None:
                 raise TypeError("functions_folder: give the folder to Functions")
-            sources = Functions(functions_folder, limits=limits, output=output)
+            sources = Functions(functions_folder, limits=limits, output=output, pool=pool)
         self._owns_services = services is None
         found = FunctionResolver(
             callables,
-            sources or Functions(limits=limits, output=output),
+            sources or Functions(limits=limits, output=output, pool=pool),
             home,
             limits,
             self._created,
@@ -110,7 +112,8 @@ class Registry:
         """
         self.host.engine, self.host.executions = engine, self.host.executions or engine
         self.host.clock = self._clock or engine.clock
-        self.host.supervisor = self.functions.sources.pool.supervisor = engine.supervisor
+        self.host.supervisor = engine.supervisor
+        self.functions.sources.supervise(engine.supervisor)
         self.host.home = self.functions.home = self._home or engine.home
         if self._policies is not None:
             self._policies.home, self._policies.host, self._policies.of_resource = (

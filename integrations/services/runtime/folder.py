@@ -13,6 +13,7 @@ from typing import Final
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import encode
+from stepwell.engine.supervisor import Supervisor
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.runtime.function import Function
 from stepwell.integrations.services.runtime.output import Printer
@@ -45,6 +46,7 @@ class Functions:
     environment  additional variables of all functions, also of those that are created with Lambda's
                  API
     isolated     see Function.isolated
+    pool         of their processes, which others share and close; None: one of its own
     """
 
     def __init__(
@@ -53,14 +55,16 @@ class Functions:
         *,
         limits: Limits = DEFAULT_LIMITS,
         output: Callable[[str, str], None] | None = None,
+        pool: Pool | None = None,
     ) -> None:
         self.folder = None if folder is None else Path(folder).resolve()
         self.limits = limits
         self.environment: dict[str, str] = {}
         self.isolated = False
         self._added: dict[str, Function] = {}
-        self._printer = Printer(_to_stderr, limits) if output is None else None
-        self.pool = Pool(limits, output or self._printer or _to_stderr)
+        self._printer = Printer(_to_stderr, limits) if output is None and pool is None else None
+        self._owns_pool = pool is None
+        self.pool = pool or Pool(limits, output or self._printer or _to_stderr)
 
     def add(
         self,
@@ -119,13 +123,19 @@ class Functions:
             | self._added.keys()
         )
 
+    def supervise(self, supervisor: Supervisor) -> None:
+        """A shared pool outlives the engines whose supervisors these are."""
+        if self._owns_pool:
+            self.pool.supervisor = supervisor
+
     async def invoke(self, function: Function, event: Json, call: Call) -> Answer:
         """See Pool.invoke."""
         return await self.pool.invoke(function, encode(event), call)
 
     async def close(self) -> None:
-        """Kill all processes, and wait for their end."""
-        await self.pool.close()
+        """Kill all processes of its own pool, and wait for their end."""
+        if self._owns_pool:
+            await self.pool.close()
         if self._printer is not None:
             await self._printer.close()
 

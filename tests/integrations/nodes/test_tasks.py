@@ -14,7 +14,11 @@ from tests.postgres import PostgresServer
 
 __all__ = ["module_home"]  # a fixture
 
-FOLDER = "def handler(event, context):\n    return {'folder': event}\n"
+FOLDER = """
+import os
+def handler(event, context):
+    return {'folder': event, 'process': os.getpid()}
+"""
 CREATED = "def lambda_handler(event, context):\n    return {'created': event}\n"
 SLEEPY = json.dumps(
     {
@@ -87,10 +91,19 @@ def test_functions_and_nested_executions_of_every_shard(nodes: Cluster, tmp_path
             for n in range(count)
         ]
 
+    processes = set[int]()
     for number, arn in enumerate(started(both, 16)):
         event = {"name": f"i{number}"}
         output = json.loads(ended(states, arn)["output"])
+        processes.add(output[0].pop("process"))
         assert output == [{"folder": event}, {"created": event}]
+    # one after the other: the shards of a node share its processes
+    processes.clear()
+    for number in range(12):
+        again = states.start_execution(stateMachineArn=both, name=f"again{number}", input="{}")
+        output = json.loads(ended(states, again["executionArn"])["output"])
+        processes.add(output[0]["process"])
+    assert len(processes) <= 2
     waiting = started(outer, 16)
 
     def all_run() -> bool:
