@@ -33,6 +33,7 @@ from stepwell.engine.machines.programs import Programs
 from stepwell.engine.machines.rows import MachineRows
 from stepwell.engine.map_runs.children import Children
 from stepwell.engine.map_runs.orphans import end_orphans
+from stepwell.engine.map_runs.streams import Streams
 from stepwell.engine.observers.commit_events import CommitEvents
 from stepwell.engine.observers.trace_context import TraceSink
 from stepwell.engine.observers.tracker import Tracker
@@ -169,6 +170,8 @@ class Engine:
         self.tags = Tags(base, self.activities)
         self.starts, self.histories = Starts(base), Histories(base)
         self.map_runs, self.redrives = MapRuns(base), Redrives(base, self.retention)
+        self.streams = Streams(store, self.tasks, limits, self.map_runs.failed_children)
+        worker.attempts.map_run = self.streams.handler
         self.executions = Executions(base, self.map_runs, self.redrives)
         self.test_states = TestStates(base, self.records)
 
@@ -196,6 +199,7 @@ class Engine:
         """Stop. All acknowledged work is durable; the next open() repeats effects in flight."""
         self.retention.close()
         await self.worker.close()
+        await self.streams.close()
         await self.tasks.close()
         if self.events.log_sink is not None:
             await self.events.log_sink.close()

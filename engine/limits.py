@@ -75,6 +75,10 @@ class Limits(language.Limits):
     # frames of a loaded execution that the event loop decodes; more are decoded in a thread
     decode_inline_frames: int = 500
     child_starts: int = 256  # child executions of Map Runs that start at a time
+    # children of a Map Run that have not begun; while there are fewer, its dataset is read on
+    children_ahead: int = 2_000
+    chunk_items: int = 1_000  # that a Map Run reads of its dataset at a time
+    chunk_bytes: int = 1_048_576  # JSON text of those
     # ends of Express children that a Map Run takes in at a time
     child_reports: int = 1_000
     effects_in_flight: int = 1_000  # running tasks of each kind; waiting tasks do not count

@@ -5,9 +5,9 @@ Decision, and nothing outside changes.
     waits or the unit's budget is used up
 
     run.py          the working state of one decide()
-    states.py       what each type of state does; tasks.py, map_state.py: Task and Map
+    states.py       what each type of state does; tasks.py, maps/: Task and Map
     transitions.py  how a state is entered, left, retried, caught or failed
-    map_run.py      Map Runs            redrive.py  redrive
+    redrive.py      redrive
     events.py       Events, Commands    history.py  history events as AWS shows them
 """
 
@@ -22,8 +22,6 @@ from stepwell.asl.program import MAP, Program
 from stepwell.engine import messages
 from stepwell.engine.core import (
     events,
-    map_run,
-    map_state,
     model,
     redrive,
     states,
@@ -33,6 +31,7 @@ from stepwell.engine.core import (
 from stepwell.engine.core.events import Command, Decision, Event, RunTask
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.index import FEW
+from stepwell.engine.core.maps import map_run, map_state
 from stepwell.engine.core.model import Execution, Frame, Payload, Phase, copy_execution, copy_frame
 from stepwell.engine.core.run import HistoryFullError, Run
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
@@ -146,6 +145,7 @@ EFFECT_SUCCEEDED: Final = {
 EFFECT_FAILED: Final = {
     Phase.TASK: tasks.task_failed,
     Phase.READ: map_run.call_failed,
+    Phase.CHILDREN: map_run.call_failed,  # of a Map Run that reads on
     Phase.WRITE: map_run.call_failed,
 }
 
@@ -183,6 +183,7 @@ HANDLERS: Final[dict[type, Callable[[Run, Any], None]]] = {
     events.TaskSubmitted: _on_task(tasks.task_submitted, Phase.TASK),
     events.TaskSucceeded: _on_task(_by_phase(EFFECT_SUCCEEDED), *EFFECT_SUCCEEDED),
     events.TaskFailed: _on_task(_by_phase(EFFECT_FAILED), *EFFECT_FAILED),
+    events.ItemsRead: _on_task(map_run.chunk_read, Phase.READ, Phase.CHILDREN),
     events.Heartbeat: _on_task(tasks.heartbeat, Phase.TASK),
     events.ChildClosed: _on_task(map_run.child_closed, Phase.CHILDREN),
     events.ChildrenClosed: _on_task(map_run.children_closed, Phase.CHILDREN),
@@ -237,7 +238,8 @@ def decide(
     size = run.size + ITEM_BYTES * (len(run.events) + len(run.touched))
     first = run.base + 1
     return Decision(
-        run.x, first, run.events, run.commands, more, run.failure, map_runs, run.touched, size
+        *(run.x, first, run.events, run.commands, more, run.failure, map_runs, run.touched, size),
+        run.rows,
     )
 
 
@@ -267,8 +269,6 @@ def recover(execution: Execution) -> list[Command]:
     for frame in execution.frames.values():
         if frame.attempt is not None and not frame.attempt.handed_over:
             commands.append(tasks.task_command(frame, again=True))
-        elif frame.phase in (Phase.READ, Phase.WRITE):
-            commands.append(map_run.call_command(execution, frame, again=True))
         elif frame.in_map_run:
-            commands.extend(map_run.recover(frame))
+            commands.extend(map_run.recover(execution, frame))
     return commands

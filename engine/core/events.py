@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from stepwell.asl.program import Block, State
 from stepwell.asl.resources import Resource
+from stepwell.engine.core.maps.rows import ChildRows
 from stepwell.engine.core.model import Execution, ExecutionExtras, MapRun, Payload
 
 # --- events: what happens to an execution ---------------------------------------------------------
@@ -70,6 +71,22 @@ class TaskSucceeded(NamedTuple):
     seq: int
     output: Payload
     also: Any = None  # as in TaskSubmitted
+
+
+class ItemsRead(NamedTuple):
+    """A chunk of the dataset of an ItemReader.
+
+    keys    of the items of an object; None: of an array
+    cursor  where the next chunk begins; None: all is read
+    source  as the Context object shows it
+    """
+
+    frame: int
+    seq: int
+    items: Sequence[Payload]
+    keys: Sequence[str] | None
+    cursor: Payload | None
+    source: str
 
 
 class TaskFailed(NamedTuple):
@@ -162,6 +179,7 @@ Event = (
     | TaskStarted
     | TaskSubmitted
     | TaskSucceeded
+    | ItemsRead
     | TaskFailed
     | Heartbeat
     | ChildClosed
@@ -199,7 +217,7 @@ class CancelTask(NamedTuple):
 
 class StartChild(NamedTuple):
     """Start the child execution `slot` of a Map Run, unless one of its name exists: redrive that if
-    it failed in an earlier round.
+    it failed in an earlier round. payload: None: it is a row (see model.ChildInputs).
     """
 
     frame: int
@@ -207,7 +225,7 @@ class StartChild(NamedTuple):
     slot: int
     block: Block
     label: str  # of the Map Run, as its children's ARNs show it
-    payload: Payload
+    payload: Payload | None
     express: bool
     round: int = 0  # of the Map Run: how often it was redriven
     items: int = 1  # in the payload: more than one in a batch
@@ -227,6 +245,7 @@ class Decision(NamedTuple):
     map_runs  the Map Runs that it changed
     touched   ids of the frames that it created, changed or ended; some occur more than once
     size      approximate bytes that a commit of it encodes
+    rows      inputs and outputs of children of Map Runs, to be stored in its commit
     """
 
     execution: Execution
@@ -238,3 +257,4 @@ class Decision(NamedTuple):
     map_runs: Sequence[MapRun] = ()
     touched: Sequence[int] = ()
     size: int = 0
+    rows: Sequence[ChildRows] = ()

@@ -16,39 +16,21 @@ decide() has returned never changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Final, NamedTuple, TypedDict, TypeVar
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypedDict
 
 import msgspec
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
 from stepwell.asl.program import Block, State
+from stepwell.engine.core.copying import copier
 from stepwell.engine.core.index import Index, survey
 
 encode_json: Final = msgspec.json.Encoder().encode
-
-
-_Slotted = TypeVar("_Slotted")
-
-
-def _copier(kind: type[_Slotted], **copies: Callable[[Any], Any]) -> Callable[[_Slotted], _Slotted]:
-    """A function that copies an object with __slots__, slot by slot: written out, as dataclasses
-    do, it is ten times as fast as a loop. copies: how to copy the value of a slot that is not None.
-    """
-    slots: tuple[str, ...] = kind.__slots__  # type: ignore[attr-defined]
-    values = {
-        name: f"old.{name} and copy_{name}(old.{name})" if name in copies else f"old.{name}"
-        for name in slots
-    }
-    lines = "".join(f"    new.{name} = {value}\n" for name, value in values.items())
-    scope: dict[str, Any] = {"make": kind.__new__, "kind": kind}
-    scope |= {f"copy_{name}": copy for name, copy in copies.items()}
-    exec(f"def copy(old):\n    new = make(kind)\n{lines}    return new\n", scope)
-    copy: Callable[[_Slotted], _Slotted] = scope["copy"]
-    return copy
 
 
 class Payload:
@@ -142,9 +124,8 @@ class MapRunState(NamedTuple):
     """The limits of a running Map state, and the progress of its Map Run.
 
     children, items  how many of them have each of CHILD_STATUSES
-    closed           a bit set of slots: children that ended in this round, or succeeded before it;
-                     a repeated report of them changes nothing
-    reader, writer   input of the ItemReader (until it has answered) and of the ResultWriter; None:
+    closed           of older versions, which had here what is in Children.open and succeeded
+    reader, writer   input of the ItemReader (until all is read) and of the ResultWriter; None:
                      there is none
     """
 
@@ -173,14 +154,17 @@ class MapRunState(NamedTuple):
         place = CHILD_STATUSES.index(status)
         return self.children[place], self.items[place]
 
-    def moved(self, before: str, after: str, children: int, items: int) -> MapRunState:
-        """The same after so many children, with so many items, changed their status."""
-        old, new = CHILD_STATUSES.index(before), CHILD_STATUSES.index(after)
+    def added(self, status: str, children: int, items: int) -> MapRunState:
+        """The same with so many more children, with so many items, of a status."""
+        place = CHILD_STATUSES.index(status)
         counts = list(self.children), list(self.items)
         for each, number in zip(counts, (children, items)):
-            each[old] -= number
-            each[new] += number
+            each[place] += number
         return self._replace(children=tuple(counts[0]), items=tuple(counts[1]))
+
+    def moved(self, before: str, after: str, children: int, items: int) -> MapRunState:
+        """The same after so many children, with so many items, changed their status."""
+        return self.added(before, -children, -items).added(after, children, items)
 
 
 class MapRun(NamedTuple):
@@ -198,6 +182,29 @@ class MapRun(NamedTuple):
 NO_MAP_RUN: Final = MapRunState(0, None, None)
 
 
+class Stream(NamedTuple):
+    """How far the dataset of an ItemReader is read. The inputs of the children are rows of the
+    store.
+
+    source    of the items, as the Context object shows it
+    cursor    where the next chunk begins; None: all is read
+    read      items so far
+    children  so far
+    asked     a chunk is being read
+    rest      items that wait for others of their batch
+    size      items of a child, other than of those in `sizes`, which have not succeeded
+    """
+
+    source: str
+    cursor: Payload | None
+    read: int = 0
+    children: int = 0
+    asked: bool = False
+    rest: tuple[Payload, ...] = ()
+    size: int = 1
+    sizes: Mapping[int, int] = MappingProxyType({})
+
+
 class Children:
     """What a Parallel or Map waits for: branches, iterations, or the children of a Map Run.
 
@@ -205,12 +212,20 @@ class Children:
     results    [(slot, output)] in order of ending; a list that older values share, so that it is
                only ever appended to
     ended      how many of `results` belong to this value
-    items      Map: inputs of the iterations, by slot; empty while the ItemReader reads them
+    items      Map: inputs of the iterations, by slot; empty if an ItemReader reads them
     next_item  Map: the first slot that has not been started
     failures   Map Run: items whose child failed
+    size       bytes of `results`; not stored
+    open       Map Run: slots of the children that have not ended
+    succeeded  Map Run: a bit set of the slots whose outputs are results or rows; not stored
+    rows       Map Run: it has ChildInputs or ChildOutputs
+    stream     Map Run: the dataset of its ItemReader
     """
 
-    __slots__ = ("live", "results", "ended", "items", "next_item", "failures", "map_run")
+    __slots__ = (
+        "live", "results", "ended", "items", "next_item", "failures", "map_run",
+        "size", "open", "succeeded", "rows", "stream",
+    )  # fmt: skip
 
     def __init__(
         self, live: int, items: list[Payload] | None = None, map_run: MapRunState = NO_MAP_RUN
@@ -222,6 +237,21 @@ class Children:
         self.next_item = 0
         self.failures = 0
         self.map_run = map_run
+        self.size = 0
+        self.open: frozenset[int] = frozenset()
+        self.succeeded = 0
+        self.rows = False
+        self.stream: Stream | None = None
+
+    @property
+    def count(self) -> int:
+        """How many iterations or children there are, as far as is known."""
+        return len(self.items) if self.stream is None else self.stream.children
+
+    @property
+    def all_known(self) -> bool:
+        """Whether all items are read."""
+        return self.stream is None or self.stream.cursor is None
 
     def put(self, slot: int, output: Payload) -> None:
         """Note a child's output without changing older values, which share the list."""
@@ -229,6 +259,7 @@ class Children:
             self.results = self.results[: self.ended]
         self.results.append((slot, output))
         self.ended += 1
+        self.size += len(output.data) + 1  # a comma
 
     def outputs(self) -> list[Payload]:
         """In slot order."""
@@ -368,7 +399,7 @@ class Frame:
         return self.state.resource is not None and self.state.resource.callback
 
 
-copy_frame: Final = _copier(Frame, children=_copier(Children))
+copy_frame: Final = copier(Frame, children=copier(Children))
 
 
 class ExecutionExtras(TypedDict, total=False):
@@ -459,4 +490,4 @@ class Execution:
         return 0 if self._survey()[1] else self.wake_at()
 
 
-copy_execution: Final = _copier(Execution)
+copy_execution: Final = copier(Execution)

@@ -18,9 +18,10 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from stepwell.asl import messages
-from stepwell.engine.core import map_run, model, states
+from stepwell.engine.core import model, states
 from stepwell.engine.core.events import Redrive
 from stepwell.engine.core.history import CODES
+from stepwell.engine.core.maps import map_run
 from stepwell.engine.core.model import ExecutionExtras, Frame, Phase
 from stepwell.engine.core.run import Run
 

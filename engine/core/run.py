@@ -15,6 +15,7 @@ from stepwell.engine.core import model
 from stepwell.engine.core.events import CancelTask, Command, HistoryEvent
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.index import Index
+from stepwell.engine.core.maps.rows import ChildRows
 from stepwell.engine.core.model import (
     Execution,
     Frame,
@@ -54,7 +55,7 @@ class Run:
     snapshot     while a failure propagates: the frames before it, see snapshot_for_redrive()
     map_runs     those that changed, by the id of their MapRunStarted
     failure      (error, cause) of the last failure, even if it is caught
-    size         bytes of inputs and outputs, for Decision.size
+    size, rows   for Decision.size and Decision.rows
     """
 
     __slots__ = (
@@ -62,7 +63,7 @@ class Run:
         "room", "commands", "ready", "later", "older",
         "budget", "more", "failure", "snapshot", "map_runs", "touched", "noted", "index", "time",
         "until", "meter",
-        "evaluated", "size",
+        "evaluated", "size", "rows",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +107,7 @@ class Run:
         self.failure: tuple[str | None, str | None] | None = None
         self.snapshot: dict[int, Frame] | None = None
         self.map_runs: dict[int, MapRun] | None = None
+        self.rows: list[ChildRows] = []
 
     def begin_evaluation(self) -> Meter:
         """The meter of a new evaluation, which bounds the nodes that its paths visit. On the event

@@ -23,10 +23,11 @@ from stepwell.asl.program import (
     WAIT,
 )
 from stepwell.engine import messages
-from stepwell.engine.core import map_state, tasks
+from stepwell.engine.core import tasks
 from stepwell.engine.core.dataflow import as_payload, assign, effective, shape
 from stepwell.engine.core.environment import environment
 from stepwell.engine.core.history import CODES
+from stepwell.engine.core.maps import map_state
 from stepwell.engine.core.model import Children, Frame, Phase
 from stepwell.engine.core.run import Run
 from stepwell.engine.core.transitions import (

@@ -12,6 +12,7 @@ from stepwell.engine.errors import EngineError, StoreError
 from stepwell.engine.limits import Limits
 from stepwell.engine.map_runs.express import ExpressChildren
 from stepwell.engine.map_runs.family import Family
+from stepwell.engine.map_runs.inputs import Inputs
 from stepwell.engine.operations import shapes
 from stepwell.engine.runtime.live import Live
 from stepwell.engine.runtime.retention import Retention
@@ -33,7 +34,10 @@ class Children:
     ) -> None:
         self._store, self._clock, self._limits, self._new_uuid = store, clock, limits, new_uuid
         self._worker, self._retention = worker, retention
-        self._express = ExpressChildren(clock, limits, new_uuid, worker, self._begin_soon)
+        self._inputs = Inputs(store, worker)
+        self._express = ExpressChildren(
+            clock, limits, new_uuid, worker, self._inputs, self._begin_soon
+        )
         self._waiting: deque[tuple[Live, StartChild, bool]] = deque()
         self._starting = 0
 
@@ -75,11 +79,14 @@ class Children:
             found = await self._store.describe(family.old_arn(slot))
         if found is not None:
             return await self._continue(found, family, command)
-        if not self._worker.executions.awaited((*family.map_run, slot), command.round):
+        payload = await self._inputs.read(live, command)
+        awaited = self._worker.executions.awaited((*family.map_run, slot), command.round)
+        if payload is None or not awaited:
             return None  # the Map Run, or its round, has ended
         if express and self._express.start(live, command):
             return None
-        child = family.child(self._store.next_id(), self._new_uuid(), command, self._clock.now())
+        id, uuid, now = self._store.next_id(), self._new_uuid(), self._clock.now()
+        child = family.child(id, uuid, command, payload, now)
         try:
             await self._worker.begin(child, live.program)
         except EngineError as error:

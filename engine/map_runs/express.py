@@ -22,9 +22,11 @@ from stepwell.engine.clock import Clock
 from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide
 from stepwell.engine.core.events import ChildrenClosed, Start, StartChild
+from stepwell.engine.core.model import Payload
 from stepwell.engine.limits import Limits
 from stepwell.engine.map_runs.child_reports import report_of
 from stepwell.engine.map_runs.family import Family
+from stepwell.engine.map_runs.inputs import Inputs
 from stepwell.engine.runtime.live import Live
 from stepwell.engine.runtime.worker import Worker
 from stepwell.engine.store.base import Unit
@@ -56,10 +58,11 @@ class ExpressChildren:
         limits: Limits,
         new_uuid: Callable[[], str],
         worker: Worker,
+        inputs: Inputs,
         begin: Callable[[Live, StartChild], None],
     ) -> None:
         self._clock, self._limits, self._new_uuid = clock, limits, new_uuid
-        self._worker, self._begin = worker, begin
+        self._worker, self._inputs, self._begin = worker, inputs, begin
         self._queues: dict[MapRunKey, deque[StartChild]] = {}
 
     def start(self, live: Live, command: StartChild) -> bool:
@@ -96,24 +99,30 @@ class ExpressChildren:
         )
         closed: list[Unit] = []
         while queue and queue[0].round == family.round and len(closed) < most:
+            payload = await self._inputs.read(live, queue[0])
+            if payload is None:
+                queue.clear()
             until = elapsed() + self._limits.unit_seconds
-            while queue and queue[0].round == family.round and len(closed) < most:
+            while payload is not None and len(closed) < most:
                 command = queue.popleft()
-                unit = self._child(family, command, live)
+                unit = self._child(family, command, payload, live)
                 if unit is None:
                     self._begin(live, command)
                 else:
                     closed.append(unit)
-                if elapsed() >= until:
+                if not queue or queue[0].round != family.round or elapsed() >= until:
                     break
+                payload = self._inputs.known(live, queue[0])
             await asyncio.sleep(0)  # others have their turn
         if closed:
             self._submit(live, closed)
 
-    def _child(self, family: Family, command: StartChild, live: Live) -> Unit | None:
+    def _child(
+        self, family: Family, command: StartChild, payload: Payload, live: Live
+    ) -> Unit | None:
         """Run a child from start to end; None: it does not succeed, or not at once."""
         worker, now = self._worker, self._clock.now()
-        x = family.child(0, self._new_uuid(), command, now)
+        x = family.child(0, self._new_uuid(), command, payload, now)
         try:
             decision = decide(
                 live.program,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stepwell.engine import arns
 from stepwell.engine.core.events import StartChild
-from stepwell.engine.core.model import Execution, ExecutionExtras
+from stepwell.engine.core.model import Execution, ExecutionExtras, Payload
 from stepwell.engine.ids import derived
 from stepwell.engine.limits import Limits
 
@@ -47,7 +47,9 @@ class Family:
         """ms"""
         return now + self._most_ms
 
-    def child(self, id: int, uuid: str, command: StartChild, now: int) -> Execution:
+    def child(
+        self, id: int, uuid: str, command: StartChild, payload: Payload, now: int
+    ) -> Execution:
         """A child that begins now."""
         extras, parent = self._extras, self.parent
         if command.items != 1:
@@ -61,7 +63,7 @@ class Family:
             machine_name=self.machine_name,
             role_arn=parent.role_arn,
             express=False,
-            input=command.payload,
+            input=payload,
             started=now,
             deadline=now + self._most_ms,
             parent=(*self.map_run, command.slot),

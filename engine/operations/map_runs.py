@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -90,6 +90,18 @@ class MapRuns:
     async def exported_execution(self, execution_arn: str) -> dict[str, Any]:
         """A child that has ended, as a ResultWriter writes it."""
         return shapes.exported(await self._tracker.row(execution_arn))
+
+    async def failed_children(self, map_run_arn: str) -> AsyncIterator[dict[str, Any]]:
+        """The children that failed, as exported_execution() shows them."""
+        for status in _UNSUCCESSFUL:
+            token: str | None = None
+            while True:
+                page = await self.list_children(map_run_arn, status, None, 0, token)
+                for each in page["executions"]:
+                    yield await self.exported_execution(each["executionArn"])
+                token = page.get("nextToken")
+                if token is None:
+                    break
 
     async def _map_run(self, arn: str) -> MapRunRow:
         arns.kind(arn, "mapRun")

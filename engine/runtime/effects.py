@@ -19,6 +19,7 @@ from stepwell.engine import messages
 from stepwell.engine.core.environment import token
 from stepwell.engine.core.events import (
     Event,
+    ItemsRead,
     RunTask,
     TaskBegan,
     TaskFailed,
@@ -32,7 +33,15 @@ from stepwell.engine.fair_queue import FairQueue
 from stepwell.engine.observers.trace_context import TraceContext, current_trace
 from stepwell.engine.runtime.live import Live
 from stepwell.engine.store.blobs import scrub
-from stepwell.engine.tasks import TaskError, TaskRequest, Tasks, Trace, Transaction, in_line
+from stepwell.engine.tasks import (
+    Handler,
+    TaskError,
+    TaskRequest,
+    Tasks,
+    Trace,
+    Transaction,
+    in_line,
+)
 
 # service of a Resource, without "aws-sdk:" -> the kind of its effects: a flood of one kind leaves
 # the slots of the others alone
@@ -260,13 +269,14 @@ async def perform(
     submitted: Callable[[Json], Awaitable[None]],
     trace: Trace | None = None,
     waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    handler: Handler | None = None,
 ) -> Event:
-    """Run the handler of a Task's resource. An error of the handler is the task's failure; only
-    StoreError is raised.
+    """Run the handler of a Task's resource, or the given one. An error of the handler is the task's
+    failure; only StoreError is raised.
     """
     resource, frame, seq = command.resource, command.frame, command.seq
     try:
-        handler = tasks.resolve(resource)
+        handler = handler or tasks.resolve(resource)
         if handler is None:
             raise TaskError(
                 asl_messages.RUNTIME,
@@ -320,6 +330,7 @@ class Attempts:
     submit   hands an event to the worker (see Worker.submit)
     fail     is called when the store failed
     context  the place of an attempt in its trace; None: nothing is traced
+    map_run  makes the handler of a Map Run that reads or writes; the engine sets it
     """
 
     def __init__(
@@ -330,6 +341,7 @@ class Attempts:
     ) -> None:
         self._tasks, self._submit, self._fail = tasks, submit, fail
         self.context: Callable[[Execution, RunTask], TraceContext] | None = None
+        self.map_run: Callable[[Live, RunTask], Handler]
 
     def begun(self, live: Live, command: RunTask) -> None:
         """An attempt that had to wait for a slot begins."""
@@ -342,11 +354,17 @@ class Attempts:
         if slot.fresh:
             in_line.set(partial(self._in_line, live, command))
         submitted = partial(self._submitted, live, command)
+        handler = None if command.state.map is None else self.map_run(live, command)
         try:
-            event = await perform(self._tasks, live.x, command, submitted, waiting=slot.waiting)
+            event = await perform(
+                self._tasks, live.x, command, submitted, waiting=slot.waiting, handler=handler
+            )
         except StoreError as error:
             self._fail(error)
         else:
+            if handler is not None and isinstance(event, TaskSucceeded):
+                chunk = event.output.value
+                event = chunk if isinstance(chunk, ItemsRead) else event
             self._submit(live, event, None)
 
     @asynccontextmanager

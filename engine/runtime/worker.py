@@ -350,6 +350,7 @@ class Worker:
             NO_WRITES,
             passing,
             size,
+            decision.rows,
         )
         live.pending += 1
         live.more = live.more or decision.more

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from stepwell.asl.evaluation import Json
 from stepwell.engine.core.events import HistoryEvent
+from stepwell.engine.core.maps.rows import ChildRows
 from stepwell.engine.core.model import (
     ABORTED,
     FAILED,
@@ -31,6 +32,7 @@ from stepwell.engine.core.model import (
     Execution,
     ExecutionExtras,
     MapRun,
+    Payload,
 )
 from stepwell.engine.errors import StoreError
 from stepwell.engine.sharding import Shard
@@ -69,6 +71,7 @@ class Unit(NamedTuple):
     passing    of an Express execution: only its writes are stored
     writes     records that its task stores with it: key -> bytes, None: delete
     size       about how many bytes are to be encoded
+    rows       inputs and outputs of children of its Map Runs
     """
 
     execution: Execution
@@ -81,6 +84,7 @@ class Unit(NamedTuple):
     writes: Mapping[str, bytes | None] = NO_WRITES
     passing: bool = False
     size: int = 0
+    rows: Sequence[ChildRows] = ()
 
     @property
     def stored(self) -> bool:
@@ -379,6 +383,20 @@ class Store(Protocol):
     ) -> list[MapRunRow]:
         """The Map Runs of an execution, in the order of their starts; `after` is the MapRunStarted
         (state.event) of the last one seen.
+        """
+
+    async def child_inputs(
+        self, execution_id: int, frame: int, seq: int, slot: int
+    ) -> tuple[int, list[Payload]]:
+        """(first slot, inputs) of the row that has the input of a child. Raises StoreFormatError
+        if there is none.
+        """
+
+    async def child_outputs(
+        self, execution_id: int, frame: int, seq: int, first: int, end: int
+    ) -> list[tuple[int, bytes]]:
+        """(slot, JSON text) of the outputs in rows that begin with first <= slot < end; both are
+        multiples of child_rows.ROW_CHILDREN, so that no row reaches beyond.
         """
 
     async def map_runs_with_children(

@@ -42,6 +42,8 @@ PUT_FRAME: Final = Change("put_frame", "key blob")
 DELETE_FRAME: Final = Change("delete_frame", "key")
 INSERT_ITEMS: Final = Change("insert_items", "execution frame n blob")
 INSERT_RESULTS: Final = Change("insert_results", "execution frame n blob")
+INSERT_CHILD_INPUTS: Final = Change("insert_child_inputs", "execution frame seq n blob")
+INSERT_CHILD_OUTPUTS: Final = Change("insert_child_outputs", "execution frame seq n slots blob")
 PUT_MAP_RUN: Final = Change("put_map_run", "execution event frame seq uuid blob")
 PUT_RECORD: Final = Change("put_record", "key blob")
 DELETE_RECORD: Final = Change("delete_record", "key")
@@ -62,6 +64,8 @@ ORDER: Final = (
     PUT_FRAME,
     INSERT_ITEMS,
     INSERT_RESULTS,
+    INSERT_CHILD_INPUTS,
+    INSERT_CHILD_OUTPUTS,
     DELETE_FIRST_HISTORY,
     DELETE_EXECUTIONS,
 )
@@ -70,8 +74,18 @@ ORDER: Final = (
 # Deletions of many rows at once: names of statements.
 DELETE_FRAMES: Final = "delete_frames"  # first key, last key
 DELETE_PAYLOADS: Final = "delete_payloads"  # first key, last key
-DELETE_VISIT: Final = ("delete_items_of_frame", "delete_results_of_frame")  # execution, frame
-DELETE_VISITS: Final = ("delete_items", "delete_results")  # execution
+DELETE_VISIT: Final = (  # execution, frame
+    "delete_items_of_frame",
+    "delete_results_of_frame",
+    "delete_child_inputs_of_frame",
+    "delete_child_outputs_of_frame",
+)
+DELETE_VISITS: Final = (  # execution
+    "delete_items",
+    "delete_results",
+    "delete_child_inputs",
+    "delete_child_outputs",
+)
 
 
 class Batch:

@@ -20,7 +20,7 @@ from typing import Any, Final
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import RUNNING, Execution, MapRun
 from stepwell.engine.errors import StoreError
-from stepwell.engine.store import blobs, codec
+from stepwell.engine.store import blobs, child_rows, codec
 from stepwell.engine.store.base import STATUSES, Unit, Writes
 from stepwell.engine.store.batch import (
     DELETE_CONTINUATION,
@@ -40,7 +40,7 @@ from stepwell.engine.store.batch import (
     UPDATE_EXECUTION,
     Batch,
 )
-from stepwell.engine.store.continuations import Continuations, Live
+from stepwell.engine.store.continuations import Continuations, Live, has_visit
 from stepwell.engine.store.keys import (
     EVENT_BITS,
     EVENTS,
@@ -172,6 +172,9 @@ class Batcher:
             self.continuations.delete(batch, execution.id)
         for unit in units:
             self._history(batch, unit)
+            for each in unit.rows:
+                if has_visit(execution, each.frame, each.seq):  # else it has ended meanwhile
+                    child_rows.add(batch, execution.id, each)
             for run in unit.map_runs:
                 if run is map_runs[run.state.event]:
                     rows[PUT_MAP_RUN] += _map_run(execution.id, run)

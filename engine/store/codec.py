@@ -31,6 +31,7 @@ from msgspec.msgpack import Ext
 from stepwell.asl import json_text
 from stepwell.asl.program import Program
 from stepwell.engine.core.events import HistoryEvent
+from stepwell.engine.core.maps import bit_sets
 from stepwell.engine.core.model import (
     NO_VARIABLES,
     RUNNING,
@@ -367,6 +368,7 @@ class Continuation:
 
     frames          the stored values of each frame
     items, results  by frame id, those in rows of their own
+    runs            by (frame, seq), the slots of child rows, as runs
     split           the frames are in rows of their own: see add_frame()
     """
 
@@ -378,6 +380,7 @@ class Continuation:
         self.frames: list[tuple[Any, ...]] = frames or []
         self.items: dict[int, list[Payload]] = {}
         self.results: dict[int, list[tuple[int, Payload]]] = {}
+        self.runs: dict[tuple[int, int], list[tuple[int, int]]] = {}
 
     def add_frame(self, blob: bytes) -> None:
         stored = _decode_frame(unpack(blob))
@@ -395,6 +398,12 @@ class Continuation:
         self.results.setdefault(frame, []).extend(zip((slot for slot, _ in entries), payloads))
 
     @property
+    def child_rows(self) -> bool:
+        """Whether a frame has a Map Run with child rows (child_rows.py)."""
+        place = frame_codec.ROWS
+        return any(len(values) > place and values[place] for values in self.frames)
+
+    @property
     def visits(self) -> bool:
         """Whether a frame has items or results in rows of their own."""
         return any(
@@ -405,8 +414,9 @@ class Continuation:
 
     def execution(self, program: Program) -> Execution:
         row, head = self.row, self.head
+        written = {place: bit_sets.from_runs(runs) for place, runs in self.runs.items()}
         frames = {
-            values[0]: frame_codec.read_frame(values, program, self.items, self.results)
+            values[0]: frame_codec.read_frame(values, program, self.items, self.results, written)
             for values in self.frames
         }
         running = row.status == RUNNING

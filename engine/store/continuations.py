@@ -8,6 +8,7 @@ size of the execution is written once, to rows of its own:
     frames       once there are more than INLINE_FRAMES: only frames that changed are written. Not
                  in an execution that has had so many frames that keys cannot number them
     items        of a Map with more than INLINE_ITEMS; `Children.items` does not change in a visit
+    child rows   of a Map Run (child_rows.py): each decision says which it adds
     results      likewise: each unit adds a row of those that are new; `Children.results` only
                  grows in a visit
 
@@ -144,7 +145,9 @@ class Continuations:
                 len(stored.results.get(frame_id, ())),
             )
             for frame_id, frame in frames_of(x).items()
-            if frame_id in stored.items or frame_id in stored.results
+            if frame_id in stored.items
+            or frame_id in stored.results
+            or (frame.children is not None and frame.children.rows)
         }
         if stored.head.next_row or stored.split or visits:
             frames = frames_of(x) if stored.split else None
@@ -198,7 +201,7 @@ class Continuations:
             return frame_codec.frame_values(frame)
         items = children.items if len(children.items) > INLINE_ITEMS else None
         results = children.results if children.ended > INLINE_ITEMS else None
-        if items is None and results is None:
+        if items is None and results is None and not children.rows:
             return frame_codec.frame_values(frame)
         before = live.visits.get(frame.id) if live is not None else None
         if before is not None and (
@@ -223,6 +226,12 @@ class Continuations:
 
 def frames_of(x: Execution) -> dict[int, Frame]:
     return x.frames if x.snapshot is None else x.snapshot
+
+
+def has_visit(x: Execution, frame_id: int, seq: int) -> bool:
+    """Whether a frame's Map or Parallel still needs the rows of this visit."""
+    frame = frames_of(x).get(frame_id)
+    return frame is not None and frame.seq == seq and frame.children is not None
 
 
 def _delete_visit(batch: Batch, execution_id: int, frame_id: int) -> None:

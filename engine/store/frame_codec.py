@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Final
 
+from stepwell.asl import json_text
 from stepwell.asl.program import Program
+from stepwell.engine.core.maps import bit_sets
 from stepwell.engine.core.model import (
     NO_MAP_RUN,
     WITH_CHILDREN,
@@ -22,6 +25,7 @@ from stepwell.engine.core.model import (
     MapRunState,
     Payload,
     Phase,
+    Stream,
     TaskAttempt,
 )
 
@@ -33,6 +37,8 @@ _COMMON: Final = (
 #   parked  handed_over; of children: they are frames of the same execution
 #   extra   role; map_run
 #   done    submitted; ended
+# of Map Runs alone
+#   open    as runs; None: of an older blob, where map_run.closed has those that ended, too
 _BY_PHASE: Final = {
     "items": None,
     "results": None,
@@ -44,14 +50,19 @@ _BY_PHASE: Final = {
     "heartbeat": None,
     "extra": None,
     "done": 0,
+    "open": None,
+    "stream": None,
+    "rows": False,
 }
 FIELDS: Final = (*_COMMON, *_BY_PHASE)
 ITEMS: Final = FIELDS.index("items")
 RESULTS: Final = FIELDS.index("results")
+ROWS: Final = FIELDS.index("rows")
 
 _AS_THEY_ARE: Final = ("seq", "due", "heartbeat_due", "entered", "before", "entered_at", "data")
 _common_values: Final = attrgetter(*_COMMON)
-_NO_WORK: Final = tuple(_BY_PHASE.values())
+_OF_MAP_RUNS: Final = 3
+_NO_WORK: Final = tuple(_BY_PHASE.values())[:-_OF_MAP_RUNS]
 
 
 def frame_values(
@@ -66,7 +77,7 @@ def frame_values(
         return (*common, None, None, 0, 0, 0, *limits, role, int(submitted))
     if children is None:
         return common + _NO_WORK
-    return (
+    values = (
         *common,
         (children.items or None) if items is None else items,
         (children.results[: children.ended] or None) if results is None else results,
@@ -74,13 +85,27 @@ def frame_values(
         None if children.map_run is NO_MAP_RUN else _map_run_values(children.map_run),
         children.ended,
     )
+    if not children.map_run.uuid:
+        return values
+    stream = children.stream and _stream_values(children.stream)
+    return (*values, bit_sets.runs(sorted(children.open)), stream, children.rows)
+
+
+def _stream_values(stream: Stream) -> tuple[Any, ...]:
+    """The texts of `rest` are soon replaced: no rows for them."""
+    rest, sizes = [each.data for each in stream.rest], list(stream.sizes.items())
+    return stream._replace(rest=rest, sizes=sizes)  # type: ignore[arg-type]
+
+
+def _stream(values: Sequence[Any]) -> Stream:
+    stream = Stream(*values)
+    rest = tuple(Payload(json_text.loads(each), each) for each in stream.rest)  # type: ignore
+    return stream._replace(rest=rest, sizes=dict(stream.sizes))
 
 
 def _map_run_values(state: MapRunState) -> tuple[Any, ...]:
-    """The bit set becomes bytes: it is wider than an integer of msgpack."""
-    closed = state.closed.to_bytes((state.closed.bit_length() + 7) // 8, "big")
     place = state._fields.index("closed")
-    return (*state[:place], closed, *state[place + 1 :])
+    return (*state[:place], b"", *state[place + 1 :])
 
 
 def map_run_state(values: Sequence[Any]) -> MapRunState:
@@ -97,8 +122,11 @@ def read_frame(
     program: Program,
     items: Mapping[int, list[Payload]],
     results: Mapping[int, list[tuple[int, Payload]]],
+    written: Mapping[tuple[int, int], int] = MappingProxyType({}),
 ) -> Frame:
-    """items, results: by frame id, those in rows of their own."""
+    """items, results: by frame id, those in rows of their own. written: by (frame, seq), the slots
+    of children whose outputs are rows.
+    """
     stored = {**_BY_PHASE, **dict(zip(FIELDS, values))}
     block, item = program.blocks[stored["block.index"]], stored["item"]
     frame = Frame(
@@ -124,6 +152,7 @@ def read_frame(
         )
     elif frame.phase in WITH_CHILDREN:
         frame.children = _children(stored, items, results)
+        _restore(frame.children, stored, written.get((frame.id, frame.seq), 0))
     return frame
 
 
@@ -145,3 +174,21 @@ def _children(
     if stored["extra"] is not None:
         children.map_run = map_run_state(stored["extra"])
     return children
+
+
+def _restore(children: Children, stored: Mapping[str, Any], written: int) -> None:
+    """What a Map Run has outside of its frame's values, or had in them in an older blob."""
+    state = children.map_run
+    children.size = sum(len(output.data) + 1 for _, output in children.results)
+    if not state.uuid:
+        return
+    kept = bit_sets.runs(sorted(slot for slot, _ in children.results))
+    children.succeeded = written | bit_sets.from_runs(kept)
+    children.rows = stored["rows"]
+    if stored["stream"] is not None:
+        children.stream = _stream(stored["stream"])
+    if stored["open"] is not None:
+        children.open = bit_sets.slots_in(stored["open"])
+    else:
+        children.open = frozenset(bit_sets.zeros(state.closed, children.next_item))
+        children.map_run = state._replace(closed=0)

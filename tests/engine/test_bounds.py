@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.engine.engine_fixture import EngineFixture, Small, wait
 
-from stepwell.engine.core.map_run import zeros
+from stepwell.engine.core.maps.bit_sets import zeros
 from stepwell.engine.machines import programs
 from stepwell.engine.operations import machines
 from stepwell.engine.operations.test_state import operation as test_state

@@ -34,6 +34,12 @@ LEFT_BEHIND: Final = {
     "results without a continuation": (
         f"SELECT execution FROM map_result WHERE execution NOT IN ({_CONTINUED})"
     ),
+    "inputs of children without a continuation": (
+        f"SELECT execution FROM child_input WHERE execution NOT IN ({_CONTINUED})"
+    ),
+    "outputs of children without a continuation": (
+        f"SELECT execution FROM child_output WHERE execution NOT IN ({_CONTINUED})"
+    ),
     "payloads of no execution": (
         f"SELECT key FROM payload WHERE key >> {ROW_BITS} NOT IN ({_KNOWN})"
     ),

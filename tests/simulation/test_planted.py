@@ -16,8 +16,8 @@ from tests.simulation.workloads import WORKLOADS
 
 from stepwell.engine import engine as engine_module
 from stepwell.engine.clock import SystemClock
-from stepwell.engine.core import map_run
 from stepwell.engine.core.index import Index
+from stepwell.engine.core.maps import map_run
 from stepwell.engine.core.model import Frame, Phase
 from stepwell.engine.core.run import Run
 from stepwell.engine.machines.deletions import Deletions

@@ -77,6 +77,8 @@ PARTS: Final[dict[Change, Part]] = {
         (_delete, batch.DELETE_FRAME, "frame", "bigint"),
         (_insert, batch.INSERT_ITEMS, "map_item", "bigint bigint bigint bytea"),
         (_insert, batch.INSERT_RESULTS, "map_result", "bigint bigint bigint bytea"),
+        (_insert, batch.INSERT_CHILD_INPUTS, "child_input", f"{'bigint ' * 4}bytea"),
+        (_insert, batch.INSERT_CHILD_OUTPUTS, "child_output", f"{'bigint ' * 4}bytea bytea"),
         (_put, batch.PUT_MAP_RUN, "map_run", "bigint bigint bigint bigint bytea bytea", 2, 5),
         (_put, batch.PUT_RECORD, "record", "utf8 bytea"),
         (_delete, batch.DELETE_RECORD, "record", "utf8"),

@@ -55,7 +55,9 @@ e AS (DELETE FROM map_run USING r WHERE execution = r.id),
 f AS (DELETE FROM frame USING r WHERE key BETWEEN r.id << 17 AND r.id << 17 | 131071),
 g AS (DELETE FROM history USING r WHERE key BETWEEN r.id << 15 AND r.id << 15 | 32767),
 h AS (DELETE FROM long_history USING r WHERE execution = r.id),
-i AS (DELETE FROM payload USING r WHERE key BETWEEN r.id << 17 AND r.id << 17 | 131071)
+i AS (DELETE FROM payload USING r WHERE key BETWEEN r.id << 17 AND r.id << 17 | 131071),
+j AS (DELETE FROM child_input USING r WHERE execution = r.id),
+k AS (DELETE FROM child_output USING r WHERE execution = r.id)
 DELETE FROM execution USING r WHERE execution.id = r.id
 
 

@@ -12,7 +12,7 @@ from stepwell.asl.validate import validate
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
-from stepwell.engine.store import blobs, codec
+from stepwell.engine.store import blobs, child_rows, codec
 from stepwell.engine.store.base import Finding, StoreFormatError
 from stepwell.engine.store.keys import EVENT_BITS, EVENTS, ROW_BITS
 from stepwell.engine.store.sql import queries
@@ -64,7 +64,7 @@ async def damage(
         yield Finding("file", database.path, fault, RESTORE)
     context = Context({}, record, limits)
     for table, (columns, *_) in TABLES.items():
-        after: tuple[Any, ...] = (-1, -1) if table in _BY_EVENT else (-1,)
+        after: tuple[Any, ...] = (-1,) * _KEYS.get(table, 1)
         if table in _NAMED:
             after = (b"",)
         try:
@@ -194,13 +194,25 @@ def _map_run(row: Values, context: Context) -> Query[None]:
     codec.unpack_map_run(row["blob"])
 
 
+def _child_input(row: Values, context: Context) -> Query[None]:
+    yield from ()
+    child_rows.read_inputs(row["blob"])
+
+
+def _child_output(row: Values, context: Context) -> Query[None]:
+    yield from ()
+    child_rows.read_slots(row["slots"])
+    child_rows.read_outputs(row["blob"])
+
+
 def _record(row: Values, context: Context) -> Query[None]:
     yield from ()
     context.record(row["key"], row["blob"])
 
 
 _NAMED: Final = ("machine", "activity", "record")
-_BY_EVENT: Final = ("map_run", "long_history")  # their key: execution, event
+# of several columns
+_KEYS: Final = {"map_run": 2, "long_history": 2, "child_input": 4, "child_output": 4}
 TABLES: Final[Mapping[str, tuple[str, Any, str, Any]]] = {
     # table: the columns of the statement check_<table>, the key first; owner; advice; check
     "definition": (
@@ -217,5 +229,7 @@ TABLES: Final[Mapping[str, tuple[str, Any, str, Any]]] = {
     "long_history": ("execution event blob", _by_execution, LOST, _long_history),
     "payload": ("key blob", _by_row, STOP, _payload),
     "map_run": ("execution event blob", _by_execution, LOST, _map_run),
+    "child_input": ("execution frame seq n blob", _by_execution, STOP, _child_input),
+    "child_output": ("execution frame seq n slots blob", _by_execution, STOP, _child_output),
     "record": ("key blob", _by_service, RECORD, _record),
 }  # fmt: skip

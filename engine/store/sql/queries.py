@@ -28,7 +28,7 @@ import msgspec
 from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.history import payload_bytes
 from stepwell.engine.core.model import Payload
-from stepwell.engine.store import blobs, codec
+from stepwell.engine.store import blobs, child_rows, codec
 from stepwell.engine.store.base import STATUSES, ExecutionRow, MachineRow, StoreFormatError
 from stepwell.engine.store.keys import (
     EVENT_BITS,
@@ -165,6 +165,9 @@ def load(execution_id: int) -> Query[codec.Continuation | None]:
         for name, add in (("items", stored.add_items), ("results", stored.add_results)):
             for frame, blob in (yield name, (execution_id,)):
                 yield from reader.decoded(partial(add, frame, blob))
+    if stored.child_rows:
+        for frame, seq, slots in (yield "child_output_slots", (execution_id,)):
+            stored.runs.setdefault((frame, seq), []).extend(child_rows.read_slots(slots))
     yield from reader.decoded(lambda: reader.input)
     return stored
 

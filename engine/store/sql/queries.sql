@@ -43,6 +43,18 @@ DELETE FROM map_item WHERE execution = ?
 -- name: delete_results
 DELETE FROM map_result WHERE execution = ?
 
+-- name: delete_child_inputs_of_frame
+DELETE FROM child_input WHERE execution = ? AND frame = ?
+
+-- name: delete_child_outputs_of_frame
+DELETE FROM child_output WHERE execution = ? AND frame = ?
+
+-- name: delete_child_inputs
+DELETE FROM child_input WHERE execution = ?
+
+-- name: delete_child_outputs
+DELETE FROM child_output WHERE execution = ?
+
 -- name: delete_frames
 DELETE FROM frame WHERE key BETWEEN ? AND ?
 
@@ -148,6 +160,18 @@ ORDER BY m.execution, m.frame, m.seq LIMIT ?
 
 -- name: records
 SELECT key, blob FROM record WHERE key > ? AND key >= ? AND key < ? ORDER BY key
+
+-- name: child_output_slots
+SELECT frame, seq, slots FROM child_output WHERE execution = ?
+
+-- name: child_inputs
+-- The row with the input of a child, by its slot.
+SELECT n, blob FROM child_input WHERE execution = ? AND frame = ? AND seq = ? AND n <= ?
+ORDER BY n DESC LIMIT 1
+
+-- name: child_outputs
+SELECT n, blob FROM child_output WHERE execution = ? AND frame = ? AND seq = ? AND n >= ? AND n < ?
+ORDER BY n
 
 -- name: waking
 SELECT wake, id FROM continuation
@@ -322,3 +346,11 @@ WHERE (execution, event) > (?, ?) ORDER BY execution, event LIMIT ?
 
 -- name: check_record
 SELECT key, blob FROM record WHERE key > CAST(? AS TEXT) ORDER BY key LIMIT ?
+
+-- name: check_child_input
+SELECT execution, frame, seq, n, blob FROM child_input
+WHERE (execution, frame, seq, n) > (?, ?, ?, ?) ORDER BY execution, frame, seq, n LIMIT ?
+
+-- name: check_child_output
+SELECT execution, frame, seq, n, slots, blob FROM child_output
+WHERE (execution, frame, seq, n) > (?, ?, ?, ?) ORDER BY execution, frame, seq, n LIMIT ?

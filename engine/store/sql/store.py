@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.engine.core.events import HistoryEvent
-from stepwell.engine.core.model import RUNNING
+from stepwell.engine.core.model import RUNNING, Payload
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
 from stepwell.engine.sharding import Shard
-from stepwell.engine.store import blobs
+from stepwell.engine.store import blobs, child_rows
 from stepwell.engine.store.base import (
     STATUSES,
     ActivityRow,
@@ -26,6 +26,7 @@ from stepwell.engine.store.base import (
     Loaded,
     MachineRow,
     MapRunRow,
+    StoreFormatError,
     Unit,
     Writes,
     size_of,
@@ -239,6 +240,20 @@ class SqlStore:
         return await self.database.rows(
             "map_runs_with_children", *self.database.own, *after, STATUSES.index(RUNNING), limit
         )
+
+    async def child_inputs(
+        self, execution_id: int, frame: int, seq: int, slot: int
+    ) -> tuple[int, list[Payload]]:
+        row = await self._row("child_inputs", execution_id, frame, seq, slot)
+        if row is None:
+            raise StoreFormatError(f"a row is missing: child_input {execution_id} {frame} {seq}")
+        return row[0], child_rows.read_inputs(row[1])
+
+    async def child_outputs(
+        self, execution_id: int, frame: int, seq: int, first: int, end: int
+    ) -> list[tuple[int, bytes]]:
+        rows = await self.database.rows("child_outputs", execution_id, frame, seq, first, end)
+        return sorted(each for _, blob in rows for each in child_rows.read_outputs(blob))
 
     async def waking(
         self, before: int, after: tuple[int, int] = (0, 0), limit: int = 1000

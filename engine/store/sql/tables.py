@@ -21,6 +21,8 @@ TABLES: Final[dict[str, str]] = {
     "frame": "key blob",
     "map_item": "execution frame n blob",
     "map_result": "execution frame n blob",
+    "child_input": "execution frame seq n blob",
+    "child_output": "execution frame seq n slots blob",
     "history": "key blob",
     "long_history": "execution event blob",
     "payload": "key blob",

@@ -53,7 +53,8 @@ ROWS_AT_ONCE: Final = 64
 _DELETIONS: Final = (
     *("delete_all_continuation", "delete_all_parked", "delete_all_map_item"),
     *("delete_all_map_result", "delete_all_map_run", "delete_all_frame", "delete_all_history"),
-    *("delete_all_long_history", "delete_all_payload", "delete_all_execution"),
+    *("delete_all_child_input", "delete_all_child_output", "delete_all_long_history"),
+    *("delete_all_payload", "delete_all_execution"),
 )
 """One for each table with rows that belong to an execution."""
 

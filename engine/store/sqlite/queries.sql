@@ -60,6 +60,12 @@ INSERT INTO map_item (execution, frame, n, blob) VALUES (?, ?, ?, ?)
 -- name: insert_results
 INSERT INTO map_result (execution, frame, n, blob) VALUES (?, ?, ?, ?)
 
+-- name: insert_child_inputs
+INSERT INTO child_input (execution, frame, seq, n, blob) VALUES (?, ?, ?, ?, ?)
+
+-- name: insert_child_outputs
+INSERT INTO child_output (execution, frame, seq, n, slots, blob) VALUES (?, ?, ?, ?, ?, ?)
+
 -- name: put_map_run
 INSERT INTO map_run (execution, event, frame, seq, uuid, blob) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (execution, event) DO UPDATE SET blob = excluded.blob
@@ -118,6 +124,12 @@ DELETE FROM map_item WHERE execution IN (SELECT value FROM json_each(?))
 
 -- name: delete_all_map_result
 DELETE FROM map_result WHERE execution IN (SELECT value FROM json_each(?))
+
+-- name: delete_all_child_input
+DELETE FROM child_input WHERE execution IN (SELECT value FROM json_each(?))
+
+-- name: delete_all_child_output
+DELETE FROM child_output WHERE execution IN (SELECT value FROM json_each(?))
 
 -- name: delete_all_map_run
 DELETE FROM map_run WHERE execution IN (SELECT value FROM json_each(?))

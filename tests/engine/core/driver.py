@@ -45,6 +45,7 @@ from stepwell.engine.core.events import (
     Tick,
 )
 from stepwell.engine.core.history import to_aws
+from stepwell.engine.core.maps.rows import ChildInputs
 from stepwell.engine.core.model import SLEEPING, WITH_CHILDREN, Execution, Payload, Phase
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 
@@ -256,6 +257,8 @@ class Driver:
         self._queue: list[tuple[int, int, Event]] = []
         self._order = count()
         self._effects: dict[tuple[int, int], str] = {}
+        self._inputs: dict[tuple[int, int], list[Payload]] = {}  # the rows of Map Runs
+        self._outputs: dict[tuple[int, int], dict[int, Payload]] = {}
         self._running: set[tuple[int, int, int]] = set()
         self.send(Start())
 
@@ -318,6 +321,13 @@ class Driver:
         assert snapshot(decision.execution) == snapshot(again.execution)
         self.x = decision.execution
         check_tree(self.x, decision.more)
+        for rows in decision.rows:
+            if isinstance(rows, ChildInputs):
+                inputs = self._inputs.setdefault((rows.frame, rows.seq), [])
+                assert len(inputs) == rows.first
+                inputs.extend(rows.inputs)
+            else:
+                self._outputs.setdefault((rows.frame, rows.seq), {}).update(rows.outputs)
         self.events += [
             to_aws(event, number, self.now)
             for number, event in enumerate(decision.history, decision.first)
@@ -388,6 +398,13 @@ class Driver:
 
     # --- commands ---------------------------------------------------------------------------------
     def _carry_out(self, command: Command) -> None:
+        place = command.frame, command.seq
+        if isinstance(command, StartChild) and command.payload is None:
+            command = command._replace(payload=self._inputs[place][command.slot])
+        elif isinstance(command, RunTask) and place in self._outputs:
+            outputs = [output.value for _, output in sorted(self._outputs[place].items())]
+            payload: Any = command.payload.value
+            command = command._replace(payload=Payload({**payload, "Results": outputs}))
         self.commands.append(command)
         if isinstance(command, RunTask):
             name = command.state.name
@@ -428,6 +445,7 @@ class Driver:
                 )
 
     def _start_child(self, command: StartChild) -> None:
+        assert command.payload is not None
         ended, seconds = None, 0.0
         if self.child is not None:
             ended = self.child(command.slot, command.payload.value)
@@ -565,7 +583,8 @@ def check_tree(x: Execution, more: bool) -> None:
         elif frame.phase == Phase.WRITE:
             assert (below, live) == ([], 0) and map_run.writer is not None
         elif frame.in_map_run:
-            assert below == [] and live > 0
+            assert below == [] and live == len(frame.children.open) <= frame.children.next_item
+            assert live or not frame.children.all_known
         else:
             assert live == len(below) > 0
             assert frame.state.map is None or live <= map_run.concurrency

@@ -38,7 +38,11 @@ EXCEEDED = "The specified tolerated failure threshold was exceeded"
 
 
 def inputs(trace: Any) -> list[Any]:
-    return [command.payload.value for command in trace.commands if isinstance(command, StartChild)]
+    return [
+        command.payload.value
+        for command in trace.commands
+        if isinstance(command, StartChild) and command.payload is not None
+    ]
 
 
 def failing(*slots: int, status: str = "FAILED") -> Any:
@@ -548,7 +552,8 @@ def test_reading_and_writing_survive_a_crash() -> None:
         assert isinstance(again, RunTask) and again._replace(
             payload=asked.payload
         ) == asked._replace(again=True)
-        assert again.payload.value == asked.payload.value
+        given: Any = asked.payload.value
+        assert again.payload.value == given | ({"Results": []} if "Results" in given else {})
         trace.answer("S", dataset([1]))
     assert trace.status == "SUCCEEDED"
 

@@ -15,6 +15,7 @@ from stepwell.engine.core.events import (
     Continue,
     Event,
     Heartbeat,
+    ItemsRead,
     Redrive,
     Start,
     Stop,
@@ -23,7 +24,16 @@ from stepwell.engine.core.events import (
     TaskSucceeded,
     Tick,
 )
-from stepwell.engine.core.model import RUNNING, Children, Execution, Frame, Payload, Phase, Scope
+from stepwell.engine.core.model import (
+    RUNNING,
+    WITH_CHILDREN,
+    Children,
+    Execution,
+    Frame,
+    Payload,
+    Phase,
+    Scope,
+)
 from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.store.base import Store, Unit
 
@@ -165,6 +175,24 @@ DEFINITIONS = {
             | {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
         }
     ),
+    "dataset": chain(
+        map_over("$.items", "M", {}, ToleratedFailurePercentage=50)
+        | {
+            "ItemProcessor": inner("M", {})
+            | {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}},
+            "ItemReader": {
+                "Resource": "arn:aws:states:::s3:getObject",
+                "ReaderConfig": {"InputType": "JSONL"},
+                "Parameters": {"Bucket": "b", "Key": "k"},
+            },
+            "ItemBatcher": {"MaxItemsPerBatch": 3},
+            "MaxConcurrency": 4,
+            "ResultWriter": {
+                "Resource": "arn:aws:states:::s3:putObject",
+                "Parameters": {"Bucket": "b"},
+            },
+        }
+    ),
     "discarding": chain(*[task(ResultPath=None)] * 8),
     "failing": chain({"Type": "Fail", "Error": "Broken", "CausePath": "$.why"}),
 }
@@ -245,6 +273,7 @@ class Run:
                 self.now,
                 created,
                 map_runs=decision.map_runs,
+                rows=decision.rows,
             )
         )
         self.history += [
@@ -259,7 +288,7 @@ class Run:
         waiting = [
             frame
             for frame in self.execution.frames.values()
-            if frame.phase in (Phase.TASK, Phase.CHILDREN)
+            if frame.phase in (Phase.TASK, *WITH_CHILDREN)
         ]
         choices = [event for frame in waiting for event in self.events(frame)]
         if any(frame.phase == Phase.RUN for frame in self.execution.frames.values()):
@@ -275,15 +304,16 @@ class Run:
         result = Payload(
             {"n": self.random.randrange(9), "text": "x" * self.random.choice((1, 40, 3000))}
         )
+        stream = frame.children and frame.children.stream
+        if frame.phase == Phase.READ or (stream and stream.asked):
+            read = stream.read if stream else 0
+            items = [Payload(read + place) for place in range(5)]
+            cursor = None if read > 10 else Payload({"at": read})
+            return [ItemsRead(frame.id, frame.seq, items, None, cursor, "S3://b/k")]
         if frame.phase == Phase.CHILDREN:
             if frame.state.map is None or not frame.state.map.distributed:
                 return []
             children = frame.running_children
-            open_children = [
-                index
-                for index in range(children.next_item)
-                if not children.map_run.closed >> index & 1
-            ]
             return [
                 ChildClosed(
                     frame.id,
@@ -293,7 +323,7 @@ class Run:
                     result,
                     children.map_run.round,
                 )
-                for index in open_children[:4]
+                for index in sorted(children.open)[:4]
             ]
         if frame.calls_back and not frame.running_attempt.submitted:
             return [TaskSubmitted(frame.id, frame.seq, result)]

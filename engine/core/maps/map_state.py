@@ -13,11 +13,12 @@ from typing import Final
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import StateError
 from stepwell.engine import messages
-from stepwell.engine.core import map_run
 from stepwell.engine.core.dataflow import as_payload, effective, select_item
 from stepwell.engine.core.environment import environment
 from stepwell.engine.core.events import ChildrenMocked
 from stepwell.engine.core.history import CODES
+from stepwell.engine.core.maps import map_run
+from stepwell.engine.core.maps.items import child_inputs
 from stepwell.engine.core.model import Children, Frame, MapRunState, Payload, Phase
 from stepwell.engine.core.run import Run
 from stepwell.engine.core.transitions import (
@@ -69,7 +70,7 @@ def attempt(run: Run, frame: Frame) -> None:
         frame.data = as_payload(value, frame.raw)
         if state.reader is None and (spec.distributed or spec.mocked):
             selecting = True
-            items = map_run.child_inputs(run, frame, items, keys, env)
+            items = child_inputs(run, frame, items, keys, env)
     except EVALUATION_ERRORS as exception:
         if selecting and not (
             isinstance(exception, StateError) and exception.error != asl_messages.RUNTIME

@@ -7,21 +7,21 @@ map_state.py, or from the ItemReader.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final
 
 from stepwell.asl import messages as asl_messages
-from stepwell.asl.evaluation import Env, StateError
 from stepwell.asl.program import Reader, Writer
 from stepwell.engine import messages
 from stepwell.engine.core import model
-from stepwell.engine.core.dataflow import select_item
-from stepwell.engine.core.environment import entropy, environment
+from stepwell.engine.core.environment import entropy
 from stepwell.engine.core.events import (
     CancelTask,
     ChildClosed,
     ChildrenClosed,
+    Command,
+    ItemsRead,
     RunTask,
     StartChild,
     TaskFailed,
@@ -29,6 +29,9 @@ from stepwell.engine.core.events import (
     UpdateMapRun,
 )
 from stepwell.engine.core.history import CODES
+from stepwell.engine.core.maps.bit_sets import bits, zeros
+from stepwell.engine.core.maps.items import add_chunk, forget_sizes, item_count
+from stepwell.engine.core.maps.rows import ChildOutputs
 from stepwell.engine.core.model import Execution, Frame, MapRunState, Payload, Phase
 from stepwell.engine.core.run import Run
 from stepwell.engine.core.transitions import (
@@ -48,33 +51,6 @@ RUN_FAILED: Final = CODES["MapRunFailed"]
 RUN_REDRIVEN: Final = CODES["MapRunRedriven"]
 
 
-def child_inputs(
-    run: Run,
-    frame: Frame,
-    items: list[Payload],
-    keys: list[str] | None,
-    env: Env,
-    source: str = model.STATE_DATA,
-) -> list[Payload]:
-    """The inputs of the children: items as ItemSelector makes them, one by one or in batches."""
-    spec = frame.state.map
-    assert spec is not None and frame.data is not None
-    named = [None if keys is None else Payload(keys[index]) for index in range(len(items))]
-    inputs = [
-        select_item(run, frame, (index, item, named[index]), source)
-        for index, item in enumerate(items)
-    ]
-    if spec.batch is not None:
-        inputs = spec.batch(inputs, frame.data.value, env)
-    if any(len(each.data) > run.limits.payload_bytes for each in inputs):
-        raise StateError(
-            asl_messages.DATA_LIMIT_EXCEEDED,
-            asl_messages.RESULT_TOO_LARGE.format(name=frame.state.name),
-            bare=True,
-        )
-    return inputs
-
-
 def start(run: Run, frame: Frame) -> None:
     """Start the Map Run of a frame whose limits, reader and writer are evaluated."""
     spec, children = frame.state.map, frame.running_children
@@ -83,8 +59,9 @@ def start(run: Run, frame: Frame) -> None:
     label = spec.label or _dashed(
         hashlib.blake2b(f"{run.x.machine_arn}/{frame.state.name}".encode(), digest_size=16).digest()
     )
+    none = (0,) * len(model.CHILD_STATUSES)
     state = children.map_run = children.map_run._replace(
-        label=label, uuid=uuid, event=run.next_id(), started=run.now, **_counts([])
+        label=label, uuid=uuid, event=run.next_id(), started=run.now, children=none, items=none
     )
     frame.prev = run.add((RUN_STARTED, frame.prev, state.arn(run.x.machine_arn)))
     return _start_first(run, frame) if state.reader is None else _call(run, frame, Phase.READ)
@@ -99,10 +76,10 @@ def _dashed(value: bytes) -> str:
 def _start_first(run: Run, frame: Frame) -> None:
     """The inputs of the children are known."""
     children = frame.running_children
-    count = len(children.items)
-    pending = (model.PENDING, count, _item_count(frame, range(count)))
-    children.map_run = children.map_run._replace(**_counts([pending]))
-    return _start_children(run, frame) if count else _succeed(run, frame)
+    slots = range(len(children.items))
+    items = item_count(frame, slots)
+    children.map_run = children.map_run.added(model.PENDING, len(slots), items)
+    return _start_children(run, frame)
 
 
 # --- ItemReader and ResultWriter ------------------------------------------------------------------
@@ -116,8 +93,8 @@ def _call(run: Run, frame: Frame, phase: Phase) -> None:
 
 
 def call_command(x: Execution, frame: Frame, again: bool = False) -> RunTask:
-    """The effect of a frame in phase READ or WRITE, from its stored state alone. The ResultWriter
-    gets the outputs in the order of the items.
+    """The effect of a Map Run that reads or writes, from its stored state alone. The ResultWriter
+    gets Results that are not in rows, in the order of the items.
     """
     spec, children = frame.state.map, frame.running_children
     assert spec is not None
@@ -139,22 +116,46 @@ def call_command(x: Execution, frame: Frame, again: bool = False) -> RunTask:
 
 
 def items_read(run: Run, frame: Frame, event: TaskSucceeded) -> None:
-    """The dataset: {"Items": array or object, "Source": as the Context object shows it}."""
+    """All of the dataset at once: {"Items": array or object, "Source": as the Context object shows
+    it}.
+    """
     dataset: Any = event.output.value
-    items, keys, children = dataset["Items"], None, frame.running_children
+    items, keys = dataset["Items"], None
     if isinstance(items, dict):
         keys, items = list(items), list(items.values())
-    children.map_run = children.map_run._replace(reader=None)
+    payloads = [Payload(each) for each in items]
+    chunk_read(run, frame, ItemsRead(frame.id, frame.seq, payloads, keys, None, dataset["Source"]))
+
+
+def chunk_read(run: Run, frame: Frame, event: ItemsRead) -> None:
+    """Children of the items are started as far as the concurrency allows."""
+    children = frame.running_children
+    if frame.phase == Phase.CHILDREN and not (children.stream and children.stream.asked):
+        return None
     try:
-        env = environment(run, frame)
-        children.items = child_inputs(
-            run, frame, [Payload(each) for each in items], keys, env, dataset["Source"]
-        )
+        count, items = add_chunk(run, frame, event)
     except EVALUATION_ERRORS as exception:
         error, cause, _ = shown_error(run, frame, exception)
-        return _fail(run, frame, error, cause)
+        return _fail_children(run, frame, error, cause)
     frame.phase = Phase.CHILDREN
-    return _start_first(run, frame)
+    state = children.map_run.added(model.PENDING, count, items)
+    if event.cursor is None:
+        state = state._replace(reader=None)
+    children.map_run = state
+    if event.cursor is None and children.failures and _fail_beyond_tolerance(run, frame):
+        return None  # all items are known now, of which it is a percentage
+    return _start_children(run, frame)
+
+
+def _read_on(run: Run, frame: Frame) -> None:
+    """Read the next chunk of the dataset when few children are left that have not begun."""
+    children = frame.running_children
+    stream = children.stream
+    if stream is None or stream.cursor is None or stream.asked:
+        return
+    if stream.children - children.next_item < run.limits.children_ahead:
+        children.stream = stream._replace(asked=True)
+        run.commands.append(call_command(run.x, frame))
 
 
 def results_written(run: Run, frame: Frame, event: TaskSucceeded) -> None:
@@ -167,12 +168,11 @@ def results_written(run: Run, frame: Frame, event: TaskSucceeded) -> None:
 
 def call_failed(run: Run, frame: Frame, event: TaskFailed) -> None:
     """The ItemReader or ResultWriter failed."""
-    if frame.phase == Phase.READ:
-        error = asl_messages.ITEM_READER_FAILED
-    else:
+    error = asl_messages.ITEM_READER_FAILED
+    if frame.phase == Phase.WRITE:
         error = asl_messages.RESULT_WRITER_FAILED
         snapshot_for_redrive(run, frame)  # a redrive writes again
-    return _fail(run, frame, *clipped(run.limits, error, event.cause))
+    return _fail_children(run, frame, *clipped(run.limits, error, event.cause))
 
 
 # --- children -------------------------------------------------------------------------------------
@@ -183,26 +183,28 @@ def _start_children(run: Run, frame: Frame) -> None:
     succeeds if none is left.
     """
     children = frame.running_children
-    state, count = children.map_run, len(children.items)
+    state, count = children.map_run, children.count
     room = max(0, state.concurrency - children.live)
     pending = (
-        zeros(state.closed, count, children.next_item)
+        zeros(children.succeeded, count, children.next_item)
         if state.round
         else iter(range(children.next_item, count))
     )
     slots = list(islice(pending, room))
     if room:
         children.next_item = slots[-1] + 1 if len(slots) == room else count
-    children.live += len(slots)
     for before, some in (
         (model.PENDING_REDRIVE, [slot for slot in slots if slot < state.begun]),
         (model.PENDING, [slot for slot in slots if slot >= state.begun]),
     ):
         if some:
-            state = state.moved(before, model.RUNNING, len(some), _item_count(frame, some))
+            state = state.moved(before, model.RUNNING, len(some), item_count(frame, some))
     children.map_run = state
-    run.commands.extend(_start_child(frame, slot) for slot in slots)
-    if not children.live and children.next_item == count:
+    children.open = children.open.union(slots)
+    children.live = len(children.open)
+    run.commands.extend([_start_child(frame, slot) for slot in slots])
+    _read_on(run, frame)
+    if not children.live and children.next_item == count and children.all_known:
         return _succeed(run, frame)
     return run.note_map_run(frame)
 
@@ -217,51 +219,22 @@ def _start_child(frame: Frame, slot: int) -> StartChild:
         slot,
         spec.block,
         state.label,
-        children.items[slot],
+        children.items[slot] if children.stream is None else None,
         spec.express,
         state.round,
-        _item_count(frame, [slot]),
+        item_count(frame, (slot,)),
     )
 
 
-def recover(frame: Frame) -> list[StartChild]:
-    """After a crash: start every child again that was started and has not reported its end."""
-    children = frame.running_children
-    open_slots = zeros(children.map_run.closed, children.next_item)
-    return [_start_child(frame, slot) for slot in open_slots]
-
-
-def zeros(bits: int, count: int, start: int = 0) -> Iterator[int]:
-    """The places of a bit set, from `start` and below `count`, whose bit is 0. It reads bytes: to
-    test a bit of an integer takes time in proportion to its length.
+def recover(x: Execution, frame: Frame) -> list[Command]:
+    """After a crash: read or write again, and start every child again that was started and has not
+    reported its end.
     """
-    data = bits.to_bytes(max(count, bits.bit_length()) // 8 + 1, "little")
-    for place in range(start // 8, count // 8 + 1):
-        if data[place] != 255:
-            first = place * 8
-            yield from (
-                index
-                for index in range(max(start, first), min(first + 8, count))
-                if not data[place] >> (index & 7) & 1
-            )
-
-
-def _item_count(frame: Frame, slots: Sequence[int]) -> int:
-    """How many items children have: those of all of their batches."""
-    assert frame.state.map is not None
-    if not frame.state.map.batch:
-        return len(slots)
-    items = frame.running_children.items
-    return sum(len(items[slot].value["Items"]) for slot in slots)
-
-
-def _counts(parts: list[tuple[str, int, int]]) -> dict[str, Any]:
-    """The fields `children` and `items` of a MapRunState, from (status, children, items)."""
-    children, items = [0] * len(model.CHILD_STATUSES), [0] * len(model.CHILD_STATUSES)
-    for status, *counts in parts:
-        place = model.CHILD_STATUSES.index(status)
-        children[place], items[place] = counts
-    return {"children": tuple(children), "items": tuple(items)}
+    children = frame.running_children
+    commands: list[Command] = [_start_child(frame, slot) for slot in sorted(children.open)]
+    if frame.phase != Phase.CHILDREN or (children.stream and children.stream.asked):
+        commands.append(call_command(x, frame, again=True))
+    return commands
 
 
 def child_closed(run: Run, frame: Frame, event: ChildClosed) -> None:
@@ -279,27 +252,58 @@ def _report(run: Run, frame: Frame, reports: Sequence[ChildClosed]) -> None:
     nor does one from an earlier round: unless it succeeded, the child is redriven.
     """
     children = frame.running_children
-    state, failures, known = children.map_run, children.failures, children.live
+    round, ended = children.map_run.round, dict[int, ChildClosed]()
     for report in reports:
-        slot = report.slot
-        if state.closed >> slot & 1 or slot >= children.next_item:
+        if report.slot not in children.open or report.slot in ended:
             continue
-        if report.round != state.round and report.status != model.SUCCEEDED:
-            run.commands.append(_start_child(frame, slot))
-            continue
-        items = _item_count(frame, [slot])
-        state = state.moved(model.RUNNING, report.status, 1, items)
-        state = state._replace(closed=state.closed | 1 << slot)
-        children.live -= 1
-        if report.status == model.SUCCEEDED and report.output is not None:
-            children.put(slot, report.output)
-        elif report.status != model.ABORTED:
+        if report.round != round and report.status != model.SUCCEEDED:
+            run.commands.append(_start_child(frame, report.slot))
+        else:
+            ended[report.slot] = report
+    if not ended:
+        return
+    by_status: dict[str, list[int]] = {}
+    for slot, report in ended.items():
+        # one whose output cannot be read has not succeeded
+        lost = report.status == model.SUCCEEDED and report.output is None
+        by_status.setdefault(model.FAILED if lost else report.status, []).append(slot)
+    state, failures = children.map_run, children.failures
+    for status, slots in by_status.items():
+        items = item_count(frame, slots)
+        state = state.moved(model.RUNNING, status, len(slots), items)
+        if status not in (model.SUCCEEDED, model.ABORTED):
             children.failures += items
     children.map_run = state
-    if children.failures > failures and _fail_beyond_tolerance(run, frame):
-        return
-    if children.live < known:
+    children.open = children.open.difference(ended)
+    children.live = len(children.open)
+    succeeded = sorted(by_status.get(model.SUCCEEDED, ()))
+    outputs = [(slot, output) for slot in succeeded if (output := ended[slot].output) is not None]
+    if _keep_outputs(run, frame, outputs) and not (
+        children.failures > failures and _fail_beyond_tolerance(run, frame)
+    ):
         _start_children(run, frame)
+
+
+def _keep_outputs(run: Run, frame: Frame, outputs: list[tuple[int, Payload]]) -> bool:
+    """The outputs of children: as rows for the ResultWriter, else here. False: they are too many
+    for the output of the state, so that the Map Run has failed.
+    """
+    children, spec = frame.running_children, frame.state.map
+    assert spec is not None
+    run.size += sum([len(output.data) for _, output in outputs])
+    children.succeeded |= bits([slot for slot, _ in outputs])
+    if spec.writer is None:
+        for slot, output in outputs:
+            children.put(slot, output)
+        if children.stream is not None and children.size > run.limits.payload_bytes:
+            cause = asl_messages.RESULT_TOO_LARGE.format(name=frame.state.name)
+            _fail_children(run, frame, asl_messages.DATA_LIMIT_EXCEEDED, cause)
+            return False
+    elif outputs:
+        children.rows = True
+        run.rows.append(ChildOutputs(frame.id, frame.seq, outputs))
+    forget_sizes(children, outputs)
+    return True
 
 
 def update(run: Run, frame: Frame, event: UpdateMapRun) -> None:
@@ -321,30 +325,18 @@ def redrive(run: Run, frame: Frame) -> None:
     redriven, those that had not begun are started.
     """
     children = frame.running_children
-    state, count = children.map_run, len(children.items)
-    begun = max(state.begun, children.next_item)
-    succeeded = [slot for slot, _ in children.results[: children.ended]]
-    every, done, old = (
-        _item_count(frame, slots) for slots in (range(count), succeeded, range(begun))
-    )
-    counts = _counts(
-        [
-            (model.SUCCEEDED, len(succeeded), done),
-            (model.PENDING_REDRIVE, begun - len(succeeded), old - done),
-            (model.PENDING, count - begun, every - old),
-        ]
-    )
-    closed = bytearray(count // 8 + 1)
-    for slot in succeeded:
-        closed[slot >> 3] |= 1 << (slot & 7)
+    state = children.map_run
+    for status in (model.RUNNING, model.FAILED, model.TIMED_OUT, model.ABORTED):
+        state = state.moved(status, model.PENDING_REDRIVE, *state.counts(status))
     state = children.map_run = state._replace(
         round=state.round + 1,
         redriven=run.now,
-        begun=begun,
-        closed=int.from_bytes(closed, "little"),
-        **counts,
+        begun=max(state.begun, children.next_item),
     )
     children.next_item = children.live = children.failures = 0
+    children.open = frozenset()
+    if children.stream is not None:
+        children.stream = children.stream._replace(asked=False)
     frame.phase = Phase.CHILDREN
     frame.prev = run.add((RUN_REDRIVEN, state.event, state.arn(run.x.machine_arn), state.round))
     _start_children(run, frame)
@@ -353,27 +345,34 @@ def redrive(run: Run, frame: Frame) -> None:
 # --- the end --------------------------------------------------------------------------------------
 
 
-def exceeds(state: MapRunState, failed: int, total: int) -> bool:
+def exceeds(state: MapRunState, failed: int, total: int | None) -> bool:
     """Whether so many failed items of a total are too many: more than either threshold, or any if
-    there is none.
+    there is none. total: None: not known yet.
     """
     most, percentage = state.tolerated_count, state.tolerated_percentage
     if most is None and percentage is None:
         return failed > 0
     return (most is not None and failed > most) or (
-        percentage is not None and failed / total * 100 > percentage
+        percentage is not None and total is not None and failed / total * 100 > percentage
     )
 
 
 def _fail_beyond_tolerance(run: Run, frame: Frame) -> bool:
     """Whether more has failed than is tolerated; then the Map Run fails."""
     children = frame.running_children
-    if not exceeds(children.map_run, children.failures, sum(children.map_run.items)):
+    total = sum(children.map_run.items) if children.all_known else None
+    if not exceeds(children.map_run, children.failures, total):
         return False
-    run.commands.append(CancelTask(frame.id, frame.seq))
-    snapshot_for_redrive(run, frame)
-    _fail(run, frame, asl_messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
+    _fail_children(run, frame, asl_messages.TOLERATED_FAILURE, messages.TOLERATED_EXCEEDED)
     return True
+
+
+def _fail_children(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:
+    """The Map Run fails, with those of its children that run; a redrive resumes them."""
+    if frame.phase == Phase.CHILDREN:
+        run.commands.append(CancelTask(frame.id, frame.seq))
+        snapshot_for_redrive(run, frame)
+    _fail(run, frame, error, cause)
 
 
 def _succeed(run: Run, frame: Frame) -> None:

@@ -1,0 +1,165 @@
+"""The effects of a Map Run: a chunk of its dataset is read, or all of its results are written.
+
+    ItemReader     Tasks.dataset() --chunk--> ItemsRead;  None: the handler reads all of it
+    ResultWriter   child_output rows --part by part--> Tasks.results();  None: the handler gets all
+
+A dataset stays open between its chunks. What a crash interrupts is repeated: the chunk from its
+cursor on, the files of results from the first on.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+from stepwell.asl import json_text
+from stepwell.asl import messages as asl_messages
+from stepwell.asl.evaluation import Json
+from stepwell.engine import messages
+from stepwell.engine.core.events import ItemsRead, RunTask
+from stepwell.engine.core.model import FAILED, SUCCEEDED, Execution, Payload, Phase
+from stepwell.engine.limits import Limits
+from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
+from stepwell.engine.map_runs.inputs import Place
+from stepwell.engine.runtime.live import Live
+from stepwell.engine.store.base import Store
+from stepwell.engine.store.child_rows import ROW_CHILDREN
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Tasks
+
+_OPEN: Final = 64  # datasets between two of their chunks
+
+
+class Streams:
+    """failed  the children of a Map Run that failed, as a ResultWriter writes them, by its ARN"""
+
+    def __init__(
+        self,
+        store: Store,
+        tasks: Tasks,
+        limits: Limits,
+        failed: Callable[[str], AsyncIterator[Json]],
+    ) -> None:
+        self._store, self._tasks, self._limits, self._failed = store, tasks, limits, failed
+        self._datasets: OrderedDict[Place, Dataset] = OrderedDict()
+
+    def handler(self, live: Live, command: RunTask) -> Handler:
+        """Carries out the command of a Map Run. What it returns for a chunk is ItemsRead."""
+        writes = live.x.frames[command.frame].phase == Phase.WRITE
+        return partial(self._write if writes else self._read, live, command)
+
+    async def close(self) -> None:
+        while self._datasets:
+            await self._datasets.popitem()[1].close()
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    async def _read(self, live: Live, command: RunTask, request: TaskRequest) -> TaskResult:
+        place = live.x.id, command.frame, command.seq
+        dataset = self._datasets.pop(place, None)
+        if dataset is None:
+            dataset = await self._tasks.dataset(_stream(request))
+        if dataset is None:
+            return await self._handled(request)
+        stream = live.x.frames[command.frame].running_children.stream
+        cursor = None if stream is None or stream.cursor is None else stream.cursor.value
+        ended = True
+        try:
+            chunk = await dataset.chunk(cursor, self._limits.chunk_items, self._limits.chunk_bytes)
+            ended = chunk.cursor is None
+        finally:
+            if ended:
+                await dataset.close()
+        if not ended:
+            self._datasets[place] = dataset
+            if len(self._datasets) > _OPEN:
+                await self._datasets.popitem(last=False)[1].close()
+        event = ItemsRead(
+            command.frame,
+            command.seq,
+            [Payload(item) for item in chunk.items],
+            chunk.keys,
+            None if ended else Payload(chunk.cursor),
+            dataset.source,
+        )
+        return Payload(event, b"")  # not stored: see Attempts.run
+
+    async def _handled(self, request: TaskRequest) -> TaskResult:
+        handler = self._tasks.resolve(request.resource)
+        if handler is None:
+            raise TaskError(
+                asl_messages.RUNTIME,
+                messages.NO_SERVICE.format(resource=request.resource.text),
+                runtime=True,
+            )
+        return await handler(request)
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    async def _write(self, live: Live, command: RunTask, request: TaskRequest) -> TaskResult:
+        payload: dict[str, Any] = dict(request.payload)
+        earlier = payload.pop("Results")  # of an older version, which kept them in memory
+        rows = self._outputs(live.x, command, [json_text.encode(each) for each in earlier])
+        results = await self._tasks.results(_stream(replace(request, payload=payload)))
+        if results is None:
+            every = [json_text.loads(text) async for text in rows]
+            return await self._handled(replace(request, payload={**payload, "Results": every}))
+        try:
+            state = await results.begin()
+            if payload["Transformation"] == "FLATTEN":
+                rows = _flat(rows)
+            state = await _written(results, state, SUCCEEDED, rows)
+            failed = (json_text.encode(each) async for each in self._failed(payload["MapRunArn"]))
+            state = await _written(results, state, FAILED, failed)
+            return await results.finish(state)
+        finally:
+            await results.close()
+
+    async def _outputs(
+        self, x: Execution, command: RunTask, earlier: Iterable[bytes]
+    ) -> AsyncIterator[bytes]:
+        """The JSON texts of all outputs, in the order of the items."""
+        for text in earlier:
+            yield text
+        count = x.frames[command.frame].running_children.count
+        for first in range(0, count, ROW_CHILDREN):
+            place = x.id, command.frame, command.seq
+            for _, text in await self._store.child_outputs(*place, first, first + ROW_CHILDREN):
+                yield text
+
+
+async def _flat(texts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for text in texts:
+        if text.startswith(b"["):
+            values: Any = json_text.loads(text)
+            for value in values:
+                yield json_text.encode(value)
+        else:
+            yield text
+
+
+async def _written(results: Results, state: Json, status: str, texts: AsyncIterator[bytes]) -> Json:
+    """The state after all texts of a status."""
+    lines, size = list[bytes](), 0
+    async for text in texts:
+        if b"\n" in text or b"\r" in text:
+            text = json_text.encode(json_text.loads(text))
+        lines.append(text)
+        size += len(text) + 1
+        if size >= results.part_bytes:
+            state = await results.part(state, status, b"\n".join(lines))
+            lines, size = [], 0
+    return await results.part(state, status, b"\n".join(lines)) if lines else state
+
+
+def _stream(request: TaskRequest) -> StreamRequest:
+    return StreamRequest(
+        request.resource,
+        request.payload,
+        request.execution_arn,
+        request.machine_arn,
+        request.state_name,
+        request.role_arn,
+    )
