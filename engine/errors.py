@@ -49,12 +49,12 @@ class WrongShardError(EngineError):
     this is a bug, or one process works alone on a database with several shards.
     """
 
-    def __init__(self, execution: str, shard: int) -> None:
+    def __init__(self, execution: str, shard: int, count: int) -> None:
         super().__init__(
-            f"{execution} belongs to shard {shard} of the database, which this process does not"
-            " work on: ask the server that runs on the database"
+            f"{execution} belongs to shard {shard} of the {count} of the database, and this command"
+            " works on another one: use `stepwell serve`, which works on all of them"
         )
-        self.shard = shard
+        self.shard, self.count = shard, count
 
 
 class StoreError(EngineError):

@@ -51,12 +51,14 @@ class Shard:
     def check(self, execution_arn: str) -> None:
         """Raises WrongShardError for a new execution that does not belong here."""
         if not self.owns(execution_arn):
-            raise WrongShardError(execution_arn, shard_of(execution_arn, self.count))
+            raise WrongShardError(execution_arn, shard_of(execution_arn, self.count), self.count)
 
     def check_id(self, execution_id: int) -> None:
         """Raises WrongShardError for a committed execution that is not here."""
         if not self.holds(execution_id):
-            raise WrongShardError(f"execution {execution_id}", shard_of_id(execution_id))
+            raise WrongShardError(
+                f"execution {execution_id}", shard_of_id(execution_id), self.count
+            )
 
     def draw(self, execution_arn: Callable[[str], str], name: Callable[[], str]) -> tuple[str, str]:
         """The first of the names that belongs here, and its ARN."""

@@ -19,8 +19,9 @@ from typing import Any
 
 from stepwell.engine.arns import Home
 from stepwell.engine.engine import Engine
-from stepwell.engine.errors import StoreError
+from stepwell.engine.errors import StoreError, WrongShardError
 from stepwell.engine.runtime.execution_logs import LogSink
+from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import Store, StoreInUseError
 from stepwell.engine.store.opening import is_postgres, open_store, sqlite_path, without_password
 from stepwell.integrations import operation_socket
@@ -100,14 +101,20 @@ async def owned(
     functions: Path | None = None,
     output: Callable[[str, str], None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    shard: Shard | None = None,
 ) -> AsyncIterator[tuple[Engine, MachineTasks]]:
-    """Open the database as its owner. No effect starts before MachineTasks.begin. Raises
-    StoreInUseError, UsageError.
+    """Open the database as its owner: one with several shards as the owner of one, the first if it
+    is None. No effect starts before MachineTasks.begin. Raises StoreInUseError, UsageError.
     """
     home = await home_of(database)
     tasks = MachineTasks(functions, output, limits=limits)
     engine = Engine(
-        database.url, tasks=tasks, region=home.region, account=home.account, limits=limits
+        database.url,
+        tasks=tasks,
+        region=home.region,
+        account=home.account,
+        limits=limits,
+        shard=shard,
     )
     async with _open(database, engine):
         yield engine, tasks
@@ -243,12 +250,15 @@ async def request(
     """Carry out one of operation_socket.OPERATIONS: in the owner of the database, or here if there
     is none. Raises ApiError, UsageError, StoreInUseError.
     """
+    shard = None
     try:
-        async with owned(existing(database), limits=limits) as (
-            engine,
-            _,
-        ):  # effects of all executions are held
-            return await operation_socket.OPERATIONS[operation](engine, *arguments)
+        while True:
+            try:
+                # effects of all executions are held
+                async with owned(existing(database), limits=limits, shard=shard) as (engine, _):
+                    return await operation_socket.OPERATIONS[operation](engine, *arguments)
+            except WrongShardError as elsewhere:
+                shard = Shard(elsewhere.shard, elsewhere.count)
     except StoreInUseError as fault:
         in_use = fault
     try:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from stepwell.engine.errors import ApiError, StoreError
+from stepwell.engine.errors import ApiError, StoreError, WrongShardError
 from stepwell.engine.store.base import StoreInUseError
 from stepwell.integrations.cli import exit_codes
 from stepwell.integrations.cli.output.text import printable
@@ -20,7 +20,7 @@ def reports_errors(command: Callable[..., int]) -> Callable[..., int]:
         code = exit_codes.USAGE
         try:
             return command(*arguments, **options)
-        except UsageError as fault:
+        except (UsageError, WrongShardError) as fault:
             words = str(fault)
         except ApiError as fault:
             words = fault.message

@@ -85,7 +85,8 @@ def test_one_server_owns_a_database_and_commands_work_beside_it(
     live = serve()
     states = live.client()
     machine = states.create_state_machine(name="m", definition=WAIT, roleArn=ROLE)
-    states.start_execution(stateMachineArn=machine["stateMachineArn"], name="one")
+    for name in ("one", "two", "three", "four"):  # on several shards
+        states.start_execution(stateMachineArn=machine["stateMachineArn"], name=name)
     machine = tmp_path / "pass.asl.json"
     machine.write_text(one({"Type": "Pass", "End": True}))
     refused = command("run", machine, "--db", url)
@@ -99,7 +100,11 @@ def test_one_server_owns_a_database_and_commands_work_beside_it(
     checked = command("db", "check", "--db", url)
     assert (checked.returncode, "nothing is damaged" in checked.stdout) == (0, True), checked
     live.stop()
-    assert command("executions", "list", "--db", url).returncode == 0
+    for name in ("two", "three", "four"):  # as the owner of its shard
+        stopped = command("executions", "stop", name, "--db", url)
+        assert stopped.returncode == 0, stopped.stderr
+    listed = command("executions", "list", "--db", url).stdout
+    assert listed.count("ABORTED") == 4, listed
 
 
 def test_a_file_runs_on_postgresql(
@@ -109,6 +114,9 @@ def test_a_file_runs_on_postgresql(
     machine.write_text(one({"Type": "Pass", "Result": {"a": 1}, "End": True}))
     ran = command("run", machine, "--db", url)
     assert json.loads(ran.stdout) == {"a": 1}, ran.stderr
+    named = [command("run", machine, "--db", url, "--name", f"n{number}") for number in range(3)]
+    refused = next(each for each in named if each.returncode)
+    assert refused.returncode == 2 and "use `stepwell serve`" in refused.stderr, refused.stderr
     secret = url.replace("stepwell@", "stepwell:hush@").replace(str(postgres_server.port), "1")
     refused = command("run", machine, "--db", secret)
     assert refused.returncode == 2 and "hush" not in refused.stderr, refused.stderr
