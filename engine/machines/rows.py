@@ -10,7 +10,7 @@ from stepwell.engine import arns, messages
 from stepwell.engine.arns import MachineArn
 from stepwell.engine.errors import ApiError
 from stepwell.engine.limits import Limits
-from stepwell.engine.machines.machine_parts import Target, target
+from stepwell.engine.machines.machine_parts import DELETING, Target, target
 from stepwell.engine.single_flight import SingleFlight
 from stepwell.engine.store.base import MachineRow, Store
 
@@ -91,7 +91,7 @@ class MachineRows:
     def check_active(self, arn: str) -> None:
         """Raises ApiError StateMachineDeleting."""
         if arn in self.deleting:
-            raise ApiError("StateMachineDeleting", messages.MACHINE_DELETING.format(arn=arn))
+            raise _deleting(arn)
 
     async def target(self, arn: str) -> Target:
         """The target of a start by the ARN of a machine, a version or an alias. Raises ApiError
@@ -105,6 +105,8 @@ class MachineRows:
             except ApiError:
                 raise _unknown(arn) from None
         self.check_active(row.arn)
+        if row.status == DELETING:  # home has yet to report that here
+            raise _deleting(row.arn)
         draw = 0 if parts.alias is None else int(self._new_uuid()[-12:], 16)
         found = target(row, parts.qualifier, draw)
         if found is None:
@@ -112,6 +114,10 @@ class MachineRows:
         if self._kept.get(arn) is row:
             self.targets[arn] = found
         return found
+
+
+def _deleting(arn: str) -> ApiError:
+    return ApiError("StateMachineDeleting", messages.MACHINE_DELETING.format(arn=arn))
 
 
 def _unknown(arn: str) -> ApiError:

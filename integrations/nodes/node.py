@@ -259,6 +259,8 @@ class Node:
                 log.info("took shard %s", shard)
                 self._notify()
                 try:
+                    if shard != HOME:  # home may have written while the shard was opened
+                        await stack.engine.forget_definitions()
                     await owned.leave
                     stack.drain()
                     await owned.ended(self._limits.drain_seconds)

@@ -352,6 +352,23 @@ async def test_a_deletion_waits_for_starts_that_are_not_durable_yet(shards: Shar
     assert await gone(home, machine)
 
 
+async def test_what_a_shard_reads_afresh_says_that_a_machine_is_being_deleted(
+    shards: Shards,
+) -> None:
+    """As when it is taken over amid the deletion, before home can tell it."""
+    home, other, third = shards.engines
+    await home.create_activity("work")
+    machine = await shards.machine(HAND)
+    arn = (await other.start_execution(machine))["executionArn"]
+    shards.engines = [home, other]
+    await home.delete_state_machine(machine)
+    with pytest.raises(ApiError, match="StateMachineDeleting"):
+        await third.start_execution(machine)
+    shards.engines = [home, other, third]
+    await other.stop_execution(arn)
+    assert await gone(home, machine)
+
+
 async def test_a_deletion_that_a_crash_left_is_finished(shards: Shards) -> None:
     """The shard of the last execution dies before it could tell home."""
     home, other, _ = shards.engines
