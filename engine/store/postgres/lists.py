@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from stepwell.engine.core.model import SUCCEEDED
 from stepwell.engine.store.base import STATUSES, ExecutionRow
 from stepwell.engine.store.sql.queries import Query
 from stepwell.engine.store.sql.rows import execution_row
@@ -34,6 +35,8 @@ def executions(
     elif machine_arn is not None:
         name = "page_of_machine"
         values = (codes, started, execution_id, limit, machine_arn, limit)
-    else:
+    elif status in (None, SUCCEEDED):
         name, values = "page_of_all", (started, started, execution_id, codes, limit, limit)
+    else:
+        name, values = "page_not_succeeded", (codes[0], started, execution_id, limit)
     return [execution_row(row) for row in (yield name, values)]

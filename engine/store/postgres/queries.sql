@@ -136,6 +136,11 @@ WHERE id >> 38 = ? AND stopped IS NOT NULL ORDER BY stopped LIMIT 1
     ORDER BY n.started DESC, n.id DESC LIMIT ?
 ) ORDER BY e.started DESC, e.id DESC
 
+-- name: page_not_succeeded
+-- Of a status other than SUCCEEDED.
+{executions} WHERE e.status <> 1 AND e.status = ? AND (e.started, e.id) < (?, ?)
+ORDER BY e.started DESC, e.id DESC LIMIT ?
+
 -- name: newest
 SELECT x.id, x.started FROM execution x
 WHERE x.status = code AND (x.started, x.id) < (?, ?)

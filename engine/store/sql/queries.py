@@ -27,7 +27,7 @@ import msgspec
 
 from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.history import payload_bytes
-from stepwell.engine.core.model import Payload
+from stepwell.engine.core.model import SUCCEEDED, Payload
 from stepwell.engine.store import blobs, child_rows, codec
 from stepwell.engine.store.base import STATUSES, ExecutionRow, MachineRow, StoreFormatError
 from stepwell.engine.store.keys import (
@@ -201,7 +201,8 @@ def executions(
     elif status is None:
         pages = [("page_of_all", page)]
     else:
-        pages = [("page_by_status", (codes[0], *page))]
+        name = "page_by_status" if status == SUCCEEDED else "page_not_succeeded"
+        pages = [(name, (codes[0], *page))]
     sources = []
     for each in pages:
         sources.append((yield each))

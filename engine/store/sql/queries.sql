@@ -85,6 +85,11 @@ LEFT JOIN continuation c ON c.id = e.id
 -- name: page_by_status
 {executions} WHERE e.status = ? AND e.id < ? ORDER BY e.id DESC LIMIT ?
 
+-- name: page_not_succeeded
+-- Of a status other than SUCCEEDED.
+{executions}
+WHERE e.status <> 1 AND e.status = ? AND e.id < ? ORDER BY e.id DESC LIMIT ?
+
 -- name: page_of_series
 -- One status at a time, in the order of the index; the caller merges.
 {executions} WHERE e.series = ? AND e.status = ? AND e.id < ? ORDER BY e.id DESC LIMIT ?

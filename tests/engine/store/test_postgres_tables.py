@@ -130,3 +130,18 @@ async def test_tables_that_grow_do_not_slow_down_commits(store: PostgresStore, u
     await connection.close()
     # only the creation of indexes and count(*) read a table whole
     assert all(row["seq_scan"] < 10 for row in scans), scans
+
+
+async def test_lists_of_what_has_not_succeeded_read_an_index(
+    store: PostgresStore, url: str
+) -> None:
+    await closed(store, 1)
+    running = Run(store, "tasks")
+    await store.commit(running.taken())
+    assert [row.id for row in await store.list_executions(status="RUNNING")] == [running.id]
+    plan = await sql(
+        url,
+        "EXPLAIN (FORMAT JSON) SELECT id FROM execution WHERE status <> 1"
+        " AND status = 2 AND (started, id) < (9, 9) ORDER BY started DESC, id DESC LIMIT 10",
+    )
+    assert "execution_not_succeeded" in plan and '"Sort"' not in plan

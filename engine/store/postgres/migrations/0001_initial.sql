@@ -97,6 +97,7 @@ CREATE TABLE execution (
 CREATE INDEX execution_started ON execution ((id >> 38), started, id) WHERE id & 63 = 0;
 CREATE INDEX execution_status ON execution (series, status, started, id);
 CREATE INDEX execution_stopped ON execution ((id >> 38), stopped) WHERE stopped IS NOT NULL;
+CREATE INDEX execution_not_succeeded ON execution (status, started, id) WHERE status <> 1;
 CREATE INDEX execution_parent ON execution (parent, parent_frame, parent_seq, status, id) WHERE parent IS NOT NULL;
 CREATE INDEX execution_version ON execution (version, status, started, id) WHERE version IS NOT NULL;
 CREATE INDEX execution_alias ON execution (alias, status, started, id) WHERE alias IS NOT NULL;

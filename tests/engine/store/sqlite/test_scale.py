@@ -26,6 +26,7 @@ async def steps(path: Path, executions: int) -> dict[str, int]:
         "machine": {"machine_arn": arns["machine"]},
         "status": {"machine_arn": arns["machine"], "status": "SUCCEEDED"},
         "no such status": {"machine_arn": arns["machine"], "status": "RUNNING"},
+        "no such status of any machine": {"status": "RUNNING"},
         "version": {"qualifier": arns["version"]},
         "alias": {"qualifier": arns["alias"], "status": "SUCCEEDED"},
         "map run": {"parent": (run.execution, run.run.frame, run.run.seq)},
