@@ -55,6 +55,7 @@ class Data:
         self._changes = Changes(engine, limits)
         self.answers: Mapping[str, Callable[[Query], Awaitable[bytes]]] = {
             "info": self.info,
+            "limits": self.limits,
             "diagram": self.diagram,
             "expect": self.expect,
             "look": self.look,
@@ -83,6 +84,18 @@ class Data:
                 "account": home.account,
                 "readOnly": self._read_only,
                 "listings": self._lists.titles(),
+            }
+        )
+
+    async def limits(self, query: Query) -> bytes:
+        """{"limits": [{"name", "value", "default"}]}: those in force."""
+        pairs = ((each, getattr(self._limits, each)) for each in Limits.__dataclass_fields__)
+        return _json(
+            {
+                "limits": [
+                    {"name": name, "value": value, "default": getattr(DEFAULT_LIMITS, name)}
+                    for name, value in pairs
+                ]
             }
         )
 

@@ -499,6 +499,7 @@ def test_every_page_is_accessible_in_both_themes(page: Page, live: Live, shoot: 
         "executions": ("executions",),
         "rules": ("s", "events", orders),
         "functions": ("s", "lambda"),
+        "limits": ("limits",),
         "running": ("x", arn, "Graph", "What kind?"),
         "table": ("x", arn, "Table"),
         "timeline": ("x", arn, "Timeline"),
@@ -690,3 +691,21 @@ def test_the_first_page_is_small_and_fast(live: Live, browser: Browser):
         context.close()
     assert 10_000 < min(sizes) <= max(sizes) < 100_000
     assert min(times) < 500
+
+
+@pytest.mark.parametrize(
+    "live", [("--limits", Path(__file__).with_name("limits.yaml"))], indirect=True
+)
+def test_limits_that_differ_come_first(page: Page, live: Live, shoot: Shoot):
+    go(page, live, "limits")
+    expect(page.locator("h1")).to_have_text("Limits")
+    expect(page.get_by_text("differ from the defaults")).to_be_visible()
+    rows = page.locator(".rows-body .row")
+    expect(rows.first).to_be_visible()
+    shown = [row.inner_text().split("\n") for row in rows.all()[:2]]
+    assert all(value != usual for _, value, usual in shown), shown
+    shoot("limits-raised")
+    page.get_by_label("Search limits").fill("history_events")
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("1,000,000")
+    expect(rows.first).to_contain_text("25,000")

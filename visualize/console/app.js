@@ -26,6 +26,7 @@ const PAGES = {
   x: [late("./execution.js", "executionPage"), "Execution", "executions"],
   r: [late("./map-run.js", "mapRunPage"), "Map Run", "executions"],
   s: [late("./services.js", "servicePage"), "Service", null],
+  limits: [late("./limits.js", "limitsPage"), "Limits", "limits"],
 };
 
 const parts = () =>
@@ -156,5 +157,6 @@ fill(
   $("#where"),
   context.info.region && `${context.info.region} · ${context.info.account}`,
   context.info.readOnly && h("span", { class: "badge" }, "read only"),
+  h("a", { href: "#/limits" }, "Limits"),
 );
 markSection();
