@@ -77,11 +77,12 @@ FOLLOWERS: Final = (
             ("topic_message_bytes", 1),
             ("event_bytes", 1),
             ("http_api_bytes", 1),
-            ("dataset_bytes", 1),
+            ("dataset_item_bytes", 1),
         )
     ),
     Follower("topic_message_most_bytes", 1, "topic_message_bytes", strict=True),
     Follower("assign_bytes", 1, "variable_bytes"),
+    Follower("dataset_file_bytes", 1, "dataset_item_bytes", strict=True),
     Follower("variables_bytes", 1, "assign_bytes"),
     # a payload is a string in the JSON of a request: most of its characters may be escaped
     Follower("request_bytes", 4, "payload_bytes", strict=True),
@@ -97,6 +98,8 @@ FOLLOWERS: Final = (
 # the first may not be greater than the second
 ORDERED: Final = (
     ("page_default", "list_page"),
+    ("result_least_bytes", "result_part_bytes"),
+    ("result_part_bytes", "result_file_bytes"),
     ("page_default", "history_page"),
     ("jsonata_inline_steps", "jsonata_steps"),
     ("jsonata_inline_seconds", "jsonata_seconds"),

@@ -53,7 +53,7 @@ _NOT_READ: Final = (OSError, EOFError, UnicodeDecodeError, zlib.error, zstandard
 class S3Dataset:
     """See engine/map_runs/datasets.py."""
 
-    def __init__(self, host: Host, threads: Executor | None, request: StreamRequest) -> None:
+    def __init__(self, host: Host, threads: Executor, request: StreamRequest) -> None:
         self._host, self._threads = host, threads
         self._parameters: Any = dict(request.payload)
         self._config = ReaderConfig.model_validate(self._parameters.pop("ReaderConfig"))
@@ -87,7 +87,7 @@ class S3Dataset:
             raise TaskError(asl_messages.ITEM_READER_FAILED, asl_messages.MAX_ITEMS_NEGATIVE)
         limits = self._host.limits
         self._calls = self._calls or BlockingCalls(self._host)
-        most = min(self._most or limits.dataset_items, limits.dataset_items)
+        most = min(self._most or limits.map_run_items, limits.map_run_items)
         source = Source(self._calls, self._parameters, self._config, limits, self._listing)
         return _Reader(source, cursor, most)
 

@@ -9,7 +9,6 @@ class DatasetLimits:
 
     dataset_file_bytes: int = 10 * 1024**3  # AWS: of one file of an ItemReader, uncompressed
     dataset_item_bytes: int = 8 * 1024**2  # AWS: of one item, before ItemSelector
-    dataset_items: int = 100_000_000  # AWS: of a Map Run; a larger MaxItems means this
     pointer_bytes: int = 16 * 1024**2  # AWS: of a file, before the target of an ItemsPointer
     manifest_bytes: int = 16 * 1024**2  # of a manifest, which is held in memory
     parquet_group_bytes: int = 256 * 1024**2  # AWS: of a row group, uncompressed

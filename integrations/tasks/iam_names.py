@@ -435,7 +435,7 @@ def _objects(names: _Names) -> Resources:
 
 
 def _datasets(names: _Names) -> Resources:
-    """The objects that a Map Run reads and writes (s3.py). The files of a manifest or a listing are
+    """The objects that a Map Run reads and writes. The files of a manifest or a listing are
     unknown before it is read.
     """
     (bucket, *_), key = [*names.text("Bucket"), ""], "".join(names.text("Key"))

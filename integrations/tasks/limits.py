@@ -7,7 +7,6 @@ from dataclasses import dataclass
 class TaskLimits:
     """Upper bounds, all inclusive."""
 
-    dataset_bytes: int = 67_108_864  # uncompressed files of one ItemReader, which are in memory
     job_pause_seconds: float = 1.0  # before the first request for the status of a job; then longer
     job_pause_most_seconds: float = 60.0  # longest pause between two such requests
     event_entries: int = 10  # AWS: of one PutEvents

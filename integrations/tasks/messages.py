@@ -23,9 +23,6 @@ MOCK_LONG: Final = "Field '{field}' exceeds the maximum length"  # in the words 
 MOCK_SMALL: Final = "Field '{field}' is less than the minimum value"
 MOCK_LARGE: Final = "Field '{field}' exceeds the maximum value"
 
-# --- what an ItemReader reads ---------------------------------------------------------------------
-DATASET_TOO_LARGE: Final = "The dataset {where} is larger than {limit} bytes"  # ours
-
 # --- services of others ---------------------------------------------------------------------------
 SDK_FAULT: Final = (
     "{message} (Service: {service}, Status Code: {status}, Request ID: {request}{extended})"

@@ -40,6 +40,7 @@ FILES = {
     "wrong.json": b"[1, 2",
     "number.json": b"7",
     "latin.csv": "id\nö".encode("latin-1"),
+    "bomb.json.gz": gzip.compress(b"[" + b" " * 3_000_000 + b"]"),
     "cut.csv.gz": gzip.compress(ROWS)[:-4],
 }
 
@@ -67,7 +68,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 async def house(tmp_path: Path, url: str) -> AsyncIterator[EmbeddedEngine]:
-    limits = dataclasses.replace(DEFAULT_LIMITS, dataset_bytes=1_000_000)
+    limits = dataclasses.replace(DEFAULT_LIMITS, dataset_file_bytes=1_000_000)
     async with EmbeddedEngine(tmp_path / "house.db", limits, {"s3": url}) as opened:
         yield opened
 
@@ -168,6 +169,7 @@ async def test_a_listing(house: EmbeddedEngine) -> None:
         (reader("items.json"), "Attempting to map over non-iterable node."),
         (reader("number.json"), "Attempting to map over non-iterable node."),
         (reader("latin.csv", **CSV), "The dataset data/latin.csv cannot be read: "),
+        (reader("bomb.json.gz"), "The dataset data/bomb.json.gz is larger than 1000000 bytes"),
         (reader("cut.csv.gz", **CSV), "The dataset data/cut.csv.gz cannot be read: "),
         (reader("number.json", InputType="MANIFEST"), "The dataset is not valid MANIFEST"),
     ],
