@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -193,7 +193,7 @@ class TaskRuns:
         if writes:
             done = {"at": self._host.clock.now(), "result": text.decode()}
             marker = {marker_key(token): pack(done)}
-            await self._host.records.write({**writes, **marker}, transaction.then)
+            await _to_its_end(self._host.records.write({**writes, **marker}, transaction.then))
         else:
             transaction.then()
         return {"result": text, "marked": bool(writes)}
@@ -260,6 +260,18 @@ class TaskRuns:
         assert self._host.engine is not None
         row = await self._host.engine.store.row(named[0])
         return row is None or row.status != RUNNING
+
+
+async def _to_its_end(commit: Coroutine[Any, Any, None]) -> None:
+    """A commit under way may succeed although its caller is cancelled: the attempt must not be
+    begun again before that is known.
+    """
+    committing = asyncio.create_task(commit)
+    try:
+        await asyncio.shield(committing)
+    except asyncio.CancelledError:
+        await asyncio.wait([committing])
+        raise
 
 
 async def _no_job(answer: Json) -> None:

@@ -10,7 +10,8 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import asyncpg
 import pytest
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from tests.engine.store.conftest import own_schema
 from tests.integrations.cluster.shards import ROLE, Call, Network, ShardEngine, task
 
+from stepwell.engine.core.environment import token
 from stepwell.engine.errors import EngineError
 from stepwell.integrations.host import LostAnswerError, UnreachableError
 from stepwell.integrations.limits import DEFAULT_LIMITS
@@ -184,6 +186,50 @@ async def _carried_out(cluster: Cluster) -> None:
 
 async def test_undisturbed(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     await carried_out(own_schema(request, tmp_path), [])
+
+
+async def test_an_attempt_that_is_cancelled_in_its_commit_is_not_begun_again(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Its shard moves: the old owner cancels it, the new one sends it again."""
+    url, network = own_schema(request, tmp_path), Network(1)
+    message: dict[str, Any] = {
+        "token": token(cast(Any, SimpleNamespace(id=7, uuid="u")), 1, 1),
+        "shard": 0,
+        "resource": "arn:aws:states:::sqs:sendMessage",
+        "payload": json.dumps({"QueueUrl": f"{URL}sent", "MessageBody": "x"}).encode(),
+        **dict.fromkeys(("timeout", "heartbeat")),
+        **dict.fromkeys(("execution_arn", "machine_arn", "state_name", "role_arn"), ""),
+        "known": "working",
+    }
+    async with ShardEngine(url, network, 0, LIMITS, real_time=True) as home:
+        sqs, runs = await home.service("sqs"), network.services[0]["tasks"]
+        await sqs.create_queue(queue_name="sent")
+        home.registry.host.peers = None  # no caller is asked
+        connection = await asyncpg.connect(url)
+        async with connection.transaction():  # for which the commit waits
+            await connection.execute("LOCK TABLE record IN EXCLUSIVE MODE")
+            first = asyncio.create_task(runs.run(**message, caller="a", call="1", again=False))
+            await blocked(connection)
+            await runs.cancel(token=message["token"], caller="a")
+            await asyncio.sleep(0.05)
+            again = {**message, "caller": "b", "call": "2", "again": True}
+            second = asyncio.create_task(runs.run(**again))
+            await asyncio.sleep(0.2)
+        await connection.close()
+        await asyncio.gather(first, second, return_exceptions=True)
+        assert (await runs.run(**again))["marked"]
+        got = await sqs.receive_message(queue_url=f"{URL}sent", max_number_of_messages=10)
+        assert len(got["Messages"]) == 1
+
+
+async def blocked(connection: Any) -> None:
+    """Return when a commit waits for a lock."""
+    async with asyncio.timeout(30):
+        while True:
+            if await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                return
+            await asyncio.sleep(0.01)
 
 
 @settings(
