@@ -84,9 +84,9 @@ class Engine:
 
     Where other engines work on other shards, also
 
-    on_definitions_changed  home: awaited after each write of a state machine, version, alias or
-                            activity, before its answer: makes them forget_definitions(), those of
-                            all shards that have an owner
+    on_definitions_changed  home: awaited after each write of a state machine (also of its versions,
+                            aliases and tags) or activity with its ARN, before the answer: calls
+                            forget_definitions(ARN) of all shards that have an owner
     on_deletion             not home: awaited with the ARN of a state machine that is being deleted
                             and that nothing seems to run any more: calls finish_deletion() of home
     """
@@ -112,7 +112,7 @@ class Engine:
         self.store: Store = store or open_store(db, limits=limits, shard=shard)
         self.supervisor = Supervisor(self.clock, limits, self._ended)
         self.on_open: list[Callable[[], Awaitable[object]]] = []
-        self.on_definitions_changed: Callable[[], Awaitable[None]] = _nothing
+        self.on_definitions_changed: Callable[[str], Awaitable[None]] = _nothing
         self.on_deletion: Callable[[str], Awaitable[None]] = _nothing
         self._compose(new_uuid or uuids(), log_sink, trace_sink)
         self.tasks.connect(self)
@@ -166,7 +166,10 @@ class Engine:
         )
         self.activities, self.task_tokens = Activities(base, queues), TaskTokens(base)
         self.machines, self.versions = StateMachines(base, self.deletions), Versions(base)
-        self.caches = DefinitionCaches(machines, deletions, tracker, worker, self.activities.reload)
+        known = self.activities
+        self.caches = DefinitionCaches(
+            machines, deletions, tracker, worker, known.reload, known.reread
+        )
         self.tags = Tags(base, self.activities)
         self.starts, self.histories = Starts(base), Histories(base)
         self.map_runs, self.redrives = MapRuns(base), Redrives(base, self.retention)
@@ -224,8 +227,8 @@ class Engine:
         if execution_id is None:
             self.activities.queues.fail(error)
 
-    async def _definitions_changed(self) -> None:
-        await self.on_definitions_changed()
+    async def _definitions_changed(self, arn: str) -> None:
+        await self.on_definitions_changed(arn)
 
     async def _tell_home(self, arn: str) -> None:
         await self.on_deletion(arn)

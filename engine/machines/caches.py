@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from stepwell.engine import arns
 from stepwell.engine.core.model import Execution
 from stepwell.engine.machines.deletions import Deletions
 from stepwell.engine.machines.rows import MachineRows
@@ -15,7 +16,9 @@ from stepwell.engine.runtime.worker import Worker
 
 
 class DefinitionCaches:
-    """reload_activities  reads the activities again"""
+    """reload_activities  reads all activities again
+    reload_activity    reads the activity of an ARN again
+    """
 
     def __init__(
         self,
@@ -24,19 +27,28 @@ class DefinitionCaches:
         tracker: Tracker,
         worker: Worker,
         reload_activities: Callable[[], Awaitable[None]],
+        reload_activity: Callable[[str], Awaitable[None]],
     ) -> None:
         self._machines, self._deletions, self._tracker = machines, deletions, tracker
         self._worker, self._reload_activities = worker, reload_activities
+        self._reload_activity = reload_activity
         self._turn = asyncio.Lock()  # an earlier reading must not replace a later one
 
-    async def forget(self) -> None:
-        """Read all definitions again. When this returns, nothing new starts on a machine that home
-        deletes, and what was started on it before is committed, for home to see.
+    async def forget(self, arn: str | None = None) -> None:
+        """Read a state machine or activity again; None: all of them. When this returns, nothing new
+        starts on a machine that home deletes, and what was started on it before is committed, for
+        home to see.
         """
         async with self._turn:
-            self._machines.forget_all()
-            await self._deletions.open()
-            await self._reload_activities()
+            if arn is None:
+                self._machines.forget_all()
+                await self._deletions.open()
+                await self._reload_activities()
+            elif arns.kind(arn, "stateMachine", "activity") == "activity":
+                await self._reload_activity(arn)
+            else:
+                self._machines.forget(arn)
+                await self._deletions.reread(arn)
         deleting = self._machines.deleting
         pending = (x for x in self._tracker.open.values() if isinstance(x, Execution))
         if deleting and any(x.machine_arn in deleting for x in pending):

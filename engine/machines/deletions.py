@@ -61,6 +61,14 @@ class Deletions:
         self._machines.deleting.clear()
         self._machines.deleting.update(found)
 
+    async def reread(self, arn: str) -> None:
+        """Whether home deletes that machine."""
+        row = await self._worker.store.machine(arn)
+        if row is not None and row.status == machine_parts.DELETING:
+            self._machines.deleting.add(arn)
+        else:
+            self._machines.deleting.discard(arn)
+
     def resume(self) -> None:
         """Finish those that nothing runs on any more."""
         for arn in self._machines.deleting:
@@ -89,13 +97,13 @@ class Deletions:
         async with machines.lock:
             if arn not in machines.deleting:
                 return
-            await machines.changed()
+            await machines.changed(arn)
             if await self._runs(arn):
                 return
             await self._store.delete_machine(arn)
             machines.forget(arn)
             machines.deleting.discard(arn)
-            await machines.changed()
+            await machines.changed(arn)
 
     async def _runs(self, arn: str) -> bool:
         """Whether any execution of a machine runs, or one of this engine was started and is not

@@ -27,7 +27,7 @@ class MachineRows:
         store: Store,
         limits: Limits,
         new_uuid: Callable[[], str],
-        changed: Callable[[], Awaitable[None]],
+        changed: Callable[[str], Awaitable[None]],
     ) -> None:
         self.lock, self.changed = asyncio.Lock(), changed
         self.targets: dict[str, Target] = {}
@@ -67,7 +67,7 @@ class MachineRows:
         """
         row = await self._store.put_machine(row, complete)
         self.forget(row.arn)
-        await self.changed()
+        await self.changed(row.arn)
         return row
 
     def forget(self, arn: str) -> None:

@@ -54,13 +54,21 @@ class Activities:
         while page := await self._store.activities(after, limit=self._limits.list_page):
             rows.update({row.arn: row for row in page})
             after = page[-1].arn
-        for arn in known.keys() - rows.keys():
+        for arn in known.keys() | rows.keys():
+            self._update(arn, rows.get(arn))
+
+    async def reread(self, arn: str) -> None:
+        """The same for one activity."""
+        self._update(arn, await self._store.activity(arn))
+
+    def _update(self, arn: str, row: ActivityRow | None) -> None:
+        known = self.queues.known
+        if row is None:
             self._remove(arn)
-        for arn, row in rows.items():
-            if arn in known:
-                known[arn].row = row
-            else:
-                known[arn] = ActivityQueue(row)
+        elif arn in known:
+            known[arn].row = row
+        else:
+            known[arn] = ActivityQueue(row)
 
     def _remove(self, arn: str) -> None:
         """Its queued tasks fail."""
@@ -97,7 +105,7 @@ class Activities:
                 row = ActivityRow(arn, name, self._clock.now(), extras)
                 await self._store.put_activity(row)
                 queue = self.queues.known[arn] = ActivityQueue(row)
-                await self._changed()
+                await self._changed(arn)
         if queue.row.extras.get(ENCRYPTION) != own.get(ENCRYPTION):
             raise ApiError("ActivityAlreadyExists", messages.ACTIVITY_EXISTS.format(arn=arn))
         return {"activityArn": arn, "creationDate": queue.row.created / 1000}
@@ -110,7 +118,7 @@ class Activities:
         async with self._lock:
             await self._store.delete_activity(activity_arn)
             self._remove(activity_arn)
-            await self._changed()
+            await self._changed(activity_arn)
         return {}
 
     async def describe_activity(self, activity_arn: str) -> DescribeActivityOutput:
@@ -224,7 +232,7 @@ class Activities:
             row = queue.row._replace(extras={**queue.row.extras, "tags": tags})
             await self._store.put_activity(row)
             queue.row = row
-            await self._changed()
+            await self._changed(arn)
 
 
 class TaskTokens:

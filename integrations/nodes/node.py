@@ -134,6 +134,7 @@ class Node:
         self._links: dict[str, Link] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}  # shard -> from take-over to release
         self._free_since: dict[int, float] = {}
+        self._missed: set[str] = set()  # addresses of nodes that did not hear of a change
         self._moved, self._look_now = asyncio.Event(), asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
         self._view: View | None = None
@@ -393,7 +394,7 @@ class Node:
         REACHED.set(context["reached"])
         ANONYMOUS.set(context["anonymous"])
         if service == NODE:
-            return await getattr(self, f"answer_{method}")()
+            return await getattr(self, f"answer_{method}")(**arguments)
         if shard == ANY:
             return await getattr(self.services[service], method)(**arguments)
         owned = self.owned.get(shard)
@@ -411,34 +412,39 @@ class Node:
     async def answer_look(self) -> None:
         self._look_now.set()
 
-    async def answer_forget(self) -> None:
-        """State machines or activities have changed."""
+    async def answer_forget(self, arn: str | None) -> None:
+        """A state machine or activity has changed; None: any may have."""
         engines = [each.stack.engine for shard, each in self.owned.items() if shard]
-        await asyncio.gather(*(each.forget_definitions() for each in engines))
+        await asyncio.gather(*(each.forget_definitions(arn) for each in engines))
 
     async def _finish_deletion(self, machine_arn: str) -> None:
         """Called when nothing seems to run any more on a state machine that home deletes."""
         await self.call(HOME, OPERATIONS, "finish_deletion", {"arn": machine_arn})
 
-    async def _definitions_changed(self) -> None:
-        """Called at home after each write, before it is answered: every shard reads them anew."""
-        await asyncio.gather(self.answer_forget(), self._tell("forget"))
+    async def _definitions_changed(self, arn: str) -> None:
+        """Called at home after each write, before it is answered: every shard reads it anew."""
+        await asyncio.gather(self.answer_forget(arn), self._tell("forget", arn=arn))
 
-    async def _tell(self, method: str) -> None:
+    async def _tell(self, method: str, **arguments: Any) -> None:
         """Call every other node that lives. One that cannot be reached before it is dead, or
         `node_silence_seconds` have passed, is left out: a node that lives but cannot be reached by
-        others answers from what it knew.
+        others answers from what it knew, and forgets all of that at the next change.
         """
         view = self._view
         if view is None:
             return
 
         async def tell(address: str) -> None:
+            missed = method == "forget" and address in self._missed
+            own = {"arn": None} if missed else arguments
             try:
                 async with asyncio.timeout(self._limits.node_silence_seconds):
                     context = {"reached": "", "anonymous": False}
-                    await self._link(address).call(ANY, NODE, method, {}, context)
+                    await self._link(address).call(ANY, NODE, method, own, context)
+                if missed:
+                    self._missed.discard(address)
             except (UnreachableError, LostAnswerError, TimeoutError) as error:
+                self._missed.add(address)
                 log.warning("%s has not heard of a change: %r", address, error)
 
         others = [address for node, address in view.nodes.items() if node != self.id]

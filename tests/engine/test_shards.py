@@ -72,8 +72,8 @@ class Shards:
     async def told(self, arn: str) -> None:
         await self.engines[0].finish_deletion(arn)
 
-    async def changed(self) -> None:
-        await asyncio.gather(*(engine.forget_definitions() for engine in self.engines[1:]))
+    async def changed(self, arn: str) -> None:
+        await asyncio.gather(*(engine.forget_definitions(arn) for engine in self.engines[1:]))
 
     async def close(self) -> None:
         for engine in self.engines:

@@ -78,8 +78,8 @@ class Cluster:
         for each in self.engines:
             await each.close()
 
-    async def _changed(self) -> None:
-        await self.engines[1].engine.forget_definitions()
+    async def _changed(self, arn: str) -> None:
+        await self.engines[1].engine.forget_definitions(arn)
 
     async def _fault(self, call: Call) -> Any:
         if call.method == "run":
