@@ -8,6 +8,9 @@ from collections.abc import Callable
 from typing import Final
 
 _AT_ONCE: Final = 128  # of the system's randomness: 2 KB
+# of all of them at once: the random bits, and the version and the variant
+_RANDOM: Final = int("ffffffffffff0fff3fffffffffffffff" * _AT_ONCE, 16)
+_FIXED: Final = int("00000000000040008000000000000000" * _AT_ONCE, 16)
 
 
 def uuids() -> Callable[[], str]:
@@ -16,11 +19,12 @@ def uuids() -> Callable[[], str]:
 
     def draw() -> str:
         if not pool:
-            digits = os.urandom(16 * _AT_ONCE).hex()
-            pool.extend(digits[at : at + 32] for at in range(0, len(digits), 32))
-        text = pool.pop()
-        variant = "89ab"[int(text[16], 16) & 3]
-        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+            bits = int.from_bytes(os.urandom(16 * _AT_ONCE), "big")
+            digits = (bits & _RANDOM | _FIXED).to_bytes(16 * _AT_ONCE, "big").hex()
+            for at in range(0, len(digits), 32):
+                text = digits[at : at + 32]
+                pool.append(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
+        return pool.pop()
 
     return draw
 

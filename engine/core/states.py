@@ -21,14 +21,15 @@ from stepwell.asl.program import (
     SUCCEED,
     TASK,
     WAIT,
+    State,
 )
 from stepwell.engine import messages
-from stepwell.engine.core import tasks
+from stepwell.engine.core import model, tasks
 from stepwell.engine.core.dataflow import as_payload, assign, effective, shape
 from stepwell.engine.core.environment import environment
-from stepwell.engine.core.history import CODES
+from stepwell.engine.core.history import CODES, ENTERED, EXITED
 from stepwell.engine.core.maps import map_state
-from stepwell.engine.core.model import Children, Frame, Phase
+from stepwell.engine.core.model import Children, Frame, Payload, Phase
 from stepwell.engine.core.run import Run
 from stepwell.engine.core.transitions import (
     EVALUATION_ERRORS,
@@ -41,6 +42,8 @@ from stepwell.engine.core.transitions import (
     too_large,
 )
 
+PASS_ENTERED: Final = ENTERED[PASS]
+PASS_EXITED: Final = EXITED[PASS]
 PARALLEL_STARTED: Final = CODES["ParallelStateStarted"]
 PARALLEL_SUCCEEDED: Final = CODES["ParallelStateSucceeded"]
 
@@ -49,9 +52,9 @@ PARALLEL_SUCCEEDED: Final = CODES["ParallelStateSucceeded"]
 
 def _pass(run: Run, frame: Frame) -> None:
     state = frame.state
-    enter(run, frame, state)
     if state.plain_in and state.plain_out:  # the output is the input, or a constant
-        return leave(run, frame, state.constant or frame.raw, state.next, frame.scope)
+        return _pass_on(run, frame, state)
+    enter(run, frame, state)
     try:
         env = environment(run, frame)
         result = state.constant or as_payload(effective(frame, env), frame.raw)
@@ -59,6 +62,42 @@ def _pass(run: Run, frame: Frame) -> None:
     except EVALUATION_ERRORS as exception:
         return fail(run, frame, exception)
     return leave(run, frame, output, state.next, scope, assigned)
+
+
+def _pass_on(run: Run, frame: Frame, state: State) -> None:
+    """This Pass and all that follow it and evaluate nothing either. It does what enter(), leave()
+    and decide's loop do for one after the other, in half the time.
+    """
+    events, base, raw, prev = run.events, run.base, frame.raw, frame.prev
+    room, most = run.room - 2, run.limits.payload_bytes
+    while True:
+        output: Payload = state.constant or raw
+        size = len(output.data)
+        if size > most or len(events) > room:  # it fails
+            frame.state, frame.raw, frame.prev = state, raw, prev
+            enter(run, frame, state)
+            return leave(run, frame, output, state.next, frame.scope)
+        events.append((PASS_ENTERED, prev, state.name, raw))
+        frame.before, frame.entered = prev, base + len(events)
+        events.append((PASS_EXITED, frame.entered, state.name, output, None))
+        prev, raw = base + len(events), output
+        run.size += size
+        run.budget -= size >> 12
+        follow = state.next
+        if follow is None:
+            frame.phase = Phase.ENDED
+            break
+        state = follow
+        plain = state.type == PASS and state.plain_in and state.plain_out
+        if not plain or run.budget <= 0 or (run.evaluated and run.spent()):
+            break
+        run.budget -= 1
+        run.x.transitions += 1
+    frame.state, frame.raw, frame.prev, frame.data = state, raw, prev, None
+    frame.entered_at, frame.retries = run.now, ()
+    if frame.phase == Phase.ENDED and not frame.parent:
+        run.close(model.SUCCEEDED, prev, raw)
+    return None
 
 
 def _fail(run: Run, frame: Frame) -> None:

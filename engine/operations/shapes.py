@@ -29,6 +29,11 @@ from stepwell.engine.operations.results import (
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow
 
 _BILLED_MS: Final = 100
+# members of DescribeExecution that StartSyncExecution does not have
+_NOT_OF_EXPRESS: Final = (
+    *("redriveCount", "redriveDate", "redriveStatus", "redriveStatusReason"),
+    *("stateMachineVersionArn", "stateMachineAliasArn"),
+)
 _BILLED_MB: Final = 64
 
 
@@ -109,10 +114,9 @@ def sync(x: Execution) -> StartSyncExecutionOutput:
     Billed: the time, rounded up to 100 ms, and 64 MB, the least that AWS bills; how it measures
     more is not known.
     """
-    left_out = ("redrive", "stateMachineVersion", "stateMachineAlias")
-    described = {
-        name: value for name, value in execution(x).items() if not name.startswith(left_out)
-    }
+    described: dict[str, Any] = dict(execution(x))
+    for name in _NOT_OF_EXPRESS:
+        described.pop(name, None)
     answer = cast(StartSyncExecutionOutput, described)
     assert x.stopped is not None
     steps = max(1, -(-(x.stopped - x.started) // _BILLED_MS))

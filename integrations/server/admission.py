@@ -136,7 +136,9 @@ class Admission(Hooks):
     def guard(self, request: Request) -> None:
         headers = request.headers
         host = headers.get(b"host")
-        origin = None if is_api(request) else headers.get(b"origin")  # an API checks its own
+        origin = headers.get(b"origin")
+        if origin is not None and is_api(request):  # it checks its own
+            origin = None
         self._hosts.check(
             None if host is None else host.decode("latin-1"),
             None if origin is None else origin.decode("latin-1"),

@@ -400,7 +400,7 @@ def _complete(reply: Reply, request: Request) -> Reply:
     ]
     if not request.read:  # the rest of its body would be parsed as the next request
         headers.append((b"connection", b"close"))
-    return reply._replace(headers=headers)
+    return Reply(reply.status, headers, reply.body, reply.code)
 
 
 async def _send(send: Send, reply: Reply) -> None:

@@ -304,8 +304,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self.in_head = False
         parser, version = self._parser, self._parser.get_http_version()
-        url = httptools.parse_url(self._url)
-        path = url.path.decode("ascii")
+        raw, path, query = _ROOT if self._url == b"/" else _parts(self._url)
         scope = {
             "type": "http",
             "http_version": version,
@@ -314,9 +313,9 @@ class Connection(asyncio.Protocol):
             "scheme": "http",
             "headers": self._headers,
             "method": parser.get_method().decode("ascii"),
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": url.path,
-            "query_string": url.query or b"",
+            "path": path,
+            "raw_path": raw,
+            "query_string": query,
         }
         exchange = self._exchange = Exchange(
             self,
@@ -383,6 +382,16 @@ class Connection(asyncio.Protocol):
 
 class TooManyRequestsError(Exception):
     """More pipelined requests than the limits allow. It ends the parsing: see _refuse."""
+
+
+_ROOT: Final = (b"/", "/", b"")
+
+
+def _parts(url: bytes) -> tuple[bytes, str, bytes]:
+    """The path, the decoded path and the query. Raises HttpParserError, UnicodeDecodeError."""
+    parsed = httptools.parse_url(url)
+    path = parsed.path.decode("ascii")
+    return parsed.path, unquote(path) if "%" in path else path, parsed.query or b""
 
 
 def _address(transport: asyncio.BaseTransport, name: str) -> tuple[str, int] | None:

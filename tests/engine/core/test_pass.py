@@ -1,9 +1,25 @@
 """Pass, Succeed and Fail: the shortest histories, and the shape of their events."""
 
 import pytest
-from tests.engine.core.driver import PASS, begin, fail, in_state, jsonata, lines, machine, only, run
+from tests.engine.core.driver import (
+    PASS,
+    START_MS,
+    begin,
+    compiled,
+    fail,
+    in_state,
+    jsonata,
+    lines,
+    machine,
+    only,
+    run,
+)
 
-from stepwell.engine.core.events import Tick
+from stepwell.asl.program import Program
+from stepwell.engine.core.decide import decide
+from stepwell.engine.core.events import Continue, Start, Tick
+from stepwell.engine.core.model import Execution, Payload
+from stepwell.engine.limits import Limits
 
 
 def test_pass_and_succeed() -> None:
@@ -187,3 +203,60 @@ def test_a_closed_execution_does_not_change() -> None:
         [],
         False,
     )
+
+
+CHAIN = machine(
+    "A",
+    A={**PASS, "Next": "B"},
+    B={**PASS, "Result": {"long": "x" * 5_000}, "Next": "C"},
+    C={**PASS, "Next": "D"},
+    D={"Type": "Choice", "Choices": [{"Variable": "$.no", "IsNull": True, "Next": "E"}],
+       "Default": "E"},
+    E={**PASS, "Result": 1, "Next": "F"},
+    F={**PASS, "Next": "G"},
+    G={**PASS, "End": True},
+)  # fmt: skip
+
+
+def decided(program: Program, limits: Limits) -> list[object]:
+    """All of the decisions of an execution, as values."""
+    execution = Execution(
+        1, "ab" * 16, "arn:x", "e", "arn:m", "m", "role", False, Payload({"n": 1}), START_MS, None
+    )
+    found: list[object] = []
+    decision = decide(program, execution, Start(), START_MS, limits)
+    while True:
+        x = decision.execution
+        frames = x.frames if x.snapshot is None else x.snapshot
+        found.append(
+            (
+                decision.first, decision.history, decision.more, decision.size, x.status,
+                x.transitions, x.events, x.output, x.error, x.cause,
+                [
+                    (each.state.name, each.phase, each.seq, each.prev, each.entered, each.before,
+                     each.entered_at, each.raw, each.data, each.scope, each.retries, each.due)
+                    for each in frames.values()
+                ],
+            )
+        )  # fmt: skip
+        if not decision.more:
+            return found
+        decision = decide(program, x, Continue(), START_MS + len(found), limits)
+
+
+@pytest.mark.parametrize("history_events", [*range(3, 17), 25_000])
+@pytest.mark.parametrize("unit_transitions", [1, 2, 3, 5, 256])
+def test_a_chain_that_evaluates_nothing_is_decided_as_if_it_did(
+    history_events: int, unit_transitions: int
+) -> None:
+    for payload_bytes in (7, 100, 10_000):
+        limits = Limits(
+            history_events=history_events,
+            unit_transitions=unit_transitions,
+            payload_bytes=payload_bytes,
+        )
+        fast, slow = compiled(CHAIN), compiled(CHAIN)
+        for block in slow.blocks:
+            for state in block.states.values():
+                state.plain_in = state.plain_out = False
+        assert decided(fast, limits) == decided(slow, limits)
