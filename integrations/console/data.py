@@ -26,7 +26,7 @@ from stepwell.engine.core import model
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import shapes
-from stepwell.engine.operations.data_flow import as_json, data_flow
+from stepwell.engine.operations.data_flow import DataFlow, as_json, data_flow
 from stepwell.engine.operations.results import ExecutionListItem, HistoryEvent
 from stepwell.engine.runtime.live import Live as LiveExecution
 from stepwell.engine.store.base import StoreFormatError, Unit
@@ -168,7 +168,12 @@ class Data:
         pinned, program = await self._engine.inspect_machine(arn)
         definition = json_text.loads(pinned["definition"])
         async with self._evaluating:
-            events = [event async for event in self._engine.inspect_history(arn)]
+            events: list[HistoryEvent] = []
+            async for event in self._engine.inspect_history(arn):
+                if len(events) >= self._limits.console_inspected:
+                    text = messages.HISTORY_TOO_LONG.format(limit=self._limits.console_inspected)
+                    raise ApiError("HistoryTooLong", text)
+                events.append(event)
             try:
                 flow = await asyncio.to_thread(
                     data_flow,
@@ -181,20 +186,7 @@ class Data:
                 )
             except LookupError as fault:
                 raise ApiError("NotFound", fault.args[0]) from None
-        shown = as_json(flow)
-        shown["input"], shown["output"] = flow.visit.input, flow.visit.output
-        for stage in shown["stages"]:
-            stage |= {
-                name: json_text.dumps(stage[name]) for name in ("field", "value") if name in stage
-            }
-        return _json(
-            shown
-            | {
-                "variables": {
-                    name: json_text.dumps(value) for name, value in shown["variables"].items()
-                }
-            }
-        )
+        return await asyncio.to_thread(_inspected, flow)
 
     async def event(self, query: Query) -> bytes:
         """One event of a history, as in GetExecutionHistory."""
@@ -463,6 +455,27 @@ def _number(query: Query, name: str, default: int = 0) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise ApiError("ValidationException", f"{name} is not a number.")
     return int(text)
+
+
+def _inspected(flow: DataFlow) -> bytes:
+    """See Data.inspect(). Encoded value by value: nothing else runs while one is encoded."""
+    shown = as_json(flow)
+    shown["input"], shown["output"] = flow.visit.input, flow.visit.output
+    variables = {name: json_text.dumps(value) for name, value in shown.pop("variables").items()}
+    stages = []
+    for stage in shown.pop("stages"):
+        texts = {name: json_text.dumps(stage[name]) for name in ("field", "value") if name in stage}
+        stages.append(_object({name: _json(value) for name, value in (stage | texts).items()}))
+    return _object(
+        {name: _json(value) for name, value in shown.items()}
+        | {"variables": _object({name: _json(value) for name, value in variables.items()})}
+        | {"stages": b"[%b]" % b",".join(stages)}
+    )
+
+
+def _object(members: Mapping[str, bytes]) -> bytes:
+    """Of JSON texts."""
+    return b"{%b}" % b",".join(b"%b:%b" % (_json(name), text) for name, text in members.items())
 
 
 def _json(value: Any) -> bytes:

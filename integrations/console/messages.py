@@ -8,3 +8,6 @@ from typing import Final
 
 NOT_FOUND: Final = "It does not exist."  # ours
 TOO_MANY_STREAMS: Final = "Too many pages are open."  # ours
+HISTORY_TOO_LONG: Final = (
+    "The history has more than {limit} events: the data flow of its states is not shown."
+)
