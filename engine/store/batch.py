@@ -74,6 +74,7 @@ ORDER: Final = (
 # Deletions of many rows at once: names of statements.
 DELETE_FRAMES: Final = "delete_frames"  # first key, last key
 DELETE_PAYLOADS: Final = "delete_payloads"  # first key, last key
+DELETE_USED_INPUTS: Final = "delete_used_inputs"  # execution, frame, seq, all again, end
 DELETE_VISIT: Final = (  # execution, frame
     "delete_items_of_frame",
     "delete_results_of_frame",

@@ -1,7 +1,7 @@
-"""The rows of the children of Map Runs: inputs until their Map Run ends, and outputs for its
-ResultWriter.
+"""The rows of the children of Map Runs: inputs, and outputs for its ResultWriter.
 
-    child_input    n: the first slot; blob: the JSON texts of up to ROW_CHILDREN inputs
+    child_input    n: the first slot; blob: the JSON texts of up to ROW_CHILDREN inputs; deleted
+                   when all children up to the next row have succeeded
     child_output   n: the first slot; slots: runs (first, how many); blob: [(slot, JSON text), ...]
 
 All outputs of a row have slots of the same ROW_CHILDREN, so that reading by n comes close to the
@@ -16,9 +16,14 @@ from typing import Final
 import msgspec
 
 from stepwell.engine.core.maps import bit_sets
-from stepwell.engine.core.maps.rows import ChildInputs, ChildRows
+from stepwell.engine.core.maps.rows import ChildInputs, ChildRows, UsedInputs
 from stepwell.engine.core.model import Payload
-from stepwell.engine.store.batch import INSERT_CHILD_INPUTS, INSERT_CHILD_OUTPUTS, Batch
+from stepwell.engine.store.batch import (
+    DELETE_USED_INPUTS,
+    INSERT_CHILD_INPUTS,
+    INSERT_CHILD_OUTPUTS,
+    Batch,
+)
 from stepwell.engine.store.blobs import pack, unpack
 from stepwell.engine.store.codec import StoredPayload
 
@@ -37,6 +42,9 @@ def add(batch: Batch, execution_id: int, rows: ChildRows) -> None:
         for start in range(0, len(rows.inputs), ROW_CHILDREN):
             texts = [each.data for each in rows.inputs[start : start + ROW_CHILDREN]]
             batch.rows[INSERT_CHILD_INPUTS] += (*place, rows.first + start, pack(_encode(texts)))
+        return
+    if isinstance(rows, UsedInputs):
+        batch.deletes.append((DELETE_USED_INPUTS, (*place, *place, rows.end)))
         return
     for _, some in groupby(rows.outputs, lambda pair: pair[0] // ROW_CHILDREN):
         outputs = [(slot, output.data) for slot, output in some]

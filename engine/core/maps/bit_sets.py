@@ -15,6 +15,11 @@ def bits(slots: Sequence[int]) -> int:
     return places << least
 
 
+def first_missing(places: int) -> int:
+    """The least slot that is not in a set."""
+    return (~places & (places + 1)).bit_length() - 1
+
+
 def from_runs(runs: Iterable[tuple[int, int]]) -> int:
     """The set of the slots in runs (first slot, how many)."""
     data = bytearray()

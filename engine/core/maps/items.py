@@ -5,7 +5,7 @@ chunks in which the dataset of an ItemReader comes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Env, StateError
@@ -13,9 +13,12 @@ from stepwell.engine.core import model
 from stepwell.engine.core.dataflow import select_item
 from stepwell.engine.core.environment import environment
 from stepwell.engine.core.events import ItemsRead
-from stepwell.engine.core.maps.rows import ChildInputs
-from stepwell.engine.core.model import Children, Frame, Payload, Stream
+from stepwell.engine.core.maps.bit_sets import first_missing
+from stepwell.engine.core.maps.rows import ChildInputs, UsedInputs
+from stepwell.engine.core.model import Frame, Payload, Stream
 from stepwell.engine.core.run import Run
+
+USED_AT_ONCE: Final = 1_000  # children whose inputs are deleted together
 
 
 def child_inputs(
@@ -110,10 +113,14 @@ def item_count(frame: Frame, slots: Sequence[int]) -> int:
     return sum(stream.sizes.get(slot, stream.size) for slot in slots)
 
 
-def forget_sizes(children: Children, outputs: Sequence[tuple[int, Payload]]) -> None:
-    """Of batches that have succeeded."""
+def forget_inputs(run: Run, frame: Frame, before: int, slots: Sequence[int]) -> None:
+    """Of children that have succeeded. before: the set of those that had succeeded already."""
+    children = frame.running_children
     stream = children.stream
     if stream is not None and stream.sizes:
-        ended = {slot for slot, _ in outputs}
+        ended = set(slots)
         sizes = {slot: size for slot, size in stream.sizes.items() if slot not in ended}
         children.stream = stream._replace(sizes=sizes)
+    end = first_missing(children.succeeded)
+    if end // USED_AT_ONCE > first_missing(before) // USED_AT_ONCE:
+        run.rows.append(UsedInputs(frame.id, frame.seq, end))

@@ -30,7 +30,7 @@ from stepwell.engine.core.events import (
 )
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.maps.bit_sets import bits, zeros
-from stepwell.engine.core.maps.items import add_chunk, forget_sizes, item_count
+from stepwell.engine.core.maps.items import add_chunk, forget_inputs, item_count
 from stepwell.engine.core.maps.rows import ChildOutputs
 from stepwell.engine.core.model import Execution, Frame, MapRunState, Payload, Phase
 from stepwell.engine.core.run import Run
@@ -291,6 +291,7 @@ def _keep_outputs(run: Run, frame: Frame, outputs: list[tuple[int, Payload]]) ->
     children, spec = frame.running_children, frame.state.map
     assert spec is not None
     run.size += sum([len(output.data) for _, output in outputs])
+    before = children.succeeded
     children.succeeded |= bits([slot for slot, _ in outputs])
     if spec.writer is None:
         for slot, output in outputs:
@@ -302,7 +303,8 @@ def _keep_outputs(run: Run, frame: Frame, outputs: list[tuple[int, Payload]]) ->
     elif outputs:
         children.rows = True
         run.rows.append(ChildOutputs(frame.id, frame.seq, outputs))
-    forget_sizes(children, outputs)
+    if children.stream is not None:
+        forget_inputs(run, frame, before, [slot for slot, _ in outputs])
     return True
 
 

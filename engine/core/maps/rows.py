@@ -1,4 +1,4 @@
-"""The rows of the children of a Map Run, which a decision adds to the store."""
+"""The rows of the children of a Map Run, which a decision adds to the store or deletes."""
 
 from __future__ import annotations
 
@@ -25,4 +25,14 @@ class ChildOutputs(NamedTuple):
     outputs: Sequence[tuple[int, Payload]]
 
 
-ChildRows = ChildInputs | ChildOutputs
+class UsedInputs(NamedTuple):
+    """All children before a slot have succeeded: the rows of their inputs are not needed any more,
+    as far as they have no others.
+    """
+
+    frame: int
+    seq: int
+    end: int
+
+
+ChildRows = ChildInputs | ChildOutputs | UsedInputs

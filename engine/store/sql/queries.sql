@@ -49,6 +49,12 @@ DELETE FROM child_input WHERE execution = ? AND frame = ?
 -- name: delete_child_outputs_of_frame
 DELETE FROM child_output WHERE execution = ? AND frame = ?
 
+-- name: delete_used_inputs
+-- Of a Map Run whose children have succeeded up to a slot: all before the row that has it.
+DELETE FROM child_input WHERE execution = ? AND frame = ? AND seq = ? AND n < (
+    SELECT max(n) FROM child_input WHERE execution = ? AND frame = ? AND seq = ? AND n <= ?
+)
+
 -- name: delete_child_inputs
 DELETE FROM child_input WHERE execution = ?
 

@@ -45,7 +45,7 @@ from stepwell.engine.core.events import (
     Tick,
 )
 from stepwell.engine.core.history import to_aws
-from stepwell.engine.core.maps.rows import ChildInputs
+from stepwell.engine.core.maps.rows import ChildInputs, ChildOutputs
 from stepwell.engine.core.model import SLEEPING, WITH_CHILDREN, Execution, Payload, Phase
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 
@@ -326,7 +326,7 @@ class Driver:
                 inputs = self._inputs.setdefault((rows.frame, rows.seq), [])
                 assert len(inputs) == rows.first
                 inputs.extend(rows.inputs)
-            else:
+            elif isinstance(rows, ChildOutputs):
                 self._outputs.setdefault((rows.frame, rows.seq), {}).update(rows.outputs)
         self.events += [
             to_aws(event, number, self.now)

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 from tests.engine.store.machines import Run
 from tests.engine.store.test_contract import committed, loaded, make, store  # noqa: F401
 
-from stepwell.engine.core.events import ChildClosed, ChildrenClosed, ItemsRead, TaskSucceeded
+from stepwell.engine.core.events import (
+    ChildClosed,
+    ChildrenClosed,
+    ItemsRead,
+    TaskSucceeded,
+    UpdateMapRun,
+)
 from stepwell.engine.core.maps import bit_sets
 from stepwell.engine.core.model import SUCCEEDED, Payload
 from stepwell.engine.store.base import Store, StoreFormatError
@@ -48,6 +54,24 @@ async def test_inputs_and_outputs_are_read_until_the_map_run_ends(store: Store) 
         await store.child_inputs(*place, 0)
 
 
+async def test_inputs_of_children_that_succeeded_are_deleted(store: Store) -> None:  # noqa: F811
+    run = Run(store, "dataset", {"items": []})
+    place = run.id, 1, run.execution.frames[1].seq
+    for first in range(0, 4500, 1500):
+        items = [Payload(number) for number in range(first, first + 1500)]
+        cursor = Payload(first + 1500)
+        run.send(ItemsRead(1, place[2], items, None, cursor, "S3://b/k"))
+        await committed(store, run)
+    run.send(UpdateMapRun(1, place[2], 10_000, None, None))
+    reports = [ChildClosed(1, place[2], slot, SUCCEEDED, Payload(1)) for slot in range(1_100)]
+    run.send(ChildrenClosed(1, place[2], reports))
+    await committed(store, run)
+    with pytest.raises(StoreFormatError):
+        await store.child_inputs(*place, 0)
+    first, inputs = await store.child_inputs(*place, 1_100)
+    assert inputs[1_100 - first].value == {"Items": [3_300, 3_301, 3_302]}
+
+
 @given(st.sets(st.integers(0, 300)))
 def test_bit_sets(slots: set[int]) -> None:
     runs = bit_sets.runs(sorted(slots))
@@ -55,4 +79,5 @@ def test_bit_sets(slots: set[int]) -> None:
     assert (
         bit_sets.bits(sorted(slots)) == bit_sets.from_runs(runs) == sum(1 << each for each in slots)
     )
+    assert bit_sets.first_missing(bit_sets.bits(sorted(slots))) == min(set(range(302)) - slots)
     assert set(bit_sets.zeros(bit_sets.from_runs(runs), 300)) == set(range(300)) - slots
