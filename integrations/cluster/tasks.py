@@ -93,14 +93,18 @@ class _Ended:
 
     def add(self, token: str, answer: Answer) -> None:
         now = asyncio.get_running_loop().time()
+        self._forget(token)
         self._at[token], self._answers[token] = (now, answer.get("marked", False)), answer
         self._bytes += _size(answer)
         while self._bytes > self._limits.task_answers_bytes:
             self._bytes -= _size(self._answers.popitem(last=False)[1])
         oldest = now - self._limits.task_answers_seconds
         while (first := next(iter(self._at.items())))[1][0] < oldest:
-            del self._at[first[0]]
-            self._bytes -= _size(self._answers.pop(first[0], {}))
+            self._forget(first[0])
+
+    def _forget(self, token: str) -> None:
+        self._at.pop(token, None)
+        self._bytes -= _size(self._answers.pop(token, {}))
 
     def __contains__(self, token: str) -> bool:
         return token in self._at
@@ -136,23 +140,12 @@ class TaskRuns:
         {"state"} when it does not do what is `known` any more; {"result": JSON text, "marked":
         whether there is a marker}; {"error", "cause", "runtime"}. Raises LostAnswerError.
         """
-        ended = self._ended
-        if token not in self._runs and (answer := ended.answer(token)) is not None:
-            return answer
-        if token not in self._runs and (again or token in ended):
-            try:
-                marker = await self._host.records.get(marker_key(token))
-            except StoreError as error:  # of home: it says nothing of the caller's
-                raise LostAnswerError(f"the store of home failed: {error}") from error
-            if marker is not None and (done := readable(marker_key(token), marker, unchanged)):
-                return {"result": done["result"].encode(), "marked": True}
-            if ended.marked(token):
-                raise LostAnswerError("the attempt has ended, and its marker was taken")
-        if token not in self._runs and not await self._in_time(task["shard"], call):
-            raise LostAnswerError("the call has been repeated meanwhile")
         run = self._runs.get(token)
         if run is None:
-            run = self._runs[token] = _Run(partial(self._carry_out, token, again, task))
+            if (answer := self._ended.answer(token)) is not None:
+                return answer
+            begin = partial(self._carry_out, token, call, again or token in self._ended, task)
+            run = self._runs[token] = _Run(begin)
             run.outcome.add_done_callback(lambda _: self._over(token))
         run.caller = caller
         return await run.answer(known, self._host.limits.peer_wait_seconds)
@@ -164,6 +157,17 @@ class TaskRuns:
             run.outcome.cancel()
 
     # --- inside -----------------------------------------------------------------------------------
+
+    async def _marked(self, token: str) -> bytes | None:
+        """The JSON text of the result in an attempt's marker."""
+        key = marker_key(token)
+        found = await self._host.records.get(key)
+        if found is not None and (marker := readable(key, found, unchanged)) is not None:
+            text: str = marker["result"]
+            return text.encode()
+        if self._ended.marked(token):
+            raise LostAnswerError("the attempt has ended, and its marker was taken")
+        return None
 
     async def _in_time(self, shard: int, call: str) -> bool:
         """Whether a call may begin an attempt. One to an earlier owner of home may arrive here
@@ -179,7 +183,14 @@ class TaskRuns:
             return False
         return waits
 
-    async def _carry_out(self, token: str, again: bool, task: Answer, run: _Run) -> Answer:
+    async def _carry_out(
+        self, token: str, call: str, again: bool, task: Answer, run: _Run
+    ) -> Answer:
+        """Unless it was carried out before. Other calls join meanwhile."""
+        if again and (text := await self._marked(token)) is not None:
+            return {"result": text, "marked": True}
+        if not await self._in_time(task["shard"], call):
+            raise LostAnswerError("the call has been repeated meanwhile")
         in_line.set(partial(run.in_state, IN_LINE))
         try:
             transaction = await self._perform(self._request(token, again, task, run))

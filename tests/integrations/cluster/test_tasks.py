@@ -243,6 +243,40 @@ async def test_a_late_call_takes_no_effect(tmp_path: Path) -> None:
         assert len(got["Messages"]) == 1
 
 
+async def test_of_two_calls_that_are_checked_at_once_one_begins_the_attempt(tmp_path: Path) -> None:
+    """The check of the first call takes so long that the second one could have done the work."""
+    network, go = Network(2), asyncio.Event()
+
+    class Waiting:
+        async def waits(self, call: str) -> bool:
+            if call == "1":
+                await go.wait()
+            return True
+
+    async with ShardEngine(tmp_path / "0.db", network, 0) as home:
+        await with_services(home)
+        network.services[1] = {"task_callers": Waiting()}
+        runs = network.services[0]["tasks"]
+        message = {
+            "token": "token",
+            "shard": 1,
+            "resource": "arn:aws:states:::sqs:sendMessage",
+            "payload": json.dumps({"QueueUrl": QUEUE, "MessageBody": "x"}).encode(),
+            **dict.fromkeys(("timeout", "heartbeat")),
+            **dict.fromkeys(("execution_arn", "machine_arn", "state_name", "role_arn"), ""),
+            "known": "working",
+        }
+        first = asyncio.create_task(runs.run(**message, caller="a", call="1", again=False))
+        await network.called("waits", 1)
+        second = asyncio.create_task(runs.run(**message, caller="a", call="2", again=True))
+        await asyncio.sleep(0.2)
+        go.set()
+        assert (await first)["marked"] and await first == await second
+        sqs = await home.service("sqs")
+        got = await sqs.receive_message(queue_url=QUEUE, max_number_of_messages=10)
+        assert len(got["Messages"]) == 1
+
+
 async def test_a_marker_is_swept_when_its_execution_has_ended(tmp_path: Path) -> None:
     network = Network(2)
     async with (
