@@ -78,6 +78,7 @@ FOLLOWERS: Final = (
             ("event_bytes", 1),
             ("http_api_bytes", 1),
             ("dataset_item_bytes", 1),
+            ("task_answers_bytes", 1),
         )
     ),
     Follower("topic_message_most_bytes", 1, "topic_message_bytes", strict=True),
@@ -93,6 +94,8 @@ FOLLOWERS: Final = (
     Follower("upload_bytes", 1, "function_request_bytes", strict=True),
     Follower("peer_request_bytes", 1, "upload_bytes", strict=True),
     Follower("open_request_bytes", 1, "peer_request_bytes", strict=True),
+    # nodes pass requests on, with their headers
+    Follower("node_frame_bytes", 1.25, "upload_bytes", strict=True),
 )
 
 # the first may not be greater than the second
@@ -108,6 +111,7 @@ ORDERED: Final = (
     ("delivery_pause_seconds", "delivery_pause_most_seconds"),
     ("mqtt_pause_seconds", "mqtt_pause_most_seconds"),
     ("background_pause_seconds", "background_pause_most_seconds"),
+    ("peer_pause_seconds", "peer_pause_most_seconds"),
     ("request_head_bytes", "open_head_bytes"),
     ("log_record_bytes", "log_buffer_bytes"),
 )
