@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests.engine.store.conftest import own_schema
 from tests.integrations.server.conftest import Serve
 from tests.integrations.server.live import PASS, ROLE, Live, eventually
 from tests.integrations.server.test_stalls import Loop
@@ -172,14 +173,22 @@ def read(live: Live, arn: str) -> None:
     not sys.platform.startswith("linux"),
     reason="the processor time of a thread of another process is read from /proc",
 )
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 def test_payloads_of_4_mib_pass_and_do_not_hold_the_event_loop(
-    serve: Serve, tmp_path: Path
+    serve: Serve, tmp_path: Path, store: str, request: pytest.FixtureRequest
 ) -> None:
     assert 0.9 * PAYLOAD_BYTES < len(compact(WHOLE).encode()) < PAYLOAD_BYTES
     (tmp_path / "limits.yaml").write_text(f"payload_bytes: {PAYLOAD_BYTES}\n")
     (tmp_path / "functions").mkdir()
     (tmp_path / "functions" / "echo.py").write_text("def handler(event, context): return event\n")
-    options = ("--limits", tmp_path / "limits.yaml", "--functions", tmp_path / "functions")
+    options: list[object] = [
+        "--limits",
+        tmp_path / "limits.yaml",
+        "--functions",
+        tmp_path / "functions",
+    ]
+    if store == "postgresql":
+        options += ["--db", own_schema(request, tmp_path)]
     live = serve(*options, "--allow-private")
     loop, arns = Loop(live), list[str]()
     loop.ask()
