@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
+from stepwell.engine.observers.trace_context import current_trace, from_xray
 from stepwell.engine.sharding import HOME, share
 from stepwell.engine.store.base import StoreInUseError
 from stepwell.engine.store.membership import Members, View
@@ -205,6 +206,7 @@ class Node:
     async def _look(self) -> None:
         """Look again and again. It only ends when it is cancelled."""
         while True:
+            self._release_failed()
             try:
                 self._view = view = await self._members.look()
                 self._settle(view)
@@ -217,6 +219,16 @@ class Node:
                 async with asyncio.timeout(self._limits.look_seconds):
                     await self._look_now.wait()
             self._look_now.clear()
+
+    def _release_failed(self) -> None:
+        """A session that ends while its shard is idle is noticed by its pings alone."""
+        for shard, owned in self.owned.items():
+            try:
+                owned.stack.check()
+            except StoreError as error:
+                if not owned.leave.done():
+                    log.warning("shard %s: its store failed: %s", shard, error)
+                    owned.release()
 
     def _settle(self, view: View) -> None:
         """Take and release shards, so that each node has its share of them."""
@@ -308,7 +320,12 @@ class Node:
         owned = self._here(shard)
         if owned is not None:
             return await owned.run(service, method, arguments)
-        context = {"reached": REACHED.get(), "anonymous": ANONYMOUS.get()}
+        trace = current_trace.get()
+        context = {
+            "reached": REACHED.get(),
+            "anonymous": ANONYMOUS.get(),
+            "trace": trace.xray if trace else "",
+        }
         link = self._link_to(0 if shard is None else shard)
         number = ANY if shard is None else shard
         return await link.call(number, service, method, arguments, context)
@@ -393,6 +410,7 @@ class Node:
         """See links.Owner."""
         REACHED.set(context["reached"])
         ANONYMOUS.set(context["anonymous"])
+        current_trace.set(from_xray(context.get("trace", "")))
         if service == NODE:
             return await getattr(self, f"answer_{method}")(**arguments)
         if shard == ANY:
