@@ -51,8 +51,10 @@ class Balancer:
                 async with asyncio.timeout(0.1):
                     await self._stop.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        open_requests = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in open_requests:
             task.cancel()
+        await asyncio.gather(*open_requests, return_exceptions=True)
 
     async def _is_ready(self, node: tuple[str, int]) -> bool:
         with suppress(OSError, TimeoutError, EOFError):
@@ -120,8 +122,11 @@ class Cluster:
             owned = [owned_shards(each) for each in running]
             return sum(owned) == SHARDS and max(owned) - min(owned) <= 1
 
-        eventually(shares, seconds)
-        eventually(lambda: len(self.balancer.ready) == len(self.balancer.nodes))
+        try:
+            eventually(shares, seconds)
+            eventually(lambda: len(self.balancer.ready) == len(self.balancer.nodes))
+        except AssertionError:
+            raise AssertionError("\n".join(map(_state, self.nodes))) from None
 
     def end(self, node: Live, number: int) -> None:
         """Send a signal and take the node out once it has ended."""
@@ -157,6 +162,14 @@ def owned_shards(node: Live) -> int:
         if line.startswith("stepwell_shards_owned "):
             return int(float(line.split()[1]))
     raise AssertionError("no metric of shards")
+
+
+def _state(node: Live) -> str:
+    ready = "?"
+    with suppress(OSError):
+        ready = f"{owned_shards(node)} {node.get('/ready')}"
+    lines = "\n".join(f"  {each}" for each in node.log[-40:])
+    return f"{node.process.pid}: {node.process.poll()} {ready!r}\n{lines}"
 
 
 @contextmanager
