@@ -369,6 +369,8 @@ class _Connection:
             answer = (REFUSAL, _API, error.code, error.message, error.reason)
         except UnreachableError as error:
             answer = (REFUSAL, _AWAY, "", str(error), None)
+        except LostAnswerError as error:
+            answer = (REFUSAL, _FAILED, "", str(error), None)
         except Exception as error:
             log.error("a call of another node failed: %r", error, exc_info=error)
             answer = (REFUSAL, _FAILED, "", repr(error), None)
