@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tests.simulation.streams import Numbers, Written
+
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine.engine import Engine
-from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
+from stepwell.engine.map_runs.datasets import StreamRequest
 from stepwell.engine.tasks import TaskRequest, Transaction
 from stepwell.integrations.services.registry import TABLE, Services
 from stepwell.integrations.tasks import states
@@ -71,11 +73,12 @@ class Tasks:
     def mock_fault(self, resource: Resource, result: Json, strict: bool) -> str | None:
         return None
 
-    async def dataset(self, request: StreamRequest) -> Dataset | None:
-        return None
+    async def dataset(self, request: StreamRequest) -> Numbers:
+        parameters: Any = request.payload
+        return Numbers(self._world.rng, int(parameters["Key"]))
 
-    async def results(self, request: StreamRequest) -> Results | None:
-        return None
+    async def results(self, request: StreamRequest) -> Written:
+        return Written(self._world.rng)
 
     def resolve(self, resource: Resource) -> Callable[[TaskRequest], Awaitable[Json]]:
         if resource.service in self._world.settings.services and not resource.pattern:

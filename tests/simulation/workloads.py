@@ -176,6 +176,26 @@ def _run(*states: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
     return {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": processor, **fields}
 
 
+def _over_numbers(
+    *states: tuple[str, dict[str, Any]], count: int, express: bool, **fields: Any
+) -> dict[str, Any]:
+    """A Map Run of a dataset (streams.py)."""
+    run = _run(*states, **fields)
+    run["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] = "EXPRESS" if express else "STANDARD"
+    return run | {
+        "ItemReader": {
+            "Resource": SERVICE + "s3:getObject",
+            "ReaderConfig": {"InputType": "JSONL"},
+            "Parameters": {"Bucket": "b", "Key": str(count)},
+        },
+        "ResultWriter": {
+            "Resource": SERVICE + "s3:putObject",
+            "WriterConfig": {"Transformation": "COMPACT"},
+            "Parameters": {"Bucket": "b"},
+        },
+    }
+
+
 _FIRST = {"in": {"i": 1}}
 _OUTPUT = {"o.$": "$.Output"}
 _TWELVE = (
@@ -407,6 +427,37 @@ WORKLOADS = {
             ("After", task("ok")),
         ),
         {"items": [10, 20, 30, 40, 50]},
+    ),
+    "map run of a dataset": Workload(
+        chain(
+            (
+                "M",
+                _over_numbers(
+                    ("Mt", task("ok")),
+                    count=17,
+                    express=False,
+                    MaxConcurrency=3,
+                    ItemBatcher={"MaxItemsPerBatch": 2},
+                ),
+            ),
+            ("After", task("ok")),
+        ),
+    ),
+    "express map run": Workload(
+        chain(
+            (
+                "M",
+                _over_numbers(
+                    ("Mc", choose("$", 20, "Mf", "Mp")),
+                    ("Mf", {"Type": "Fail", "Error": "Broken"}),
+                    ("Mp", pass_()),
+                    count=23,
+                    express=True,
+                    ToleratedFailureCount=3,
+                ),
+            ),
+            ("After", task("ok")),
+        ),
     ),
     "map run stopped": Workload(
         chain(("M", _run(("Mt", task("slow")), ("Mw", wait(9000))))),
