@@ -17,6 +17,7 @@ from stepwell.integrations.aws.calls import ServiceError, exchange
 from stepwell.integrations.host import Host
 
 _PASSING: Final = (0, 429, 500, 502, 503, 504)  # statuses; 0: it could not be called
+_SLOW: Final = "RequestTimeout"  # 400: a part came too slowly
 _REFUSED: Final = aws_messages.AWS_NOT_ALLOWED.format(service="s3")
 
 
@@ -29,7 +30,8 @@ async def steady(
             answer, _ = await exchange(host, "s3", operation, parameters, most_bytes)
             return answer
         except ServiceError as error:
-            passing = error.status in _PASSING and error.message != _REFUSED
+            passing = error.status in _PASSING or error.code == _SLOW
+            passing = passing and error.message != _REFUSED
             if not passing or attempt >= host.limits.stream_attempts:
                 raise
         await asyncio.sleep(host.limits.stream_pause_seconds * 2 ** (attempt - 1))

@@ -45,7 +45,8 @@ class JsonItems:
         if not begun:
             self.state = self._entered()
         if not self.state:
-            yield None, *window.value()
+            if not begun:
+                yield None, *window.value()
             return
         closer, keyed = _CLOSER[self.state], self.state == "{"
         while True:

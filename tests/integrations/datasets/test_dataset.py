@@ -162,6 +162,20 @@ async def test_keys_of_an_object(registry: Registry) -> None:
     assert dataset.source == "S3://data/object.json"
 
 
+async def test_objects_of_several_files(registry: Registry, url: str) -> None:
+    """Each is one item, and arrays are joined."""
+    for number, value in enumerate(({"a": 1}, [2, 3], {}, {"b": 4})):
+        body = json.dumps({"deep": value})
+        client(url).put_object(Bucket="data", Key=f"objects/{number}.json", Body=body)
+    config = {"InputType": "JSON", "ItemsPointer": "/deep", "Transformation": "LOAD_AND_FLATTEN"}
+    items = [{"a": 1}, 2, 3, {}, {"b": 4}]
+    chunks = await whole(await opened(registry, "objects/*", **config), 1)
+    assert joined(chunks) == items
+    for number, chunk in enumerate(chunks[:-1], 1):
+        rest = await (await opened(registry, "objects/*", **config)).chunk(chunk.cursor, 99, 9999)
+        assert rest.items == items[number:]
+
+
 async def test_bytes_of_a_chunk(registry: Registry) -> None:
     for key, config in (("lines.jsonl", {"InputType": "JSONL"}), ("rows.csv", CSV)):
         chunks = await whole(await opened(registry, key, **config), 1000, 500)
