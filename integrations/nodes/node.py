@@ -139,7 +139,8 @@ class Node:
         self._moved, self._look_now = asyncio.Event(), asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
         self._view: View | None = None
-        self.leaving = self._blind = self._complete = False
+        self._seen = 0.0  # when the members were read last
+        self.leaving = self._complete = False
 
     @property
     def id(self) -> int:
@@ -189,12 +190,14 @@ class Node:
         return self._view is not None and len(self._view.nodes) > 1
 
     def ready(self) -> None:
-        """Raises StoreError if this node cannot have anything carried out now, or has not seen an
-        owner of each shard yet. Later, a shard without one is no reason: all nodes would say so at
-        once, and load balancers would have none left while another takes it over.
+        """Raises StoreError if this node cannot reach the database for `node_silence_seconds`, or
+        has not seen an owner of each shard yet.
+
+        Later, a shard without one is no reason, nor is a database that restarts or fails over: all
+        nodes would say so at once, and load balancers would have none left, while calls wait.
         """
-        view = self._view
-        if view is None or self._blind:
+        view, unseen = self._view, asyncio.get_running_loop().time() - self._seen
+        if view is None or unseen > self._limits.node_silence_seconds:
             raise StoreError("the members of the cluster cannot be read")
         free = [shard for shard in range(self.count) if shard not in view.owners]
         if free and not self._complete:
@@ -210,9 +213,8 @@ class Node:
             try:
                 self._view = view = await self._members.look()
                 self._settle(view)
-                self._blind = False
+                self._seen = asyncio.get_running_loop().time()
             except StoreError as error:
-                self._blind = True
                 log.warning("the members of the cluster cannot be read: %s", error)
             self._notify()
             with suppress(TimeoutError):

@@ -110,7 +110,9 @@ def test_a_failover_loses_nothing(
             client.start_execution(stateMachineArn=arn, name=f"n{number}")["executionArn"]
             for number in range(50)
         ]
+        assert live.get("/ready") == "ready\n"
         primary.kill()
+        assert live.get("/ready") == "ready\n"  # calls wait for the failover
         assert ask(standby, "SELECT pg_promote()") == "t"
         # the new primary has no standby: what docs/how-to/runbook.md says
         ask(standby, "ALTER SYSTEM SET synchronous_standby_names = ''")
