@@ -200,11 +200,16 @@ class _Activity:
 
 
 class _Shard:
-    """What a node has subscribed to at a shard. generation: None before, and after an error."""
+    """What a node has subscribed to at a shard.
+
+    generation  None before, and after an error
+    version     of the node's activities that `arns` are up to; -1: unknown
+    """
 
     def __init__(self) -> None:
         self.generation: str | None = None
         self.arns: set[str] = set()
+        self.version = -1
         self.watching = self.adding = False
 
 
@@ -214,6 +219,7 @@ class ActivityPollers:
     def __init__(self, peers: Peers, limits: Limits) -> None:
         self._peers, self._limits, self._name = peers, limits, secrets.token_hex(8)
         self._activities: dict[str, _Activity] = {}
+        self._version, self._forget_at = 0, 0.0  # the version grows with each change of activities
         self._shards = [_Shard() for _ in range(peers.count)]
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -314,6 +320,7 @@ class ActivityPollers:
                     break
                 await self._pause(attempt)
         self._shards[shard].arns.discard(arn)  # ask again what it has
+        self._shards[shard].version = -1
         self._subscribe(shard)
         return None
 
@@ -324,6 +331,7 @@ class ActivityPollers:
         activity = self._activities.get(arn)
         if activity is None:
             activity = self._activities[arn] = _Activity(len(self._shards))
+            self._version += 1
             for number in range(len(self._shards)):
                 self._subscribe(number)
         return activity
@@ -344,6 +352,7 @@ class ActivityPollers:
             while self._activities:
                 if shard.generation is None:
                     shard.arns.clear()
+                    shard.version = -1
                     for each in self._activities.values():
                         each.queues[number].stamp = each.queues[number].left = 0
                 try:
@@ -361,7 +370,7 @@ class ActivityPollers:
     async def _add(self, number: int, shard: _Shard) -> None:
         """Subscribe to activities while the call of _watch waits."""
         try:
-            while shard.generation is not None and self._activities.keys() - shard.arns:
+            while shard.generation is not None and self._lacks(shard):
                 try:
                     if await self._exchange(number, shard) is None:
                         return  # _watch begins anew
@@ -371,14 +380,20 @@ class ActivityPollers:
         finally:
             shard.adding = False
 
+    def _lacks(self, shard: _Shard) -> bool:
+        """Whether there is something to subscribe to: else the next call waits."""
+        return shard.version != self._version and bool(self._activities.keys() - shard.arns)
+
     async def _exchange(self, number: int, shard: _Shard) -> str | None:
         """One call: it waits if there is nothing to subscribe to. Returns the shard's generation;
         None: it does not know this node. Raises EngineError.
         """
-        wanted = self._activities.keys()
-        add, drop = list(wanted - shard.arns), list(shard.arns - wanted)
-        shard.arns.update(add)
-        shard.arns.difference_update(drop)
+        add, drop, wanted = list[str](), list[str](), self._activities.keys()
+        if shard.version != self._version:
+            add, drop = list(wanted - shard.arns), list(shard.arns - wanted)
+            shard.arns.update(add)
+            shard.arns.difference_update(drop)
+            shard.version = self._version
         generation: str | None = None
         try:
             answer = await self._call(
@@ -388,6 +403,7 @@ class ActivityPollers:
         finally:
             if generation is None:
                 shard.arns.difference_update(add)
+                shard.version = -1
         now = asyncio.get_running_loop().time()
         for arn, report in answer["tasks"].items():
             if arn in self._activities:
@@ -396,8 +412,12 @@ class ActivityPollers:
 
     def _forget_activities(self) -> None:
         now = asyncio.get_running_loop().time()
+        if now < self._forget_at:
+            return
+        self._forget_at = now + _FORGET_SECONDS / 4
         for arn in [arn for arn, each in self._activities.items() if each.idle(now)]:
             del self._activities[arn]
+            self._version += 1
 
     # --- inside -----------------------------------------------------------------------------------
 
