@@ -40,8 +40,8 @@ def environment(
     Payloads that only raised limits allow are evaluated in a thread: to convert one for an
     expression takes long by itself.
     """
-    size = max(len(frame.raw.data), 0 if result is None else len(result.data))
-    large = size > run.limits.encode_inline_bytes and run.time is not None
+    inline = run.limits.encode_inline_bytes
+    large = len(frame.raw.data) > inline or (result is not None and len(result.data) > inline)
     return Env(
         frame.raw.value,
         frame.scope.values,
@@ -52,7 +52,7 @@ def environment(
         error_output,
         run.in_thread,
         run.begin_evaluation(),
-        _late if large else run.late,
+        _late if large and run.time is not None else run.late,
     )
 
 
