@@ -194,7 +194,10 @@ class _Window:
             # "1." is no number yet, but Python's scanner finds one in it
             if end is not None and (self._text[end : end + 1] in _AFTER or self._whole):
                 return end
-            if not self._more() and (not self._whole or end is None):
+            size = len(self._text) - self.at  # doubled, as the value is scanned from its start
+            while len(self._text) - self.at <= 2 * size and self._more():
+                pass
+            if len(self._text) - self.at == size and (not self._whole or end is None):
                 self.fail()
 
 
