@@ -221,11 +221,6 @@ def test_a_receiver_that_is_away_is_counted(serve: Serve, home: dict[str, str]) 
     assert live.said("the receiver of traces fails, spans are lost: it did not take them")
 
 
-def test_off_by_default(serve: Serve) -> None:
-    live = serve()
-    assert not [name for name in metrics(live) if name.startswith("stepwell_trace_")]
-
-
 @pytest.mark.parametrize(
     "variables", [{"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}, {}]
 )
