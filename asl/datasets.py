@@ -1,4 +1,5 @@
-"""The file that an ItemReader has fetched -> the items of a Map.
+"""The text of a whole file -> the items of a Map, for TestState. Executions read files in parts:
+see integrations/datasets/.
 
 read(text, config) -> array, or with an ItemsPointer an object whose members are the items
 columns(headers) -> the columns of a CSV file, in the order of the members of an item

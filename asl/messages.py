@@ -238,7 +238,5 @@ NOT_ITERABLE: Final = "Attempting to map over non-iterable node."
 CSV_DUPLICATES: Final = "CSV headers cannot contain duplicates."
 MAX_ITEMS_NEGATIVE: Final = "field MaxItems must be positive"
 BAD_DATASET: Final = "The dataset is not valid {kind}: {reason}"  # ours
-DATASET_IS_BINARY: Final = (
-    "Datasets of type {kind} are not supported: export it as CSV or JSONL"  # ours
-)
+DATASET_IS_BINARY: Final = "A dataset of type {kind} cannot be read from a text"  # ours
 POINTER_NOT_FOUND: Final = "The ItemsPointer '{pointer}' does not exist in the dataset"  # ours

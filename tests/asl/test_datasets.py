@@ -66,7 +66,7 @@ def test_datasets(fields: dict[str, Any], text: str, items: Any) -> None:
         (
             {"InputType": "PARQUET"},
             "PAR1",
-            "Datasets of type PARQUET are not supported: export it as CSV or JSONL",
+            "A dataset of type PARQUET cannot be read from a text",
         ),
     ],
 )
