@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.engine.engine_fixture import refused
 from tests.engine.store.conftest import own_schema
 
 from stepwell.asl.evaluation import Json
+from stepwell.engine.arns import execution_arn
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, WrongShardError
 from stepwell.engine.limits import Limits
@@ -19,6 +21,7 @@ from stepwell.engine.sharding import Shard, shard_of, shard_of_id
 from stepwell.engine.store.postgres.store import PostgresStore
 from stepwell.engine.store.sql.copying import copy
 from stepwell.engine.store.sqlite.store import SqliteStore
+from stepwell.integrations.requests import request_id, request_ids
 from stepwell.integrations.tasks.registry import Registry
 
 COUNT = 3
@@ -164,6 +167,14 @@ async def test_nested_executions_live_with_their_parents(shards: Shards) -> None
         )
         page = await engine.list_executions(inner)
         assert page["executions"][0]["executionArn"] == child
+
+
+@pytest.mark.parametrize("number", range(COUNT))
+def test_a_nested_start_that_is_repeated_has_the_same_name(number: int) -> None:
+    of_name, shard = partial(execution_arn, f"{MACHINE}inner"), Shard(number, COUNT)
+    name, arn = shard.draw(of_name, request_ids("token"))
+    assert shard.owns(arn) and (name, arn) == shard.draw(of_name, request_ids("token"))
+    assert Shard().draw(of_name, request_ids("token"))[0] == request_id("token")
 
 
 async def test_names_of_a_copied_database_are_found_where_their_rows_are(
