@@ -170,8 +170,8 @@ class Data:
         async with self._evaluating:
             events: list[HistoryEvent] = []
             async for event in self._engine.inspect_history(arn):
-                if len(events) >= self._limits.console_inspected:
-                    text = messages.HISTORY_TOO_LONG.format(limit=self._limits.console_inspected)
+                if len(events) >= self._limits.console_events:
+                    text = messages.HISTORY_TOO_LONG.format(limit=self._limits.console_events)
                     raise ApiError("HistoryTooLong", text)
                 events.append(event)
             try:
@@ -274,7 +274,8 @@ class Data:
 
     async def _watch(self, query: Query) -> AsyncGenerator[bytes, None]:
         """An execution's events after an id, with the changes that they make (visualize/live.py).
-        The first message has all states and visits; the last one has the type `end`.
+        The first message has all states and visits; the last one has the type `end`, or `full`
+        after `console_events`: {"message"}.
 
         data: {"whole", "clock", "rows", ...changes}; clock: the server's time
         """
@@ -305,6 +306,10 @@ class Data:
                         message | (live.everything() if whole else live.changes()), id=last
                     )
                     whole = False
+                if page and page[-1]["id"] >= self._limits.console_events:
+                    text = messages.HISTORY_CUT.format(limit=self._limits.console_events)
+                    yield _message({"message": text}, type="full")
+                    return
                 spent = perf_counter() - began
                 await asyncio.sleep(
                     0

@@ -14,8 +14,9 @@ class ConsoleLimits:
     console_changed: int = 200
     console_map_runs: int = 20  # Map Runs whose items are counted for one message
     console_searched: int = 10_000  # executions that one search reads
-    # events that the data flow of a state is found in: each takes about 2 kB of memory meanwhile
-    console_inspected: int = 100_000
+    # events of one execution that a page shows, and that the data flow of a state is found in: each
+    # takes about 2 kB of memory meanwhile
+    console_events: int = 100_000
     console_pictures: int = 32  # pictures in memory
     console_listed: int = 2_000  # functions, queues, topics or rules of one list
     console_deliveries: int = 200  # of one page of deliveries

@@ -11,3 +11,4 @@ TOO_MANY_STREAMS: Final = "Too many pages are open."  # ours
 HISTORY_TOO_LONG: Final = (
     "The history has more than {limit} events: the data flow of its states is not shown."
 )
+HISTORY_CUT: Final = "The first {limit} events are shown; GetExecutionHistory has all."

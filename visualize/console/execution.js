@@ -198,6 +198,7 @@ class ExecutionPage {
       live: this.described.status === "RUNNING" ? "● live" : "",
       lost: "connection lost, reconnecting…",
       end: "",
+      full: reason,
       damaged: `the definition or the history cannot be read: ${reason}`,
     }[state];
     if (state === "end") this.refresh();

@@ -127,7 +127,7 @@ export const ask = async (name, query) => bodyOf(await fetch(path(name, query)).
 
 /**
  * Follow a stream while the page is visible. query() is called at each opening. take(message, id),
- * state("live" | "lost" | "end" | "damaged", reason). Returns a function that ends it.
+ * state("live" | "lost" | "end" | "full" | "damaged", reason). Returns a function that ends it.
  */
 export function follow(name, query, take, state = () => {}) {
   let source = null;
@@ -149,11 +149,12 @@ export function follow(name, query, take, state = () => {}) {
       ended = true;
       state("end");
     });
-    source.addEventListener("damaged", (event) => {
-      close();
-      ended = true;
-      state("damaged", JSON.parse(event.data).message);
-    });
+    for (const word of ["full", "damaged"])
+      source.addEventListener(word, (event) => {
+        close();
+        ended = true;
+        state(word, JSON.parse(event.data).message);
+      });
     source.onerror = () => {
       state("lost");
       close();

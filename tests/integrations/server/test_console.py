@@ -428,3 +428,17 @@ def test_of_several_rules_to_one_state_the_taken_one_is_reported(serve: Serve):
     svg = ask(live, "diagram", arn=arn)["svg"]
     assert len(taken) == 1
     assert re.search(rf'id="{taken[0]}"[^>]* data-rule="1"', svg)
+
+
+def test_a_page_shows_so_many_events(serve: Serve) -> None:
+    live = serve(console_events=40)
+    passes = {f"S{n}": {"Type": "Pass", "Next": f"S{n + 1}"} for n in range(60)}
+    states = {**passes, "S60": {"Type": "Succeed"}}
+    machine = create(live, "long", json.dumps({"StartAt": "S0", "States": states}))
+    arn = start(live, machine, "x")
+    client = live.client()
+    eventually(lambda: client.describe_execution(executionArn=arn)["status"] == "SUCCEEDED")
+    *_, (_, last) = listen(live, "watch", arn=arn)
+    assert last == {"message": "The first 40 events are shown; GetExecutionHistory has all."}
+    assert ask(live, "inspect", arn=arn, state="S3") == (400, "HistoryTooLong")
+    assert ask(live, "event", arn=arn, id=100)["id"] == 100
