@@ -218,3 +218,52 @@ async def test_a_shard_that_moves_is_watched_again(tmp_path: Path) -> None:
         await made.engines[2].open()
         await made.start(2, "second")
         assert json.loads((await polling)["input"]) == "second"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_no_task_stays_in_its_queue_while_shards_move(seed: int, tmp_path: Path) -> None:
+    """A task that was handed over to a client is that client's; all others find one."""
+    async with shards(tmp_path) as made:
+        random, got = Random(seed), set[int]()
+        waiting, taking = set[asyncio.Task[Any]](), set[asyncio.Task[Any]]()
+
+        async def cut(call: Call) -> Any:
+            """Calls end with the owner of their shard."""
+            running = asyncio.create_task(call.run())
+            kind = taking if call.method == "take" else waiting
+            kind.add(running)
+            running.add_done_callback(kind.discard)
+            try:
+                await asyncio.wait([running])
+            except asyncio.CancelledError:
+                running.cancel()
+                raise
+            if running.cancelled():
+                raise LostAnswerError("the owner is no more")
+            return running.result()
+
+        made.network.fault = cut
+
+        async def poll(node: ActivityPollers) -> None:
+            while len(got) < 36:
+                task = await node.get_activity_task(ACTIVITY, None, 0.3)
+                if task:
+                    got.add(json.loads(task["input"]))
+
+        pollers = [asyncio.create_task(poll(node)) for node in made.nodes for _ in range(2)]
+        for number in range(0, 36, 6):
+            shard = random.randrange(3)
+            await made.start(shard, *range(number, number + 6))
+            await asyncio.sleep(random.random() * 0.05)
+            moving = random.randrange(1, 3)
+            made.network.services.pop(moving)
+            await asyncio.gather(
+                *taking, return_exceptions=True
+            )  # what they take is in no queue any more
+            for each in list(waiting):
+                each.cancel()
+            await made.engines[moving].close()
+            await made.engines[moving].open()
+        async with asyncio.timeout(20):
+            await asyncio.gather(*pollers)
+        assert got == set(range(36))
