@@ -102,6 +102,7 @@ class Inbox:
 
     def __init__(self, host: Host) -> None:
         self._host, self._wake = host, asyncio.Event()
+        self._after = ""  # the key after which events are applied next
         self._leased_until = 0.0  # of the loop's time: some shard may write no events until then
 
     async def open(self) -> None:
@@ -137,17 +138,21 @@ class Inbox:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            if await self.apply() < _PAGE:
+            if not await self.apply():
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_SECONDS):
                         await self._wake.wait()
 
-    async def apply(self) -> int:
-        """Apply the first events. Returns how many there were."""
-        page = await self._host.records.scan(_PREFIX, limit=_PAGE)
+    async def apply(self) -> bool:
+        """Apply some events. Returns whether there may be more."""
+        before, page = self._after, await self._host.records.scan(_PREFIX, self._after, _PAGE)
         if page:
             await self._host.records.commit(together([self._applied(*each) for each in page]))
-        return len(page)
+        self._after = ""
+        if len(page) == _PAGE:  # the next shard has its turn
+            shard, dash, _ = page[-1][0].partition("-")
+            self._after = f"{shard}{dash}~"
+        return bool(before or self._after)
 
     def _applied(self, key: str, data: bytes) -> Transaction[None]:
         on_status = self._host.on_status

@@ -16,6 +16,7 @@ from tests.integrations.cluster.shards import Network, ShardEngine, task
 
 from stepwell.integrations.host import UnreachableError
 from stepwell.integrations.limits import DEFAULT_LIMITS
+from stepwell.integrations.services.common.tables import pack
 
 PASS = {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
 QUEUE = "http://localhost:8083/123456789012/q"
@@ -151,6 +152,19 @@ async def test_a_damaged_event_stops_no_other(
         assert bad == [("inbox/bad/001-0000000000000-000000000000", b"\x02damaged")]
         assert "moved to inbox/bad/" in caplog.text
         assert home.engine.supervisor.loops["inbox"].faults == 1
+
+
+async def test_a_shard_with_many_events_lets_others_through(tmp_path: Path) -> None:
+    async with shards(tmp_path) as (_, home, _):
+        applied = list[int]()
+        home.registry.host.on_status = applied.extend  # type: ignore[assignment]
+        many = {f"inbox/0/001-{0:013}-{n:012}": pack({"events": [1]}) for n in range(500)}
+        one = {f"inbox/0/007-{0:013}-{0:012}": pack({"events": [7]})}
+        await home.engine.records.write(many | one)
+        async with asyncio.timeout(20):
+            while len(applied) < 501:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert applied.index(7) == 100, "after one page"
 
 
 async def test_a_task_of_another_shard_and_its_events(tmp_path: Path) -> None:
