@@ -1,4 +1,4 @@
-"""python -m benchmarks.capacity [--scale N] [--db URL] [--json]: what an execution costs in the
+"""python -m benchmarks.capacity [PART ...] [--scale N] [--db URL]: what an execution costs in the
 database and in memory, and how much a node and a database carry.
 
 The rows of one real execution of each kind are committed again and again through the store, under
@@ -18,7 +18,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.workloads import INPUT, MACHINES, PASS, Echo, chain
@@ -27,13 +28,14 @@ from stepwell.engine.clock import SystemClock
 from stepwell.engine.core.model import copy_execution
 from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.store.base import Store, Unit
-from stepwell.engine.store.opening import open_store
+from stepwell.engine.store.opening import is_postgres, open_store
 
 EACH = 10_000  # executions of each kind at --scale 1
 DUE = 10_000  # of those that wait, due at one moment
 SOON_SECONDS = 25  # from the start of those until then: the time to fill in and to restart
 BATCH = 2_000  # units of one commit
 SAMPLE = 400  # real executions of each workload
+CLIENTS = 64
 FAR = chain({"Type": "Wait", "Seconds": 30 * 24 * 3600}, PASS)
 SOON = chain({"Type": "Wait", "Seconds": SOON_SECONDS}, PASS)
 
@@ -58,7 +60,8 @@ async def recorded(
             if ends:
                 await engine.wait(started["executionArn"])
 
-        await asyncio.gather(*(one() for _ in range(executions)))
+        for start in range(0, executions, SAMPLE):
+            await asyncio.gather(*(one() for _ in range(min(SAMPLE, executions - start))))
     return units
 
 
@@ -78,7 +81,13 @@ async def copies(store: Store, unit: Unit, count: int) -> None:
 
 
 async def size(db: str) -> int:
-    """Bytes of the database that are in use."""
+    """Bytes of the database that are in use, without room for later rows."""
+    if is_postgres(db):
+        import asyncpg  # an extra
+
+        connection = await asyncpg.connect(db)
+        await connection.execute("VACUUM FULL")
+        await connection.close()
     store = open_store(db)
     await store.open()
     health = await store.health()
@@ -86,20 +95,20 @@ async def size(db: str) -> int:
     return health.bytes - health.free_bytes
 
 
-async def bytes_of_executions(db: str) -> dict[str, Any]:
-    """Of SAMPLE executions of each workload."""
-    found = {}
+async def ended(db: str, count: int) -> dict[str, Any]:
+    """Of real executions of each workload."""
+    found, sample = {}, max(SAMPLE, count // 10)
     for name, machine in MACHINES.items():
         before = await size(db)
-        units = await recorded(db, machine, name.replace(" ", "-"), True, SAMPLE)
+        units = await recorded(db, machine, name.replace(" ", "-"), True, sample)
         used = (await size(db)) - before
         events = max(unit.execution.events for unit in units)
         found[name] = {
-            "commits": len(units) // SAMPLE,
+            "commits": len(units) // sample,
             "events": events,
-            "bytes": used / SAMPLE,
-            "bytes_per_event": used / SAMPLE / events,
-            "executions_per_GB": 1e9 * SAMPLE / used,
+            "bytes": used / sample,
+            "bytes_per_event": used / sample / events,
+            "executions_per_GB": 1e9 * sample / used,
         }
     return found
 
@@ -180,12 +189,13 @@ async def retention(db: str, count: int) -> dict[str, Any]:
     cpu = time.process_time()
     await copies(store, unit, count)
     filled, filled_cpu = (await store.health()).bytes, time.process_time() - cpu
-    times, page = list[float](), DEFAULT_LIMITS.retention_page
+    times, work, page = list[float](), list[float](), DEFAULT_LIMITS.retention_page
     cpu = time.process_time()
     while True:
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         deleted = await store.delete_closed(2**60, page)
         times.append((time.perf_counter() - began) * 1000)
+        work.append((time.process_time() - used) * 1000)
         if deleted < page:
             break
     cleaned, cleaned_cpu = await store.health(), time.process_time() - cpu
@@ -193,6 +203,7 @@ async def retention(db: str, count: int) -> dict[str, Any]:
     again = (await store.health()).bytes
     await store.close()
     times.sort()
+    work.sort()
     return {
         "executions": count,
         "bytes_each": (filled - before) / count,
@@ -200,6 +211,8 @@ async def retention(db: str, count: int) -> dict[str, Any]:
         "transaction_p50_ms": times[len(times) // 2],
         "transaction_p99_ms": times[len(times) * 99 // 100],
         "transaction_max_ms": times[-1],
+        "transaction_cpu_p50_ms": work[len(work) // 2],
+        "transaction_cpu_max_ms": work[-1],
         "cpu_of_deleting_by_cpu_of_storing": cleaned_cpu / filled_cpu,
         "size_after_by_size_before": cleaned.bytes / filled,
         "free_part_after": cleaned.free_bytes / cleaned.bytes,
@@ -207,12 +220,66 @@ async def retention(db: str, count: int) -> dict[str, Any]:
     }
 
 
-async def measure(db: str, scale: int) -> dict[str, Any]:
-    return {
-        "executions that have ended": await bytes_of_executions(db),
-        "executions that wait": await waiting(db, EACH * scale),
-        "retention": await retention(db, EACH * scale),
-    }
+async def rate(db: str, count: int) -> dict[str, Any]:
+    """CLIENTS that run one execution after the other, SAMPLE each workload and client."""
+    found = {}
+    text = json.dumps(INPUT)
+    for name in ("10 Pass", "10 Task"):
+        async with Engine(db, tasks=Echo()) as engine:
+            created = await engine.create_state_machine(
+                f"rate-{name.replace(' ', '-')}", json.dumps(MACHINES[name])
+            )
+            arn = created["stateMachineArn"]
+
+            async def client() -> None:
+                for _ in range(SAMPLE // 10):
+                    started = await engine.start_execution(arn, input=text)  # noqa: B023
+                    await engine.wait(started["executionArn"])
+
+            await client()  # plans and programs are prepared
+            units = engine.worker.counts.batch_units
+            stored, commits = units.sum, sum(units.counts)
+            server, cpu, began = await database_cpu(db), time.process_time(), time.perf_counter()
+            await asyncio.gather(*(client() for _ in range(CLIENTS)))
+            took, cpu = time.perf_counter() - began, time.process_time() - cpu
+            executions = CLIENTS * (SAMPLE // 10)
+            stored, commits = units.sum - stored, sum(units.counts) - commits
+            row = found[name] = {
+                "units_per_commit": stored / commits,
+                "units_per_second": stored / took,
+                "node_cpu_us_per_unit": cpu / stored * 1e6,
+                "executions_per_cpu_second_of_node": executions / cpu,
+            }
+            if server is not None:
+                server = (await database_cpu(db) or server) - server
+                row["database_cpu_us_per_unit"] = server / stored * 1e6
+                row["node_cores_per_core_of_database"] = cpu / server
+    return found
+
+
+async def database_cpu(db: str) -> float | None:
+    """Seconds of CPU of a PostgreSQL server on this machine, but for sessions that have ended."""
+    if not is_postgres(db):
+        return None
+    import asyncpg  # an extra
+
+    connection = await asyncpg.connect(db)
+    rows = await connection.fetch("SELECT pid FROM pg_stat_activity")
+    own = connection.get_server_pid()
+    await connection.close()
+    stats = [Path(f"/proc/{pid}/stat") for (pid,) in rows if pid != own]
+    if not all(path.exists() for path in stats):
+        return None
+    fields = [path.read_text().rpartition(")")[2].split() for path in stats]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
+
+
+PARTS: dict[str, Callable[[str, int], Coroutine[Any, Any, dict[str, Any]]]] = {
+    "ended": ended,
+    "rate": rate,
+    "waiting": waiting,
+    "retention": retention,
+}
 
 
 def show(found: dict[str, Any], indent: str = "") -> None:
@@ -232,6 +299,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("parts", nargs="*", default=[*PARTS], help=f"of {', '.join(PARTS)}")
     parser.add_argument("--db", help="an empty database; a temporary SQLite file unless named")
     parser.add_argument("--scale", type=int, default=1, help="N x 10,000 executions of each kind")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
@@ -242,11 +310,12 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         db = arguments.db or os.path.join(folder, "capacity.db")
-        found = asyncio.run(measure(db, arguments.scale))
-    if arguments.json:
-        print(json.dumps(found, indent=1))
-    else:
-        show(found)
+        for name in arguments.parts:
+            found = {name: asyncio.run(PARTS[name](db, EACH * arguments.scale))}
+            if arguments.json:
+                print(json.dumps(found), flush=True)
+            else:
+                show(found)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,8 @@ async def connect(target: Target, **settings: str) -> Connection:
         # All statements look rows up by keys. A plan that was made while a table was small, or from
         # the estimate for an array, would read the whole table, or compile for 30 ms.
         "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
         "jit": "off",
         "tcp_keepalives_idle": "5",
         "tcp_keepalives_interval": "2",
