@@ -1,5 +1,5 @@
-"""The tables of a store in PostgreSQL over time: rows that are merged and deleted, and plans that
-stay good while tables grow.
+"""The tables of a store in PostgreSQL over time: rows that are merged and deleted, updates within a
+page, and plans that stay good while tables grow.
 """
 
 import asyncio
@@ -130,6 +130,27 @@ async def test_tables_that_grow_do_not_slow_down_commits(store: PostgresStore, u
     await connection.close()
     # only the creation of indexes and count(*) read a table whole
     assert all(row["seq_scan"] < 10 for row in scans), scans
+
+
+async def test_most_units_need_no_entry_in_an_index(store: PostgresStore, url: str) -> None:
+    """Updates of continuations find room in their pages: PostgreSQL calls them HOT."""
+    runs = [Run(store, "map, task", {"items": list(range(8))}, seed=n, calm=True) for n in range(9)]
+    while any(run.running for run in runs):
+        await store.commit([unit for run in runs for unit in run.taken()])
+        for run in runs:
+            if run.running:
+                run.step()
+    connection = await asyncpg.connect(url)
+    for _ in range(100):  # statistics arrive late
+        updates, hot = await connection.fetchrow(
+            "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables"
+            " WHERE schemaname = current_schema() AND relname = 'continuation'"
+        )
+        if updates > 50:
+            break
+        await asyncio.sleep(0.1)
+    await connection.close()
+    assert updates > 50 and hot > 0.8 * updates
 
 
 async def test_lists_of_what_has_not_succeeded_read_an_index(

@@ -92,7 +92,7 @@ CREATE TABLE execution (
     error bytea,
     cause bytea,
     UNIQUE (series, tail)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
 -- Lists are in the order of starts. Ids are, too, within a shard, so one in 64 tells where to begin.
 CREATE INDEX execution_started ON execution ((id >> 38), started, id) WHERE id & 63 = 0;
 CREATE INDEX execution_status ON execution (series, status, started, id);
@@ -154,7 +154,9 @@ CREATE TABLE history (key bigint PRIMARY KEY, blob bytea NOT NULL)
 
 CREATE TABLE payload (key bigint PRIMARY KEY, blob bytea NOT NULL);
 
-CREATE TABLE record (key bytea PRIMARY KEY, blob bytea NOT NULL);
+-- Messages come and go.
+CREATE TABLE record (key bytea PRIMARY KEY, blob bytea NOT NULL)
+    WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
 CREATE TABLE parked (
     id bigint PRIMARY KEY,
