@@ -18,11 +18,15 @@ T = TypeVar("T")
 
 
 class Programs:
-    """Those used last are kept in memory; others are compiled again from the store."""
+    """Those used last are kept in memory; others are compiled again from the store.
+
+    kept  the program of a definition if it is in memory
+    """
 
     def __init__(self, store: Store, limits: Limits) -> None:
         self._store, self._limits = store, limits
         self._kept: OrderedDict[int, Program] = OrderedDict()
+        self.kept: Callable[[int], Program | None] = self._kept.get
         self._stored = SingleFlight(self._compile_stored)
         self._compilers = asyncio.Semaphore(limits.compilers)
 

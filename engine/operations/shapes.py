@@ -29,11 +29,6 @@ from stepwell.engine.operations.results import (
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow
 
 _BILLED_MS: Final = 100
-# members of DescribeExecution that StartSyncExecution does not have
-_NOT_OF_EXPRESS: Final = (
-    *("redriveCount", "redriveDate", "redriveStatus", "redriveStatusReason"),
-    *("stateMachineVersionArn", "stateMachineAliasArn"),
-)
 _BILLED_MB: Final = 64
 
 
@@ -46,6 +41,18 @@ def execution(
     row: ExecutionRow | Execution, limits: Limits = DEFAULT_LIMITS
 ) -> DescribeExecutionOutput:
     """DescribeExecution."""
+    answer = _begun(row)
+    _add_extras(answer, row)
+    _add_end(answer, row)
+    reason = not_redrivable(row, limits=limits)
+    if reason is not None:
+        answer["redriveStatus"], answer["redriveStatusReason"] = "NOT_REDRIVABLE", reason
+    else:
+        answer["redriveStatus"] = "REDRIVABLE" if row.parent is None else "REDRIVABLE_BY_MAP_RUN"
+    return answer
+
+
+def _begun(row: ExecutionRow | Execution) -> DescribeExecutionOutput:
     answer: DescribeExecutionOutput = {
         "executionArn": row.arn,
         "stateMachineArn": row.machine_arn,
@@ -56,7 +63,10 @@ def execution(
     if row.input is not None:
         answer["input"] = _text(row.input)
     answer["inputDetails"] = {"included": row.input is not None}
-    _add_extras(answer, row)
+    return answer
+
+
+def _add_end(answer: DescribeExecutionOutput, row: ExecutionRow | Execution) -> None:
     if "trace" in row.extras:
         answer["traceHeader"] = row.extras["trace"]
     if row.stopped is not None:
@@ -68,12 +78,6 @@ def execution(
             answer["error"] = row.error
         if row.cause is not None:
             answer["cause"] = row.cause
-    reason = not_redrivable(row, limits=limits)
-    if reason is not None:
-        answer["redriveStatus"], answer["redriveStatusReason"] = "NOT_REDRIVABLE", reason
-    else:
-        answer["redriveStatus"] = "REDRIVABLE" if row.parent is None else "REDRIVABLE_BY_MAP_RUN"
-    return answer
 
 
 def _add_extras(
@@ -114,9 +118,8 @@ def sync(x: Execution) -> StartSyncExecutionOutput:
     Billed: the time, rounded up to 100 ms, and 64 MB, the least that AWS bills; how it measures
     more is not known.
     """
-    described: dict[str, Any] = dict(execution(x))
-    for name in _NOT_OF_EXPRESS:
-        described.pop(name, None)
+    described = _begun(x)
+    _add_end(described, x)
     answer = cast(StartSyncExecutionOutput, described)
     assert x.stopped is not None
     steps = max(1, -(-(x.stopped - x.started) // _BILLED_MS))

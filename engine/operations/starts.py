@@ -78,7 +78,9 @@ class Starts:
         express = target.machine.type == EXPRESS
         named = name is not None
         name, arn = self._named_arn(target.machine.arn, name, express)
-        program = await self._programs.program(target.definition)
+        program = self._programs.kept(target.definition)
+        if program is None:
+            program = await self._programs.program(target.definition)
         await admitted(target.machine.arn)
         if named and not express:
             # nothing is awaited between the answer that the name is free and taking it
@@ -249,7 +251,9 @@ class Starts:
         payload = payloads.execution_input(input, self._limits)
         name = self._name(name)
         arn = arns.execution_arn(target.machine.arn, name, self._new_uuid())
-        program = await self._programs.program(target.definition)
+        program = self._programs.kept(target.definition)
+        if program is None:
+            program = await self._programs.program(target.definition)
         await self._worker.admit(target.machine.arn)
         machines.check_active(target.machine.arn)  # since it was looked up
         return self._new(target, arn, name, program, payload, trace_header), program

@@ -153,14 +153,15 @@ class Admission(Hooks):
             return
         if self.stopping:
             raise ApiError("ServiceUnavailable", messages.STOPPING)
-        if self._full() or not self._may_fit(request):
+        if self._full() or not (request.read or self._may_fit(request)):
             raise ApiError("ThrottlingException", engine_messages.THROTTLED)
 
     def _full(self) -> bool:
         """Whether too many requests are being answered. Requests that are still arriving do not
         count.
         """
-        return self.open - self.reading() > self._limits.open_requests
+        most = self._limits.open_requests
+        return self.open > most and self.open - self.reading() > most
 
     def _may_fit(self, request: Request) -> bool:
         """Whether a body of the declared length fits: if not, it is refused before it arrives."""

@@ -101,6 +101,7 @@ class App:
             (each for each in self._protocols if isinstance(each, JsonProtocol)), None
         )
         self.by_host: Callable[[Request], Handler | None] | None = None
+        self._methods: dict[Operation, Callable[..., Awaitable[Mapping[str, Any]]]] = {}
         self._polls: set[asyncio.Future[Any]] = set()
         self._readers = TimeLimit(limits.request_seconds)
         self._draining = False
@@ -253,7 +254,20 @@ class App:
     async def _call(
         self, operation: Operation, request: Request, receive: Receive
     ) -> Mapping[str, Any]:
-        method = getattr(self.services[operation.service], operation.method, None)
+        method = self._methods.get(operation) or self._method(operation)
+        REACHED.set(
+            f"{request.scope.get('scheme', 'http')}://{host.decode('latin-1')}"
+            if (host := request.headers.get(b"host"))
+            else ""
+        )
+        answer = method(**operation.protocol.arguments(operation, request))
+        return await (self._poll(answer, receive) if operation.name in LONG_POLLS else answer)
+
+    def _method(self, operation: Operation) -> Callable[..., Awaitable[Mapping[str, Any]]]:
+        """What carries the operation out. Raises ApiError if its service does not have it."""
+        method: Callable[..., Awaitable[Mapping[str, Any]]] | None = getattr(
+            self.services[operation.service], operation.method, None
+        )
         if method is None:
             raise ApiError(
                 "UnknownOperationException",
@@ -261,15 +275,8 @@ class App:
                     service=operation.service, operation=operation.name
                 ),
             )
-        REACHED.set(
-            f"{request.scope.get('scheme', 'http')}://{host.decode('latin-1')}"
-            if (host := request.headers.get(b"host"))
-            else ""
-        )
-        answer: Awaitable[Mapping[str, Any]] = method(
-            **operation.protocol.arguments(operation, request)
-        )
-        return await (self._poll(answer, receive) if operation.name in LONG_POLLS else answer)
+        self._methods[operation] = method
+        return method
 
     async def _poll(
         self, answer: Awaitable[Mapping[str, Any]], receive: Receive

@@ -181,7 +181,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, all: Connections) -> None:
         self._all, self._dispatch = all, all.dispatch
         self.in_head, self.answering = True, 0
-        self.read_paused = self._write_paused = False
+        self.read_paused = self.write_paused = False
         self._parser = httptools.HttpRequestParser(self)
         # a client may send more after a request that closes the connection
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -226,17 +226,17 @@ class Connection(asyncio.Protocol):
     # --- back-pressure ----------------------------------------------------------------------------
 
     def pause_writing(self) -> None:
-        self._write_paused = True
+        self.write_paused = True
         self._all.fills(self)
 
     def resume_writing(self) -> None:
-        self._write_paused = False
+        self.write_paused = False
         self._all.full.pop(self, None)
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
     async def drained(self) -> None:
-        while self._write_paused:
+        while self.write_paused:
             if self._drained is None or self._drained.done():
                 self._drained = self._all.loop.create_future()
             await self._drained

@@ -36,6 +36,7 @@ class Wire(Protocol):
     """What an exchange needs of its connection."""
 
     transport: asyncio.Transport
+    write_paused: bool
 
     def resume_reading(self) -> None: ...
 
@@ -114,7 +115,8 @@ class Exchange:
         """Write a response at once, head and body together."""
         try:
             status, headers, body, _ = await reply
-            await self._wire.drained()
+            if self._wire.write_paused:
+                await self._wire.drained()
             if not self.disconnected:
                 head = self._head(status, headers)
                 self.started = True
