@@ -21,7 +21,7 @@ from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, SUCCEED, Blo
 from stepwell.engine.clock import Clock
 from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide
-from stepwell.engine.core.events import ChildrenClosed, Start, StartChild
+from stepwell.engine.core.events import ChildClosed, ChildrenClosed, Start, StartChild
 from stepwell.engine.core.model import Payload
 from stepwell.engine.limits import Limits
 from stepwell.engine.map_runs.child_reports import report_of
@@ -47,6 +47,29 @@ def never_waits(block: Block) -> bool:
         and (state.map is None or never_waits(state.map.block))
         for state in block.states.values()
     )
+
+
+class _Ended:
+    """Children that succeeded and are reported together.
+
+    watched  the units of those whose history something is told of
+    """
+
+    def __init__(self) -> None:
+        self.reports: list[ChildClosed] = []
+        self.watched: list[Unit] = []
+        self.transitions = self._bytes = 0
+
+    def add(self, unit: Unit, watched: bool) -> None:
+        report = report_of(unit.execution)
+        self.reports.append(report)
+        self.transitions += unit.execution.transitions
+        self._bytes += 0 if report.output is None else len(report.output.data)
+        if watched:
+            self.watched.append(unit)
+
+    def full(self, limits: Limits) -> bool:
+        return len(self.reports) >= limits.child_reports or self._bytes >= limits.chunk_bytes
 
 
 class ExpressChildren:
@@ -92,30 +115,34 @@ class ExpressChildren:
 
     async def _report(self, live: Live, queue: deque[StartChild]) -> None:
         """Run the next children of one round, and report those that succeeded."""
-        family, elapsed, most = (
+        family, elapsed, limits = (
             Family(live.x, queue[0], self._limits),
             self._clock.elapsed,
-            self._limits.child_reports,
+            self._limits,
         )
-        closed: list[Unit] = []
-        while queue and queue[0].round == family.round and len(closed) < most:
+        ended = _Ended()
+        while queue and queue[0].round == family.round and not ended.full(limits):
             payload = await self._inputs.read(live, queue[0])
             if payload is None:
                 queue.clear()
-            until = elapsed() + self._limits.unit_seconds
-            while payload is not None and len(closed) < most:
+            until = elapsed() + limits.unit_seconds
+            while payload is not None and not ended.full(limits):
                 command = queue.popleft()
                 unit = self._child(family, command, payload, live)
                 if unit is None:
                     self._begin(live, command)
                 else:
-                    closed.append(unit)
+                    ended.add(unit, self._watched(unit))
                 if not queue or queue[0].round != family.round or elapsed() >= until:
                     break
                 payload = self._inputs.known(live, queue[0])
             await asyncio.sleep(0)  # others have their turn
-        if closed:
-            self._submit(live, closed)
+        if ended.reports:
+            self._submit(live, ended)
+
+    def _watched(self, unit: Unit) -> bool:
+        """Whether something is told of its history when it is durable."""
+        return "logging" in unit.execution.extras or self._worker.attempts.context is not None
 
     def _child(
         self, family: Family, command: StartChild, payload: Payload, live: Live
@@ -143,20 +170,18 @@ class ExpressChildren:
             return None
         return Unit(decision.execution, decision.first, decision.history, now, created=True)
 
-    def _submit(self, live: Live, closed: list[Unit]) -> None:
-        reports = [report_of(unit.execution) for unit in closed]
+    def _submit(self, live: Live, ended: _Ended) -> None:
         durable = asyncio.get_running_loop().create_future()
-        durable.add_done_callback(partial(self._ended, live.program, closed))
-        event = ChildrenClosed(reports[0].frame, reports[0].seq, reports)
-        self._worker.submit(live, event, durable)
+        durable.add_done_callback(partial(self._durable, live.program, ended))
+        frame, seq = ended.reports[0][:2]
+        self._worker.submit(live, ChildrenClosed(frame, seq, ended.reports), durable)
 
-    def _ended(self, program: Program, closed: list[Unit], durable: asyncio.Future[None]) -> None:
+    def _durable(self, program: Program, ended: _Ended, durable: asyncio.Future[None]) -> None:
         if durable.cancelled() or durable.exception() is not None:
             return
         counts = self._worker.counts
-        counts.started += len(closed)
-        counts.ended[model.SUCCEEDED] += len(closed)
-        for unit in closed:
-            counts.transitions += unit.execution.transitions
-            if "logging" in unit.execution.extras or self._worker.attempts.context is not None:
-                self._worker.on_commit(Live(unit.execution, program), unit)
+        counts.started += len(ended.reports)
+        counts.ended[model.SUCCEEDED] += len(ended.reports)
+        counts.transitions += ended.transitions
+        for unit in ended.watched:
+            self._worker.on_commit(Live(unit.execution, program), unit)
