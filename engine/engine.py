@@ -32,6 +32,7 @@ from stepwell.engine.machines.deletions import Deletions
 from stepwell.engine.machines.programs import Programs
 from stepwell.engine.machines.rows import MachineRows
 from stepwell.engine.map_runs.children import Children
+from stepwell.engine.map_runs.leftovers import Leftovers
 from stepwell.engine.map_runs.orphans import end_orphans
 from stepwell.engine.map_runs.streams import Streams
 from stepwell.engine.observers.commit_events import CommitEvents
@@ -137,15 +138,10 @@ class Engine:
             machines, tracker, worker, self.supervisor, self._tell_home
         )
         children = Children(store, clock, limits, new_uuid, worker, self.retention)
+        leftovers = Leftovers(store, limits, self.supervisor)
         self.events = events = CommitEvents(
-            self.home,
-            limits,
-            self.tasks,
-            log_sink,
-            trace_sink,
-            machines,
-            tracker,
-            self.deletions,
+            *(self.home, limits, self.tasks, log_sink, trace_sink),
+            *(machines, tracker, self.deletions, leftovers),
         )
         if trace_sink is not None:
             worker.attempts.context = trace_sink.context

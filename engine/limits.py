@@ -79,6 +79,8 @@ class Limits(language.Limits):
     children_ahead: int = 2_000
     chunk_items: int = 1_000  # that a Map Run reads of its dataset at a time
     chunk_bytes: int = 1_048_576  # JSON text of those
+    child_rows: int = 8  # of a Map Run that has ended, which one transaction deletes
+    child_rows_pause_seconds: float = 0.05  # between two of those
     # ends of Express children that a Map Run takes in at a time
     child_reports: int = 1_000
     effects_in_flight: int = 1_000  # running tasks of each kind; waiting tasks do not count

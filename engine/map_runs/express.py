@@ -52,7 +52,7 @@ def never_waits(block: Block) -> bool:
 class _Ended:
     """Children that succeeded and are reported together.
 
-    watched  the units of those whose history something is told of
+    watched  the units of those whose history is logged or traced
     """
 
     def __init__(self) -> None:
@@ -141,7 +141,7 @@ class ExpressChildren:
             self._submit(live, ended)
 
     def _watched(self, unit: Unit) -> bool:
-        """Whether something is told of its history when it is durable."""
+        """Whether its history is logged or traced when it is durable."""
         return "logging" in unit.execution.extras or self._worker.attempts.context is not None
 
     def _child(

@@ -11,6 +11,7 @@ from stepwell.engine.arns import Home
 from stepwell.engine.limits import Limits
 from stepwell.engine.machines.deletions import Deletions
 from stepwell.engine.machines.rows import MachineRows
+from stepwell.engine.map_runs.leftovers import Leftovers
 from stepwell.engine.observers.status_events import status_events
 from stepwell.engine.observers.trace_context import TraceSink
 from stepwell.engine.observers.tracker import Tracker
@@ -41,10 +42,12 @@ class CommitEvents:
         machines: MachineRows,
         tracker: Tracker,
         deletions: Deletions,
+        leftovers: Leftovers,
     ) -> None:
         self._home, self._limits, self._tasks, self.log_sink = home, limits, tasks, log_sink
         self.trace_sink = trace_sink
         self._machines, self._tracker, self._deletions = machines, tracker, deletions
+        self._leftovers = leftovers
 
     def status_changes(self, unit: Unit) -> Transaction[Any] | None:
         """The writes of the receiver of status events, for the transaction of a unit."""
@@ -63,6 +66,8 @@ class CommitEvents:
         """A unit is durable."""
         x = unit.execution
         self._tracker.committed(x)
+        if unit.map_runs:
+            self._leftovers.committed(unit)
         if self._machines.deleting:
             self._deletions.committed(live, unit)
         if x.extras and self.log_sink is not None and "logging" in x.extras:

@@ -399,6 +399,11 @@ class Store(Protocol):
         multiples of child_rows.ROW_CHILDREN, so that no row reaches beyond.
         """
 
+    async def delete_child_rows(self, execution_id: int, frame: int, seq: int, limit: int) -> bool:
+        """Delete up to `limit` rows of inputs and as many of outputs of a Map Run that has ended.
+        Whether there were any.
+        """
+
     async def map_runs_with_children(
         self, after: tuple[int, int, int] = (0, 0, 0), limit: int = 1000
     ) -> list[tuple[int, int, int]]:

@@ -75,6 +75,7 @@ ORDER: Final = (
 DELETE_FRAMES: Final = "delete_frames"  # first key, last key
 DELETE_PAYLOADS: Final = "delete_payloads"  # first key, last key
 DELETE_USED_INPUTS: Final = "delete_used_inputs"  # execution, frame, seq, all again, end
+OF_CHILDREN: Final = 2  # where those of child rows begin in the next two
 DELETE_VISIT: Final = (  # execution, frame
     "delete_items_of_frame",
     "delete_results_of_frame",

@@ -28,6 +28,8 @@ from stepwell.engine.store.blobs import pack, unpack
 from stepwell.engine.store.codec import StoredPayload
 
 ROW_CHILDREN: Final = 1_000
+# the rows of a Map Run of more children are not deleted by the commit that ends it, but after it
+LARGE_RUN: Final = 10_000
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _texts: Final = msgspec.msgpack.Decoder(list[bytes]).decode

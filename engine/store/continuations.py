@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from stepwell.engine.core.model import Execution, Frame, Payload
+from stepwell.engine.core.model import Children, Execution, Frame, Payload
 from stepwell.engine.store import codec, frame_codec
 from stepwell.engine.store.batch import (
     DELETE_CONTINUATION,
@@ -33,10 +33,12 @@ from stepwell.engine.store.batch import (
     DELETE_VISITS,
     INSERT_ITEMS,
     INSERT_RESULTS,
+    OF_CHILDREN,
     PUT_CONTINUATION,
     PUT_FRAME,
     Batch,
 )
+from stepwell.engine.store.child_rows import LARGE_RUN
 from stepwell.engine.store.keys import ROWS, row_key, row_keys
 
 PAYLOAD_ROW_BYTES: Final = 1024
@@ -49,11 +51,15 @@ _NOTHING: Final[codec.Rows] = {}
 
 @dataclass(slots=True)
 class Visit:
-    """The rows of a frame's Map or Parallel."""
+    """The rows of a frame's Map or Parallel.
+
+    large  a Map Run with so many child rows that they are deleted after the end
+    """
 
     seq: int
     items: Sequence[Payload] | None  # the list whose rows are stored
     results: int  # how many are stored, 0: all are in the frame
+    large: bool = False
 
 
 @dataclass(slots=True)
@@ -111,7 +117,7 @@ class Continuations:
                 batch.rows[DELETE_FRAME] += [row_key(x.id, frame_id) for frame_id in live.frames]
         if live is not None:
             for frame_id in live.visits.keys() - visits.keys():
-                _delete_visit(batch, x.id, frame_id)
+                _delete_visit(batch, x.id, frame_id, live.visits[frame_id])
         if split or rows or visits or live is not None:
             self.live[x.id] = Live(writer.next_row, rows, frames if split else None, visits)
         batch.rows[PUT_CONTINUATION] += (x.id, wake, x.events, blob)
@@ -127,7 +133,9 @@ class Continuations:
         if live.frames is not None:
             batch.deletes.append((DELETE_FRAMES, row_keys(execution_id)))
         if live.visits:
-            batch.deletes += [(statement, (execution_id,)) for statement in DELETE_VISITS]
+            large = any(visit.large for visit in live.visits.values())
+            statements = DELETE_VISITS[:OF_CHILDREN] if large else DELETE_VISITS
+            batch.deletes += [(statement, (execution_id,)) for statement in statements]
 
     def park(self, execution_id: int) -> None:
         """Its continuation cannot be read, so its rows are unknown: its end deletes all that there
@@ -143,6 +151,7 @@ class Continuations:
                 frame.seq,
                 frame.children.items if frame.children and frame_id in stored.items else None,
                 len(stored.results.get(frame_id, ())),
+                frame.children is not None and _large(frame.children),
             )
             for frame_id, frame in frames_of(x).items()
             if frame_id in stored.items
@@ -207,7 +216,7 @@ class Continuations:
         if before is not None and (
             before.seq != frame.seq or before.items is not items or before.results > children.ended
         ):
-            _delete_visit(batch, execution_id, frame.id)
+            _delete_visit(batch, execution_id, frame.id, before)
             before = None
         if items is not None and before is None:
             for start in range(0, len(items), ITEMS_IN_ROW):
@@ -218,7 +227,7 @@ class Continuations:
             blob = self._writer.results(results[stored : children.ended], PAYLOAD_ROW_BYTES)
             batch.rows[INSERT_RESULTS] += (execution_id, frame.id, stored, blob)
             stored = children.ended
-        visits[frame.id] = Visit(frame.seq, items, stored)
+        visits[frame.id] = Visit(frame.seq, items, stored, _large(children))
         return frame_codec.frame_values(
             frame, None if items is None else len(items), None if results is None else stored
         )
@@ -234,5 +243,10 @@ def has_visit(x: Execution, frame_id: int, seq: int) -> bool:
     return frame is not None and frame.seq == seq and frame.children is not None
 
 
-def _delete_visit(batch: Batch, execution_id: int, frame_id: int) -> None:
-    batch.deletes += [(statement, (execution_id, frame_id)) for statement in DELETE_VISIT]
+def _large(children: Children) -> bool:
+    return children.rows and children.count > LARGE_RUN
+
+
+def _delete_visit(batch: Batch, execution_id: int, frame_id: int, visit: Visit) -> None:
+    statements = DELETE_VISIT[:OF_CHILDREN] if visit.large else DELETE_VISIT
+    batch.deletes += [(statement, (execution_id, frame_id)) for statement in statements]

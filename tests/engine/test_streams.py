@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from tests.engine.engine_fixture import Shape
 from stepwell.asl.evaluation import Json
 from stepwell.engine import Engine
 from stepwell.engine.limits import Limits
+from stepwell.engine.map_runs import leftovers
 from stepwell.engine.map_runs.datasets import Chunk, StreamRequest
+from stepwell.engine.store import continuations
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.tasks.registry import Registry
 
@@ -257,3 +260,24 @@ async def test_a_stop_in_the_middle(world: World) -> None:
         await engine.redrive_execution(arn)
         assert (await engine.wait(arn, 20))["status"] == "SUCCEEDED"
         assert world.written("SUCCEEDED") == list(range(230))
+
+
+async def test_the_rows_of_a_large_map_run_are_deleted_after_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "LARGE_RUN", 100)
+    monkeypatch.setattr(continuations, "LARGE_RUN", 100)
+    world.items(*range(130))
+    async with world.engine as engine:
+        arn = await world.start(over())
+        assert (await engine.wait(arn, 20))["status"] == "SUCCEEDED"
+        with sqlite3.connect(world.folder / "db") as connection:
+            for _ in range(500):
+                await asyncio.sleep(0.02)
+                left = [
+                    connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+                    for table in ("child_input", "child_output")
+                ]
+                if left == [0, 0]:
+                    break
+    assert left == [0, 0]

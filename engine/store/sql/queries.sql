@@ -184,6 +184,20 @@ ORDER BY n DESC LIMIT 1
 SELECT n, blob FROM child_output WHERE execution = ? AND frame = ? AND seq = ? AND n >= ? AND n < ?
 ORDER BY n
 
+-- name: delete_some_child_inputs
+DELETE FROM child_input WHERE execution = ? AND frame = ? AND seq = ? AND n <= (
+    SELECT max(n) FROM (
+        SELECT n FROM child_input WHERE execution = ? AND frame = ? AND seq = ? ORDER BY n LIMIT ?
+    ) AS firsts
+)
+
+-- name: delete_some_child_outputs
+DELETE FROM child_output WHERE execution = ? AND frame = ? AND seq = ? AND n <= (
+    SELECT max(n) FROM (
+        SELECT n FROM child_output WHERE execution = ? AND frame = ? AND seq = ? ORDER BY n LIMIT ?
+    ) AS firsts
+)
+
 -- name: waking
 SELECT wake, id FROM continuation
 WHERE wake > 0 AND wake <= ? AND (wake, id) > (?, ?) ORDER BY wake, id LIMIT ?

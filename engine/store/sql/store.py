@@ -255,6 +255,11 @@ class SqlStore:
         rows = await self.database.rows("child_outputs", execution_id, frame, seq, first, end)
         return sorted(each for _, blob in rows for each in child_rows.read_outputs(blob))
 
+    async def delete_child_rows(self, execution_id: int, frame: int, seq: int, limit: int) -> bool:
+        place, execute = (execution_id, frame, seq), self.database.execute
+        inputs = await execute("delete_some_child_inputs", *place, *place, limit)
+        return await execute("delete_some_child_outputs", *place, *place, limit) + inputs > 0
+
     async def waking(
         self, before: int, after: tuple[int, int] = (0, 0), limit: int = 1000
     ) -> list[tuple[int, int]]:
