@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from tests.conftest import ROOT, SCRIPT
 from tests.integrations.server.live import PASS, Live, eventually
 from tests.integrations.server.test_server import create
@@ -65,7 +65,7 @@ def test_nodes_are_replaced_without_a_failed_request(nodes: list[Live], balancer
     )
 
     def answers() -> bool:
-        with suppress(ClientError, HTTPClientError):  # HAProxy has no node yet
+        with suppress(ClientError, BotoCoreError):  # HAProxy is not up, or has no node yet
             return bool(client.list_state_machines())
         return False
 
