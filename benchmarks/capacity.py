@@ -250,10 +250,9 @@ async def rate(db: str, count: int) -> dict[str, Any]:
                 "node_cpu_us_per_unit": cpu / stored * 1e6,
                 "executions_per_cpu_second_of_node": executions / cpu,
             }
-            if server is not None:
-                server = (await database_cpu(db) or server) - server
-                row["database_cpu_us_per_unit"] = server / stored * 1e6
-                row["node_cores_per_core_of_database"] = cpu / server
+            if server is not None and (used := (await database_cpu(db) or server) - server):
+                row["database_cpu_us_per_unit"] = used / stored * 1e6
+                row["node_cores_per_core_of_database"] = cpu / used
     return found
 
 
