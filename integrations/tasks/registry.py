@@ -201,7 +201,7 @@ class Registry:
         return mocks.fault(resource, result, strict)
 
     async def dataset(self, request: StreamRequest) -> Dataset | None:
-        if request.resource.service != "s3":
+        if not self._in_s3(request.resource):
             return None
         self._check(request)
         from stepwell.integrations.datasets.dataset import S3Dataset  # imported late: so is zstd
@@ -209,12 +209,16 @@ class Registry:
         return S3Dataset(self.host, self._threads, request)
 
     async def results(self, request: StreamRequest) -> Results | None:
-        if request.resource.service != "s3":
+        if not self._in_s3(request.resource):
             return None
         self._check(request)
         from stepwell.integrations.datasets.results import S3Results
 
         return S3Results(self.host, request)
+
+    def _in_s3(self, resource: Resource) -> bool:
+        """Whether S3 itself is called, not a function in its place."""
+        return resource.service == "s3" and not self._is_function(resource)
 
     def _check(self, request: StreamRequest) -> None:
         """Raises the refusal of the policies of a role."""

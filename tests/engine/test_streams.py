@@ -281,3 +281,16 @@ async def test_the_rows_of_a_large_map_run_are_deleted_after_its_end(
                 if left == [0, 0]:
                     break
     assert left == [0, 0]
+
+
+async def test_functions_in_place_of_s3(tmp_path: Path) -> None:
+    s3 = "arn:aws:states:::s3:"
+    registry = Registry(
+        {
+            s3 + "getObject": lambda payload: {"Items": [3, 2], "Source": "S3://b/k"},
+            s3 + "putObject": lambda payload: {"written": payload["Results"]},
+        }
+    )
+    async with Engine(tmp_path / "db", tasks=registry) as engine:
+        output = await engine.run({"StartAt": "M", "States": {"M": over()}})
+    assert output == {"written": [3, 2]}

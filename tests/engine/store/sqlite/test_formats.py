@@ -4,25 +4,39 @@ format1.db.zst was written by the last stepwell before checksums (blobs of forma
 format 1): an execution that waits for an hour, with a payload row; an inline Map with rows for its
 items and results; a Map Run of which one child waits; a task in flight; an asynchronous Express
 execution; closed ones; two records.
+
+map_runs4.db.zst was written by the last version of format 4, killed while four Map Runs of 30
+Express children were half done: m0 of a state's input, m1 with an ItemReader, m2 with a
+ResultWriter, m3 with both.
 """
 
+import asyncio
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
-from tests.engine.engine_fixture import EngineFixture
+from tests.engine.engine_fixture import EngineFixture, ManualClock
 
+from stepwell.engine import Engine
 from stepwell.engine.store.sqlite.store import SqliteStore
+from stepwell.integrations.tasks.registry import Registry
 
-OLD = Path(__file__).with_name("format1.db.zst")
+FOLDER = Path(__file__).parent
 ARN = "arn:aws:states:us-east-1:123456789012:execution:"
+
+
+def unpacked(name: str, folder: Path) -> Path:
+    made = folder / "old.db"
+    made.write_bytes(zstandard.ZstdDecompressor().decompress((FOLDER / name).read_bytes()))
+    return made
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    made = tmp_path / "old.db"
-    made.write_bytes(zstandard.ZstdDecompressor().decompress(OLD.read_bytes()))
-    return made
+    return unpacked("format1.db.zst", tmp_path)
 
 
 async def test_all_of_it_is_read(path: Path) -> None:
@@ -57,3 +71,18 @@ async def test_its_executions_go_on(path: Path) -> None:
     assert life.calls == ["hang"]
     await life.engine.stop_execution(ARN + "tasks:t")
     await life.engine.close()
+
+
+async def test_its_map_runs_go_on(tmp_path: Path) -> None:
+    """Their items and results were in the continuation, and a bit for each child that had ended."""
+    clock = ManualClock()
+    written: Callable[[Any], Any] = lambda payload: sorted(payload["Results"])
+    registry = Registry({"arn:aws:states:::s3:putObject": written})
+    path = unpacked("map_runs4.db.zst", tmp_path)
+    async with Engine(path, tasks=registry, clock=clock) as engine:
+        for name in ("m0:x", "m1:x", "m2:x", "m3:x"):
+            ended = asyncio.ensure_future(engine.wait(ARN + name, 60))
+            while not ended.done():
+                await asyncio.sleep(0.001)
+                clock.advance(1_000)
+            assert json.loads((await ended)["output"]) == list(range(30))
