@@ -1,5 +1,5 @@
-"""python -m benchmarks.long_history [--events N] [--state Pass|Task] [--db PATH|URL]: one execution
-with a history of a million events.
+"""python -m benchmarks.long_history [--events N] [--state Pass|Task|Map] [--db PATH|URL]: one
+execution with a history of a million events.
 
 The engine is restarted in the middle, the execution fails at the end, is redriven, and stopped. No
 figure should depend on N: processor time of each tenth, memory, the time to resume, pages.
@@ -22,7 +22,7 @@ from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.tasks import TaskError, TaskRequest
 
 ROUNDS = 5
-EVENTS_OF_LOOP = {"Pass": 4, "Task": 7}  # of the state and a Choice
+EVENTS_OF_LOOP = {"Pass": 4, "Task": 7, "Map": 4}  # of the state and a Choice; of an iteration
 POLL_SECONDS = 0.05
 
 
@@ -61,6 +61,7 @@ class Figures(NamedTuple):
 
 
 def definition(loops: int, state: str) -> str:
+    """State "Map": a Map with a Pass, over the items of the input; else a loop with that state."""
     task = {"Type": "Task", "Resource": FUNCTION}
     count = task if state == "Task" else {"Type": "Pass"}
     parameters = {"Parameters": {"n.$": "States.MathAdd($.n, 1)"}}
@@ -68,10 +69,19 @@ def definition(loops: int, state: str) -> str:
     states: dict[str, Any] = {
         "Count": {**count, **parameters, "Next": "Again"},
         "Again": {"Type": "Choice", "Choices": [again], "Default": "Last"},
+        "Each": {
+            "Type": "Map",
+            "ItemsPath": "$.items",
+            "ItemProcessor": {"StartAt": "I", "States": {"I": {"Type": "Pass", "End": True}}},
+            "ResultPath": None,
+            "Next": "Last",
+        },
         "Last": {**task, "Parameters": "last", "Next": "Rest"},
         "Rest": {"Type": "Wait", "Seconds": 86_400, "End": True},
     }
-    return json.dumps({"StartAt": "Count", "States": states})
+    for name in ("Count", "Again") if state == "Map" else ("Each",):
+        del states[name]
+    return json.dumps({"StartAt": next(iter(states)), "States": states})
 
 
 def _sample(events: int) -> Sample:
@@ -138,11 +148,13 @@ async def _pages(engine: Engine, arn: str, events: int) -> dict[str, float]:
 
 
 async def measure(db: str, events: int, state: str = "Pass") -> Figures:
-    limits = replace(DEFAULT_LIMITS, history_events=2 * events)
     tasks, loops = Flaky(), events // EVENTS_OF_LOOP[state]
+    text = json.dumps({"n": 0, "items": list(range(loops)) if state == "Map" else []})
+    most = max(DEFAULT_LIMITS.payload_bytes, len(text))
+    limits = replace(DEFAULT_LIMITS, history_events=2 * events, payload_bytes=most)
     async with Engine(db, tasks=tasks, limits=limits) as engine:
         machine = await engine.create_state_machine("long", definition(loops, state))
-        started = await engine.start_execution(machine["stateMachineArn"], input='{"n": 0}')
+        started = await engine.start_execution(machine["stateMachineArn"], input=text)
         arn = started["executionArn"]
         first = await _follow(engine, arn, events // 2)
     engine, began = Engine(db, tasks=tasks, limits=limits), time.process_time()
