@@ -24,14 +24,16 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
 from stepwell.engine.store.base import ExecutionRow
-from stepwell.engine.tasks import Handler, TaskError, TaskRequest, Transaction
+from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Transaction
 from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.cluster.inbox import Inbox
 from stepwell.integrations.cluster.shard_services import shard_services
 from stepwell.integrations.host import Executions, Host, Peers
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.requests import request_id
 from stepwell.integrations.services.common.delivery_log import DeliveryLog
 from stepwell.integrations.services.runtime.pool import Pool
+from stepwell.integrations.tasks import sent_home
 from stepwell.integrations.tasks.iam_policies import Policies
 from stepwell.integrations.tasks.registry import Registry
 
@@ -121,13 +123,17 @@ class MachineTasks:
         await self._begun(request)
         return await (self._first or self._registry(None)).results(request)
 
-    async def _handle(self, request: TaskRequest) -> Json:
+    async def _handle(self, request: TaskRequest) -> TaskResult:
         await self._released(request)
         if request.again and request.resource.service == "states":
             self._release_nested(request)
         folder = (
             str(self._functions) if self._functions else await self._folder(request.machine_arn)
         )
+        if request.again and self.peers is None:  # it may have been a cluster's, and sent home
+            text = await sent_home.marked(self.engine.records, request.token)
+            if text is not None:
+                return sent_home.result_of(request.token, text, True)
         handler = self._registry(folder).resolve(request.resource)
         if handler is None:
             raise TaskError(
@@ -217,6 +223,8 @@ class ServerTasks(MachineTasks):
         self._own = self._registry(str(self._functions) if self._functions else None)
         if self.peers is not None:
             self._of_shard = shard_services(self._own.host, self)
+        else:  # the database may have been a cluster's
+            engine.on_open.append(Inbox(self._own.host).drain)
 
     def _prepare(self, registry: Registry) -> None:
         """Functions do not see the server's environment, and their clients call the same endpoints

@@ -143,6 +143,15 @@ class Inbox:
                     async with asyncio.timeout(_POLL_SECONDS):
                         await self._wake.wait()
 
+    async def drain(self) -> None:
+        """Begin to apply what a cluster has left, on a server of its own."""
+
+        async def drained() -> None:
+            while await self.apply():
+                pass
+
+        self._host.supervisor.start("inbox", drained)
+
     async def apply(self) -> bool:
         """Apply some events. Returns whether there may be more."""
         before, page = self._after, await self._host.records.scan(_PREFIX, self._after, _PAGE)

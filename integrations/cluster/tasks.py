@@ -27,7 +27,14 @@ from stepwell.engine.tasks import TaskError, TaskRequest, Tasks, Transaction, in
 from stepwell.integrations.host import Host, LostAnswerError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.common.tables import pack, readable, unchanged
-from stepwell.integrations.tasks.sent_home import CALLERS, IN_LINE, WAITING, WORKING, marker_key
+from stepwell.integrations.tasks.sent_home import (
+    CALLERS,
+    IN_LINE,
+    WAITING,
+    WORKING,
+    marked,
+    marker_key,
+)
 
 Answer = dict[str, Any]
 
@@ -160,11 +167,9 @@ class TaskRuns:
 
     async def _marked(self, token: str) -> bytes | None:
         """The JSON text of the result in an attempt's marker."""
-        key = marker_key(token)
-        found = await self._host.records.get(key)
-        if found is not None and (marker := readable(key, found, unchanged)) is not None:
-            text: str = marker["result"]
-            return text.encode()
+        text = await marked(self._host.records, token)
+        if text is not None:
+            return text
         if self._ended.marked(token):
             raise LostAnswerError("the attempt has ended, and its marker was taken")
         return None

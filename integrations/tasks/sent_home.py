@@ -14,7 +14,7 @@ import asyncio
 import logging
 import secrets
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stepwell.asl.json_text import encode, loads
 from stepwell.asl.resources import Resource
@@ -24,6 +24,10 @@ from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, T
 from stepwell.integrations.aws.calls import embedded
 from stepwell.integrations.aws.peer_calls import until_answered
 from stepwell.integrations.host import Host, Peers
+from stepwell.integrations.services.common.tables import readable, unchanged
+
+if TYPE_CHECKING:
+    from stepwell.engine.runtime.records import Records
 
 log: Final = logging.getLogger("stepwell.cluster")
 
@@ -43,6 +47,20 @@ _cancelling: Final[set[asyncio.Task[None]]] = set()
 def marker_key(token: str) -> str:
     """The record that an attempt was carried out."""
     return f"task/answer/{token}"
+
+
+async def marked(records: Records, token: str) -> bytes | None:
+    """The JSON text of the result in an attempt's marker; None without one."""
+    key = marker_key(token)
+    found = await records.get(key)
+    marker = None if found is None else readable(key, found, unchanged)
+    return None if marker is None else marker["result"].encode()
+
+
+def result_of(token: str, text: bytes, is_marked: bool) -> TaskResult:
+    """The result of an attempt, from its JSON text. Success deletes the marker."""
+    result: Any = Payload(loads(text), text)
+    return Transaction(result, {marker_key(token): None}) if is_marked else result
 
 
 # --- where an attempt is carried out --------------------------------------------------------------
@@ -144,11 +162,7 @@ class _Sender:
             raise
         if "result" not in answer:
             raise TaskError(answer["error"], answer["cause"], answer["runtime"])
-        text: bytes = answer["result"]
-        result: Any = Payload(loads(text), text)
-        return (
-            Transaction(result, {marker_key(request.token): None}) if answer["marked"] else result
-        )
+        return result_of(request.token, answer["result"], answer["marked"])
 
     async def _answer(self, peers: Peers, request: TaskRequest, caller: str) -> dict[str, Any]:
         """Send an attempt until home has answered. It holds no slot while home cannot be
