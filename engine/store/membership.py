@@ -13,7 +13,7 @@ class View(NamedTuple):
     nodes   the live ones, with their addresses
     owners  the shards that are owned, with the nodes that own them; None: a process that is no node
     free    the shards that nothing owns
-    retiring  those of the nodes that hand their shards over
+    retiring  the nodes that hand their shards over
     """
 
     nodes: dict[int, str]

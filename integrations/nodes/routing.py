@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Any, Final, Protocol
 
+from stepwell.engine.arns import execution_arn, read_machine
 from stepwell.engine.core.environment import read_token
 from stepwell.engine.engine import Engine
-from stepwell.engine.errors import WrongShardError
+from stepwell.engine.errors import ApiError, WrongShardError
 from stepwell.engine.limits import Limits
 from stepwell.engine.sharding import HOME, shard_of, shard_of_id
 from stepwell.integrations.stack import OPERATIONS
@@ -49,6 +50,18 @@ async def of_execution(node: Operations, arguments: Mapping[str, Any]) -> int | 
     engine = node.near()
     row = None if engine is None else await engine.store.describe(arn)
     return shard_of(arn, node.count) if row is None else shard_of_id(row.id)
+
+
+async def _named(node: Operations, arguments: Mapping[str, Any]) -> int | None:
+    """A name belongs to one shard. What has none starts at this node."""
+    name = arguments.get("name")
+    if name is None:
+        return None
+    try:
+        machine = read_machine(arguments["state_machine_arn"]).machine
+    except ApiError:
+        return None  # the engine says what is wrong with it
+    return shard_of(execution_arn(machine, name), node.count)
 
 
 async def _of_token(node: Operations, arguments: Mapping[str, Any]) -> int | None:
@@ -97,6 +110,7 @@ RULES: Final[Mapping[str, Rule]] = {
     ),
     **dict.fromkeys(("stop_execution", "redrive_execution", "wait"), of_execution),
     **dict.fromkeys(("send_task_success", "send_task_failure", "send_task_heartbeat"), _of_token),
+    **dict.fromkeys(("start_execution", "start_nested_execution"), _named),
     "update_map_run": _of_map_run,
     "describe_execution": _described,
 }

@@ -326,6 +326,18 @@ class PostgresDatabase:
         ):
             return await _run(query, reader)
 
+    async def first(self, query: Callable[[], Query[T]]) -> T:
+        """One statement needs no transaction: it is one round trip, not three."""
+        started = query()
+        name, values = next(started)
+        rows = await self.rows(name, *values)
+        try:
+            started.send(rows)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        return await self.query(query())  # it takes more: all of them on one state
+
     async def rows(self, name: str, *values: Any) -> list[Any]:
         async with self._reader() as reader:
             return await _fetch(reader, name, values)

@@ -83,6 +83,9 @@ class Database(Protocol):
     async def query(self, query: Query[T]) -> T:
         """A query on one state of the committed rows."""
 
+    async def first(self, query: Callable[[], Query[T]]) -> T:
+        """The same for a query that most often takes one statement."""
+
     async def rows(self, name: str, *values: Any) -> list[Any]:
         """All rows of a statement."""
 

@@ -78,6 +78,10 @@ class Reader(codec.Reader):
         super().__init__(_want, _want)  # not a method: a cycle would keep payloads for long
         self.execution_id = execution_id
 
+    def begin_with(self, first: bytes) -> None:
+        """The blob of the first row of history, which has the input."""
+        self._input = codec.StoredPayload(codec.read_input(first))
+
     def payloads(self, entries: Sequence[Any]) -> list[Payload]:
         self._check(entries)
         return super().payloads(entries)
@@ -99,8 +103,7 @@ class Reader(codec.Reader):
             except RowsWantedError as wanted:
                 if not wanted.numbers:
                     first = self.execution_id << EVENT_BITS | 1
-                    blob = yield from _blob("first_history", first)
-                    self._input = codec.StoredPayload(codec.read_input(blob))
+                    self.begin_with((yield from _blob("first_history", first)))
                 for number in wanted.numbers:
                     blob = yield from _blob("payload", row_key(self.execution_id, number))
                     self.rows[number] = codec.StoredPayload(blobs.unpack(blob))
@@ -118,22 +121,31 @@ def _blob(name: str, *keys: int) -> Query[bytes]:
 
 
 def describe(arn: str) -> Query[ExecutionRow | None]:
-    values = yield from first_row("execution_by_arn", *split_arn(arn))
-    if values is None:
+    """Most often one statement."""
+    found = yield from first_row("described", *split_arn(arn))
+    if found is None:
         return None
+    *values, first, last = found
     row, reader = execution_row(values), Reader(values[0])
+    input = yield from _readable(_input(reader, first), "input", arn)
     output = None
     if row.stopped is not None:
-        output = yield from _readable(_output(reader, row.events), "output", arn)
-    input = yield from _readable(reader.decoded(lambda: reader.input.data), "input", arn)
+        output = yield from _readable(_output(reader, row.events, last), "output", arn)
     return row._replace(input=input, output=output)
 
 
-def _output(reader: Reader, events: int) -> Query[bytes | None]:
-    last = yield from _rows_before(reader.execution_id, events + 1, 1)
-    if not last:
-        raise StoreFormatError(f"a row is missing: the last history of {reader.execution_id}")
-    ((_, blob),) = last
+def _input(reader: Reader, first: bytes | None) -> Query[bytes]:
+    if first is not None:
+        reader.begin_with(first)
+    return (yield from reader.decoded(lambda: reader.input.data))
+
+
+def _output(reader: Reader, events: int, blob: bytes | None) -> Query[bytes | None]:
+    if events > EVENTS or blob is None:
+        last = yield from _rows_before(reader.execution_id, events + 1, 1)
+        if not last:
+            raise StoreFormatError(f"a row is missing: the last history of {reader.execution_id}")
+        ((_, blob),) = last
     return (yield from reader.decoded(partial(reader.output, blob)))
 
 

@@ -84,6 +84,17 @@ LEFT JOIN continuation c ON c.id = e.id
 -- name: execution_by_arn
 {executions} WHERE e.series = (SELECT id FROM series WHERE prefix = ?) AND e.tail = ?
 
+-- name: described
+-- With the first row of history, which has the input, and the last one before long_history.
+SELECT
+    x.*,
+    (SELECT blob FROM history WHERE key = x.id << 15 | 1),
+    (
+        SELECT blob FROM history WHERE key BETWEEN x.id << 15 AND x.id << 15 | 32767
+        ORDER BY key DESC LIMIT 1
+    )
+FROM ({execution_by_arn}) x
+
 -- name: page_of_all
 -- Pages, newest first: rows with smaller ids than the last one seen.
 {executions} WHERE e.id < ? ORDER BY e.id DESC LIMIT ?

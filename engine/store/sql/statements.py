@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from importlib.resources import files
-from typing import Final
-
-
-def parse(text: str, known: Mapping[str, str]) -> dict[str, str]:
-    """The known statements and those of a .sql file, each as one line without comments."""
-    statements = dict(known)
-    for part in text.split("\n-- name: ")[1:]:
-        name, *lines = part.splitlines()
-        statement = " ".join(line.strip() for line in lines if line and not line.startswith("--"))
-        statements[name] = statement.format_map(statements)
-    return statements
 
 
 def statements_of(package: str) -> dict[str, str]:
-    """All statements in the words of the database that has its own queries.sql in that package."""
-    own = files(package).joinpath("queries.sql").read_text(encoding="utf-8")
-    return parse(own, _SHARED)
+    """All statements in the words of the database that has its own queries.sql in that package.
+    {NAME} in a statement stands for another one, which may be the database's own.
+    """
+    texts = {**_texts(__package__), **_texts(package)}
+
+    def whole(text: str) -> str:
+        return re.sub(r"\{(\w+)\}", lambda match: whole(texts[match[1]]), text)
+
+    return {name: whole(text) for name, text in texts.items()}
 
 
-_SHARED: Final = parse(
-    files(__package__).joinpath("queries.sql").read_text(encoding="utf-8"), known={}
-)
+def _texts(package: str) -> dict[str, str]:
+    """The statements of a .sql file, each as one line without comments."""
+    text = files(package).joinpath("queries.sql").read_text(encoding="utf-8")
+    found = {}
+    for part in text.split("\n-- name: ")[1:]:
+        name, *lines = part.splitlines()
+        found[name] = " ".join(line.strip() for line in lines if line and not line.startswith("--"))
+    return found

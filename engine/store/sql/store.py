@@ -189,7 +189,7 @@ class SqlStore:
         )
 
     async def describe(self, execution_arn: str) -> ExecutionRow | None:
-        return await self.database.query(queries.describe(execution_arn))
+        return await self.database.first(partial(queries.describe, execution_arn))
 
     async def taken(self, arns: Collection[str]) -> set[str]:
         asked = json.dumps([split_arn(arn) for arn in arns])

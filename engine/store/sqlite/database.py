@@ -344,6 +344,9 @@ class SqliteDatabase:
     async def query(self, query: Query[T]) -> T:
         return await self.read(partial(snapshot, partial(run, query)))
 
+    async def first(self, query: Callable[[], Query[T]]) -> T:
+        return await self.query(query())
+
     async def rows(self, name: str, *values: Any) -> list[Any]:
         return await self.read(lambda connection: connection.execute(SQL[name], values).fetchall())
 

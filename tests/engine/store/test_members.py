@@ -42,7 +42,7 @@ async def test_nodes_see_each_other_come_and_leave(members: list[Members]) -> No
     one, two, three = members
     everyone = {node.id: node.address for node in members}
     assert len(everyone) == 3
-    assert await one.look() == View(everyone, {}, set(range(COUNT)))
+    assert await one.look() == View(everyone, {}, set(range(COUNT)), set())
     await three.leave()
     del everyone[three.id]
     assert (await two.look()).nodes == everyone

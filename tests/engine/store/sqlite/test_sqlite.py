@@ -196,7 +196,7 @@ def test_every_statement_is_used_and_every_change_has_one() -> None:
     sources = [path.read_text() for path in folder.rglob("*.py")]
     used = {name for text in sources for name in re.findall(r'"([a-z_]+)"', text)}
     queries = (folder / "sql" / "queries.sql").read_text()
-    used |= set(re.findall(r"^\{([a-z_]+)\}", queries, re.MULTILINE))
+    used |= set(re.findall(r"\{([a-z_]+)\}", queries))
     used |= {f"check_{table}" for table in TABLES}
     assert SQL.keys() <= used
     for name, change in CHANGES.items():
