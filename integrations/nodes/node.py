@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ from stepwell.integrations.errors import UsageError
 from stepwell.integrations.host import LostAnswerError, UnreachableError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.nodes.links import Link, Listener, Message, Send
+from stepwell.integrations.nodes.owned import Owned
 from stepwell.integrations.server import messages, metrics
 from stepwell.integrations.stack import OPERATIONS, Stack
 
@@ -41,77 +43,6 @@ ANY: Final = -1
 """In place of a shard's number: where it is nearest to the node that is called."""
 NODE: Final = "node"
 """In place of a service: the node itself."""
-# calls that wait, and the error that ends them when their shard is released
-_POLLS: Final[Mapping[tuple[str, str], type[Exception]]] = {
-    (OPERATIONS, "wait"): UnreachableError,
-    ("sqs", "receive_message"): UnreachableError,
-    ("activities", "watch"): UnreachableError,
-    ("tasks", "run"): LostAnswerError,  # the attempt may have done its work
-}
-
-
-class _Owned:
-    """A shard that this node owns.
-
-    leave    completed when it is to be released, or has failed
-    calls    under way, without those that wait for something to come
-    """
-
-    def __init__(self, stack: Stack, since: float) -> None:
-        self.stack, self.since, self.calls = stack, since, 0
-        self.leave: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._idle = asyncio.Event()
-        self._polls: set[asyncio.Task[Any]] = set()
-
-    def release(self) -> None:
-        if not self.leave.done():
-            self.leave.set_result(None)
-        for poll in self._polls:
-            poll.cancel()
-
-    async def run(self, service: str, method: str, arguments: Mapping[str, Any]) -> Any:
-        """Raises UnreachableError if the shard is being released, LostAnswerError if its store
-        fails: that must not end another shard whose task has called.
-        """
-        if self.leave.done():
-            raise UnreachableError("the shard is being released")
-        work = getattr(self.stack.services[service], method)(**arguments)
-        cut = _POLLS.get((service, method))
-        try:
-            return await (self.counted(work) if cut is None else self._poll(work, cut))
-        except StoreError as error:
-            raise LostAnswerError(f"the store of the shard failed: {error}") from error
-
-    async def counted(self, work: Awaitable[Any]) -> Any:
-        self.calls += 1
-        try:
-            return await work
-        finally:
-            self.calls -= 1
-            if not self.calls:
-                self._idle.set()
-
-    async def _poll(self, work: Awaitable[Any], cut: type[Exception]) -> Any:
-        """The same for what waits: it is cut when the shard is released."""
-        task = asyncio.ensure_future(work)
-        self._polls.add(task)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            if not task.done():  # the caller itself is cancelled
-                task.cancel()
-                raise
-            raise cut("the shard is being released") from None
-        finally:
-            self._polls.discard(task)
-
-    async def ended(self, seconds: float) -> None:
-        """Return once no call is under way, or after that time."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self.calls:
-                    self._idle.clear()
-                    await self._idle.wait()
 
 
 class Node:
@@ -127,7 +58,7 @@ class Node:
         count: int,
         limits: Limits,
     ) -> None:
-        self.count, self.owned = count, dict[int, _Owned]()
+        self.count, self.owned = count, dict[int, Owned]()
         self.past: list[metrics.Family] = []  # counters of shards that were released
         self.services: Mapping[str, Any] = {}  # those of the Front
         self._members, self._open, self._key, self._limits = members, open, key, limits
@@ -138,6 +69,7 @@ class Node:
         self._missed: set[str] = set()  # addresses of nodes that did not hear of a change
         self._moved, self._look_now = asyncio.Event(), asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
+        self._left: set[asyncio.Future[None]] = set()  # what still closes of former shards
         self._view: View | None = None
         self._seen = 0.0  # when the members were read last
         self.leaving = self._complete = False
@@ -217,6 +149,7 @@ class Node:
             except StoreError as error:
                 log.warning("the members of the cluster cannot be read: %s", error)
             self._notify()
+            await asyncio.sleep(self._limits.look_seconds / 10)  # at most so often
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.look_seconds):
                     await self._look_now.wait()
@@ -265,30 +198,53 @@ class Node:
             if shard in self.owned:
                 self.owned[shard].release()
 
+        exits = AsyncExitStack()
         try:
-            async with self._open(shard, failed) as stack:
-                owned = _Owned(stack, asyncio.get_running_loop().time())
-                stack.engine.on_definitions_changed = self._definitions_changed
-                stack.engine.on_deletion = self._finish_deletion
-                self.owned[shard] = owned
-                log.info("took shard %s", shard)
-                self._notify()
-                try:
-                    if shard != HOME:  # home may have written while the shard was opened
-                        await stack.engine.forget_definitions()
-                    await owned.leave
-                    stack.drain()
-                    await owned.ended(self._limits.drain_seconds)
-                finally:
-                    del self.owned[shard]
-                    # those of a process only grow: Prometheus takes a smaller one for a restart
-                    self.past = list(metrics.summed((self.past, metrics.counters(stack.engine))))
-            log.info("released shard %s", shard)
-            await self._tell("look")
+            stack = await exits.enter_async_context(self._open(shard, failed))
         except StoreInUseError:
-            pass  # another node was quicker
+            return  # another node was quicker
         except (StoreError, UsageError) as error:
-            log.warning("shard %s was not taken: %s", shard, error)
+            return log.warning("shard %s was not taken: %s", shard, error)
+        try:
+            await self._owned(shard, stack)
+        finally:
+            await self._close(shard, stack, exits)
+        await self._tell("look")
+
+    async def _owned(self, shard: int, stack: Stack) -> None:
+        """Serve a shard until it is released or fails."""
+        owned = self.owned[shard] = Owned(stack, asyncio.get_running_loop().time())
+        stack.engine.on_definitions_changed = self._definitions_changed
+        stack.engine.on_deletion = self._finish_deletion
+        log.info("took shard %s", shard)
+        self._notify()
+        try:
+            if shard != HOME:  # home may have written while the shard was opened
+                await stack.engine.forget_definitions()
+            await owned.leave
+            stack.drain()
+            with suppress(StoreError):  # then its calls fail, and others may have it already
+                stack.check()
+                await owned.ended(self._limits.drain_seconds)
+        finally:
+            del self.owned[shard]
+            # those of a process only grow: Prometheus takes a smaller one for a restart
+            self.past = list(metrics.summed((self.past, metrics.counters(stack.engine))))
+
+    async def _close(self, shard: int, stack: Stack, exits: AsyncExitStack) -> None:
+        """What does not end in time must not keep the shard: its session is ended, so that nothing
+        more is written, and the rest is left to itself.
+        """
+        closing = asyncio.ensure_future(exits.aclose())
+        await asyncio.wait((closing,), timeout=2 * self._limits.closing_seconds)
+        if not closing.done():
+            log.error("shard %s does not close: it waits at %s", shard, _waits_at(closing))
+            stack.engine.store.give_up()
+            self._left.add(closing)
+            closing.add_done_callback(self._left.discard)
+        elif (error := closing.exception()) is not None:
+            log.warning("shard %s: %r", shard, error)
+        log.info("released shard %s", shard)
 
     def _released(self, shard: int, task: asyncio.Task[None]) -> None:
         del self._tasks[shard]
@@ -332,10 +288,10 @@ class Node:
         number = ANY if shard is None else shard
         return await link.call(number, service, method, arguments, context)
 
-    def _here(self, shard: int | None) -> _Owned | None:
+    def _here(self, shard: int | None) -> Owned | None:
         return self._preferred() if shard is None else self.owned.get(shard)
 
-    def _preferred(self) -> _Owned | None:
+    def _preferred(self) -> Owned | None:
         """The shard that new executions without a name are born on: one at a time, so that commits
         stay large. A node that is alone takes home, where the services are; among several each
         takes its shards in turn, so that any of them can be moved with its share of the work.
@@ -469,6 +425,17 @@ class Node:
 
         others = [address for node, address in view.nodes.items() if node != self.id]
         await asyncio.gather(*(tell(each) for each in others))
+
+
+def _waits_at(task: asyncio.Future[None]) -> str:
+    """The places of the code that a task waits at, from the outside in."""
+    places: list[str] = []
+    at: Any = task.get_coro() if isinstance(task, asyncio.Task) else None
+    while (frame := getattr(at, "cr_frame", None)) is not None:
+        file = os.path.basename(frame.f_code.co_filename)
+        places.append(f"{file}:{frame.f_lineno} {frame.f_code.co_name}")
+        at = at.cr_await
+    return " > ".join(places)
 
 
 class NodePeers:
