@@ -169,7 +169,8 @@ class Engine:
         self.tags = Tags(base, self.activities)
         self.starts, self.histories = Starts(base), Histories(base)
         self.map_runs, self.redrives = MapRuns(base), Redrives(base, self.retention)
-        self.streams = Streams(store, self.tasks, limits, self.map_runs.failed_children)
+        failed = self.map_runs.failed_children
+        self.streams = Streams(store, self.tasks, limits, failed, worker.park)
         worker.attempts.map_run = self.streams.handler
         self.executions = Executions(base, self.map_runs, self.redrives)
         self.test_states = TestStates(base, self.records)

@@ -10,7 +10,7 @@ cursor on, the files of results from the first on.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -25,7 +25,7 @@ from stepwell.engine.limits import Limits
 from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
 from stepwell.engine.map_runs.inputs import Place
 from stepwell.engine.runtime.live import Live
-from stepwell.engine.store.base import Store
+from stepwell.engine.store.base import Store, StoreFormatError
 from stepwell.engine.store.child_rows import ROW_CHILDREN
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Tasks
 
@@ -33,7 +33,9 @@ _OPEN: Final = 64  # datasets between two of their chunks
 
 
 class Streams:
-    """failed  the children of a Map Run that failed, as a ResultWriter writes them, by its ARN"""
+    """failed  the children of a Map Run that failed, as a ResultWriter writes them, by its ARN
+    park    is called with an execution whose rows cannot be read
+    """
 
     def __init__(
         self,
@@ -41,14 +43,29 @@ class Streams:
         tasks: Tasks,
         limits: Limits,
         failed: Callable[[str], AsyncIterator[Json]],
+        park: Callable[[Live, StoreFormatError, None], None],
     ) -> None:
         self._store, self._tasks, self._limits, self._failed = store, tasks, limits, failed
+        self._park = park
         self._datasets: OrderedDict[Place, Dataset] = OrderedDict()
 
     def handler(self, live: Live, command: RunTask) -> Handler:
         """Carries out the command of a Map Run. What it returns for a chunk is ItemsRead."""
         writes = live.x.frames[command.frame].phase == Phase.WRITE
-        return partial(self._write if writes else self._read, live, command)
+        return partial(self._perform, self._write if writes else self._read, live, command)
+
+    async def _perform(
+        self,
+        perform: Callable[[Live, RunTask, TaskRequest], Awaitable[TaskResult]],
+        live: Live,
+        command: RunTask,
+        request: TaskRequest,
+    ) -> TaskResult:
+        try:
+            return await perform(live, command, request)
+        except StoreFormatError as error:  # of this execution: the others continue
+            self._park(live, error, None)
+            raise TaskError(asl_messages.RUNTIME, str(error), runtime=True) from error
 
     async def close(self) -> None:
         while self._datasets:

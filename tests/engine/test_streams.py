@@ -294,3 +294,25 @@ async def test_functions_in_place_of_s3(tmp_path: Path) -> None:
     async with Engine(tmp_path / "db", tasks=registry) as engine:
         output = await engine.run({"StartAt": "M", "States": {"M": over()}})
     assert output == {"written": [3, 2]}
+
+
+@pytest.mark.parametrize("table", ["child_input", "child_output"])
+async def test_damaged_rows_park_the_execution(world: World, table: str) -> None:
+    world.items(*range(230))
+    slow = {"Type": "Task", "Resource": "slow", "End": True}
+    async with world.engine as engine:
+        arn = await world.start(over(slow, MaxConcurrency=20))
+        for _ in range(20):
+            await world.tasks.seen.acquire()
+        with sqlite3.connect(world.folder / "db") as connection:
+            connection.execute(
+                f"CREATE TRIGGER harm AFTER INSERT ON {table}"
+                f" BEGIN UPDATE {table} SET blob = x'00' WHERE rowid = new.rowid; END"
+            )
+        world.tasks.hold.set()
+        while not (parked := await engine.parked_executions()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert arn in str(parked)
+        assert (await engine.run({"StartAt": "P", "States": {"P": PASS}})) == {}
+        await engine.stop_execution(arn)
+        assert (await engine.wait(arn, 20))["status"] == "ABORTED"
