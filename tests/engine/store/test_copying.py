@@ -12,6 +12,8 @@ from tests.engine.store.machines import DEFINITIONS, Run, flat
 from tests.engine.store.test_contract import machine_row
 
 from stepwell.engine.core.events import Stop
+from stepwell.engine.core.maps.rows import ChildInputs, ChildOutputs
+from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import ActivityRow, Writes
 from stepwell.engine.store.postgres.store import PostgresStore
@@ -41,9 +43,15 @@ async def fill(store: SqlStore) -> list[Run]:
             run.send(Stop("a\0b", "ä"))
         await store.commit(run.taken())
         runs.append(run)
-    later = Run(store, "tasks")
+    later = Run(store, "map", {"items": [1, 2]})
     (unit,) = later.taken()
-    await store.commit([unit, unit._replace(first=40_000, created=False)])
+    large = Payload("x")
+    frame = next(each for each in later.execution.frames.values() if each.children)
+    rows = (
+        ChildInputs(frame.id, frame.seq, 0, [large] * 3),
+        ChildOutputs(frame.id, frame.seq, [(0, large), (2, large)]),
+    )
+    await store.commit([unit, unit._replace(first=40_000, created=False, rows=rows)])
     await store.commit([Writes({"sqs/ä\0": b"\0", "sns/t": b""})])
     await store.put_machine(machine_row("m"))
     await store.put_activity(ActivityRow("arn:a", "a", 1, {"n": 1}))
