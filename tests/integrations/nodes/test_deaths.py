@@ -26,7 +26,7 @@ from tests.postgres import PostgresServer
 
 __all__ = ["home"]  # a fixture
 
-DEATHS = os.environ.get("STEPWELL_DEATHS", "kill=3,terminate=1,cut=1")
+DEATHS = os.environ.get("STEPWELL_DEATHS", "kill=1,terminate=1,cut=1")
 CLIENTS = 4
 FROZEN_SECONDS = 12.0  # longer than limits.owner_idle_seconds
 
@@ -248,10 +248,94 @@ def test_nothing_is_lost_or_repeated(
         assert torture.slowest["freeze"] < 15_000
 
 
+MESSAGES = int(os.environ.get("STEPWELL_MESSAGES", "600"))
+KILLS = int(os.environ.get("STEPWELL_MESSAGE_KILLS", "1"))
+EACH = 50  # messages of one execution
+
+
+def sender(queue: str) -> str:
+    message = {"QueueUrl": queue, "MessageBody.$": "States.Format('{}/{}', $$.Execution.Name, $)"}
+    send = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage",
+        "Parameters": message,
+        "ResultPath": None,
+        "End": True,
+    }
+    states = {
+        "All": {
+            "Type": "Map",
+            "ItemProcessor": {"StartAt": "Send", "States": {"Send": send}},
+            "MaxConcurrency": 10,
+            "End": True,
+        }
+    }
+    return json.dumps({"StartAt": "All", "States": states})
+
+
+def test_messages_of_every_shard_arrive_once(
+    home: dict[str, str], postgres_server: PostgresServer, tmp_path: Any
+) -> None:
+    """STEPWELL_MESSAGES=100000 STEPWELL_MESSAGE_KILLS=50: executions of all shards send to a queue
+    of home, while the nodes are killed in turn.
+    """
+    with tortured(home, postgres_server, tmp_path.name.lower()) as torture:
+        nodes = torture.nodes
+        states, sqs = nodes.client(), nodes.client("sqs")
+        queue = sqs.create_queue(QueueName="once")["QueueUrl"]
+        arn = states.create_state_machine(name="m", definition=sender(queue), roleArn=ROLE)[
+            "stateMachineArn"
+        ]
+        names = [f"s{number}" for number in range(MESSAGES // EACH)]
+        began = threading.Event()
+
+        def start_all() -> None:
+            for name in names:
+                while True:
+                    with suppress(Exception):
+                        nodes.client(read_timeout=20).start_execution(
+                            stateMachineArn=arn, name=name, input=json.dumps(list(range(EACH)))
+                        )
+                        break
+                    time.sleep(0.05)
+                began.set()
+
+        starting = threading.Thread(target=start_all)
+        starting.start()
+        began.wait(30)
+        for _ in range(KILLS):
+            torture.kill()
+            nodes.settled(60)
+        starting.join()
+        got = received(nodes, queue, len(names) * EACH)
+        wanted = {f"{name}/{number}" for name in names for number in range(EACH)}
+        assert set(got) == wanted
+        assert set(got.values()) == {1}
+
+
+def received(nodes: Cluster, queue: str, wanted: int) -> Counter[str]:
+    """What a queue has, until it has been empty for some time."""
+    sqs = nodes.client("sqs", retries={"total_max_attempts": 5})
+    got: Counter[str] = Counter()
+    empty, end = 0, time.monotonic() + 60 + wanted / 50
+    while (sum(got.values()) < wanted or empty < 2) and time.monotonic() < end:
+        answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        messages = answer.get("Messages", [])
+        empty = 0 if messages else empty + 1
+        got.update(each["Body"] for each in messages)
+        if messages:
+            sqs.delete_message_batch(
+                QueueUrl=queue,
+                Entries=[
+                    {"Id": str(number), "ReceiptHandle": each["ReceiptHandle"]}
+                    for number, each in enumerate(messages)
+                ],
+            )
+    return got
+
+
 def _check(nodes: Cluster, arn: str, queue: str, names: list[str]) -> None:
-    states, sqs = (
-        nodes.client(each, retries={"total_max_attempts": 5}) for each in ("stepfunctions", "sqs")
-    )
+    states = nodes.client(retries={"total_max_attempts": 5})
     prefix = arn.replace(":stateMachine:", ":execution:")
     for name in names:
         execution = f"{prefix}:{name}"
@@ -264,21 +348,7 @@ def _check(nodes: Cluster, arn: str, queue: str, names: list[str]) -> None:
         events = states.get_execution_history(executionArn=execution)["events"]
         assert [each["type"] for each in events] == EVENTS, (name, events)
         assert [each["id"] for each in events] == list(range(1, len(EVENTS) + 1))
-    got: Counter[str] = Counter()
-    empty = 0
-    while empty < 3:
-        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
-        messages = received.get("Messages", [])
-        empty = 0 if messages else empty + 1
-        got.update(each["Body"] for each in messages)
-        if messages:
-            sqs.delete_message_batch(
-                QueueUrl=queue,
-                Entries=[
-                    {"Id": str(number), "ReceiptHandle": each["ReceiptHandle"]}
-                    for number, each in enumerate(messages)
-                ],
-            )
+    got = received(nodes, queue, len(names))
     assert not (missing := set(names) - set(got)), sorted(missing)[:5]
     twice = [name for name, count in got.items() if count > 1]
     assert not twice, twice[:5]
