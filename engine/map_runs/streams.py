@@ -9,6 +9,7 @@ cursor on, the files of results from the first on.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -30,6 +31,7 @@ from stepwell.engine.store.child_rows import ROW_CHILDREN
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Tasks
 
 _OPEN: Final = 64  # datasets between two of their chunks
+_LEAST_ROWS: Final = 2  # of outputs that are read at a time; more while they are small
 
 
 class Streams:
@@ -140,11 +142,22 @@ class Streams:
         """The JSON texts of all outputs, in the order of the items."""
         for text in earlier:
             yield text
-        count = x.frames[command.frame].running_children.count
-        for first in range(0, count, ROW_CHILDREN):
-            place = x.id, command.frame, command.seq
-            for _, text in await self._store.child_outputs(*place, first, first + ROW_CHILDREN):
+        place, first, limit = (x.id, command.frame, command.seq), 0, _LEAST_ROWS
+        held: list[tuple[int, bytes]] = []
+        while page := await self._store.child_outputs(*place, first, limit):
+            last = page[-1][0]  # the rows to come have later slots
+            size = sum([len(text) for _, outputs in page for _, text in outputs])
+            held = sorted([*held, *(each for _, outputs in page for each in outputs)])
+            ready = bisect_left(held, (last + 1,))
+            for _, text in held[:ready]:
                 yield text
+            held, first = held[ready:], last + 1
+            if size < self._limits.chunk_bytes:
+                limit = min(2 * limit, ROW_CHILDREN)
+            elif limit > _LEAST_ROWS:
+                limit //= 2
+        for _, text in held:
+            yield text
 
 
 async def _flat(texts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

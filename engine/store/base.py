@@ -393,10 +393,10 @@ class Store(Protocol):
         """
 
     async def child_outputs(
-        self, execution_id: int, frame: int, seq: int, first: int, end: int
-    ) -> list[tuple[int, bytes]]:
-        """(slot, JSON text) of the outputs in rows that begin with first <= slot < end; both are
-        multiples of child_rows.ROW_CHILDREN, so that no row reaches beyond.
+        self, execution_id: int, frame: int, seq: int, first: int, limit: int
+    ) -> list[tuple[int, list[tuple[int, bytes]]]]:
+        """(slot of the first, [(slot, JSON text), ...]) of up to `limit` rows of outputs that begin
+        with slot `first` or a later one, in this order.
         """
 
     async def delete_child_rows(self, execution_id: int, frame: int, seq: int, limit: int) -> bool:

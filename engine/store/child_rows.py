@@ -5,7 +5,7 @@
     child_output   n: the first slot; slots: runs (first, how many); blob: [(slot, JSON text), ...]
 
 All outputs of a row have slots of the same ROW_CHILDREN, so that reading by n comes close to the
-order of slots: those of one such range are sorted by who reads them.
+order of slots: streams.py sorts what is left.
 """
 
 from __future__ import annotations

@@ -192,8 +192,8 @@ SELECT n, blob FROM child_input WHERE execution = ? AND frame = ? AND seq = ? AN
 ORDER BY n DESC LIMIT 1
 
 -- name: child_outputs
-SELECT n, blob FROM child_output WHERE execution = ? AND frame = ? AND seq = ? AND n >= ? AND n < ?
-ORDER BY n
+SELECT n, blob FROM child_output WHERE execution = ? AND frame = ? AND seq = ? AND n >= ?
+ORDER BY n LIMIT ?
 
 -- name: delete_some_child_inputs
 DELETE FROM child_input WHERE execution = ? AND frame = ? AND seq = ? AND n <= (

@@ -250,10 +250,10 @@ class SqlStore:
         return row[0], child_rows.read_inputs(row[1])
 
     async def child_outputs(
-        self, execution_id: int, frame: int, seq: int, first: int, end: int
-    ) -> list[tuple[int, bytes]]:
-        rows = await self.database.rows("child_outputs", execution_id, frame, seq, first, end)
-        return sorted(each for _, blob in rows for each in child_rows.read_outputs(blob))
+        self, execution_id: int, frame: int, seq: int, first: int, limit: int
+    ) -> list[tuple[int, list[tuple[int, bytes]]]]:
+        rows = await self.database.rows("child_outputs", execution_id, frame, seq, first, limit)
+        return [(n, child_rows.read_outputs(blob)) for n, blob in rows]
 
     async def delete_child_rows(self, execution_id: int, frame: int, seq: int, limit: int) -> bool:
         place, execute = (execution_id, frame, seq), self.database.execute
