@@ -122,4 +122,7 @@ class Members:
                 dead.append(number)
         if dead:
             await session.execute(numbered("delete_nodes"), dead)
+        if self.id not in view.nodes:  # another took it for dead while it joined again
+            await session.execute(numbered("put_node"), self.id, self.address)
+            view.nodes[self.id] = self.address
         return view

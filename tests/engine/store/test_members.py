@@ -72,6 +72,17 @@ async def test_owners_of_shards_are_known(members: list[Members], url: str) -> N
         assert (await one.look()).owners[0] == two.id
 
 
+async def test_a_node_that_was_taken_for_dead_comes_back(members: list[Members], url: str) -> None:
+    """Another one saw that its session had ended, and removed its row after it had joined again."""
+    one, two, _ = members
+    connection = await asyncpg.connect(url)
+    await connection.execute(f"DELETE FROM {one.target.schema}.node WHERE id = $1", one.id)
+    await connection.close()
+    assert one.id not in (await two.look()).nodes
+    assert one.id in (await one.look()).nodes
+    assert (await two.look()).nodes[one.id] == one.address
+
+
 async def test_a_node_whose_session_ended_joins_again_as_itself(
     members: list[Members], url: str
 ) -> None:
