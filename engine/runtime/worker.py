@@ -168,6 +168,7 @@ class Worker:
         """Recover, then serve. Nothing may be submitted before this returns: ids would be
         reused.
         """
+        self._soon = asyncio.get_running_loop().call_soon  # looked up once: it is a system call
         self.clock.raise_to(await self.store.clock())
         self.writer.start()
         await self.parking.open()
@@ -391,7 +392,7 @@ class Worker:
             self.writer.append(Entry(live, unit, commands, answer))
         else:
             live.passing += 1
-            asyncio.get_running_loop().call_soon(self._pass, live, unit, commands, answer)
+            self._soon(self._pass, live, unit, commands, answer)
         if unit.passing or unit.dropped:  # else it continues once its start is durable
             self._continue(live)
 
@@ -405,7 +406,7 @@ class Worker:
         """
         if live.more and live.pending < self.limits.units_ahead:
             live.more = False
-            asyncio.get_running_loop().call_soon(self.submit, live, Continue())
+            self._soon(self.submit, live, Continue())
 
     def _publish(
         self,

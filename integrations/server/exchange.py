@@ -214,7 +214,12 @@ class Exchange:
     def _head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """Raises ValueError for a header that would change the response."""
         lines, closes, sized, chunked = [_STATUS_LINES[status]], False, False, False
-        for name, value in (*self._date, *headers):
+        for header in (*self._date, *headers):
+            line = _known_lines.get(header)
+            if line is not None:
+                lines.append(line)
+                continue
+            name, value = header
             if name not in _known_names:
                 name = _checked_name(name)
             if _NO_VALUE.search(value):
@@ -225,7 +230,9 @@ class Exchange:
                 chunked = value.lower() == b"chunked"
             elif name == b"connection":
                 closes = b"close" in [token.strip() for token in value.lower().split(b",")]
-            lines += (name, b": ", value, b"\r\n")
+            elif name == b"content-type" and len(_known_lines) < _KEPT:
+                _known_lines[header] = b"content-type: %b\r\n" % value
+            lines.append(b"%b: %b\r\n" % (name, value))
         if closes:
             self.keep_alive = False
         elif not self.keep_alive:
@@ -245,8 +252,9 @@ class Exchange:
         self._wire.answered(self)
 
 
-_KEPT_NAMES: Final = 256
+_KEPT: Final = 256
 _known_names: Final[set[bytes]] = set()  # of headers, as they are sent
+_known_lines: Final[dict[tuple[bytes, bytes], bytes]] = {}  # of types of content
 
 
 def _checked_name(name: bytes) -> bytes:
@@ -254,7 +262,7 @@ def _checked_name(name: bytes) -> bytes:
     name = name.lower()
     if not name or _NO_NAME.search(name):
         raise ValueError("invalid name of an HTTP header")
-    if len(_known_names) < _KEPT_NAMES:
+    if len(_known_names) < _KEPT:
         _known_names.add(name)
     return name
 
