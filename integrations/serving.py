@@ -18,8 +18,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -52,7 +52,7 @@ functions_log: Final = logging.getLogger(server_log.FUNCTIONS)
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130
 BACKLOG: Final = 2048
-HEALTH_SECONDS: Final = 1.0  # that an answer of /metrics waits for the database
+HEALTH_SECONDS: Final = 10.0  # between two questions to the database
 
 
 def run(settings: Settings, limits: Limits = DEFAULT_LIMITS) -> int:
@@ -154,7 +154,7 @@ class Server:
             read_only=settings.read_only,
         )
         status = {
-            "/health": _page(self._alive),
+            "/health": _page(lambda: (200, "ok\n")),
             "/ready": _page(self._ready),
             "/metrics": _page(self._metrics),
         }
@@ -184,6 +184,8 @@ class Server:
         )
         self._lag = metrics.Lag(self._each_second)
         self._lag.start()
+        self._health: Health | None = None
+        watch = asyncio.create_task(self._watch_health())
         fields = {
             "url": self._url(listening),
             "db": str(self._settings.db),
@@ -201,6 +203,7 @@ class Server:
             await self._served.hand_over()
         finally:
             self._lag.stop()
+            watch.cancel()
             server.close()
             systemd.notify(systemd.STOPPING)
         self._admission.stopping = True
@@ -251,10 +254,7 @@ class Server:
 
     # --- pages besides the API --------------------------------------------------------------------
 
-    async def _alive(self) -> tuple[int, str]:
-        return 200, "ok\n"
-
-    async def _ready(self) -> tuple[int, str]:
+    def _ready(self) -> tuple[int, str]:
         """200 if the store takes commits and the server is not stopping. (It listens only after
         recovery.)
         """
@@ -270,17 +270,22 @@ class Server:
             return error
         return None
 
-    async def _metrics(self) -> tuple[int, str]:
-        health = None
-        with suppress(StoreError, TimeoutError):  # the other metrics tell why
-            async with asyncio.timeout(HEALTH_SECONDS):
-                health = await self._served.health()
+    async def _watch_health(self) -> None:
+        """Ask now and then: the answer of /metrics waits for nothing."""
+        while True:
+            try:
+                self._health = await self._served.health()
+            except StoreError:  # other metrics tell why
+                self._health = None
+            await asyncio.sleep(HEALTH_SECONDS)
+
+    def _metrics(self) -> tuple[int, str]:
         families = (
             *metrics.of_build("postgresql" if self._settings.db.file is None else "sqlite"),
             *metrics.of_limits(self._limits),
             *metrics.of_store(self._fault() is None),
             *self._served.families(),
-            *metrics.of_database(health),
+            *metrics.of_database(self._health),
             *metrics.of_log_sink(self._log_sink),
             *metrics.of_traces(self._telemetry),
             *metrics.of_requests(self._admission.requests, self._admission.open),
@@ -292,11 +297,11 @@ class Server:
         return 200, metrics.text(families)
 
 
-def _page(make: Callable[[], Awaitable[tuple[int, str]]]) -> Handler:
+def _page(make: Callable[[], tuple[int, str]]) -> Handler:
     """The ASGI application of a text page. make() -> (status, text)"""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        status, text = await make()
+        status, text = make()
         body = text.encode()
         headers = [
             (b"content-type", metrics.CONTENT_TYPE.encode()),
