@@ -18,6 +18,7 @@ from stepwell.engine import engine as engine_module
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.core.index import Index
 from stepwell.engine.core.maps import map_run
+from stepwell.engine.core.maps.rows import ChildOutputs, ChildRows
 from stepwell.engine.core.model import Frame, Phase
 from stepwell.engine.core.run import Run
 from stepwell.engine.machines.deletions import Deletions
@@ -32,6 +33,7 @@ from stepwell.engine.runtime.parking import Parking
 from stepwell.engine.runtime.retention import Retention
 from stepwell.engine.runtime.timers import Wakes
 from stepwell.engine.runtime.worker import Worker
+from stepwell.engine.store import child_rows
 from stepwell.engine.store.base import Unit, Writes
 from stepwell.engine.store.batch import DELETE_FRAMES, DELETE_VISITS, Batch
 from stepwell.engine.store.continuations import Continuations
@@ -41,6 +43,7 @@ from stepwell.engine.store.sqlite.store import SqliteStore
 from stepwell.engine.tasks import Transaction
 
 SEEDS = 80
+_add_child_rows = child_rows.add
 Plant = Callable[[], AbstractContextManager[Any]]
 
 
@@ -231,6 +234,11 @@ def _any_attempt(run: Run, frame_id: int, seq: int, *phases: Phase) -> Frame | N
     return run.touch(frame_id) if frame is not None and frame.phase in phases else None
 
 
+def _inputs_alone(batch: Batch, execution_id: int, rows: ChildRows) -> None:
+    if not isinstance(rows, ChildOutputs):
+        _add_child_rows(batch, execution_id, rows)
+
+
 def _as(kind: type[Worker]) -> Plant:
     return lambda: patch.object(engine_module, "Worker", kind)
 
@@ -253,8 +261,12 @@ PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
         lambda: patch.object(worker, "recover", lambda execution: []),
         (),
     ),
+    "results of children are not stored": (
+        lambda: patch.object(child_rows, "add", _inputs_alone),
+        ("map run of a dataset",),
+    ),
     "children are not sent again": (
-        lambda: patch.object(map_run, "recover", lambda frame: []),
+        lambda: patch.object(map_run, "recover", lambda x, frame: []),
         RUNS,
     ),
     "time goes back": (lambda: patch.object(SystemClock, "raise_to", lambda self, ms: None), ()),
