@@ -113,6 +113,7 @@ class Admission(Hooks):
         self._clock, self._on_fault = clock, on_fault
         self.requests: dict[tuple[str, str, int], Histogram] = {}
         self.open, self._bodies = 0, Bodies(limits)
+        self._status_pages = 0  # of the open requests
         # how many of them are still arriving; set by the server
         self.reading: Callable[[], int] = lambda: 0
         self.stopping = False
@@ -126,11 +127,13 @@ class Admission(Hooks):
 
     # --- hooks ------------------------------------------------------------------------------------
 
-    def enter(self) -> None:
+    def enter(self, scope: Scope) -> None:
         self.open += 1
+        self._status_pages += scope["path"] in STATUS_PATHS
 
     def leave(self, scope: Scope) -> None:
         self.open -= 1
+        self._status_pages -= scope["path"] in STATUS_PATHS
         self._bodies.release(scope)
 
     def guard(self, request: Request) -> None:
@@ -158,10 +161,10 @@ class Admission(Hooks):
 
     def _full(self) -> bool:
         """Whether too many requests are being answered. Requests that are still arriving do not
-        count.
+        count, nor do those for the status of the server.
         """
         most = self._limits.open_requests
-        return self.open > most and self.open - self.reading() > most
+        return self.open > most and self.open - self._status_pages - self.reading() > most
 
     def _may_fit(self, request: Request) -> bool:
         """Whether a body of the declared length fits: if not, it is refused before it arrives."""

@@ -51,7 +51,7 @@ RETRY_AFTER: Final = {
 class Hooks:
     """What a server adds to the App. They refuse a request by an ApiError."""
 
-    def enter(self) -> None:
+    def enter(self, scope: Scope) -> None:
         """A request is open, until `leave`; for every path."""
 
     def leave(self, scope: Scope) -> None: ...
@@ -111,7 +111,7 @@ class App:
             raise ValueError(f"only HTTP is served here, not {scope['type']}")
         started = perf_counter()
         request = Request(scope, self._new_uuid())
-        self.hooks.enter()
+        self.hooks.enter(scope)
         try:
             handler = self._handler(request)
             reply = await self._reply(request, receive, handler is not None)
@@ -142,7 +142,7 @@ class App:
 
     async def _answer(self, request: Request) -> Reply:
         started = perf_counter()
-        self.hooks.enter()
+        self.hooks.enter(request.scope)
         try:
             reply = await self._reply(request, _nothing, False)
             assert reply is not None, "it has no route"
