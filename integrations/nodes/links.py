@@ -101,6 +101,13 @@ def _proof(key: bytes, role: bytes, first: bytes, second: bytes) -> bytes:
     return hmac.digest(key, _HELLO + role + first + second, hashlib.sha256)
 
 
+def _with_pairs(message: Message) -> Message:
+    """The message of ASGI as it was sent: its headers are tuples, which MessagePack has not."""
+    if "headers" in message:
+        message["headers"] = [(name, value) for name, value in message["headers"]]
+    return message
+
+
 _BROKEN: Final = (OSError, EOFError, msgspec.DecodeError)  # ConnectionError is an OSError
 
 
@@ -160,7 +167,7 @@ class Link:
 
     async def _pass_on(self, call: _Call, send: Send) -> None:
         while True:
-            await send(await call.parts.get())
+            await send(_with_pairs(await call.parts.get()))
             if self._wire is not None:
                 await self._wire.write(call.number, TAKEN)
 
@@ -389,6 +396,6 @@ class _Connection:
             await taken.wait()
 
         try:
-            await self._owner.respond(shard, scope, body, send)
+            await self._owner.respond(shard, _with_pairs(scope), body, send)
         finally:
             del self._taken[number]

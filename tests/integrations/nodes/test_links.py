@@ -191,7 +191,7 @@ async def test_a_response_waits_for_its_client() -> None:
         assert len(owner.sent) == 2  # a client that does not read holds the owner up
         slow.set()
         await asyncio.wait_for(task, 5)
-        assert got[0]["headers"] == [[b"a", b"body"]]
+        assert got[0]["headers"] == [(b"a", b"body")]  # a server looks them up
         assert [each["body"] for each in got[1:]] == [b"%d" % each for each in range(50)]
 
 
