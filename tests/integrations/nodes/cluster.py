@@ -5,9 +5,11 @@ balancer.
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -104,12 +106,15 @@ class Cluster:
 
     def __init__(self, home: dict[str, str], db: str) -> None:
         self._home, self.db = home, db
+        self._limits = Path(home["HOME"]) / "limits.json"
+        self._limits.write_text(json.dumps(QUICK))
         self.nodes: list[Live] = []
         self.balancer = Balancer()
 
     def start(self, *options: object, **settings: Any) -> Live:
         """Another node, once it listens."""
-        node = Live(self._home, self.db, *options, **settings)  # type: ignore[arg-type]
+        limits = ("--limits", self._limits)
+        node = Live(self._home, self.db, *options, *limits, **settings)  # type: ignore[arg-type]
         self.nodes.append(node)
         self.balancer.nodes.append(_address(node))
         return node
@@ -150,6 +155,8 @@ class Cluster:
 
 
 SHARDS = 8
+QUICK = {"untaken_seconds": 0.5, "linger_seconds": 1.0}
+"""Limits of the nodes: so that shards move without long waits."""
 
 
 def _address(node: Live) -> tuple[str, int]:
