@@ -5,7 +5,8 @@
     shard   its owner holds its lock (database.py); the row of `shard` says which node that was last
 
 PostgreSQL is the failure detector: it frees the locks of a process that died at once, and those of
-one that is frozen or cut off after limits.owner_idle_seconds.
+one that is frozen or cut off after limits.owner_idle_seconds. Where it was frozen amid a statement,
+the other nodes end its session after that time.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ class Members:
 
     async def _look(self, session: Connection) -> View:
         # PostgreSQL shows the classes of locks without a sign
-        classes = (self.target.lock_class(name) % (1 << 32) for name in ("node", "shard"))
+        classes = [self.target.lock_class(name) % (1 << 32) for name in ("node", "shard")]
+        await session.fetch(numbered("end_silent"), self._limits.owner_idle_seconds, *classes)
         view, dead = View({}, {}, set(), set()), []
         for is_shard, number, address, owner, held, retiring in await session.fetch(
             numbered("look"), *classes

@@ -240,6 +240,18 @@ SELECT nextval(pg_get_serial_sequence('node', 'id'))
 -- name: put_node
 INSERT INTO node (id, address) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET address = excluded.address
 
+-- name: end_silent
+-- A process that is frozen amid a statement or a transaction leaves its session waiting for it, and
+-- no timeout of the server ends that: it is "active", not idle.
+SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a WHERE a.state <> 'idle'
+AND a.wait_event = 'ClientRead' AND a.state_change < clock_timestamp() - ?::float8 * interval '1 s'
+AND EXISTS (
+    SELECT 1 FROM pg_locks l
+    WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND l.classid::bigint IN (?::bigint, ?::bigint)
+)
+
 -- name: retire_node
 UPDATE node SET retiring = true WHERE id = ?
 

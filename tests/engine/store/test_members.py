@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from tests.engine.store.conftest import own_schema
+from tests.postgres import PostgresServer
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
@@ -70,6 +71,45 @@ async def test_owners_of_shards_are_known(members: list[Members], url: str) -> N
         await follower.open()
         stack.push_async_callback(follower.close)
         assert (await one.look()).owners[0] == two.id
+
+
+async def test_a_process_that_is_frozen_amid_a_statement_loses_its_shard(
+    members: list[Members], postgres_server: PostgresServer
+) -> None:
+    """The server waits for the rest of the statement, and calls the session active: no timeout of
+    its own ends that.
+    """
+    one, limits = members[0], Limits(owner_idle_seconds=0.5)
+    reader, writer = await asyncio.open_connection("127.0.0.1", postgres_server.port)
+    names = (
+        b"user\0stepwell\0database\0" + one.target.url.partition("?")[0].rpartition("/")[2].encode()
+    )
+    writer.write(_message(b"", (196_608).to_bytes(4, "big") + names + b"\0\0"))
+    lock = f"SELECT pg_advisory_lock({one.target.lock_class('shard')}, 1)"
+    writer.write(_message(b"Q", lock.encode() + b"\0"))
+    writer.write(_message(b"P", b"\0SELECT 1\0\0\0") + _message(b"H", b""))
+    assert await reader.read(9999)
+    watching = Members(one.target.url, "watching", shards=COUNT, limits=limits)
+    await watching.join()
+
+    async def free(seconds: float) -> bool:
+        end = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < end:
+            if 1 in (await watching.look()).free:
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    await asyncio.sleep(0.1)
+    assert 1 not in (await watching.look()).free
+    assert await free(10)
+    writer.close()
+    await watching.leave()
+
+
+def _message(kind: bytes, content: bytes) -> bytes:
+    """Of PostgreSQL's protocol."""
+    return kind + (len(content) + 4).to_bytes(4, "big") + content
 
 
 async def test_a_node_that_was_taken_for_dead_comes_back(members: list[Members], url: str) -> None:
