@@ -51,7 +51,7 @@ class Front:
         for name, (module, kind) in TABLE.items():
             found = getattr(importlib.import_module(f"{PACKAGE}.{module}"), kind)
             self.services[name] = HomeService(node, name, found)
-        node.services = self.services
+        node.executions = self.executions
 
     def by_host(self, request: Request) -> Handler | None:
         """The handler of a request that is not the API's."""

@@ -26,7 +26,7 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, StoreError
 from stepwell.engine.observers.trace_context import current_trace, from_xray
 from stepwell.engine.sharding import HOME, share
-from stepwell.engine.store.base import StoreInUseError
+from stepwell.engine.store.base import StoreInUseError, StoreLostError
 from stepwell.engine.store.membership import Members, View
 from stepwell.integrations.aws.calls import ANONYMOUS, REACHED
 from stepwell.integrations.errors import UsageError
@@ -60,7 +60,7 @@ class Node:
     ) -> None:
         self.count, self.owned = count, dict[int, Owned]()
         self.past: list[metrics.Family] = []  # counters of shards that were released
-        self.services: Mapping[str, Any] = {}  # those of the Front
+        self.executions: Any = None  # those of the Front, each tried once: the caller repeats them
         self._members, self._open, self._key, self._limits = members, open, key, limits
         self._listener = Listener(self, key, limits)
         self._links: dict[str, Link] = {}
@@ -128,13 +128,19 @@ class Node:
         Later, a shard without one is no reason, nor is a database that restarts or fails over: all
         nodes would say so at once, and load balancers would have none left, while calls wait.
         """
-        view, unseen = self._view, asyncio.get_running_loop().time() - self._seen
-        if view is None or unseen > self._limits.node_silence_seconds:
+        view = self._view
+        if view is None or not self.sees:
             raise StoreError("the members of the cluster cannot be read")
         free = [shard for shard in range(self.count) if shard not in view.owners]
         if free and not self._complete:
             raise StoreError(f"shards {free} have no owner")
         self._complete = True
+
+    @property
+    def sees(self) -> bool:
+        """Whether it has read the members less than `node_silence_seconds` ago."""
+        unseen = asyncio.get_running_loop().time() - self._seen
+        return unseen <= self._limits.node_silence_seconds
 
     # --- ownership --------------------------------------------------------------------------------
 
@@ -142,8 +148,10 @@ class Node:
         """Look again and again. It only ends when it is cancelled."""
         while True:
             self._release_failed()
+            began = asyncio.get_running_loop().time()
             try:
                 self._view = view = await self._members.look()
+                self._release_taken(view, began)
                 self._settle(view)
                 self._seen = asyncio.get_running_loop().time()
             except StoreError as error:
@@ -164,6 +172,13 @@ class Node:
                 if not owned.leave.done():
                     log.warning("shard %s: its store failed: %s", shard, error)
                     owned.release()
+
+    def _release_taken(self, view: View, began: float) -> None:
+        """A node that was frozen still believes in shards that others have taken meanwhile."""
+        for shard, owned in self.owned.items():
+            if view.owners.get(shard, self.id) != self.id and owned.since < began:
+                lost = StoreLostError(f"shard {shard} has another owner now")
+                owned.stack.engine.worker.fail(lost)
 
     def _settle(self, view: View) -> None:
         """Take and release shards, so that each node has its share of them."""
@@ -216,6 +231,8 @@ class Node:
         owned = self.owned[shard] = Owned(stack, asyncio.get_running_loop().time())
         stack.engine.on_definitions_changed = self._definitions_changed
         stack.engine.on_deletion = self._finish_deletion
+        if self.leaving:  # since the shard was opened
+            owned.release()
         log.info("took shard %s", shard)
         self._notify()
         try:
@@ -372,7 +389,7 @@ class Node:
         if service == NODE:
             return await getattr(self, f"answer_{method}")(**arguments)
         if shard == ANY:
-            return await getattr(self.services[service], method)(**arguments)
+            return await getattr(self.executions, method)(**arguments)
         owned = self.owned.get(shard)
         if owned is None:
             raise UnreachableError(f"shard {shard} is not here")
@@ -447,5 +464,9 @@ class NodePeers:
     async def call(
         self, shard: int, service: str, method: str, arguments: Mapping[str, Any]
     ) -> Any:
-        """See host.Peers."""
+        """See host.Peers. A node that was frozen first looks whether others have its shards now:
+        what it would send may be done, and forgotten.
+        """
+        if not self._node.sees:
+            raise UnreachableError("the members of the cluster cannot be read")
         return await self._node.once(shard, service, method, arguments)

@@ -68,7 +68,8 @@ class Owned:
         try:
             return await task
         except asyncio.CancelledError:
-            if not task.done():  # the caller itself is cancelled
+            caller = asyncio.current_task()
+            if not task.done() or (caller and caller.cancelling()):  # it is itself cancelled
                 task.cancel()
                 raise
             raise cut("the shard is being released") from None

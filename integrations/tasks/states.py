@@ -118,7 +118,8 @@ async def _start(
 
 async def _ended(host: Host, executions: Executions, arn: str, request_id: str) -> Answer:
     """The description of an ended execution. If the attempt ends first, the execution is stopped if
-    possible.
+    possible. It is not if the engine closes or its store has failed: the next owner repeats the
+    start and finds the execution.
     """
     try:
         return await until_answered(host, lambda again: executions.wait(arn))
@@ -126,10 +127,10 @@ async def _ended(host: Host, executions: Executions, arn: str, request_id: str) 
         raise _refused(error, request_id) from None
     except asyncio.CancelledError:
         try:
+            if host.engine is not None:
+                host.engine.worker.check()
             await executions.stop_execution(arn)
         except EngineError as error:
-            # most often the engine is closing: the next process repeats the start and finds the
-            # execution
             log.info("the nested execution %s was not stopped: %s", arn, error)
         raise
 
