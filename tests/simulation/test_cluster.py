@@ -1,0 +1,37 @@
+"""Real nodes in a simulated cluster: whatever dies, freezes, is cut off or lost, each execution
+ends as if nothing had happened, and sends each message once.
+
+STEPWELL_CLUSTER_SEEDS=5000 pytest tests/simulation/test_cluster.py     more worlds than usual
+STEPWELL_CLUSTER_FIRST=5000 STEPWELL_CLUSTER_SEEDS=5000 pytest ...      the next ones
+STEPWELL_CLUSTER_SEED=1234 pytest tests/simulation/test_cluster.py      this one only
+"""
+
+import os
+
+import pytest
+from tests.simulation.cluster import customers
+from tests.simulation.cluster.world import Settings
+
+SEEDS = int(os.environ.get("STEPWELL_CLUSTER_SEEDS", "60"))
+IN_ONE_TEST = 20
+FIRST = int(os.environ.get("STEPWELL_CLUSTER_FIRST", "0"))
+ONE = os.environ.get("STEPWELL_CLUSTER_SEED")
+STARTS = [int(ONE)] if ONE else range(FIRST, FIRST + SEEDS, IN_ONE_TEST)
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_troubles_change_nothing(start: int) -> None:
+    for seed in [start] if ONE else range(start, min(start + IN_ONE_TEST, FIRST + SEEDS)):
+        found = customers.faults(seed)
+        assert not found, (
+            f"seed {seed}; again: STEPWELL_CLUSTER_SEED={seed} pytest "
+            "tests/simulation/test_cluster.py\n" + "\n".join(found)
+        )
+
+
+def test_one_seed_is_one_run() -> None:
+    chosen = ["send", "callback", "nested"]
+    settings = Settings(nodes=3, troubles=5, commits=(0.01, 0.01), network=0.1)
+    first, second, other = (customers.play(seed, chosen, settings) for seed in (7, 7, 8))
+    assert first.trace == second.trace
+    assert first.trace != other.trace
