@@ -25,6 +25,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError
+from stepwell.engine.sharding import Shard
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations.tasks.registry import Registry
 
@@ -300,7 +301,8 @@ async def run(folder: Path) -> None:
     journal = os.open(folder / "journal", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     url = folder / "url"
     db = url.read_text() if url.exists() else folder / "stepwell.db"
-    async with Engine(db, tasks=Journalled(journal)) as engine:
+    whole = Shard()  # a schema with one: each machine has one execution, of its own name
+    async with Engine(db, tasks=Journalled(journal), shard=whole) as engine:
 
         async def one(name: str) -> None:
             ended = await engine.wait(await start(engine, name))
