@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -18,12 +18,11 @@ from stepwell.engine.sharding import HOME
 from stepwell.engine.store.base import Health
 from stepwell.integrations.cluster.activities import ActivityPollers
 from stepwell.integrations.console.routes import PREFIX as CONSOLE
-from stepwell.integrations.nodes.links import Message
 from stepwell.integrations.nodes.node import Node, NodePeers
 from stepwell.integrations.nodes.routing import ClusterEngine, HomeService, of_execution
 from stepwell.integrations.server import messages, metrics
 from stepwell.integrations.server.app import Handler, Receive, Scope, Send, disconnected
-from stepwell.integrations.server.http_apis import is_api
+from stepwell.integrations.server.http_apis import is_api, refusal
 from stepwell.integrations.server.protocols.aws_json import Request, status_of
 from stepwell.integrations.services.registry import PACKAGE, TABLE
 from stepwell.integrations.services.sns.signing import CERTIFICATES
@@ -70,6 +69,7 @@ class Front:
         try:
             most = self._limits.http_api_bytes if is_api(request) else self._limits.request_bytes
             body = await self._read(request, receive, most)
+            request.read = True
             shard = await self._shard(scope)
             passed = {name: scope[name] for name in _PASSED_ON if name in scope}
             work = asyncio.ensure_future(self._node.respond_through(shard, passed, body, send))
@@ -83,7 +83,7 @@ class Front:
                     task.cancel()
                 await asyncio.gather(work, left, return_exceptions=True)
         except ApiError as error:
-            await _refuse(send, status_of(error, request), error.message)
+            await _refuse(send, request, error)
 
     async def _shard(self, scope: Scope) -> int:
         """The owner of the execution that a page shows, else home."""
@@ -127,11 +127,14 @@ class Front:
         return None if owned is None else await owned.stack.health()
 
 
-async def _refuse(send: Callable[[Message], Awaitable[None]], status: int, text: str) -> None:
-    body = f"{text or messages.UNAVAILABLE}\n".encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", b"%d" % len(body)),
-    ]
+async def _refuse(send: Send, request: Request, error: ApiError) -> None:
+    if is_api(request):
+        answer = refusal(error)
+        status, body, kind = answer.status, answer.body, b"application/json"
+    else:
+        status, kind = status_of(error, request), b"text/plain; charset=utf-8"
+        body = f"{error.message or messages.UNAVAILABLE}\n".encode()
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+    headers += [] if request.read else [(b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -33,15 +33,21 @@ from stepwell.integrations.services.apigateway.store import PREFIX
 log: Final = logging.getLogger("stepwell.httpapi")
 
 HOST: Final = b".execute-api."
-_UNREAD: Final = {
+_REFUSALS: Final = {
     "RequestEntityTooLarge": (413, messages.API_TOO_LARGE),
     "RequestTimeout": (408, messages.API_SLOW),
+    "ServiceUnavailable": (503, apigateway_messages.API_TIMEOUT),
 }
 
 
 def is_api(request: Request) -> bool:
     """Whether a request is for an HTTP API."""
     return request.path.startswith(PREFIX) or HOST in request.headers.get(b"host", b"")
+
+
+def refusal(error: ApiError) -> ApiResponse:
+    """The response to a request that cannot be read, or not be passed on to its owner."""
+    return message_response(*_REFUSALS.get(error.code, (400, error.message)))
 
 
 class HttpApiRoutes:
@@ -72,7 +78,7 @@ class HttpApiRoutes:
         except ClientGone:
             return
         except ApiError as error:  # the body cannot be read
-            answer = message_response(*_UNREAD.get(error.code, (400, error.message)))
+            answer = refusal(error)
         except StoreError as error:
             log.error("request %s: the store failed: %s", request.id, error)
             answer = message_response(503, apigateway_messages.API_TIMEOUT)

@@ -1,13 +1,17 @@
 """Two nodes answer clients as one server does: checks of that server, sent to two in turn."""
 
+import http.client
+import json
 import os
+import socket
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from tests.conftest import ROOT
 from tests.integrations.nodes.cluster import Cluster, cluster
-from tests.integrations.server.live import keep_compiled
+from tests.integrations.server.live import eventually, keep_compiled, metrics
 from tests.integrations.server.test_clients import (
     machine,
     test_any_key_and_region_may_sign,
@@ -47,6 +51,45 @@ def live(
 @pytest.fixture
 def client(live: Cluster) -> Any:
     return live.client()
+
+
+def test_a_body_that_is_too_long_is_refused_alike_at_every_node(live: Cluster) -> None:
+    head = (
+        b"POST /_apis/none/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11534336\r\n\r\n"
+    )
+    answers = []
+    for node in live.nodes:
+        place = urlsplit(node.url)
+        with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+            connection.sendall(head)
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            kept = ("content-type", "connection")
+            answers.append((response.status, *map(response.getheader, kept), response.read()))
+    text = b'{"message":"Request Entity Too Large"}'
+    assert answers == [(413, "application/json", "close", text)] * 2
+
+
+def test_a_client_that_leaves_takes_no_message_at_any_node(live: Cluster) -> None:
+    sqs = live.client("sqs")
+    url = sqs.create_queue(QueueName="left")["QueueUrl"]
+    body = json.dumps({"QueueUrl": url, "WaitTimeSeconds": 20}).encode()
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: AmazonSQS.ReceiveMessage\r\n"
+    places = [urlsplit(node.url) for node in live.nodes]
+    gone = [socket.create_connection((each.hostname, each.port)) for each in places * 3]
+    for each in gone:
+        each.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    for node in live.nodes:
+        eventually(lambda node=node: metrics(node)["stepwell_open_requests"] == 4)
+    for each in gone:
+        each.close()
+    for node in live.nodes:
+        eventually(lambda node=node: metrics(node)["stepwell_open_requests"] == 1)
+    sqs.send_message(QueueUrl=url, MessageBody="a")
+    (got,) = sqs.receive_message(
+        QueueUrl=url, MessageSystemAttributeNames=["All"], WaitTimeSeconds=5
+    )["Messages"]
+    assert got["Attributes"]["ApproximateReceiveCount"] == "1"
 
 
 def test_vectors_of_what_crosses_shards(live: Cluster) -> None:

@@ -90,6 +90,10 @@ class Live:
         limits: Mapping[str, Any] | None = None,
     ) -> None:
         environment = environment | {"LIMITS": json.dumps(limits or {})}
+        if "--db" in options:
+            place = options.index("--db")
+            db = Path(str(options[place + 1]))
+            options = (*options[:place], *options[place + 2 :])
         self._other: Live | None = None
         self._balancer: Any = None
         if SHARED and isinstance(db, Path) and "--port" not in options:
