@@ -144,6 +144,16 @@ def test_paths_in_pages_exist(page: Path) -> None:
     assert [path for path in sorted(paths) if not list(ROOT.glob(path.rstrip("/")))] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_tests_in_pages_exist(page: Path) -> None:
+    named = re.findall(r"`(tests/[\w./]+\.py)::(\w+)`", page.read_text())
+    assert [
+        f"{path}::{test}"
+        for path, test in named
+        if not re.search(rf"^(async )?def {test}\(", (ROOT / path).read_text(), re.MULTILINE)
+    ] == []
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("material") is None,
     reason="needs mkdocs-material, which the extra `dev` installs",

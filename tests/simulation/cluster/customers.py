@@ -3,9 +3,9 @@
 import asyncio
 import json
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from tests.simulation import histories
@@ -312,15 +312,17 @@ class Outcome:
         }
 
 
-def play(seed: int, chosen: list[str], settings: Settings) -> Outcome:
-    """One world in which these workloads run at the same time, with a name or without. Raises
-    Stuck.
+def play(seed: int, chosen: Sequence[str], settings: Settings) -> Outcome:
+    """One world in which these workloads run at the same time, with a name and perhaps without.
+    Raises Stuck.
     """
     world = World(seed, settings)
     ready, done = asyncio.Event(), asyncio.Event()
     customers = [
-        Customer(world, ready, workload, f"{machine_name(workload)}-{seed}" if named else None)
-        for workload in chosen
+        Customer(
+            world, ready, workload, f"{machine_name(workload)}-{seed}-{number}" if named else None
+        )
+        for number, workload in enumerate(chosen)
         for named in (True, False)
         if named or world.rng.random() < 0.5
     ]
@@ -348,22 +350,18 @@ def play(seed: int, chosen: list[str], settings: Settings) -> Outcome:
     return Outcome(world, customers)
 
 
-@cache
-def expected() -> dict[str, list[str]]:
-    """The histories of a run in which nothing goes wrong."""
-    outcome = play(0, list(WORKLOADS), Settings())
-    assert outcome.violations == [], outcome.violations
-    return outcome.histories
-
-
 def faults(seed: int) -> list[str]:
     """What goes wrong in the world of this seed: some of the workloads, drawn from it, among
     troubles. Empty: nothing does.
     """
     rng = random.Random(f"cluster {seed}")
-    chosen = rng.sample(list(WORKLOADS), rng.randrange(1, 5))
+    return violations(seed, rng.sample(list(WORKLOADS), rng.randrange(1, 5)), drawn(rng))
+
+
+def violations(seed: int, chosen: Sequence[str], settings: Settings) -> list[str]:
+    """The same with these workloads and settings."""
     try:
-        outcome = play(seed, chosen, drawn(rng))
+        outcome = play(seed, chosen, settings)
     except Stuck as stuck:
         return [*stuck.before, f"stuck: {stuck}"]
     return outcome.violations
