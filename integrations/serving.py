@@ -231,7 +231,8 @@ class Server:
             log.info("stopping", extra={"fields": {"signal": name, "open": len(self._answering)}})
             self._stop.set_result(None)
             # if stopping takes too long, exit as in a crash: nothing is lost
-            watchdog = threading.Timer(2 * self._limits.drain_seconds, os._exit, (INTERNAL,))
+            seconds = self._limits.linger_seconds + 2 * self._limits.drain_seconds
+            watchdog = threading.Timer(seconds, os._exit, (INTERNAL,))
             watchdog.daemon = True
             watchdog.start()
 

@@ -82,10 +82,12 @@ class Balancer:
             request = b"\r\n".join([*kept, b"Connection: close", b"", b""]) + body
             there, back = await self._connected()
             back.write(request)
+            left = asyncio.ensure_future(reader.read())  # the client has nothing more to say
+            left.add_done_callback(lambda _: back.close())
             while data := await there.read(65536):
                 writer.write(data)
                 await writer.drain()
-            back.close()
+            left.cancel()
         except (OSError, EOFError):
             pass
         finally:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from tests.conftest import ROOT
 from tests.integrations.nodes.cluster import Cluster, cluster
-from tests.integrations.server.live import eventually, keep_compiled, metrics
+from tests.integrations.server.live import LIMITED, Live, eventually, keep_compiled, metrics
 from tests.integrations.server.test_clients import (
     machine,
     test_any_key_and_region_may_sign,
@@ -99,3 +99,14 @@ def test_vectors_of_what_crosses_shards(live: Cluster) -> None:
     failed = {each.name: each.problems for each in results if each.verdict is Verdict.FAILED}
     assert failed == {}
     assert sum(each.verdict is Verdict.PASSED for each in results) > 100
+
+
+def test_a_node_that_waits_for_load_balancers_has_its_time_to_answer(live: Cluster) -> None:
+    limits = {"drain_seconds": 1.5, "linger_seconds": 4.0}
+    environment = live.nodes[0].environment
+    node = Live(environment, live.db, program=LIMITED, limits=limits)  # type: ignore[arg-type]
+    try:
+        assert node.url
+        assert node.stop() == 0
+    finally:
+        node.close()

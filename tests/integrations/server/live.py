@@ -128,13 +128,18 @@ class Live:
             )
 
     def said(self, message: str) -> dict[str, Any] | None:
+        """What any of its nodes has logged."""
+        there = self._other.said(message) if self._other is not None else None
+        return self._said(message) or there
+
+    def _said(self, message: str) -> dict[str, Any] | None:
         return next((each for each in self.log if each["message"] == message), None)
 
     @property
     def url(self) -> str:
         def listening() -> dict[str, Any] | None:
-            assert self.process.poll() is None or self.said("listening"), self.log
-            return self.said("listening")
+            assert self.process.poll() is None or self._said("listening"), self.log
+            return self._said("listening")
 
         own = str(eventually(listening, 60)["url"])
         if self._other is None:
