@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import asyncpg
+from botocore.exceptions import BotoCoreError, ClientError
 from tests.integrations.nodes.cluster import Cluster
 from tests.integrations.server.conftest import home
 from tests.integrations.server.live import ROLE, Live, eventually
@@ -98,6 +99,18 @@ class Cable:
         self.cut()
 
 
+def started(nodes: Cluster, arn: str, name: str, input: str = "{}") -> bool:
+    """Start an execution. False: the outcome is unknown. It may have ended since an earlier try."""
+    states = nodes.client(connect_timeout=2, read_timeout=20)
+    try:
+        states.start_execution(stateMachineArn=arn, name=name, input=input)
+    except states.exceptions.ExecutionAlreadyExists:
+        return True
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
 class Torture:
     def __init__(self, nodes: Cluster, server: PostgresServer, schema: str) -> None:
         self.nodes, self.server, self.schema = nodes, server, schema
@@ -174,15 +187,8 @@ class Torture:
         while not stop.is_set():
             number += 1
             name = f"c{worker}-{number}"
-            while True:
-                try:
-                    states = self.nodes.client(
-                        retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=20
-                    )
-                    states.start_execution(stateMachineArn=arn, name=name)
-                    break
-                except Exception:
-                    time.sleep(0.05)
+            while not started(self.nodes, arn, name):
+                time.sleep(0.05)
             self.acknowledged.append(name)
 
 
@@ -291,12 +297,7 @@ def test_messages_of_every_shard_arrive_once(
 
         def start_all() -> None:
             for name in names:
-                while True:
-                    with suppress(Exception):
-                        nodes.client(read_timeout=20).start_execution(
-                            stateMachineArn=arn, name=name, input=json.dumps(list(range(EACH)))
-                        )
-                        break
+                while not started(nodes, arn, name, json.dumps(list(range(EACH)))):
                     time.sleep(0.05)
                 began.set()
 

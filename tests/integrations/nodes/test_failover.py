@@ -7,12 +7,11 @@ import os
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
 from typing import Any
 
 import pytest
 from tests.integrations.nodes.cluster import Cluster
-from tests.integrations.nodes.test_deaths import EVENTS, definition
+from tests.integrations.nodes.test_deaths import EVENTS, definition, started
 from tests.integrations.server.conftest import home
 from tests.integrations.server.live import ROLE, eventually
 from tests.postgres import PROGRAMS, REASON, ReplicatedServer, replicated
@@ -49,10 +48,7 @@ def _fail_over(nodes: Cluster, servers: ReplicatedServer) -> None:
         while not stop.is_set():
             number += 1
             name = f"f{worker}-{number}"
-            while True:
-                with suppress(Exception):
-                    nodes.client(read_timeout=20).start_execution(stateMachineArn=arn, name=name)
-                    break
+            while not started(nodes, arn, name):
                 time.sleep(0.02)
             names.append(name)
 
