@@ -131,9 +131,9 @@ class Node:
         view = self._view
         if view is None or not self.sees:
             raise StoreError("the members of the cluster cannot be read")
-        free = [shard for shard in range(self.count) if shard not in view.owners]
+        free = set(range(self.count)) - view.owners.keys() - self.owned.keys()
         if free and not self._complete:
-            raise StoreError(f"shards {free} have no owner")
+            raise StoreError(f"shards {sorted(free)} have no owner")
         self._complete = True
 
     @property

@@ -92,7 +92,8 @@ class Live:
         environment = environment | {"LIMITS": json.dumps(limits or {})}
         if "--db" in options:
             place = options.index("--db")
-            db = Path(str(options[place + 1]))
+            own = str(options[place + 1])
+            db = own if "://" in own else Path(own)  # type: ignore[assignment]
             options = (*options[:place], *options[place + 2 :])
         self._other: Live | None = None
         self._balancer: Any = None

@@ -200,10 +200,10 @@ def test_a_receiver_that_hangs_delays_nothing(
     live = serve(traces_close_seconds=1)
     client = live.client()
     arn = create(client)
-    for number in range(40):
+    for number in range(400):
         client.start_execution(stateMachineArn=arn, name=f"n{number}")
     done = 'stepwell_executions_ended_total{status="SUCCEEDED"}'
-    eventually(lambda: metrics(live).get(done) == 40)
+    eventually(lambda: metrics(live).get(done) == 400)
     eventually(lambda: metrics(live)["stepwell_trace_spans_dropped_total"] > 0)
     assert live.stop(seconds=25) == 0
 
