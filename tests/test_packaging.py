@@ -27,6 +27,7 @@ TOP_LEVEL = {
     "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
 }  # fmt: skip
 IMPORT_NAMES = {
+    "opentelemetry-sdk": "opentelemetry",
     "jsonata-python": "jsonata",
     "jsonpath-ng": "jsonpath_ng",
     "paho-mqtt": "paho",
@@ -155,6 +156,15 @@ def test_no_package_is_imported_by_its_plain_name():
     } == {}
 
 
+EXTRAS = {
+    "conformance/": "conformance",
+    "engine/store/postgres/": "postgres",
+    "integrations/datasets/parquet.py": "parquet",
+    "integrations/tracing/sdk.py": "opentelemetry",
+}
+"""What may import the packages of an extra."""
+
+
 def test_every_package_that_is_imported_is_declared():
     def names_of(requirements):
         return {
@@ -170,13 +180,13 @@ def test_every_package_that_is_imported_is_declared():
     )
     extras = {  # what the conformance suite offers to pytest is imported by pytest
         folder: names_of(PROJECT["project"]["optional-dependencies"][extra]) | {"pytest"}
-        for folder, extra in (("conformance", "conformance"), ("engine/store/postgres", "postgres"))
+        for folder, extra in EXTRAS.items()
     }
     unknown = {}
     for path in PYTHON:
         name = path.relative_to(ROOT).as_posix()
         if name.split("/")[0] in PACKAGES:
-            own = next((extras[each] for each in extras if name.startswith(f"{each}/")), set())
+            own = next((extras[each] for each in extras if name.startswith(each)), set())
             unknown[name] = imported_names(path) - allowed - own
     assert {name: names for name, names in unknown.items() if names} == {}
 
