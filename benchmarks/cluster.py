@@ -11,7 +11,6 @@ import asyncio
 import json
 import tempfile
 import uuid
-from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -20,7 +19,7 @@ from typing import Any
 import asyncpg
 
 from benchmarks.client import Connection, load
-from benchmarks.http import POLL_SECONDS, ROLE, cpu_seconds, free_port, serving
+from benchmarks.http import ROLE, cpu_seconds, executed, free_port, serving
 from benchmarks.workloads import INPUT, MACHINES
 from stepwell.integrations.loop import run
 
@@ -51,26 +50,6 @@ WORKLOADS: dict[str, tuple[dict[str, Any], bool]] = {
 """(definition, whether each execution has a name): those with a name belong to any shard."""
 
 
-async def once(arn: str, named: bool) -> Callable[[Connection], Awaitable[None]]:
-    first, longest = POLL_SECONDS
-    text = json.dumps(INPUT)
-
-    async def execution(connection: Connection) -> None:
-        more = {"name": uuid.uuid4().hex} if named else {}
-        started = await connection.call("StartExecution", stateMachineArn=arn, input=text, **more)
-        pause = first
-        while (
-            described := await connection.call(
-                "DescribeExecution", executionArn=started["executionArn"]
-            )
-        )["status"] == "RUNNING":
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, longest)
-        assert described["status"] == "SUCCEEDED", described
-
-    return execution
-
-
 async def measured(ports: list[int], workload: str, seconds: float) -> dict[str, float]:
     definition, named = WORKLOADS[workload]
     connection = await Connection("127.0.0.1", ports[0]).open()
@@ -81,7 +60,11 @@ async def measured(ports: list[int], workload: str, seconds: float) -> dict[str,
         roleArn=ROLE,
     )
     connection.close()
-    work = await once(created["stateMachineArn"], named)
+    arn, text = created["stateMachineArn"], json.dumps(INPUT)
+
+    async def work(connection: Connection) -> None:
+        await executed(connection, arn, text, **({"name": uuid.uuid4().hex} if named else {}))
+
     rows = await asyncio.gather(
         *(load(port, CLIENTS // len(ports), seconds, work) for port in ports)
     )

@@ -6,6 +6,7 @@ StartSyncExecution returns. A bare server of the same writes (benchmarks/bare.py
 another commit (or else, if it is installed, moto's, which is in memory with its own interpreter)
 take turns with this one in short rounds, so that the machine's load affects all of them alike.
 Compare the shares, which depend least on it; the CPU time is the one of the server's process.
+What the other commit needs must be installed: an older one needs uvicorn.
 """
 
 import argparse
@@ -111,23 +112,25 @@ async def _create(port: int, workload: str) -> tuple[str, str]:
     return created["stateMachineArn"], json.dumps(input)
 
 
+async def executed(connection: Connection, arn: str, text: str, **more: str) -> None:
+    """Run one Standard execution to its end. more: of StartExecution"""
+    started = await connection.call("StartExecution", stateMachineArn=arn, input=text, **more)
+    pause, longest = POLL_SECONDS
+    while (
+        described := await connection.call(
+            "DescribeExecution", executionArn=started["executionArn"]
+        )
+    )["status"] == "RUNNING":
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, longest)
+    assert described["status"] == "SUCCEEDED", described
+
+
 async def standard(port: int, workload: str, clients: int, seconds: float) -> dict[str, float]:
     arn, text = await _create(port, workload)
-    first, longest = POLL_SECONDS
 
     async def once(connection: Connection) -> None:
-        started = await connection.call(
-            "StartExecution", stateMachineArn=arn, name=uuid.uuid4().hex, input=text
-        )
-        pause = first
-        while (
-            described := await connection.call(
-                "DescribeExecution", executionArn=started["executionArn"]
-            )
-        )["status"] == "RUNNING":
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, longest)
-        assert described["status"] == "SUCCEEDED", described
+        await executed(connection, arn, text, name=uuid.uuid4().hex)
 
     return await load(port, clients, seconds, once)
 

@@ -182,7 +182,7 @@ class Torture:
     # --- clients
 
     def load(self, worker: int, arn: str, stop: threading.Event) -> None:
-        """Start executions by name until it is told to stop; an unknown outcome is tried again."""
+        """Start executions by name until `stop` is set; an unknown outcome is tried again."""
         number = 0
         while not stop.is_set():
             number += 1
