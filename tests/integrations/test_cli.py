@@ -189,7 +189,8 @@ def test_as_a_module(home, write):
 @pytest.mark.parametrize("debug", ["", "1"])
 def test_an_internal_error_is_one_line_and_exit_code_70(home, debug):
     program = (
-        "from stepwell.integrations.cli import main, validate; validate.validate = lambda *a, "
+        "from stepwell.integrations.cli import main; "
+        "from stepwell.integrations.cli.commands import validate; validate.validate = lambda *a, "
         "**o: 1 / 0; main.main()"
     )
     words = [sys.executable, "-c", program, "validate", "x"]
@@ -1090,10 +1091,11 @@ def test_a_map_run_is_shown_with_its_final_counts(command, write):
 
 def test_the_options_of_serve_are_the_settings_of_the_server():
     """Each option reaches its field, and both have the same default."""
-    from stepwell.integrations.cli import main, serve
+    from stepwell.integrations.cli.commands import serve
+    from stepwell.integrations.cli.declarations import running
     from stepwell.integrations.settings import Settings
 
-    options = inspect.signature(main.serve).parameters.values()
+    options = inspect.signature(running.serve).parameters.values()
     values = {option.name: option.default for option in options if option.name != "limits"}
     settings = serve.settings(**values)
     assert settings == Settings(db=settings.db)

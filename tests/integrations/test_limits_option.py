@@ -32,8 +32,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
 def test_every_command_of_definitions_and_databases_has_it() -> None:
     commands = [
         each.callback
-        for group in (main.app, main.executions, main.activity, main.task, main.database)
-        for each in group.registered_commands
+        for group in main.app.registered_groups
+        for each in group.typer_instance.registered_commands
     ]
     without = {
         each.__name__

@@ -97,7 +97,9 @@ def test_without_a_layout_program_the_command_prints_mermaid(
     program = (
         "import sys; from stepwell.visualize import layout; layout.program = lambda engine: None; "
     )
-    program += "from stepwell.integrations.cli import render; render.program = layout.program; "
+    program += (
+        "from stepwell.integrations.cli.commands import render; render.program = layout.program; "
+    )
     program += "from stepwell.integrations.cli.main import main; sys.exit(main())"
 
     def render(*words: str) -> subprocess.CompletedProcess[str]:

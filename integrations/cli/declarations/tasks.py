@@ -1,0 +1,47 @@
+"""Commands of workers: activities and task tokens."""
+
+import typer
+
+from stepwell.integrations.cli import options as o
+from stepwell.integrations.cli.call import PLAIN, call
+
+activity = typer.Typer(help="Take tasks of an activity, as a worker.", **PLAIN)
+task = typer.Typer(help="Report the result of a task by its token.", **PLAIN)
+
+
+@activity.command("poll")
+def poll(
+    name: o.ActivityName,
+    worker: o.WorkerName = None,
+    timeout: o.PollTimeout = 60,
+    db: o.Db = None,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Wait for a task and print {"taskToken", "input"}. Without a task: no output, exit code 3."""
+    call("tasks.poll", name, worker, timeout, db, limits=limits)
+
+
+@task.command()
+def succeed(
+    token: o.Token, output: o.Result = "{}", db: o.Db = None, limits: o.LimitsFile = None
+) -> None:
+    """Report that a task succeeded."""
+    call("tasks.succeed", token, output, db, limits=limits)
+
+
+@task.command()
+def fail(
+    token: o.Token,
+    error: o.TaskError = None,
+    cause: o.TaskCause = None,
+    db: o.Db = None,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Report that a task failed."""
+    call("tasks.fail", token, error, cause, db, limits=limits)
+
+
+@task.command()
+def heartbeat(token: o.Token, db: o.Db = None, limits: o.LimitsFile = None) -> None:
+    """Report that a task is still in progress."""
+    call("tasks.heartbeat", token, db, limits=limits)
