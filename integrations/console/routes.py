@@ -38,6 +38,7 @@ FOLDER: Final = Path(visualize.__file__).parent / "console"
 log: Final = logging.getLogger("stepwell.server")
 
 PREFIX: Final = "/console/"
+CHANGES: Final = f"{PREFIX}api/changes"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -17,6 +18,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.sharding import HOME
 from stepwell.engine.store.base import Health
 from stepwell.integrations.cluster.activities import ActivityPollers
+from stepwell.integrations.console.routes import CHANGES
 from stepwell.integrations.console.routes import PREFIX as CONSOLE
 from stepwell.integrations.nodes.node import Node, NodePeers
 from stepwell.integrations.nodes.routing import ClusterEngine, HomeService, of_execution
@@ -70,9 +72,13 @@ class Front:
             most = self._limits.http_api_bytes if is_api(request) else self._limits.request_bytes
             body = await self._read(request, receive, most)
             request.read = True
-            shard = await self._shard(scope)
             passed = {name: scope[name] for name in _PASSED_ON if name in scope}
-            work = asyncio.ensure_future(self._node.respond_through(shard, passed, body, send))
+            if request.path == CHANGES:
+                responding = self._merge(passed, body, send)
+            else:
+                shard = await self._shard(scope)
+                responding = self._node.respond_through(shard, passed, body, send)
+            work = asyncio.ensure_future(responding)
             left = asyncio.ensure_future(disconnected(receive))
             try:
                 await asyncio.wait((work, left), return_when=asyncio.FIRST_COMPLETED)
@@ -84,6 +90,35 @@ class Front:
                 await asyncio.gather(work, left, return_exceptions=True)
         except ApiError as error:
             await _refuse(send, request, error)
+
+    async def _merge(self, scope: Scope, body: bytes, send: Send) -> None:
+        """One stream of those of all shards, whose parts are whole events. It ends as soon as one
+        of them ends; the page then opens it again.
+        """
+        status = 0  # of the first that responds
+
+        async def merged(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                begun, status = status, status or message["status"]
+                if not begun:
+                    await send(message)
+            elif message.get("more_body", False) == (status == HTTPStatus.OK):
+                await send({**message, "more_body": True})
+
+        streams = [
+            asyncio.ensure_future(self._node.respond_through(shard, scope, body, merged))
+            for shard in range(self._node.count)
+        ]
+        try:
+            done, _ = await asyncio.wait(streams, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for stream in streams:
+                stream.cancel()
+            await asyncio.gather(*streams, return_exceptions=True)
+        if not status:
+            done.pop().result()
+        await send({"type": "http.response.body", "body": b""})
 
     async def _shard(self, scope: Scope) -> int:
         """The owner of the execution that a page shows, else home."""

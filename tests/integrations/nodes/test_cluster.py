@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.integrations.nodes.cluster import Cluster, cluster
+from tests.integrations.nodes.cluster import SHARDS, Cluster, cluster
 from tests.integrations.server.conftest import home
 from tests.integrations.server.live import (
     PASS,
@@ -280,6 +280,28 @@ def test_the_console_and_http_apis_are_served_at_every_node(nodes: Cluster) -> N
         request = urllib.request.Request(f"{node.url}/_apis/{api}/start", b"{}", method="POST")
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert "executionArn" in json.loads(answer.read())
+
+
+def test_the_list_of_changes_has_the_executions_of_all_shards(nodes: Cluster) -> None:
+    arn = machine(nodes, PASS, "changing")
+    states, names = nodes.client(), {f"c{number}" for number in range(24)}
+    for place, node in enumerate(nodes.nodes):
+        stream = urllib.request.urlopen(f"{node.url}/console/api/changes?machine={arn}", timeout=20)
+        with stream:
+            following = 0
+            while following < SHARDS:  # each shard begins so
+                following += stream.readline() == b"retry: 1000\n"
+            begun = [f"{name}-{place}" for name in names]
+            for name in begun:
+                states.start_execution(stateMachineArn=arn, name=name)
+            seen: dict[str, str] = {}
+            while len(seen) < len(names) or "RUNNING" in seen.values():
+                line = stream.readline()
+                assert line, "the stream has ended"
+                if line.startswith(b"data: "):
+                    for each in json.loads(line.removeprefix(b"data: "))["executions"]:
+                        seen[each["name"]] = each["status"]
+            assert seen == dict.fromkeys(begun, "SUCCEEDED")
 
 
 def test_status_events_of_every_shard_reach_a_rule(nodes: Cluster) -> None:
