@@ -4,7 +4,6 @@ were taken, counts and durations. Pure.
 Histories are in AWS's shape, from any engine: GetExecutionHistory's answer or an export of it.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -15,6 +14,7 @@ from stepwell.asl.definition import StateMachine
 from stepwell.asl.history_visits import Visits
 from stepwell.asl.items import Items
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.asl.passages import Passages
 from stepwell.asl.reevaluation import Reevaluation
 from stepwell.asl.state_visits import Visit
 from stepwell.asl.summaries import State
@@ -104,10 +104,7 @@ class Overlay:
     ) -> None:
         self.reevaluation = None if definition is None else Reevaluation(definition, limits)
         self.visits = Visits(source=self.reevaluation)
-        self._rules: Counter[tuple[str, int]] = Counter()  # (Choice, rule)
-        self.transitions: Counter[tuple[str, str, bool]] = Counter()  # (from, to, caught)
-        self._entries: Counter[str] = Counter()  # first states of blocks
-        self._ends: Counter[str] = Counter()  # states after which a block ended
+        self.passages = Passages()
         for event in sorted(events, key=lambda each: each["id"]):
             self.feed(event)
         for arn, answer in (map_runs or {}).items():
@@ -117,23 +114,8 @@ class Overlay:
     def feed(self, event: Mapping[str, Any]) -> Visit | None:
         """Take the next event. Returns its visit, None for the execution's own events."""
         visit = self.visits.feed(event)
-        if visit is None:
-            return None
-        if event["id"] == visit.exited:
-            self._ends[visit.name] += 1  # until the next state follows
-        elif event["id"] == visit.entered:
-            if visit.before is None:
-                self._entries[visit.name] += 1
-            else:
-                self._ends[visit.before.name] -= 1
-                self.transitions[
-                    visit.before.name, visit.name, visit.before.status == v.CAUGHT
-                ] += 1
-                if self.reevaluation is not None and visit.before.type == "Choice":
-                    self._rules.update(
-                        (visit.before.name, rule)
-                        for rule in self.reevaluation.rules(visit.before, visit.name)
-                    )
+        if visit is not None:
+            self.passages.see(event, visit, self.reevaluation)
         return visit
 
     # --- states ---
@@ -162,17 +144,22 @@ class Overlay:
 
     def taken(self, edge: Edge) -> int:
         """How often an edge was taken."""
-        match edge.kind:
-            case "start":
-                return 1 if self.visits.all else 0
-            case "enter":
-                return self._entries[edge.target]
-            case "end" | "leave":
-                return self._ends[edge.source]
-            case "choice" | "default" if self.reevaluation is not None and edge.rule is not None:
-                return self._rules[edge.source, edge.rule]
-            case _:
-                return self.transitions[edge.source, edge.target, edge.kind == "catch"]
+        return times(self.passages, edge, self.reevaluation is not None)
+
+
+def times(passages: Passages, edge: Edge, rules: bool = True) -> int:
+    """How often an edge was taken. rules: whether it is known which rules of Choices were."""
+    match edge.kind:
+        case "start":
+            return int(any(passages.entered.values()))
+        case "enter":
+            return passages.first[edge.target]
+        case "end" | "leave":
+            return passages.last[edge.source]
+        case "choice" | "default" if rules and edge.rule is not None:
+            return passages.rules[edge.source, edge.rule]
+        case _:
+            return passages.transitions[edge.source, edge.target, edge.kind == "catch"]
 
 
 def _bar(items: Items) -> str:
