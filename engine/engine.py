@@ -60,6 +60,8 @@ from stepwell.engine.store.base import Store
 from stepwell.engine.store.opening import open_store
 from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Tasks
+from stepwell.engine.virtual_clock import VirtualClock
+from stepwell.engine.virtual_clock.activity import WorkerActivity
 
 _HASH_CHARS: Final = 16
 
@@ -72,7 +74,8 @@ class Engine:
                stepwell.integrations.tasks.registry; without it no Task can run
     store      in place of `db`: another Store
     shard      of a database in PostgreSQL: which one this engine works on; None: the first
-    clock      the time and the alarms of the engine; SystemClock if None
+    clock      the time and the alarms of the engine; SystemClock if None. A VirtualClock skips
+               the time that executions wait for
     limits     DEFAULT_LIMITS if None
     region, account  of all ARNs
     new_uuid   returns a random UUID as text, for names and the seeds of executions
@@ -80,8 +83,9 @@ class Engine:
                (stepwell.integrations.log_sink); without it nowhere
     trace_sink where traces go (stepwell.integrations.tracing); without it nowhere
 
-    Attributes for the embedded services and the server: worker, records, supervisor (of background
-    loops), on_open (called when the store is open and nothing runs yet).
+    Attributes for the embedded services and the server: worker, records, virtual (the clock, if it
+    is a VirtualClock), supervisor (of background loops), on_open (called when the store is open and
+    nothing runs yet).
 
     Where other engines work on other shards, also
 
@@ -107,10 +111,13 @@ class Engine:
         log_sink: LogSink | None = None,
         trace_sink: TraceSink | None = None,
     ) -> None:
-        self.limits = limits = limits or DEFAULT_LIMITS
+        limits = limits or DEFAULT_LIMITS
+        self.virtual = clock if isinstance(clock, VirtualClock) else None
+        self.limits = limits = limits if self.virtual is None else self.virtual.limits(limits)
         self.home, self.tasks = Home(region, account), tasks or NoTasks()
         self.clock = clock or SystemClock(limits)
-        self.store: Store = store or open_store(db, limits=limits, shard=shard)
+        inline = self.virtual is not None
+        self.store: Store = store or open_store(db, limits=limits, shard=shard, inline=inline)
         self.supervisor = Supervisor(self.clock, limits, self._ended)
         self.on_open: list[Callable[[], Awaitable[object]]] = []
         self.on_definitions_changed: Callable[[str], Awaitable[None]] = _nothing
@@ -131,6 +138,7 @@ class Engine:
         self.worker = worker = Worker(
             store, clock, self.tasks, self._programs.program, queues, limits
         )
+        self._activity = WorkerActivity(worker)
         self.records = Records(store, worker)
         self.tracker = tracker = Tracker(store, limits, worker.check)
         self.retention = Retention(store, clock, limits, self.supervisor, tracker, worker)
@@ -190,6 +198,9 @@ class Engine:
             self.worker.spawn(end_orphans(self.worker))
             self.deletions.resume()
             await self.retention.open()
+            if self.virtual is not None:
+                self.worker.timers.moved = self.virtual.look
+                self.virtual.follow(self._activity)
         except BaseException:
             await self.store.close()
             raise
@@ -197,6 +208,8 @@ class Engine:
 
     async def close(self) -> None:
         """Stop. All acknowledged work is durable; the next open() repeats effects in flight."""
+        if self.virtual is not None:
+            self.virtual.leave(self._activity)
         self.retention.close()
         await self.worker.close()
         await self.streams.close()

@@ -157,6 +157,11 @@ class Writer:
         self._task = asyncio.create_task(self._write(), name="stepwell-writer")
         self._task.add_done_callback(self._ended)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a transaction is under way, or to be."""
+        return not self._idle or self.queue.count > 0
+
     async def close(self) -> None:
         """Commit all that is queued, and stop."""
         if self._task is None:

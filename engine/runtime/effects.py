@@ -145,6 +145,11 @@ class Effects:
         return len(self.running) + sum(len(pool.waiting) for pool in self.pools.values())
 
     @property
+    def working(self) -> bool:
+        """Whether one runs that does not wait for other work, or is about to begin."""
+        return any(pool.taken for pool in self.pools.values())
+
+    @property
     def waiting(self) -> list[tuple[Live, RunTask]]:
         """Attempts that have not begun."""
         return [each for pool in self.pools.values() for each in pool.waiting]

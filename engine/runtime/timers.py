@@ -23,7 +23,10 @@ class Timers:
     free  how many may be due now, as each has to be loaded and committed. After it was less than 1,
           feed() continues
     at    execution id -> ms: its earliest entry of the heap. An entry that differs is out of date.
+    moved  called when an execution may have a new deadline: a clock that skips time looks again
     """
+
+    moved: Callable[[], None] | None = None
 
     def __init__(
         self, clock: Clock, limits: Limits, due: Callable[[int], None], free: Callable[[], int]
@@ -43,6 +46,8 @@ class Timers:
             self.at[execution_id] = at
             heapq.heappush(self._heap, (at, execution_id))
             self._arm()
+            if self.moved is not None:
+                self.moved()
 
     @property
     def earliest(self) -> int | None:
@@ -51,6 +56,18 @@ class Timers:
 
     def drop(self, execution_id: int) -> None:
         self.at.pop(execution_id, None)
+
+    def first(self) -> tuple[int, int] | None:
+        """(ms, execution id) of the earliest entry that is not out of date."""
+        heap, old = self._heap, False
+        while heap and self.at.get(heap[0][1]) != heap[0][0]:
+            heapq.heappop(heap)
+            old = True
+        if old and self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = self._alarm_at = None
+            self._arm()
+        return heap[0] if heap else None
 
     def close(self) -> None:
         self._closed = True
@@ -71,7 +88,9 @@ class Timers:
         self._alarm = self._clock.call_at(self._alarm_at, self._ring)
 
     def feed(self) -> None:
-        """There may be room again."""
+        """A transaction was committed: there may be room again."""
+        if self.moved is not None:
+            self.moved()
         if self._held and self._free() > 0:
             self._held = False
             self._arm()
@@ -138,6 +157,22 @@ class Wakes:
         finally:
             self._loading -= 1
             self.timers.feed()
+
+    def next(self) -> tuple[int, Live | None] | None:
+        """When the next execution is due, ms, and that execution if it is in memory; None: no
+        execution waits for a time.
+        """
+        timers = self.timers
+        while (first := timers.first()) is not None:
+            at, execution_id = first
+            live = self._live.get(execution_id)
+            wake = at if live is None else live.x.wake_at()
+            if wake is not None and wake <= at:
+                return at, live
+            timers.drop(execution_id)
+            if wake is not None:
+                timers.set(wake, execution_id)
+        return None
 
     async def scan(self) -> None:
         """Bring the deadlines of the next window into the heap, page by page; then again half a

@@ -29,6 +29,7 @@ def open_store(
     read_only: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     shard: Shard | None = None,
+    inline: bool = False,
 ) -> Store:
     """The store of a database; its open() opens it. Raises StoreError if no store has that scheme.
 
@@ -37,14 +38,23 @@ def open_store(
     read_only  read committed rows only, without the lock: beside the process that works on the
                database, or after that process was killed
     shard      of a database in PostgreSQL: which one is written; None: the first
+    inline     for virtual time, in SQLite only: on the event loop, where it waits for no disk; a
+               power cut may lose the last commits
     """
     if is_postgres(url):
+        if inline:
+            raise StoreError(
+                f"{without_password(fspath(url))}: time is skipped in SQLite databases only; other "
+                "nodes of a PostgreSQL database have clocks of their own"
+            )
         from_url: Any = _postgres("store").PostgresStore
         store: Store = from_url(fspath(url), read_only=read_only, limits=limits, shard=shard)
         return store
     if shard not in (None, Shard()):
         raise StoreError(f"{without_password(fspath(url))} has one shard")
-    return SqliteStore(sqlite_path(url), read_only=read_only, limits=limits)
+    return SqliteStore(
+        sqlite_path(url), full=not inline, read_only=read_only, limits=limits, inline=inline
+    )
 
 
 def share_database(url: str, address: str, limits: Limits) -> SharedDatabase:

@@ -34,9 +34,9 @@ from stepwell.engine.store.sql.queries import Known, Query, executions, merge_hi
 from stepwell.engine.store.sql.rows import named
 from stepwell.engine.store.sql.tables import META, PAGE, TABLES
 from stepwell.engine.store.sqlite.file import LockedFile
-from stepwell.engine.store.sqlite.schema import LATER_TABLES, migrate, version_of
+from stepwell.engine.store.sqlite.schema import LATER_TABLES, create_in_memory, migrate, version_of
 from stepwell.engine.store.sqlite.sql import SQL, SQLITE_VERSION, for_rows
-from stepwell.engine.store.sqlite.thread import Thread
+from stepwell.engine.store.sqlite.thread import Inline, Thread
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -99,17 +99,21 @@ class SqliteDatabase:
     """path       a file, or ":memory:"
     full       synchronous=FULL, else NORMAL: see SqliteStore
     read_only  committed rows only, without the lock
+    inline     on the event loop, without threads
     failed     why nothing can be written any more
     """
 
     shard, own = Shard(), ()
     executions = staticmethod(executions)
 
-    def __init__(self, path: str, *, full: bool, read_only: bool, limits: Limits) -> None:
+    def __init__(
+        self, path: str, *, full: bool, read_only: bool, limits: Limits, inline: bool = False
+    ) -> None:
         self.path = path if path == MEMORY else os.path.realpath(path)
         self.full, self.read_only, self.limits = full, read_only, limits
         self.failed: BaseException | None = None
-        self.writer = self.reader = Thread()
+        self._connect: Callable[[], Inline | Thread] = Inline if inline else Thread
+        self.writer = self.reader = self._connect()
         self.file: LockedFile | None = None
         self._epoch, self._given_up, self._cut_again = 0, False, 0.0
         self._encoding = 0  # batches that the writer's thread encodes: later ones wait for them
@@ -130,12 +134,12 @@ class SqliteDatabase:
         self.failed, self._given_up = None, False
         self.file = None if self.path == MEMORY else LockedFile(self.path)
         try:
-            self.writer = self.reader = Thread()
+            self.writer = self.reader = self._connect()
             result = await self.writer.start(self.path, partial(self._prepare, state))
             if self.file is not None:
                 self.file.watch()
             if self.path != MEMORY:
-                reader = Thread()
+                reader = self._connect()
                 await reader.start(
                     self.path, lambda connection: connection.execute("PRAGMA query_only = ON")
                 )
@@ -185,7 +189,10 @@ class SqliteDatabase:
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {2 * CHECKPOINT_PAGES * 4096}")
         connection.execute("PRAGMA temp_store = MEMORY")
-        migrate(connection, version)
+        if self.path == MEMORY:
+            create_in_memory(connection)
+        else:
+            migrate(connection, version)
         self._epoch = connection.execute(SQL["take_over"]).fetchone()[0]
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         return run(state, connection)

@@ -18,6 +18,7 @@ class SqliteStore(SqlStore):
            consistency (NORMAL)
     read_only  read committed rows only, without the lock: beside the process that works on the
                database, or after that process was killed
+    inline     on the event loop, without threads: for virtual time
     """
 
     database: SqliteDatabase
@@ -29,6 +30,9 @@ class SqliteStore(SqlStore):
         full: bool = True,
         read_only: bool = False,
         limits: Limits = DEFAULT_LIMITS,
+        inline: bool = False,
     ) -> None:
-        database = SqliteDatabase(os.fspath(path), full=full, read_only=read_only, limits=limits)
+        database = SqliteDatabase(
+            os.fspath(path), full=full, read_only=read_only, limits=limits, inline=inline
+        )
         super().__init__(database, limits)

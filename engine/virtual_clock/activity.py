@@ -1,0 +1,49 @@
+"""What an engine does, for a clock that skips the time in which it does nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+from stepwell.engine.core import model
+from stepwell.engine.runtime.live import Live
+from stepwell.engine.runtime.worker import Worker
+
+
+class WorkerActivity:
+    """See clock.Activity."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def working(self) -> asyncio.Future[Any] | bool:
+        worker = self._worker
+        if worker.life.background:
+            return next(iter(worker.life.background))
+        return bool(worker.writer.busy or worker.executions.loading)
+
+    def attempts(self) -> Collection[asyncio.Future[Any]]:
+        effects = self._worker.effects
+        return effects.running if effects.working else ()
+
+    def next(self) -> tuple[int, object] | None:
+        due = self._worker.wakes.next()
+        if due is None:
+            return None
+        at, live = due
+        return at, None if live is None else _outside(live)
+
+
+def _outside(live: Live) -> object:
+    """What an outside worker may still answer before the next deadline of an execution passes: a
+    task of an activity or a callback whose time limit, or that of the execution, is next.
+    """
+    x = live.x
+    due = x.wake_at()
+    for frame in x.frames.values():
+        if frame.phase != model.Phase.TASK or (frame.id, frame.seq) in live.effects:
+            continue
+        if x.deadline == due or due in (frame.due, frame.heartbeat_due):
+            return x.id, frame.id, frame.seq, due
+    return None
