@@ -90,7 +90,7 @@ SERVED: dict[str, tuple[dict[str, Any], str, Json]] = {
 class Echo:
     """A task registry whose tasks return their input at once, to measure the engine alone."""
 
-    on_status = None
+    on_status = mocks = None
 
     def connect(self, engine: Any) -> None: ...
 

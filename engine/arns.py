@@ -104,6 +104,12 @@ def read_machine(arn: str) -> MachineArn:
     return MachineArn(f"{head}:{name}", ":".join(qualifier) if qualifier else None)
 
 
+def split_case(arn: str) -> tuple[str, str | None]:
+    """The ARN and the test case of MACHINE_ARN#CASE, which Step Functions Local introduced."""
+    plain, sign, case = arn.partition("#")
+    return plain, case if sign else None
+
+
 def execution_arn(machine_arn: str, name: str, express_id: str | None = None) -> str:
     """An Express execution has an id after its name, since names of those are not unique."""
     head, _, machine = machine_arn.partition(":stateMachine:")

@@ -28,6 +28,12 @@ KEY_NOT_TEXT: Final = (
     "The result of the task is not JSON: the key {key!r} is of type {kind}"  # ours
 )
 
+# --- test cases ----------------------------------------------------------------------------------
+NO_MOCKS: Final = "The execution has the test case {case!r}, but no mock file is loaded"  # ours
+CASE_WITHOUT_MOCKS: Final = (
+    "Invalid Arn: 'No mock file is loaded, so there is no test case: {arn}'"  # ours
+)
+
 # --- the API --------------------------------------------------------------------------------------
 INVALID_ARN: Final = "Invalid Arn: 'Invalid ARN prefix: {arn}'"
 INVALID_ARN_KIND: Final = "Invalid Arn: 'Resource type not valid in this context: {kind}'"

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
@@ -147,8 +147,50 @@ timeout, a stop, or the failure of a sibling.
 """
 
 
+class MockedAttempt(NamedTuple):
+    """What chooses the mocked answer of an attempt.
+
+    machine    name of the state machine
+    case       of the execution
+    number     attempts of the state before this one, in the execution
+    iteration  index of the innermost Map iteration, or of the child of a Map Run; None outside
+    iteration_number  attempts of the state before this one, in that iteration
+    retries    before it in this visit of the state
+    """
+
+    machine: str
+    case: str
+    state: str
+    number: int
+    iteration: int | None
+    iteration_number: int
+    retries: int
+
+
+class Mocks(Protocol):
+    """Test cases that answer tasks in place of their services."""
+
+    def choose(self, machine: str, case: str | None) -> str | None:
+        """The test case of a new execution, if the caller names `case`; None: it has none. Raises
+        ApiError.
+        """
+
+    def covers(self, machine: str, case: str, state: str) -> bool:
+        """Whether the test case answers for a state. Raises TaskError if there is no such case."""
+
+    async def answer(self, attempt: MockedAttempt, request: TaskRequest) -> Json:
+        """The result of a task. Raises TaskError."""
+
+    def passed_on(self, attempt: MockedAttempt, request: TaskRequest) -> TaskRequest:
+        """The request of a task that is not mocked: a nested execution has the test case, too."""
+
+
 class Tasks(Protocol):
     """The registry handed to the engine."""
+
+    @property
+    def mocks(self) -> Mocks | None:
+        """None: there are no test cases."""
 
     def connect(self, engine: Any) -> None:
         """Called once by the engine that the tasks run for. Nested executions are started on it."""

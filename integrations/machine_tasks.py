@@ -24,7 +24,14 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
 from stepwell.engine.store.base import ExecutionRow
-from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Transaction
+from stepwell.engine.tasks import (
+    Handler,
+    Mocks,
+    TaskError,
+    TaskRequest,
+    TaskResult,
+    Transaction,
+)
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.cluster.inbox import Inbox
 from stepwell.integrations.cluster.shard_services import shard_services
@@ -47,12 +54,14 @@ class MachineTasks:
     executions, peers  of the hosts of all registries; set before the engine is connected
     elsewhere          of a shard that is not home: the embedded services there
     pool               of the processes of functions, which other shards share; None: its own
+    mocks              test cases
     """
 
     executions: Executions | None = None
     peers: Peers | None = None
     elsewhere: Mapping[str, Any] | None = None
     pool: Pool | None = None
+    mocks: Mocks | None = None
 
     def __init__(
         self,

@@ -65,12 +65,16 @@ class TaskSubmitted(NamedTuple):
 
 
 class TaskSucceeded(NamedTuple):
-    """An attempt, an ItemReader or a ResultWriter succeeded."""
+    """An attempt, an ItemReader or a ResultWriter succeeded.
+
+    mocked  nothing was called: the events that come before the end are written with it
+    """
 
     frame: int
     seq: int
     output: Payload
     also: Any = None  # as in TaskSubmitted
+    mocked: bool = False
 
 
 class ItemsRead(NamedTuple):
@@ -97,6 +101,7 @@ class TaskFailed(NamedTuple):
     error: str | None
     cause: str | None
     runtime: bool = False  # States.Runtime without a TaskFailed event, such as a deleted activity
+    mocked: bool = False  # as in TaskSucceeded
 
 
 class Heartbeat(NamedTuple):

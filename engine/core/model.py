@@ -100,6 +100,7 @@ class TaskAttempt(NamedTuple):
     handed_over  an activity worker has it, or the holder of its task token: after a crash, nothing
                  is sent again
     submitted    its TaskSubmitted event is written
+    number, iteration_number  attempts of its state before it, in execution and Map iteration
     """
 
     timeout: int | None = None  # seconds: TimeoutSeconds
@@ -107,6 +108,8 @@ class TaskAttempt(NamedTuple):
     role: str | None = None  # Credentials.RoleArn
     handed_over: bool = False
     submitted: bool = False
+    number: int = 0
+    iteration_number: int = 0  # this and `number` are 0 without a test case
 
 
 STATE_DATA: Final = "STATE_DATA"  # the source of the items of a Map Run without an ItemReader
@@ -292,6 +295,7 @@ class Frame:
         "item",
         "attempt",  # TaskAttempt in phase TASK, else None
         "children",  # Children in phases CHILDREN, READ and WRITE, else None
+        "attempts",  # of each state in the Map iteration that it is the first frame of, or None
         "touched",  # the mark of the Run that made this copy, not stored
     )
 
@@ -314,6 +318,7 @@ class Frame:
     retries: tuple[int, ...]
     item: tuple[int, Payload, Payload | None] | None
     attempt: TaskAttempt | None
+    attempts: dict[str, int] | None
     children: Children | None
     touched: object
 
@@ -331,7 +336,7 @@ class Frame:
         self.phase = Phase.RUN
         self.seq = self.entered = self.before = self.entered_at = 0
         self.due = self.heartbeat_due = None
-        self.data = self.item = self.attempt = self.children = self.touched = None
+        self.data = self.item = self.attempt = self.attempts = self.children = self.touched = None
         self.retries = ()
 
     @property
@@ -410,6 +415,8 @@ class ExecutionExtras(TypedDict, total=False):
     trace: str  # X-Ray trace header
     logging: dict[str, Json]  # loggingConfiguration of the machine at the start
     sync: bool  # its caller waits for the end: StartSyncExecution, or a state under test
+    case: str  # the test case that answers its tasks
+    attempts: dict[str, int]  # of each state, for its test case
     redrives: int
     redriven: int  # ms: the last redrive
     tokens: list[list[Json]]  # [client token, ms] of the latest redrives

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import StateError
-from stepwell.asl.program import State
+from stepwell.asl.program import MAP, State
 from stepwell.asl.resources import Resource
 from stepwell.engine import messages
 from stepwell.engine.core import events
@@ -27,6 +27,7 @@ from stepwell.engine.core.transitions import (
     too_large,
 )
 
+TIMEOUTS: Final = (asl_messages.TIMEOUT, asl_messages.HEARTBEAT_TIMEOUT)
 PLAIN: Final = TaskAttempt()  # without time limits and role
 
 
@@ -93,7 +94,9 @@ def schedule(run: Run, frame: Frame) -> None:
         return fail(run, frame, exception)
     if too_large(run, frame, payload):
         return None
-    if resource.kind == "activity" and resource.text not in run.activities:
+    if "case" in run.x.extras:  # an activity that is missing may be mocked
+        attempt = _numbered(run, frame, attempt)
+    elif resource.kind == "activity" and resource.text not in run.activities:
         cause = messages.ACTIVITY_GONE.format(arn=resource.text)
         return fail(run, frame, StateError(asl_messages.RUNTIME, cause))
     kind, codes = resource.kind, event_codes(state)
@@ -112,6 +115,26 @@ def schedule(run: Run, frame: Frame) -> None:
     _begin_time_limits(run, frame, attempt)
     run.commands.append(task_command(frame))
     return None
+
+
+def _numbered(run: Run, frame: Frame, attempt: TaskAttempt) -> TaskAttempt:
+    """Number the attempt for the test case of the execution. The counts are durable with it."""
+    name, before = frame.state.name, run.x.extras.get("attempts", {})
+    number = inner = before.get(name, 0)
+    run.x.extras = {**run.x.extras, "attempts": {**before, name: number + 1}}
+    if frame.item is not None:
+        iteration = _iteration(run, frame)
+        known = iteration.attempts or {}
+        inner = known.get(name, 0)
+        iteration.attempts = {**known, name: inner + 1}
+    return attempt._replace(number=number, iteration_number=inner)
+
+
+def _iteration(run: Run, frame: Frame) -> Frame:
+    """The first frame of the innermost Map iteration that a frame is in."""
+    while run.x.frames[frame.parent].state.type != MAP:
+        frame = run.touch(frame.parent)
+    return frame
 
 
 def _begin_time_limits(run: Run, frame: Frame, attempt: TaskAttempt) -> None:
@@ -195,9 +218,23 @@ def task_succeeded(run: Run, frame: Frame, event: events.TaskSucceeded) -> None:
         cause = asl_messages.RESULT_TOO_LARGE.format(name=name)
         return fail_task(run, frame, asl_messages.DATA_LIMIT_EXCEEDED, cause)
     codes = event_codes(state)
+    if event.mocked:
+        _write_steps(run, frame, output)
     frame.prev = run.add((codes.succeeded, frame.prev, *codes.fields, output))
     frame.phase = Phase.RUN
     return complete(run, frame, output)
+
+
+def _write_steps(run: Run, frame: Frame, output: Payload | None) -> None:
+    """The events of an attempt that a test case answers, which nothing reports: an activity worker
+    takes the task; a service accepts the call, with the result as its answer.
+    """
+    attempt, codes, resource = frame.running_attempt, event_codes(frame.state), frame.state.resource
+    assert resource is not None
+    if resource.kind == "activity" and not attempt.handed_over:
+        frame.prev = run.add((codes.started, frame.prev, None))
+    elif resource.pattern and output is not None and not attempt.submitted:
+        frame.prev = run.add((codes.submitted, frame.prev, *codes.fields, output))
 
 
 def heartbeat(run: Run, frame: Frame, event: events.Heartbeat) -> None:
@@ -212,6 +249,10 @@ def task_failed(run: Run, frame: Frame, event: events.TaskFailed) -> None:
     """The effect of a Task reported an error."""
     if event.runtime:
         return fail(run, frame, StateError(asl_messages.RUNTIME, event.cause))
+    if event.mocked:
+        _write_steps(run, frame, None)
+        if event.error in TIMEOUTS:
+            return _time_out(run, frame, event.cause, event.error == asl_messages.HEARTBEAT_TIMEOUT)
     return fail_task(run, frame, event.error, event.cause)
 
 
@@ -230,7 +271,11 @@ def timed_out(run: Run, frame: Frame) -> None:
         and frame.heartbeat_due <= run.now
         and (frame.due is None or frame.heartbeat_due < frame.due)
     )
-    codes = event_codes(frame.state)
-    frame.prev = run.add((codes.timed_out, frame.prev, *codes.fields, asl_messages.TIMEOUT, None))
     run.commands.append(CancelTask(frame.id, frame.seq))
-    retry_or_fail(run, frame, asl_messages.TIMEOUT, None, heartbeat=heartbeat)
+    _time_out(run, frame, None, heartbeat)
+
+
+def _time_out(run: Run, frame: Frame, cause: str | None, heartbeat: bool) -> None:
+    codes = event_codes(frame.state)
+    frame.prev = run.add((codes.timed_out, frame.prev, *codes.fields, asl_messages.TIMEOUT, cause))
+    retry_or_fail(run, frame, asl_messages.TIMEOUT, cause, heartbeat=heartbeat)

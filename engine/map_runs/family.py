@@ -29,6 +29,8 @@ class Family:
             extras["round"] = command.round
         if spec is not None and spec.transformation == "NONE":
             extras["whole"] = True
+        if "case" in parent.extras:
+            extras["case"] = parent.extras["case"]
         if "logging" in parent.extras:
             extras["logging"] = parent.extras["logging"]
         self._extras = extras

@@ -52,7 +52,7 @@ async def pinned(store: Store, row: ExecutionRow | Execution) -> DefinitionRow:
 class NoTasks:
     """A registry without any task."""
 
-    on_status = None
+    on_status = mocks = None
 
     def connect(self, engine: Any) -> None: ...
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from stepwell.asl.program import Program
 from stepwell.engine import arns, messages
+from stepwell.engine.arns import split_case
 from stepwell.engine.core import model
 from stepwell.engine.core.events import Start
 from stepwell.engine.core.model import Execution, ExecutionExtras, Payload
@@ -35,7 +36,7 @@ class Starts:
         self._store, self._clock, self._limits = base.store, base.clock, base.limits
         self._machines, self._programs, self._new_uuid = base.machines, base.programs, base.new_uuid
         self._worker, self._tracker = base.worker, base.tracker
-        self._taken = TakenNames(base.store)
+        self._taken, self._tasks = TakenNames(base.store), base.tasks
 
     async def start_execution(
         self,
@@ -72,8 +73,8 @@ class Starts:
         admitted: Callable[[str], Awaitable[None]],
     ) -> StartExecutionOutput:
         self._worker.check()
+        target, case = await self._target(state_machine_arn)
         machines = self._machines
-        target = machines.targets.get(state_machine_arn) or await machines.target(state_machine_arn)
         payload = payloads.execution_input(input, self._limits)
         express = target.machine.type == EXPRESS
         named = name is not None
@@ -86,7 +87,7 @@ class Starts:
             # nothing is awaited between the answer that the name is free and taking it
             known = await self._named(arn)
             if known is not None:
-                return await self._started_before(known, payload, target)
+                return await self._started_before(known, payload, target, case)
             self._store.shard.check(arn)
         if len(self._tracker.open) >= self._limits.open_executions:
             raise ApiError(
@@ -95,7 +96,7 @@ class Starts:
             )
         if machines.deleting:  # since it was looked up
             machines.check_active(target.machine.arn)
-        execution = self._new(target, arn, name, program, payload, trace_header)
+        execution = self._new(target, arn, name, program, payload, trace_header, case)
         # from here on it will be committed, even if this caller is cancelled
         self._tracker.open[arn] = execution
         try:
@@ -104,6 +105,21 @@ class Starts:
             self._tracker.open.pop(arn, None)
             raise
         return {"executionArn": arn, "startDate": execution.started / 1000}
+
+    async def _target(self, arn: str) -> tuple[Target, str | None]:
+        """Of MACHINE_ARN or MACHINE_ARN#CASE: what is started, and the test case that answers its
+        tasks. Raises ApiError.
+        """
+        machines, mocks, case = self._machines, self._tasks.mocks, None
+        found = machines.targets.get(arn)
+        if found is None:
+            plain, case = split_case(arn)
+            found = machines.targets.get(plain) or await machines.target(plain)
+        if mocks is not None:
+            case = mocks.choose(found.machine.name, case)
+        elif case is not None:
+            raise ApiError("InvalidArn", messages.CASE_WITHOUT_MOCKS.format(arn=arn))
+        return found, case
 
     def _named_arn(self, machine_arn: str, name: str | None, express: bool) -> tuple[str, str]:
         """The name and the ARN of a new execution. Raises ApiError InvalidName."""
@@ -137,7 +153,11 @@ class Starts:
                 return found
 
     async def _started_before(
-        self, known: Execution | ExecutionRow, payload: Payload, target: Target
+        self,
+        known: Execution | ExecutionRow,
+        payload: Payload,
+        target: Target,
+        case: str | None,
     ) -> StartExecutionOutput:
         """The answer to a start that is repeated by the same ARN, whatever version an alias led
         to. Raises ApiError ExecutionAlreadyExists if it is not the same start.
@@ -145,6 +165,7 @@ class Starts:
         data = known.input.data if isinstance(known.input, Payload) else known.input
         alias, version = (known.extras.get(name) for name in ("alias", "version"))
         same = alias == target.alias and (alias is not None or version == target.version)
+        same = same and known.extras.get("case") == case
         if known.status != model.RUNNING or data != payload.data or not same:
             raise ApiError(
                 "ExecutionAlreadyExists", messages.EXECUTION_EXISTS.format(arn=known.arn)
@@ -166,6 +187,7 @@ class Starts:
         program: Program,
         payload: Payload,
         trace_header: str | None,
+        case: str | None,
     ) -> Execution:
         row = target.machine
         now, express = self._clock.now(), row.type == EXPRESS
@@ -184,7 +206,7 @@ class Starts:
             started=now,
             deadline=now + seconds * 1000,
             definition=target.definition,
-            extras=_extras(target, trace_header),
+            extras=_extras(target, trace_header, case),
         )
 
     async def start_sync_execution(
@@ -244,8 +266,8 @@ class Starts:
     async def _express_execution(
         self, state_machine_arn: str, name: str | None, input: JsonInput, trace_header: str | None
     ) -> tuple[Execution, Program]:
+        target, case = await self._target(state_machine_arn)
         machines = self._machines
-        target = machines.targets.get(state_machine_arn) or await machines.target(state_machine_arn)
         if target.machine.type != EXPRESS:
             raise ApiError("StateMachineTypeNotSupported", messages.TYPE_NOT_SUPPORTED)
         payload = payloads.execution_input(input, self._limits)
@@ -256,12 +278,14 @@ class Starts:
             program = await self._programs.program(target.definition)
         await self._worker.admit(target.machine.arn)
         machines.check_active(target.machine.arn)  # since it was looked up
-        return self._new(target, arn, name, program, payload, trace_header), program
+        return self._new(target, arn, name, program, payload, trace_header, case), program
 
 
-def _extras(target: Target, trace_header: str | None) -> ExecutionExtras:
+def _extras(target: Target, trace_header: str | None, case: str | None) -> ExecutionExtras:
     """The extras that an execution has from its start on."""
     extras: ExecutionExtras = {}
+    if case is not None:
+        extras["case"] = case
     trace = scrub(trace_header)
     if trace is not None:
         extras["trace"] = trace

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from stepwell.engine import messages
 from stepwell.engine.core.events import CancelTask, RunTask, StartChild, Stop, TaskFailed
+from stepwell.engine.core.model import Execution
 from stepwell.engine.runtime.activity_queues import ActivityQueues
 from stepwell.engine.runtime.commit_queue import Following
 from stepwell.engine.runtime.effects import Effects
@@ -18,7 +19,9 @@ ChildStarter = Callable[[Live, StartChild], None]
 
 
 class Commands:
-    """start_child  is called with every child of a Map Run that is to be started"""
+    """start_child  is called with every child of a Map Run that is to be started
+    mocked       whether a test case answers a task
+    """
 
     def __init__(
         self,
@@ -28,10 +31,11 @@ class Commands:
         effects: Effects,
         start_child: ChildStarter,
         decider: Decider,
+        mocked: Callable[[Execution, RunTask], bool],
     ) -> None:
         self._life, self._executions = life, executions
         self._activities, self._effects, self._decider = activities, effects, decider
-        self._start_child = start_child
+        self._start_child, self._mocked = start_child, mocked
 
     def carry_out(self, live: Live, command: Following) -> None:
         if not self._life.working:
@@ -39,6 +43,8 @@ class Commands:
         if isinstance(command, RunTask):
             if command.resource.kind != "activity":
                 self._effects.start(live, command)
+            elif self._mocked(live.x, command):
+                self._effects.start(live, command._replace(queued=True))  # it has no slot yet
             elif not self._activities.offer(live.x, command):
                 self._decider.send(live.x.id, no_activity(command))
         elif isinstance(command, StartChild):

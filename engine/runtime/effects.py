@@ -35,8 +35,11 @@ from stepwell.engine.runtime.live import Live
 from stepwell.engine.store.blobs import scrub
 from stepwell.engine.tasks import (
     Handler,
+    MockedAttempt,
+    Mocks,
     TaskError,
     TaskRequest,
+    TaskResult,
     Tasks,
     Trace,
     Transaction,
@@ -267,6 +270,62 @@ def checked(result: Json) -> Payload:
     return Payload(result, data)
 
 
+# --- test cases -----------------------------------------------------------------------------------
+
+
+def mocked(tasks: Tasks, x: Execution, command: RunTask) -> bool:
+    """Whether the test case of an execution answers a task."""
+    case = x.extras.get("case")
+    if case is None:
+        return False
+    return tasks.mocks is None or tasks.mocks.covers(_machine(x), case, command.state.name)
+
+
+def _machine(x: Execution) -> str:
+    """The name of the state machine, also of a child of a Map Run: MACHINE/LABEL."""
+    return x.machine_name.partition("/")[0]
+
+
+def _with_case(tasks: Tasks, x: Execution, command: RunTask) -> Handler | None:
+    """The handler of a task of an execution with a test case. Raises TaskError."""
+    mocks, case, frame = tasks.mocks, x.extras["case"], x.frames[command.frame]
+    if mocks is None:
+        raise TaskError(asl_messages.RUNTIME, messages.NO_MOCKS.format(case=case), runtime=True)
+    numbers = frame.running_attempt
+    iteration, number = None, numbers.iteration_number
+    if frame.item is not None:
+        iteration = frame.item[0]
+    elif x.block and x.parent is not None:  # a child of a Map Run
+        iteration = x.parent[3]
+    attempt = MockedAttempt(
+        *(_machine(x), case, command.state.name, numbers.number, iteration, number),
+        sum(frame.retries),
+    )
+    if mocks.covers(attempt.machine, case, attempt.state):
+        return partial(mocks.answer, attempt)
+    handler = tasks.resolve(command.resource)
+    return handler and partial(_pass_on, mocks, attempt, handler)
+
+
+async def _pass_on(
+    mocks: Mocks, attempt: MockedAttempt, handler: Handler, request: TaskRequest
+) -> TaskResult:
+    return await handler(mocks.passed_on(attempt, request))
+
+
+# --- attempts -------------------------------------------------------------------------------------
+
+
+def _handler(tasks: Tasks, x: Execution, command: RunTask) -> Handler:
+    """Raises TaskError."""
+    with_case = "case" in x.extras
+    handler = _with_case(tasks, x, command) if with_case else tasks.resolve(command.resource)
+    if handler is None:
+        text = messages.NO_SERVICE.format(resource=command.resource.text)
+        raise TaskError(asl_messages.RUNTIME, text, runtime=True)
+    return handler
+
+
 async def perform(
     tasks: Tasks,
     x: Execution,
@@ -280,15 +339,9 @@ async def perform(
     failure; only StoreError is raised.
     """
     resource, frame, seq = command.resource, command.frame, command.seq
+    answered = "case" in x.extras and handler is None and mocked(tasks, x, command)
     try:
-        handler = handler or tasks.resolve(resource)
-        if handler is None:
-            raise TaskError(
-                asl_messages.RUNTIME,
-                messages.NO_SERVICE.format(resource=resource.text),
-                runtime=True,
-            )
-        result = await handler(
+        result = await (handler or _handler(tasks, x, command))(
             TaskRequest(  # by position: this takes half as long, once for each attempt
                 resource,
                 command.payload.value,
@@ -306,11 +359,13 @@ async def perform(
             )
         )
         also = result if type(result) is Transaction else None
-        return (TaskSubmitted if resource.callback else TaskSucceeded)(
-            frame, seq, checked(also.answer if also else result), also
-        )
+        output = checked(also.answer if also else result)
+        if answered:
+            return TaskSucceeded(frame, seq, output, mocked=True)
+        return (TaskSubmitted if resource.callback else TaskSucceeded)(frame, seq, output, also)
     except TaskError as error:
-        return TaskFailed(frame, seq, scrub(error.error), scrub(error.cause), error.runtime)
+        name, cause = scrub(error.error), scrub(error.cause)
+        return TaskFailed(frame, seq, name, cause, error.runtime, answered)
     except (
         KeyboardInterrupt,
         SystemExit,
@@ -326,7 +381,7 @@ async def perform(
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
             raise  # else something inside the handler was cancelled, not the attempt
         fault = failure(error)
-        return TaskFailed(frame, seq, fault.error, scrub(fault.cause))
+        return TaskFailed(frame, seq, fault.error, scrub(fault.cause), mocked=answered)
 
 
 class Attempts:

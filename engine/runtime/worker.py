@@ -21,6 +21,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from stepwell.asl.evaluation import InlineBudgetError
@@ -46,7 +47,7 @@ from stepwell.engine.runtime.activity_queues import ActivityQueues
 from stepwell.engine.runtime.commands import ChildStarter, Commands
 from stepwell.engine.runtime.commit_queue import Entry, Following, Writer
 from stepwell.engine.runtime.counters import Counts
-from stepwell.engine.runtime.effects import Attempts, Effects
+from stepwell.engine.runtime.effects import Attempts, Effects, mocked
 from stepwell.engine.runtime.lifecycle import Lifecycle
 from stepwell.engine.runtime.live import Answer, Live, LiveExecutions, resolve
 from stepwell.engine.runtime.long_decisions import Also, LongDecisions
@@ -136,6 +137,7 @@ class Worker:
             self.effects,
             self._start_child,
             self,
+            partial(mocked, tasks),
         )
         self.long_decisions = LongDecisions(clock, limits, self.life, activities.known, self)
 

@@ -37,6 +37,7 @@ _COMMON: Final = (
 #   parked  handed_over; of children: they are frames of the same execution
 #   extra   role; map_run
 #   done    submitted; ended
+#   next_item, live  number, iteration_number
 # of Map Runs alone
 #   open    as runs; None: of an older blob, where map_run.closed has those that ended, too
 _BY_PHASE: Final = {
@@ -53,6 +54,7 @@ _BY_PHASE: Final = {
     "open": None,
     "stream": None,
     "rows": False,
+    "attempts": None,
 }
 FIELDS: Final = (*_COMMON, *_BY_PHASE)
 ITEMS: Final = FIELDS.index("items")
@@ -61,20 +63,27 @@ ROWS: Final = FIELDS.index("rows")
 
 _AS_THEY_ARE: Final = ("seq", "due", "heartbeat_due", "entered", "before", "entered_at", "data")
 _common_values: Final = attrgetter(*_COMMON)
-_OF_MAP_RUNS: Final = 3
-_NO_WORK: Final = tuple(_BY_PHASE.values())[:-_OF_MAP_RUNS]
+_NO_WORK: Final = tuple(_BY_PHASE.values())[: tuple(_BY_PHASE).index("open")]
 
 
 def frame_values(
     frame: Frame, items: int | None = None, results: int | None = None
 ) -> tuple[Any, ...]:
     """items, results: how many have rows of their own; None: none, so that the tuple holds them."""
+    values = _frame_values(frame, items, results)
+    if frame.attempts is None:
+        return values
+    missing = tuple(_BY_PHASE.values())[len(values) - len(_COMMON) : -1]
+    return (*values, *missing, frame.attempts)
+
+
+def _frame_values(frame: Frame, items: int | None, results: int | None) -> tuple[Any, ...]:
     common: tuple[Any, ...] = _common_values(frame)
     attempt, children = frame.attempt, frame.children
     if attempt is not None:
-        timeout, heartbeat, role, handed_over, submitted = attempt
+        timeout, heartbeat, role, handed_over, submitted, *numbers = attempt
         limits = (handed_over, timeout, heartbeat)
-        return (*common, None, None, 0, 0, 0, *limits, role, int(submitted))
+        return (*common, None, None, *numbers, 0, *limits, role, int(submitted))
     if children is None:
         return common + _NO_WORK
     values = (
@@ -142,6 +151,7 @@ def read_frame(
         setattr(frame, name, stored[name])
     frame.state, frame.phase = block.states[stored["state.name"]], Phase(stored["phase"])
     frame.retries, frame.item = tuple(stored["retries"]), item and tuple(item)
+    frame.attempts = stored["attempts"]
     if frame.phase == Phase.TASK:
         frame.attempt = TaskAttempt(
             stored["timeout"],
@@ -149,6 +159,8 @@ def read_frame(
             stored["extra"],
             stored["parked"],
             bool(stored["done"]),
+            stored["next_item"],
+            stored["live"],
         )
     elif frame.phase in WITH_CHILDREN:
         frame.children = _children(stored, items, results)

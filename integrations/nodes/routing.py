@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Any, Final, Protocol
 
-from stepwell.engine.arns import execution_arn, read_machine
+from stepwell.engine.arns import execution_arn, read_machine, split_case
 from stepwell.engine.core.environment import read_token
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError, WrongShardError
@@ -58,7 +58,7 @@ async def _named(node: Operations, arguments: Mapping[str, Any]) -> int | None:
     if name is None:
         return None
     try:
-        machine = read_machine(arguments["state_machine_arn"]).machine
+        machine = read_machine(split_case(arguments["state_machine_arn"])[0]).machine
     except ApiError:
         return None  # the engine says what is wrong with it
     return shard_of(execution_arn(machine, name), node.count)

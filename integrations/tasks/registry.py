@@ -30,7 +30,7 @@ from stepwell.asl.resources import Resource
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
-from stepwell.engine.tasks import Handler, TaskRequest, TaskResult, Transaction
+from stepwell.engine.tasks import Handler, Mocks, TaskRequest, TaskResult, Transaction
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.host import Host
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
@@ -62,6 +62,8 @@ class Registry:
     pool              of the processes of functions, which other registries share; None: its own
     home, clock       by default the engine's
     """
+
+    mocks: Mocks | None = None
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ Function = Callable[[Json], Json]
 class Callables:
     """Tasks by function name."""
 
-    on_status = None
+    on_status = mocks = None
 
     def __init__(self, functions: Mapping[str, Function]) -> None:
         self.functions = functions

@@ -25,7 +25,7 @@ class Publisher:
     called.
     """
 
-    on_status = mock_fault = None
+    on_status = mock_fault = mocks = None
 
     def __init__(self) -> None:
         self.durable: list[str] = []

@@ -47,6 +47,8 @@ class Tasks:
         engine.on_open.append(self.services.open)
         self._nested = states.actions(self._registry.host)["startExecution"]
 
+    mocks = None
+
     @property
     def on_status(self) -> Callable[[list[dict[str, Any]]], Transaction[None] | None] | None:
         return self._status if self._world.settings.status else None

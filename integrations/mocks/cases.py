@@ -1,0 +1,155 @@
+"""Test cases: the responses that stand in for the services of tasks.
+
+    TestCase({
+        "Charge": [Throw("Declined", "no funds"), Return({"id": 1})],  # one for each attempt
+        "Ship": Return({"ok": True}),  # for every attempt
+        "Price": lambda payload: {"total": 3 * payload["count"]},
+        "Notify": Items({0: Return("sent")}, default=Throw("Offline")),  # by Map iteration
+    })
+
+Attempts of a state are counted in the execution, from 0: retries, loops and the iterations of a Map
+take the next response, as in Step Functions Local. Where a Map iteration finds no response by that
+count, its retries count, as in LocalStack. With Items, each iteration counts by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from stepwell.asl.evaluation import Json
+from stepwell.engine.tasks import MockedAttempt
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """The result of a task: of `.sync` and `.waitForTaskToken`, too, its final one."""
+
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Throw:
+    """The failure of a task. States.Timeout and States.HeartbeatTimeout are its time limits."""
+
+    error: str | None
+    cause: str | None = None
+
+
+Response: TypeAlias = Return | Throw | Callable[[Json], Any]
+"""A callable gets the task's payload. It may be async; what it raises is the task's failure."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """A response of the attempts `first` to `last`; None: of all further ones.
+
+    place  in the mock file: "file:line:column"
+    """
+
+    first: int
+    last: int | None
+    response: Response
+    place: str = ""
+
+    @property
+    def numbers(self) -> str:
+        if self.last is None:
+            return f"{self.first} and later"
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+    def covers(self, number: int) -> bool:
+        return self.first <= number and (self.last is None or number <= self.last)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Responses:
+    """The responses to a state, or to one of its iterations.
+
+    name   in the mock file
+    place  of the reference to it: "file:line:column"
+    """
+
+    steps: tuple[Step, ...]
+    name: str = ""
+    place: str = ""
+
+    def at(self, number: int) -> Step | None:
+        return next((step for step in self.steps if step.covers(number)), None)
+
+
+Plan: TypeAlias = Response | Sequence[Response] | Responses
+"""One response for every attempt, or one for each."""
+
+
+def responses(plan: Plan) -> Responses:
+    if isinstance(plan, Responses):
+        return plan
+    if isinstance(plan, Sequence):
+        return Responses(tuple(Step(number, number, each) for number, each in enumerate(plan)))
+    return Responses((Step(0, None, plan),))
+
+
+class Items:
+    """Responses by the index of the innermost Map iteration, or of the child of a Map Run.
+
+    by_item  an index or a range of them -> the responses of each such iteration
+    default  of the other iterations
+    """
+
+    def __init__(self, by_item: Mapping[int | range, Plan], default: Plan | None = None) -> None:
+        self.by_item: Final = tuple(
+            (range(key, key + 1) if isinstance(key, int) else key, responses(plan))
+            for key, plan in by_item.items()
+        )
+        self.default: Final = None if default is None else responses(default)
+
+    def of(self, iteration: int | None) -> Responses | None:
+        found = (each for indexes, each in self.by_item if iteration in indexes)
+        return next(found, self.default)
+
+
+class TestCase:
+    """The mocked states of one state machine: other states call what they would call without it.
+
+    states  name -> responses, or Items
+    place   in the mock file: "file:line:column"
+    """
+
+    __test__ = False  # it is not a class of tests
+
+    def __init__(
+        self, states: Mapping[str, Plan | Items], name: str = "mocks", place: str = ""
+    ) -> None:
+        self.name, self.place = name, place
+        self.states: Final[dict[str, Responses | Items]] = {
+            state: plan if isinstance(plan, Items) else responses(plan)
+            for state, plan in states.items()
+        }
+
+    def responses(self, attempt: MockedAttempt) -> Responses | None:
+        """Of the state, in the iteration that the attempt is in."""
+        mock = self.states[attempt.state]
+        return mock.of(attempt.iteration) if isinstance(mock, Items) else mock
+
+    def step(self, attempt: MockedAttempt) -> Step | None:
+        """The response to an attempt; None: there is none left."""
+        found = self.responses(attempt)
+        if found is None:
+            return None
+        if isinstance(self.states[attempt.state], Items):
+            return found.at(attempt.iteration_number)
+        step = found.at(attempt.number)
+        if step is None and attempt.iteration is not None:
+            return found.at(attempt.retries)
+        return step
+
+    def all(self) -> Iterator[tuple[str, Responses]]:
+        """(state, responses) of every state and iteration."""
+        for state, mock in self.states.items():
+            if isinstance(mock, Responses):
+                yield state, mock
+            else:
+                default = () if mock.default is None else (mock.default,)
+                yield from ((state, each) for each in (*(r for _, r in mock.by_item), *default))

@@ -1,0 +1,40 @@
+"""The texts of mock files and test cases. All are ours: Step Functions Local documents none.
+
+Placeholders are filled with str.format.
+"""
+
+from typing import Final
+
+# --- the file -------------------------------------------------------------------------------------
+FILE_NOT_JSON: Final = "not JSON: {problem}"
+DUPLICATE: Final = "{key!r} occurs twice, first at line {line}"
+NOT_OBJECT: Final = "{what} must be an object"
+MISSING_KEY: Final = "there is no {key!r}"
+MISSPELT: Final = "{key!r} is not a key of a mock file: did you mean {known!r}?"
+STATE_VALUE: Final = (
+    "state {state!r} must have the name of a response, or an object with Items and Default"
+)
+NO_RESPONSE_NAMED: Final = "MockedResponses has no {name!r}{hint}"
+ITEMS_KEY: Final = "{key!r} is not a key here: Items and Default are"
+ITEMS_EMPTY: Final = 'Items must be an object of iterations, such as {{"0": "NAME", "1-3": "NAME"}}'
+NAME_EXPECTED: Final = "{what} must be the name of a response"
+RESPONSES_EMPTY: Final = 'response {name!r} needs at least one numbered entry, such as "0"'
+NUMBER: Final = '{key!r} is not a number such as "0", or a range such as "1-2"'
+OVERLAP: Final = "{key!r} overlaps {other!r}"
+RETURN_OR_THROW: Final = "{key!r} must have either Return or Throw"
+THROW_FIELD: Final = "{field} of Throw must be a string"
+
+# --- test cases -----------------------------------------------------------------------------------
+UNKNOWN_CASE: Final = "Invalid Name: '{case}': the mock file has no such test case of the state machine '{machine}'; {known}"
+KNOWN_CASES: Final = "it has {cases}"
+NO_CASES: Final = "it has no test case of it"
+CASE_LOST: Final = "The execution has the test case {case!r} of {machine!r}, which the mock file does not have (any more)"
+EXHAUSTED: Final = "State {state!r} has no mocked response for {attempt}: {responses} of test case {case!r} has {numbers}{place}"
+NO_ITERATION: Final = (
+    "State {state!r} of test case {case!r} has no mocked response for iteration {iteration}{place}"
+)
+INVALID_RESPONSE: Final = "{place}{responses} of state {state!r}: {problem}"
+UNUSED_STATE: Final = "{place}state {state!r} of test case {case!r} was not run"
+UNUSED_RESPONSE: Final = (
+    "{place}response {numbers} of state {state!r} in test case {case!r} was not used"
+)
