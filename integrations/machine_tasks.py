@@ -17,7 +17,7 @@ from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine import messages
-from stepwell.engine.arns import execution_arn
+from stepwell.engine.arns import execution_arn, split_case
 from stepwell.engine.core.environment import token
 from stepwell.engine.core.model import Phase
 from stepwell.engine.engine import Engine
@@ -26,7 +26,6 @@ from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.tasks import (
     Handler,
-    Mocks,
     TaskError,
     TaskRequest,
     TaskResult,
@@ -37,6 +36,9 @@ from stepwell.integrations.cluster.inbox import Inbox
 from stepwell.integrations.cluster.shard_services import shard_services
 from stepwell.integrations.host import Executions, Host, Peers
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.mocks.answers import Answers
+from stepwell.integrations.mocks.checks import Validation
+from stepwell.integrations.mocks.files import MockFile
 from stepwell.integrations.requests import request_id
 from stepwell.integrations.services.common.delivery_log import DeliveryLog
 from stepwell.integrations.services.runtime.pool import Pool
@@ -54,14 +56,13 @@ class MachineTasks:
     executions, peers  of the hosts of all registries; set before the engine is connected
     elsewhere          of a shard that is not home: the embedded services there
     pool               of the processes of functions, which other shards share; None: its own
-    mocks              test cases
+    mocks              test cases; use_mocks() sets those of a file
     """
 
     executions: Executions | None = None
     peers: Peers | None = None
     elsewhere: Mapping[str, Any] | None = None
     pool: Pool | None = None
-    mocks: Mocks | None = None
 
     def __init__(
         self,
@@ -80,6 +81,10 @@ class MachineTasks:
         # ARN of an execution -> ARN of the one whose Map Runs it belongs to
         self._roots: Mapping[str, str] = {}
         self._held: dict[str, asyncio.Event] = {}  # ARN of a root -> set when it is released
+        self.use_mocks(MockFile({}))
+
+    def use_mocks(self, mocks: MockFile, validation: Validation = Validation.PRESENT) -> None:
+        self.mocks = Answers(mocks, validation, self._released)
 
     def begin(self, running: list[ExecutionRow], chosen: set[str] | None) -> None:
         """Start effects now: those of the chosen executions (None: of all) and of all executions
@@ -291,4 +296,4 @@ def _nested(payload: Json, task_token: str) -> str:
         return ""
     parts = str(payload.get("StateMachineArn")).split(":")
     machine = ":".join(parts[:7])  # without a version or an alias
-    return execution_arn(machine, str(payload.get("Name", request_id(task_token))))
+    return execution_arn(split_case(machine)[0], str(payload.get("Name", request_id(task_token))))

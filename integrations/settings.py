@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from stepwell.integrations import database
 from stepwell.integrations.errors import UsageError
+from stepwell.integrations.mocks.checks import Validation
 from stepwell.integrations.server import log as server_log
 from stepwell.integrations.server.host_check import is_loopback
 from stepwell.integrations.server.sigv4 import Key, read_credentials
 from stepwell.integrations.tasks.iam_policies import Policies, PolicyError
 
 if TYPE_CHECKING:
+    from stepwell.integrations.mocks.files import MockFile
     from stepwell.integrations.services.iot.broker import Address
 
 
@@ -64,6 +66,10 @@ class Settings:
     """MQTT broker of topic rules; None: topic rules receive only what is published here."""
     smtp: tuple[str, int] | None = None
     """Host and port of the mail server for topics; None: mail is stored, not sent."""
+    mocks: MockFile | None = None
+    """Test cases: MACHINE_ARN#CASE of them answers the tasks of an execution."""
+    mock_validation: Validation = Validation.PRESENT
+    """Which faults of mocked results fail a task: see mocks.checks."""
     node_address: tuple[str, int] | None = None
     """Host by which other nodes reach this one, and the port to listen on for them, 0 for a free
     one; None: `host` if it is not a wildcard, else this machine's name. Only with PostgreSQL."""

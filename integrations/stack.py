@@ -183,6 +183,8 @@ async def opened(
         limits=limits,
     )
     tasks = ServerTasks(settings.functions, around.printer, outside, policies_of(settings), limits)
+    if settings.mocks is not None:
+        tasks.use_mocks(settings.mocks, settings.mock_validation)
     tasks.url, tasks.environment = around.url, endpoints(around.url, outside)
     store = None
     if place is not None:

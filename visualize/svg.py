@@ -22,7 +22,6 @@ theme.stylesheet() once per page):
                                   distributed, and the status as in g.state; contains .frame
     g.branch                      a branch of a Parallel: data-state is its first state; contains
                                   .frame
-    g.side                        one of several machines in a picture; contains .frame and .name
     g.rule                        a rule of a Choice: data-state, data-rule (index in Choices, -1:
                                   Default), class taken or not-taken
     g.join                        the end of branches or iterations: data-state; class taken or
@@ -48,9 +47,9 @@ from typing import Final
 from stepwell.visualize import labels
 from stepwell.visualize import theme as colours
 from stepwell.visualize.dot import BADGE_SIZE, CHIP_SIZE, LABEL_SIZE
-from stepwell.visualize.graph import SIDE, Box, Edge, Graph, Node
+from stepwell.visualize.graph import Box, Edge, Graph, Node
 from stepwell.visualize.metrics import width
-from stepwell.visualize.overlay import Marks
+from stepwell.visualize.overlay import Overlay
 from stepwell.visualize.words import printable
 
 _NS: Final = "http://www.w3.org/2000/svg"
@@ -64,7 +63,7 @@ def svg(
     graph: Graph,
     theme: str,
     direction: str,
-    overlay: Marks | None = None,
+    overlay: Overlay | None = None,
     style: bool = True,
 ) -> str:
     """The finished SVG, one element without a prologue.
@@ -139,7 +138,7 @@ def _passed(taken: object) -> str:
 # --- states, rules, joins -------------------------------------------------------------------------
 
 
-def _node(group: ET.Element, node: Node, graph: Graph, overlay: Marks | None) -> None:
+def _node(group: ET.Element, node: Node, graph: Graph, overlay: Overlay | None) -> None:
     shape = next(each for each in group if each.tag != f"{{{_NS}}}text")
     shape.set("class", "box")
     texts = [each for each in group if each.tag == f"{{{_NS}}}text"]
@@ -161,7 +160,7 @@ def _node(group: ET.Element, node: Node, graph: Graph, overlay: Marks | None) ->
         text.set("class", "text")
 
 
-def _state(group: ET.Element, node: Node, overlay: Marks | None) -> None:
+def _state(group: ET.Element, node: Node, overlay: Overlay | None) -> None:
     x, y, width, height = _extent(group[0])
     status = overlay.status(node.state) if overlay is not None else ""
     words = [
@@ -227,7 +226,7 @@ def _extent(path: ET.Element) -> tuple[float, float, float, float]:
 # --- edges and boxes ------------------------------------------------------------------------------
 
 
-def _edge(group: ET.Element, edge: Edge, overlay: Marks | None) -> None:
+def _edge(group: ET.Element, edge: Edge, overlay: Overlay | None) -> None:
     words = ["edge", edge.kind, *(["back"] if edge.back else [])]
     if overlay is not None:
         words.append(_passed(overlay.taken(edge)))
@@ -317,13 +316,7 @@ def _text_area(texts: list[ET.Element]) -> labels.Area:
     )
 
 
-def _box(group: ET.Element, box: Box, overlay: Marks | None) -> None:
-    if box.kind == SIDE:
-        _set(group, class_=SIDE)
-        group[0].set("class", "frame")
-        for text in group.iter(f"{{{_NS}}}text"):
-            text.set("class", "name")
-        return
+def _box(group: ET.Element, box: Box, overlay: Overlay | None) -> None:
     words = (
         ["branch"]
         if box.kind == "branch"

@@ -60,6 +60,8 @@ class MockFile:
     def case(self, machine: str, case: str) -> TestCase:
         """Raises ApiError InvalidName, which names the test cases that exist."""
         found = self.find(machine, case)
+        if found is None and not self.machines and not self.filename:
+            raise ApiError("InvalidName", messages.NO_FILE.format(case=case))
         if found is None:
             cases = self.machines.get(machine, {})
             known = messages.KNOWN_CASES.format(cases=", ".join(cases))
@@ -106,9 +108,10 @@ class _Reader:
 
     def read(self, value: Json) -> dict[str, dict[str, TestCase]]:
         if json_text.has_duplicates(self._text):
-            for at, first, _ in json_text.duplicates(self._text):
-                key = at.rpartition("/")[2]
-                self._fault(at, messages.DUPLICATE, key=key, line=first[0])
+            for at, first, second in json_text.duplicates(self._text):
+                text = messages.DUPLICATE.format(key=at.rpartition("/")[2], line=first[0])
+                place = f"{self._filename}:{second[0]}:{second[1]}"
+                self.faults.append((second, f"{place}: {text}"))
         if not self._is_object("/", value, "a mock file"):
             return {}
         self._keys("/", value, (_MACHINES, _RESPONSES), (_MACHINES,))
@@ -226,8 +229,7 @@ class _Reader:
             self._fault(at, messages.NAME_EXPECTED, what=repr(what))
             return Responses(())
         if name not in responses:
-            close = get_close_matches(name, responses, 1)
-            hint = f": did you mean {close[0]!r}?" if close else ""
+            hint = messages.meant(name, responses)
             self._fault(at, messages.NO_RESPONSE_NAMED, name=name, hint=hint)
         return Responses(responses.get(name, ()), name, self._place(at))
 

@@ -3,7 +3,17 @@
 Placeholders are filled with str.format.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Final
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The end of a text about an unknown name: the known one that it resembles."""
+    plain = {each.casefold(): each for each in known}
+    close = get_close_matches(name.casefold(), plain, 1)
+    return f": did you mean {plain[close[0]]!r}?" if close else ""
+
 
 # --- the file -------------------------------------------------------------------------------------
 FILE_NOT_JSON: Final = "not JSON: {problem}"
@@ -28,13 +38,20 @@ THROW_FIELD: Final = "{field} of Throw must be a string"
 UNKNOWN_CASE: Final = "Invalid Name: '{case}': the mock file has no such test case of the state machine '{machine}'; {known}"
 KNOWN_CASES: Final = "it has {cases}"
 NO_CASES: Final = "it has no test case of it"
+NO_FILE: Final = "Invalid Name: '{case}': no mock file is loaded, so there is no test case. Name one with --mocks FILE or SFN_MOCK_CONFIG"
 CASE_LOST: Final = "The execution has the test case {case!r} of {machine!r}, which the mock file does not have (any more)"
 EXHAUSTED: Final = "State {state!r} has no mocked response for {attempt}: {responses} of test case {case!r} has {numbers}{place}"
 NO_ITERATION: Final = (
     "State {state!r} of test case {case!r} has no mocked response for iteration {iteration}{place}"
 )
+NO_STATE: Final = (
+    "warning: the definition has no state {state!r}, which test case {case!r} mocks{hint}"
+)
+NO_TASK: Final = (
+    "warning: state {state!r} is a {type}, which calls nothing: its response is not used"
+)
 INVALID_RESPONSE: Final = "{place}{responses} of state {state!r}: {problem}"
-UNUSED_STATE: Final = "{place}state {state!r} of test case {case!r} was not run"
+UNUSED_STATE: Final = "{place}warning: state {state!r} of test case {case!r} was not run"
 UNUSED_RESPONSE: Final = (
-    "{place}response {numbers} of state {state!r} in test case {case!r} was not used"
+    "{place}warning: response {numbers} of state {state!r} in test case {case!r} was not used"
 )

@@ -53,9 +53,13 @@ _FREE: Final = {"Invoke": ("Payload",), "InvokeModel": ("Body",)}
 _FREE_SYNC_2: Final = ("Input", "Output")  # parsed, but strings in the model
 
 
-def fault(resource: Resource, result: Json, strict: bool) -> str | None:
-    """The error of a mocked result, or None. strict: members that the service always returns must
-    exist.
+def fault(
+    resource: Resource, result: Json, strict: bool, numeric_times: bool = False
+) -> str | None:
+    """The error of a mocked result, or None.
+
+    strict         members that the service always returns must exist
+    numeric_times  a time may be a number, too
     """
     operation = _operation(resource)
     if operation is None:
@@ -66,9 +70,8 @@ def fault(resource: Resource, result: Json, strict: bool) -> str | None:
     free = _FREE.get(operation.name, ()) + (_FREE_SYNC_2 if resource.pattern == SYNC_2 else ())
     named = java_name if resource.service.startswith(_SDK) else upper
     checked = {name: value for name, value in result.items() if name not in free}
-    text = shape and _Check(operation.service_model.service_name, named, strict).structure(
-        checked, shape, free
-    )
+    check = _Check(operation.service_model.service_name, named, strict, numeric_times)
+    text = shape and check.structure(checked, shape, free)
     return messages.MOCK_SCHEMA.format(text=text) if text else None
 
 
@@ -103,8 +106,11 @@ _KINDS: Final[dict[str, tuple[str, Any]]] = {
 class _Check:
     """One walk along a shape; each method returns the first error, or None."""
 
-    def __init__(self, service: str, named: Callable[[str], str], strict: bool) -> None:
+    def __init__(
+        self, service: str, named: Callable[[str], str], strict: bool, numeric_times: bool
+    ) -> None:
         self.service, self.named, self.strict = service, named, strict
+        self.numeric_times = numeric_times
 
     def structure(
         self, value: dict[str, Json], shape: StructureShape, free: tuple[str, ...] = ()
@@ -129,6 +135,8 @@ class _Check:
             or getattr(shape, "is_document_type", False)
         ):
             return None
+        if self.numeric_times and shape.type_name == "timestamp":
+            fits = (str, int, float)
         if not isinstance(value, fits) or (isinstance(value, bool) and shape.type_name in _NUMBERS):
             return messages.MOCK_TYPE.format(field=name, type=kind)
         if isinstance(shape, StructureShape):

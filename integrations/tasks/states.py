@@ -16,7 +16,7 @@ from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import dumps, loads
 from stepwell.asl.resources import SYNC_2
-from stepwell.engine.arns import execution_arn
+from stepwell.engine.arns import execution_arn, split_case
 from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.sharding import Shard
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
@@ -99,7 +99,7 @@ async def _start(
     payload, shard = request.payload, Shard() if host.engine is None else host.engine.shard
     fields = requests.fields(payload, ("StateMachineArn",), ("Input", "Name", "TraceHeader"))
     machine = requests.text_field(payload, fields, "StateMachineArn")
-    plain = ":".join(machine.split(":")[:7])  # without a version or an alias
+    plain = ":".join(split_case(machine)[0].split(":")[:7])  # without a version or an alias
     own, _ = shard.draw(partial(execution_arn, plain), requests.request_ids(request.token))
     name = requests.text_field(payload, fields, "Name", own)
     data = fields.get("Input", {})

@@ -21,6 +21,7 @@ from stepwell.engine.operations.results import DescribeExecutionOutput, HistoryE
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.integrations import database, loop, machine_tasks
 from stepwell.integrations.cli import exit_codes, files, lookup
+from stepwell.integrations.cli.commands import mocks as mock_options
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import outcome, progress, screen
 from stepwell.integrations.cli.output.text import Line, command, every_state, ndjson, printable
@@ -50,6 +51,7 @@ def run(
     json: bool,
     quiet: bool,
     timeout: float | None,
+    mocks: tuple[Path | None, str | None, str],
     limits: Limits,
 ) -> int:
     parameters = files.parameters(param)
@@ -61,20 +63,25 @@ def run(
         "functions": str(folder.resolve()) if folder else None,
         "parameters": parameters,
     }
+    machine = files.machine_name(file, type, limits)
+    states = every_state(json_text.loads(source.text))
+    mocking = mock_options.chosen(mock_options.read(*mocks), machine, states)
     path, db_words = lookup.database_options(db)
 
     async def work() -> int:
         follower = Follower(json, quiet, timeout, db_words)
         async with database.owned(path, None, follower.print_output, limits) as (engine, tasks):
-            machine_arn = await _put_machine(
-                engine, files.machine_name(file, type, limits), type, source.text, extras
-            )
+            mocking.use(tasks)
+            machine_arn = await _put_machine(engine, machine, type, source.text, extras)
             earlier = await machine_tasks.running(engine)
             start = engine.watch_express_execution if type == "EXPRESS" else engine.start_execution
-            started = await start(machine_arn, name=name or _name(engine, machine_arn), input=text)
+            target = mocking.target(machine_arn)
+            started = await start(target, name=name or _name(engine, machine_arn), input=text)
             arn = started["executionArn"]
             tasks.begin(earlier, {arn})
-            return await follower.follow(engine, arn)
+            code = await follower.follow(engine, arn)
+            mocking.report(tasks, code)
+            return code
 
     return loop.run(work())
 
@@ -94,18 +101,20 @@ def resume(
     json: bool,
     quiet: bool,
     timeout: float | None,
+    mocks: tuple[Path | None, str | None, str],
     limits: Limits,
 ) -> int:
     if execution is not None and all:
         raise UsageError("use either an execution's name or --all, not both")
     path, db_words = lookup.database_options(db)
-    folder = _folder(functions)
+    folder, mocking = _folder(functions), mock_options.read(*mocks)
     database.existing(path)
 
     async def work() -> int:
         follower = Follower(json, quiet, timeout, db_words)
         own = folder and folder.resolve()
         async with database.owned(path, own, follower.print_output, limits) as (engine, tasks):
+            mocking.use(tasks)
             running = await machine_tasks.running(engine)
             chosen = await _chosen(engine, running, execution, all)
             tasks.begin(running, None if all else {each["executionArn"] for each in chosen})

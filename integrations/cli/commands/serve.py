@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from stepwell.engine.arns import Home
 from stepwell.integrations import database
 from stepwell.integrations.cli import exit_codes
+from stepwell.integrations.cli.commands import mocks as mock_options
 from stepwell.integrations.cli.errors import reports_errors
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.errors import UsageError
@@ -54,6 +55,8 @@ def settings(
     mqtt: str | None,
     smtp: str | None,
     node_address: str | None,
+    mocks: Path | None = None,
+    mock_validation: str = "PRESENT",
     **others: Any,
 ) -> Settings:
     """The Settings of the command's options; `others` are its fields as they are. Raises
@@ -66,6 +69,7 @@ def settings(
         raise UsageError(f"--functions {functions}: no such folder")
     if account is not None and not (len(account) == 12 and account.isascii() and account.isdigit()):
         raise UsageError(f"--account {account}: an account id has twelve digits")
+    mocking = mock_options.read(mocks, None, str(mock_validation))
     return Settings(
         db=database.database(db),
         functions=functions.resolve() if functions else None,
@@ -77,6 +81,8 @@ def settings(
         mqtt=_broker(mqtt) if mqtt else None,
         smtp=_host_and_port("--smtp", smtp, 25) if smtp else None,
         node_address=_host_and_port("--node-address", node_address, 0) if node_address else None,
+        mocks=mocking.file,
+        mock_validation=mocking.validation,
         **others,
     )
 

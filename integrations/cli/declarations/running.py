@@ -1,11 +1,42 @@
 """Commands that run executions, here or on a server."""
 
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
 import typer
+from typer import Option
 
 from stepwell.integrations.cli import options as o
 from stepwell.integrations.cli.call import PLAIN, call
 
 top = typer.Typer(**PLAIN)
+
+
+class MockValidation(StrEnum):
+    STRICT = "STRICT"
+    PRESENT = "PRESENT"
+    NONE = "NONE"
+
+
+Mocks = Annotated[
+    Path | None,
+    Option(
+        metavar="FILE",
+        help="Mock file: the MockConfigFile.json of Step Functions Local.  "
+        "[default: SFN_MOCK_CONFIG]",
+    ),
+]
+Case = Annotated[
+    str | None, Option(metavar="NAME", help="Test case of the mock file that answers the tasks.")
+]
+MockValidationOption = Annotated[
+    MockValidation,
+    Option(
+        case_sensitive=False,
+        help="Check of mocked results: STRICT also wants members that the service always returns.",
+    ),
+]
 
 
 @top.command()
@@ -20,6 +51,9 @@ def run(
     json: o.JsonEvents = False,
     quiet: o.Quiet = False,
     timeout: o.Timeout = None,
+    mocks: Mocks = None,
+    case: Case = None,
+    mock_validation: MockValidationOption = MockValidation.PRESENT,
     limits: o.LimitsFile = None,
 ) -> None:
     """Run a state machine and print its output.
@@ -30,6 +64,7 @@ def run(
     call(
         *("run.run", file, input, name, type.value, functions, param or [], db),
         *(json, quiet, timeout),
+        mocks=(mocks, case, mock_validation.value),
         limits=limits,
     )
 
@@ -43,10 +78,16 @@ def resume(
     json: o.Json = False,
     quiet: o.Quiet = False,
     timeout: o.Timeout = None,
+    mocks: Mocks = None,
+    mock_validation: MockValidationOption = MockValidation.PRESENT,
     limits: o.LimitsFile = None,
 ) -> None:
     """Resume an execution that was interrupted or killed."""
-    call("run.resume", execution, all, functions, db, json, quiet, timeout, limits=limits)
+    call(
+        *("run.resume", execution, all, functions, db, json, quiet, timeout),
+        mocks=(mocks, None, mock_validation.value),
+        limits=limits,
+    )
 
 
 @top.command()
@@ -72,6 +113,8 @@ def serve(
     smtp: o.Smtp = None,
     node_address: o.NodeAddress = None,
     read_only: o.ReadOnly = False,
+    mocks: Mocks = None,
+    mock_validation: MockValidationOption = MockValidation.PRESENT,
     limits: o.LimitsFile = None,
 ) -> None:
     """Serve the AWS API and a console page over HTTP, until SIGTERM or Ctrl-C."""

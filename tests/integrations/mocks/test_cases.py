@@ -12,8 +12,9 @@ from stepwell import Engine
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.mocks.cases import Items
+from stepwell.integrations.mocks.checks import Validation
 from stepwell.integrations.mocks.files import MockFile, Return, TestCase, Throw, parse_mocks
-from stepwell.integrations.mocks.tasks import MockedTasks, Validation
+from stepwell.integrations.mocks.tasks import MockedTasks
 from stepwell.integrations.tasks.registry import Registry
 
 
@@ -284,6 +285,6 @@ async def test_unused() -> None:
         TestCase({"A": [Return({}), Return({})], "Other": Return({})}),
     )
     assert ran.tasks.unused() == [
-        "state 'Other' of test case 'mocks' was not run",
-        "response 1 of state 'A' in test case 'mocks' was not used",
+        "warning: state 'Other' of test case 'mocks' was not run",
+        "warning: response 1 of state 'A' in test case 'mocks' was not used",
     ]

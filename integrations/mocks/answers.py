@@ -1,0 +1,150 @@
+"""The answers of test cases: what the engine asks instead of the services of tasks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+from stepwell.asl import messages as asl_messages
+from stepwell.asl.evaluation import Json
+from stepwell.engine.arns import machine_name, read_machine, split_case
+from stepwell.engine.errors import ApiError
+from stepwell.engine.tasks import MockedAttempt, TaskError, TaskRequest
+from stepwell.integrations.mocks import checks, messages
+from stepwell.integrations.mocks.cases import Return, Step, TestCase, Throw
+from stepwell.integrations.mocks.checks import Validation
+from stepwell.integrations.mocks.files import MockFile
+
+_NESTED: Final = (("states", "startExecution"), ("aws-sdk:sfn", "startExecution"))
+_MACHINE: Final = "StateMachineArn"
+
+
+async def _at_once(request: TaskRequest) -> None:
+    """The default of Answers: nothing has to be waited for."""
+
+
+class Answers:
+    """The answers of the test cases of a file, or of one test case for every execution: the Mocks
+    of an engine.
+
+    validation  of results, when they are used
+    ready       awaited before each answer
+    """
+
+    def __init__(
+        self,
+        mocks: MockFile | TestCase,
+        validation: Validation = Validation.PRESENT,
+        ready: Callable[[TaskRequest], Awaitable[None]] = _at_once,
+    ) -> None:
+        self._mocks, self._validation, self._ready = mocks, validation, ready
+        self._used: dict[TestCase, set[Step]] = {}  # by the test cases of executions
+
+    def choose(self, machine: str, case: str | None) -> str | None:
+        if isinstance(self._mocks, TestCase):
+            if case not in (None, self._mocks.name):
+                raise ApiError("InvalidName", _unknown(machine, case, self._mocks.name))
+            return self._mocks.name
+        if case is not None:
+            self._used.setdefault(self._mocks.case(machine, case), set())
+        return case
+
+    def covers(self, machine: str, case: str, state: str) -> bool:
+        """Of a case that is lost, every state: answer() says so."""
+        found = self._find(machine, case)
+        return found is None or state in found.states
+
+    async def answer(self, attempt: MockedAttempt, request: TaskRequest) -> Json:
+        await self._ready(request)
+        case = self._find(attempt.machine, attempt.case)
+        if case is None:
+            text = messages.CASE_LOST.format(case=attempt.case, machine=attempt.machine)
+            raise TaskError(asl_messages.RUNTIME, text, runtime=True)
+        step, responses = case.step(attempt), case.responses(attempt)
+        if step is None or responses is None:
+            raise TaskError(asl_messages.RUNTIME, _exhausted(case, attempt), runtime=True)
+        self._used.setdefault(case, set()).add(step)
+        response = step.response
+        if isinstance(response, Throw):
+            raise TaskError(response.error, response.cause)
+        if not isinstance(response, Return):
+            result = response(request.payload)
+            return await result if inspect.isawaitable(result) else result
+        problem = checks.problem(request.resource, response.value, self._validation)
+        if problem is not None:
+            text = checks.invalid(step, responses, attempt.state, problem)
+            raise TaskError(asl_messages.RUNTIME, text, runtime=True)
+        return response.value
+
+    def passed_on(self, attempt: MockedAttempt, request: TaskRequest) -> TaskRequest:
+        """A nested execution whose state machine has a test case of the same name runs with it."""
+        resource, payload = request.resource, request.payload
+        if (resource.service, resource.action) not in _NESTED or not isinstance(payload, dict):
+            return request
+        arn = payload.get(_MACHINE)
+        if not isinstance(arn, str) or split_case(arn)[1] is not None:
+            return request
+        try:
+            machine = machine_name(read_machine(arn).machine)
+        except ApiError:
+            return request  # its handler says what is wrong with it
+        if isinstance(self._mocks, TestCase) or self._mocks.find(machine, attempt.case) is None:
+            return request
+        return replace(request, payload={**payload, _MACHINE: f"{arn}#{attempt.case}"})
+
+    def unused(self) -> list[str]:
+        """What executions did not use of the test cases that they had: a line for each state that
+        did not run, and for each response.
+        """
+        lines = []
+        for case, used in self._used.items():
+            ran = {state for state, each in case.all() if used.intersection(each.steps)}
+            for state in case.states.keys() - ran:
+                place = next(each.place for name, each in case.all() if name == state)
+                lines.append(
+                    messages.UNUSED_STATE.format(place=_prefix(place), state=state, case=case.name)
+                )
+            for state, each in case.all():
+                for step in each.steps if state in ran else ():
+                    if step not in used and step.last is not None:
+                        text = messages.UNUSED_RESPONSE.format(
+                            place=_prefix(step.place),
+                            numbers=step.numbers,
+                            state=state,
+                            case=case.name,
+                        )
+                        lines.append(text)
+        return lines
+
+    def _find(self, machine: str, case: str) -> TestCase | None:
+        if isinstance(self._mocks, TestCase):
+            return self._mocks if case == self._mocks.name else None
+        return self._mocks.find(machine, case)
+
+
+def _unknown(machine: str, case: str | None, known: str) -> str:
+    names = messages.KNOWN_CASES.format(cases=known)
+    return messages.UNKNOWN_CASE.format(case=case, machine=machine, known=names)
+
+
+def _prefix(place: str) -> str:
+    return f"{place}: " if place else ""
+
+
+def _exhausted(case: TestCase, attempt: MockedAttempt) -> str:
+    found = case.responses(attempt)
+    if found is None:
+        return messages.NO_ITERATION.format(
+            state=attempt.state, case=case.name, iteration=attempt.iteration, place=""
+        )
+    numbers = ", ".join(step.numbers for step in found.steps) or "none"
+    return messages.EXHAUSTED.format(
+        state=attempt.state,
+        attempt=f"attempt {attempt.number}",
+        responses=checks.named(found),
+        case=case.name,
+        numbers=numbers,
+        place=f" ({found.place})" if found.place else "",
+    )

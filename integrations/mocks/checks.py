@@ -1,0 +1,82 @@
+"""Checks of mocked results against the models of services, as TestState's fieldValidationMode does,
+and of test cases against a definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+from stepwell.asl.evaluation import Json
+from stepwell.asl.resources import Resource, parse_resource
+from stepwell.integrations.mocks import messages
+from stepwell.integrations.mocks.cases import Responses, Return, Step, TestCase
+
+
+class Validation(StrEnum):
+    """STRICT: members that the service always returns must exist. PRESENT: only what exists is
+    checked. NONE: nothing is.
+    """
+
+    STRICT = "STRICT"
+    PRESENT = "PRESENT"
+    NONE = "NONE"
+
+
+def problem(resource: Resource, result: Json, validation: Validation) -> str | None:
+    """The error of a result that the model of its service does not allow, or None. Times may be
+    numbers, which the results of real tasks have.
+    """
+    if validation == Validation.NONE:
+        return None
+    from stepwell.integrations.tasks import mocks  # imported late: it imports botocore
+
+    return mocks.fault(resource, result, validation == Validation.STRICT, numeric_times=True)
+
+
+def against(
+    case: TestCase, states: Mapping[str, Mapping[str, Json]], validation: Validation
+) -> tuple[list[str], list[str]]:
+    """(errors, warnings) of a test case of a definition, each with its place: results that do not
+    fit the models of the services; states that are not there or call nothing, which Step Functions
+    Local ignores.
+
+    states  all states of the definition, by name
+    """
+    errors: list[str] = []
+    warnings: list[str] = []
+    for state, responses in case.all():
+        found, place = states.get(state), f"{responses.place}: " if responses.place else ""
+        if found is None:
+            hint = messages.meant(state, states)
+            text = messages.NO_STATE.format(state=state, case=case.name, hint=hint)
+            warnings.append(f"{place}{text}")
+        elif found.get("Type") != "Task":
+            text = messages.NO_TASK.format(state=state, type=found.get("Type"))
+            warnings.append(f"{place}{text}")
+        else:
+            errors += _faults(state, str(found.get("Resource")), responses, validation)
+    return list(dict.fromkeys(errors)), list(dict.fromkeys(warnings))
+
+
+def _faults(state: str, text: str, responses: Responses, validation: Validation) -> Iterator[str]:
+    resource = parse_resource(text)
+    for step in responses.steps:
+        if resource is not None and isinstance(step.response, Return):
+            fault = problem(resource, step.response.value, validation)
+            if fault is not None:
+                yield invalid(step, responses, state, fault)
+
+
+def invalid(step: Step, responses: Responses, state: str, fault: str) -> str:
+    """The error of a result of a mocked state, with its place."""
+    return messages.INVALID_RESPONSE.format(
+        place=f"{step.place}: " if step.place else "",
+        responses=named(responses),
+        state=state,
+        problem=fault,
+    )
+
+
+def named(responses: Responses | None) -> str:
+    return f"response {responses.name!r}" if responses and responses.name else "the response"

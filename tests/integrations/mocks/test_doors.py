@@ -1,0 +1,234 @@
+"""Mock files at the command and at the server, with boto3 and the AWS CLI."""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from tests.integrations.mocks.samples import MOCKS, invoke, lambda_and_sqs, machine
+from tests.integrations.server.live import ROLE, Live, aws, eventually
+
+from stepwell.integrations.cli.commands import run
+
+
+class Folder:
+    """A definition and a mock file, and `stepwell run` of them in this process."""
+
+    def __init__(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.path, self._capsys = path, capsys
+        self.definition, self.mocks = path / "sample.asl.json", path / "mocks.json"
+        self.definition.write_text(json.dumps(lambda_and_sqs()))
+        self.write(MOCKS)
+
+    def write(self, mocks: Any) -> None:
+        self.mocks.write_text(json.dumps(mocks, indent=1))
+
+    def run(self, case: str | None, mocks: bool = True, check: str = "PRESENT") -> tuple[int, Any]:
+        code = run.run(
+            *(self.definition, "{}", None, "STANDARD", None, [], str(self.path / "run.db")),
+            *(False, True, None),
+            mocks=(self.mocks if mocks else None, case, check),
+            limits=None,
+        )
+        said = self._capsys.readouterr()
+        return code, (json.loads(said.out) if said.out else said.err)
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Folder:
+    monkeypatch.delenv("SFN_MOCK_CONFIG", raising=False)
+    return Folder(tmp_path, capsys)
+
+
+def test_run(folder: Folder) -> None:
+    code, output = folder.run("HappyPath")
+    assert (code, output["MessageId"]) == (0, "3bcb6e8e-8b51")
+
+
+def test_run_by_the_variable(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SFN_MOCK_CONFIG", str(folder.mocks))
+    assert folder.run("HappyPath", mocks=False)[0] == 0
+    folder.definition.write_text(json.dumps(machine({"A": {"Type": "Pass"}})))
+    assert folder.run(None, mocks=False) == (0, {})  # the file is for those that want one
+    monkeypatch.setenv("SFN_MOCK_CONFIG", "missing.json")
+    code, text = folder.run("HappyPath", mocks=False)
+    assert (code, text) == (
+        2,
+        "stepwell: SFN_MOCK_CONFIG=missing.json: No such file or directory\n",
+    )
+
+
+def test_run_names_the_cases(folder: Folder) -> None:
+    code, text = folder.run(None)
+    assert code == 2
+    assert text.endswith("name a test case with --case (HappyPath, HybridPath, RetryPath)\n")
+    code, text = folder.run("Happy")
+    assert code == 2
+    assert "no such test case of sample (HappyPath, HybridPath, RetryPath)" in text
+    code, text = folder.run("HappyPath", mocks=False)
+    assert (code, "name the mock file" in text) == (2, True)
+
+
+def test_run_reports_what_is_not_used(folder: Folder) -> None:
+    mocks = json.loads(json.dumps(MOCKS))
+    cases = mocks["StateMachines"]["LambdaSQSIntegration"]["TestCases"]
+    cases["HappyPath"] |= {"LambdaStat": "MockedLambdaSuccess"}
+    mocks["MockedResponses"]["MockedSQSSuccess"]["1-4"] = {"Throw": {"Error": "E"}}
+    folder.write(mocks)
+    code = run.run(
+        *(folder.definition, "{}", None, "STANDARD", None, [], str(folder.path / "run.db")),
+        *(False, True, None),
+        mocks=(folder.mocks, "HappyPath", "PRESENT"),
+        limits=None,
+    )
+    lines = folder._capsys.readouterr().err.splitlines()
+    file = str(folder.mocks)
+    assert code == 0
+    assert [line.removeprefix(file) for line in lines] == [
+        ":8:6: warning: the definition has no state 'LambdaStat', which test case 'HappyPath' "
+        "mocks: did you mean 'LambdaState'?",
+        ":46:4: warning: response 1-4 of state 'SQSState' in test case 'HappyPath' was not used",
+    ]
+
+
+def test_run_checks_the_results_first(folder: Folder) -> None:
+    mocks = json.loads(json.dumps(MOCKS))
+    mocks["MockedResponses"]["MockedSQSSuccess"]["0"]["Return"]["MessageId"] = 1
+    folder.write(mocks)
+    code, text = folder.run("HappyPath")
+    assert code == 2
+    assert text.splitlines() == [
+        f"{folder.mocks}:39:4: response 'MockedSQSSuccess' of state 'SQSState': "
+        "Mock result schema validation error: Field 'MessageId' must be a string",
+        "stepwell: test case 'HappyPath' does not fit the definition: 1 error",
+    ]
+    assert folder.run("HappyPath", check="NONE")[1]["MessageId"] == 1
+
+
+def test_run_shows_the_faults_of_the_file(folder: Folder) -> None:
+    folder.write({"StateMachines": {}, "MockedResponses": {"A": {}, "B": {}}})
+    code, text = folder.run("HappyPath")
+    assert (code, len(text.splitlines())) == (2, 3)
+    assert text.endswith(f"--mocks {folder.mocks} is not a valid mock file: 2 errors\n")
+
+
+# --- the server -----------------------------------------------------------------------------------
+
+SLOW = machine(
+    {
+        "Poll": invoke(ResultPath="$.job", Next="Wait"),
+        "Wait": {"Type": "Wait", "Seconds": 1, "Next": "Done?"},
+        "Done?": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.job.Payload", "NumericEquals": 2, "Next": "Call"}],
+            "Default": "Poll",
+        },
+        "Call": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::states:startExecution.sync:2",
+            "Parameters": {
+                "StateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:Child",
+                "Input": {},
+            },
+            "OutputPath": "$.Output",
+        },
+    }
+)
+SERVED: Any = {
+    "StateMachines": {
+        **MOCKS["StateMachines"],
+        "Slow": {"TestCases": {"Loop": {"Poll": "Counts"}}},
+        "Child": {"TestCases": {"Loop": {"Ask": "Answer"}}},
+        "Quick": {"TestCases": {"C": {"Ask": "Answer"}}},
+    },
+    "MockedResponses": {
+        **MOCKS["MockedResponses"],
+        "Counts": {str(n): {"Return": {"Payload": n}} for n in range(3)},
+        "Answer": {"0": {"Return": {"Payload": "of the child"}}},
+    },
+}
+
+
+def create(client: Any, name: str, definition: Any, **more: Any) -> str:
+    made = client.create_state_machine(
+        name=name, definition=json.dumps(definition), roleArn=ROLE, **more
+    )
+    return str(made["stateMachineArn"])
+
+
+def ended(client: Any, arn: str) -> Any:
+    def closed() -> Any:
+        described = client.describe_execution(executionArn=arn)
+        return described if described["status"] != "RUNNING" else None
+
+    return eventually(closed)
+
+
+def test_server(home: dict[str, str], tmp_path: Path) -> None:
+    mocks, db = tmp_path / "mocks.json", tmp_path / "served.db"
+    mocks.write_text(json.dumps(SERVED))
+    first = Live(home, db, "--mocks", mocks)
+    second = None
+    try:
+        client = first.client()
+        sample = create(client, "LambdaSQSIntegration", lambda_and_sqs(), publish=True)
+        create(client, "Child", machine({"Ask": invoke()}))
+        slow = create(client, "Slow", SLOW)
+        quick = create(client, "Quick", machine({"Ask": invoke()}), type="EXPRESS")
+        _check_starts(client, sample, quick)
+        _check_command_line(home, first, f"{sample}#HappyPath")
+        started = client.start_execution(stateMachineArn=f"{slow}#Loop", name="loop")
+        time.sleep(0.5)  # it waits
+        first.process.send_signal(signal.SIGKILL)
+        first.process.wait(10)
+        second = Live({**home, "SFN_MOCK_CONFIG": str(mocks)}, db)
+        client = second.client()
+        with pytest.raises(ClientError, match="Execution Already Exists"):
+            client.start_execution(stateMachineArn=slow, name="loop")
+        done = ended(client, started["executionArn"])
+        assert json.loads(done["output"]) == {"Payload": "of the child"}
+        history = client.get_execution_history(executionArn=started["executionArn"])["events"]
+        results = [
+            json.loads(event["taskSucceededEventDetails"]["output"])["Payload"]
+            for event in history
+            if event["type"] == "TaskSucceeded"
+            and event["taskSucceededEventDetails"]["resourceType"] == "lambda"
+        ]
+        assert results == [0, 1, 2]
+    finally:
+        first.close()
+        if second is not None:
+            second.close()
+
+
+def _check_starts(client: Any, sample: str, quick: str) -> None:
+    start: Callable[[str], Any] = lambda arn: client.start_execution(stateMachineArn=arn)
+    for arn in (sample, f"{sample}:1"):
+        done = ended(client, start(f"{arn}#HappyPath")["executionArn"])
+        assert json.loads(done["output"])["MessageId"] == "3bcb6e8e-8b51"
+        assert (done["stateMachineArn"], done.get("stateMachineVersionArn", arn)) == (sample, arn)
+    with pytest.raises(ClientError) as refused:
+        start(f"{sample}#Other")
+    assert refused.value.response["Error"]["Code"] == "InvalidName"
+    with pytest.raises(ClientError, match="State Machine Does Not Exist"):
+        start(f"{sample}x#HappyPath")
+    answer = client.start_sync_execution(stateMachineArn=f"{quick}#C")
+    assert json.loads(answer["output"]) == {"Payload": "of the child"}
+
+
+def _check_command_line(home: dict[str, str], live: Live, arn: str) -> None:
+    environment = home | {
+        "AWS_ENDPOINT_URL_SFN": live.url,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+    }
+    answer = aws(environment, "start-execution", "--state-machine", arn, "--name", "happy")
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["executionArn"].endswith(":LambdaSQSIntegration:happy")

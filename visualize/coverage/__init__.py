@@ -1,1 +1,0 @@
-"""What tests cover of state machines, as texts and as pictures."""
