@@ -352,7 +352,7 @@ class _Literal(NamedTuple):
     raw: str
 
 
-class _Call(NamedTuple):
+class Call(NamedTuple):
     name: str
     arguments: "tuple[Argument, ...]"
     depth: int
@@ -364,7 +364,7 @@ class _Constant(NamedTuple):
     value: Json
 
 
-Argument: TypeAlias = _Literal | _Constant | _Call | Path
+Argument: TypeAlias = _Literal | _Constant | Call | Path
 
 
 @v_args(inline=True)
@@ -375,15 +375,15 @@ class _Builder(Transformer[Token, Any]):
         super().__init__()
         self._limits = limits
 
-    def call(self, name: Token, *parts: Any) -> _Call:
+    def call(self, name: Token, *parts: Any) -> Call:
         *some, close = parts
         arguments = tuple(argument for argument in some if argument is not None)
         depth = 1 + max(
-            (argument.depth for argument in arguments if isinstance(argument, _Call)), default=0
+            (argument.depth for argument in arguments if isinstance(argument, Call)), default=0
         )
         if depth > self._limits.intrinsic_depth:
             raise ExpressionSyntaxError(messages.CALL_TOO_LONG, name.column or 1)
-        return _Call(str(name), arguments, depth, name.start_pos or 0, close.end_pos)
+        return Call(str(name), arguments, depth, name.start_pos or 0, close.end_pos)
 
     def string(self, token: Token) -> _Literal:
         return _Literal(str(token)[1:-1])
@@ -405,18 +405,19 @@ def _parser(limits: Limits) -> Lark:
 
 
 @lru_cache(8_192)
-def _parse(text: str, limits: Limits) -> _Call:
+def parse_call(text: str, limits: Limits = DEFAULT_LIMITS) -> Call:
+    """The calls and paths of a text. Raises ExpressionSyntaxError."""
     if len(text) > limits.intrinsic_chars:
         raise ExpressionSyntaxError(messages.CALL_TOO_LONG)
     try:
-        return cast(_Call, _parser(limits).parse(text))
+        return cast(Call, _parser(limits).parse(text))
     except UnexpectedInput as error:
         raise unparsed(text, error) from None
 
 
 def function_name(text: str, limits: Limits = DEFAULT_LIMITS) -> str:
     """The name of the function that a text calls. Raises ExpressionSyntaxError."""
-    return _parse(text, limits).name
+    return parse_call(text, limits).name
 
 
 @lru_cache(8_192)
@@ -427,10 +428,10 @@ def compile_intrinsic(text: str, limits: Limits = DEFAULT_LIMITS) -> Evaluator:
     The evaluator raises StateError States.IntrinsicFailure, or States.Runtime if a path in it has
     no result.
     """
-    return _compiled(_parse(text, limits), text, limits)
+    return _compiled(parse_call(text, limits), text, limits)
 
 
-def _compiled(call: _Call, text: str, limits: Limits) -> Evaluator:
+def _compiled(call: Call, text: str, limits: Limits) -> Evaluator:
     function = FUNCTIONS.get(call.name)
     if function is None:
         raise ExpressionSyntaxError(messages.NO_INTRINSIC.format(name=call.name), call.start + 1)
@@ -465,7 +466,7 @@ def _compiled(call: _Call, text: str, limits: Limits) -> Evaluator:
 
 def _read(argument: Argument, text: str, shown: str, limits: Limits, template: bool) -> Evaluator:
     """The evaluator of one argument of the call `shown`."""
-    if isinstance(argument, _Call):
+    if isinstance(argument, Call):
         return _compiled(argument, text, limits)
     if isinstance(argument, Path):
         return _read_path(argument, shown)

@@ -49,6 +49,7 @@ class Path:
     evaluate  (value, env) -> result; raises StateError States.Runtime if there is none
     find      (value, env) -> result, MISSING if there is none
     document  (value, env) -> what the path reads; MISSING for a variable without a value
+    query     the steps below the root
     """
 
     text: str
@@ -57,6 +58,7 @@ class Path:
     evaluate: Evaluator
     find: Evaluator
     document: Locate
+    query: Query
 
     def shown(self, value: Json, env: Env) -> str:
         """The JSON text of the document, for messages."""
@@ -107,7 +109,7 @@ class ReferencePath(Path):
 def compile_path(text: str, limits: Limits = DEFAULT_LIMITS) -> Path:
     """Compile a path of any kind. Raises ExpressionSyntaxError."""
     root, query = _read(text, messages.NOT_A_PATH, limits)
-    return Path(text, root, query.definite, *_closures(text, root, query, limits))
+    return Path(text, root, query.definite, *_closures(text, root, query, limits), query)
 
 
 @lru_cache(_CACHED)
@@ -120,7 +122,7 @@ def compile_reference(text: str, limits: Limits = DEFAULT_LIMITS) -> ReferencePa
         raise ExpressionSyntaxError(
             messages.NOT_A_REFERENCE_PATH.format(reason=messages.PATH_MANY_NODES.format(path=text))
         )
-    return ReferencePath(text, root, True, *_closures(text, root, query, limits), query.keys)
+    return ReferencePath(text, root, True, *_closures(text, root, query, limits), query, query.keys)
 
 
 def compile_result_path(text: str, limits: Limits = DEFAULT_LIMITS) -> ReferencePath:

@@ -83,7 +83,15 @@ class PostgresServer:
         )
 
     def start(self) -> None:
+        """Raises AssertionError with the server's log if it does not start."""
+        known = self.process is not None  # its clients know its port
+        while not self._started():  # another process has taken the port
+            self.port = self.port if known else _free_port()
+            time.sleep(0.1)
+
+    def _started(self) -> bool:
         assert PROGRAMS is not None
+        before = len(self.log())
         options = {"unix_socket_directories": str(self.folder), "shared_buffers": "32MB"}
         settings = [f"-c{name}={value}" for name, value in (options | self.settings).items()]
         log = open(self.folder / "log", "ab")  # noqa: SIM115  # the server's, closed below
@@ -101,12 +109,17 @@ class PostgresServer:
             )
         end = time.monotonic() + 60
         ready = [str(PROGRAMS / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        while subprocess.run(ready, check=False).returncode:
-            assert self.process.poll() is None and time.monotonic() < end, self.log()
+        while subprocess.run(ready, check=False).returncode or self.process.poll() is not None:
+            log = self.log()[before:]
+            if self.process.poll() is not None and "Address already in use" in log:
+                return False
+            assert self.process.poll() is None and time.monotonic() < end, log
             time.sleep(0.05)
+        return True
 
     def log(self) -> str:
-        return (self.folder / "log").read_text(errors="replace")
+        file = self.folder / "log"
+        return file.read_text(errors="replace") if file.exists() else ""
 
     def kill(self) -> None:
         """As a power cut would: every process of the server."""

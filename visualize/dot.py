@@ -11,8 +11,8 @@ from typing import Any, Final
 import graphviz
 
 from stepwell.visualize import theme as colours
-from stepwell.visualize.graph import Box, Edge, Graph, Node
-from stepwell.visualize.overlay import Overlay
+from stepwell.visualize.graph import SIDE, Box, Edge, Graph, Node
+from stepwell.visualize.overlay import Marks
 from stepwell.visualize.theme import FONT, NOT_RUN, Theme
 from stepwell.visualize.words import printable, wrap
 
@@ -25,6 +25,7 @@ NAME_SIZE, LABEL_SIZE, BADGE_SIZE, CHIP_SIZE, RULE_SIZE, CAP_SIZE, CATCH_SIZE = 
     11,
     9.25,
 )
+SIDE_SIZE: Final = 15  # of the title above one of several machines
 CHIP: Final = 28  # the side of a chip, in points
 _LEADING: Final = 1.28  # the height of a line of a name, in font sizes
 _NAME_CHARS, _RULE_CHARS, _RULE_LINES, _CATCH_CHARS, _CATCH_LINES = 26, 30, 4, 26, 4
@@ -51,7 +52,7 @@ def source(
     graph: Graph,
     colour: Theme,
     direction: str = "TB",
-    overlay: Overlay | None = None,
+    overlay: Marks | None = None,
     background: bool = False,
 ) -> str:
     """The DOT text. direction: TB or LR. background: paint the page, for formats without
@@ -81,10 +82,13 @@ def source(
 class _Nodes:
     """Writes the boxes and nodes of a graph."""
 
-    def __init__(self, graph: Graph, colour: Theme, overlay: Overlay | None) -> None:
+    def __init__(self, graph: Graph, colour: Theme, overlay: Marks | None) -> None:
         self.graph, self.colour, self.overlay = graph, colour, overlay
+        self.sides = any(box.kind == SIDE for box in graph.root.boxes)
         self.taken = {
-            edge.head for edge in graph.edges if overlay is not None and overlay.taken(edge)
+            edge.head: overlay.look(edge)
+            for edge in graph.edges
+            if overlay is not None and overlay.taken(edge)
         }
 
     def box(self, drawing: Any, box: Box, inner: bool = False) -> None:
@@ -94,11 +98,23 @@ class _Nodes:
                 self.node(drawing, self.graph.nodes[each])
                 continue
             with drawing.subgraph(name=f"cluster_{each.id}") as cluster:
-                cluster.attr(id=each.id, **self.frame(each, inner))
-                self.box(cluster, each, inner=True)
+                # the title of a side is not one of the boxes in it
+                untitled = {"label": ""} if self.sides and each.kind != SIDE else {}
+                cluster.attr(id=each.id, **self.frame(each, inner), **untitled)
+                self.box(cluster, each, inner=each.kind != SIDE)
 
     def frame(self, box: Box, inner: bool) -> dict[str, str]:
         colour = self.colour
+        if box.kind == SIDE:
+            return {
+                "label": printable(box.state),
+                "labeljust": "l",
+                "fontcolor": colour.ink,
+                "fontsize": f"{SIDE_SIZE}",
+                "style": "rounded",
+                "color": colour.cluster_line,
+                "margin": "16",
+            }
         if box.kind == "branch":
             return {
                 "style": "rounded,dashed",
@@ -123,7 +139,8 @@ class _Nodes:
 
     def line(self, node: Node, default: str) -> str:
         """The colour of a rule's or jump's border."""
-        return self.colour.statuses["succeeded"].line if node.id in self.taken else default
+        look = self.taken.get(node.id)
+        return self.colour.statuses[look].line if look else default
 
     def rule(self, node: Node) -> dict[str, str]:
         colour = self.colour
@@ -209,13 +226,14 @@ class _Nodes:
             _row(f"<B>{_font(line, ink)}</B>", NAME_SIZE * _LEADING)
             for line in wrap(node.title, _NAME_CHARS)
         ]
-        if badge:
-            rows.append(
-                _row(
-                    f'<FONT POINT-SIZE="{BADGE_SIZE}" '
-                    f'COLOR="{look.badge if look else muted}">{_text(badge)}</FONT>'
-                )
+        rows += [
+            _row(
+                f'<FONT POINT-SIZE="{BADGE_SIZE}" '
+                f'COLOR="{look.badge if look else muted}">{_text(line)}</FONT>'
             )
+            for line in badge.split("\n")
+            if badge
+        ]
         span = len(rows)
         head = f'<TR><TD ROWSPAN="{span}" {square}>{tile}</TD><TD ROWSPAN="{span}" WIDTH="8"></TD>'
         table = (
@@ -269,7 +287,7 @@ def _from_frame(graph: Graph, edge: Edge) -> dict[str, str]:
 
 
 def _edge(
-    drawing: Any, edge: Edge, colour: Theme, overlay: Overlay | None, ends: Mapping[str, str]
+    drawing: Any, edge: Edge, colour: Theme, overlay: Marks | None, ends: Mapping[str, str]
 ) -> None:
     more: dict[str, str] = {"id": edge.id, "weight": f"{edge.weight}", **_ends(edge), **ends}
     if not edge.kind:
@@ -280,7 +298,7 @@ def _edge(
     )
     if overlay is not None:
         taken = overlay.taken(edge)
-        look = colour.statuses["caught" if edge.kind == "catch" else "succeeded"]
+        look = colour.statuses[overlay.look(edge)]
         line, ink = (look.line, look.badge) if taken else (colour.idle_edge, colour.idle_ink)
         more["penwidth"] = "2.2" if taken else "1.2"
     if edge.kind == "catch":

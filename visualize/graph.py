@@ -37,6 +37,7 @@ from stepwell.visualize.words import (
 
 START: Final = "start"
 END: Final = "end"
+SIDE: Final = "side"  # a box around one of several machines in a picture
 MAIN, CHOICE_WEIGHT, ORDINARY, MERGE = 100, 8, 4, 1  # weights: heavier edges are drawn straighter
 # levels: a longer edge cannot be followed by eye, and takes most of the time of the layout
 FAR: Final = 24
@@ -109,8 +110,9 @@ class Edge:
 class Box:
     """A frame around nodes.
 
-    kind     "root" (not drawn), "state" (a Parallel or Map) or "branch"
-    state    the name of the Parallel or Map; of a branch the name of its first state
+    kind     "root" (not drawn), "state" (a Parallel or Map), "branch" or SIDE
+    state    the name of the Parallel or Map; of a branch the name of its first state; of a side
+             its title
     content  ids of nodes, and boxes, in order
     """
 

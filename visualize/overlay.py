@@ -6,7 +6,7 @@ Histories are in AWS's shape, from any engine: GetExecutionHistory's answer or a
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from stepwell.asl import json_text, summaries
 from stepwell.asl import state_visits as v
@@ -84,6 +84,22 @@ def _seconds(timestamp: Any) -> float:
     return float(timestamp)
 
 
+class Marks(Protocol):
+    """What a picture shows over a state machine: an execution, or what differs."""
+
+    def status(self, name: str) -> str:
+        """Of a state: one of theme.STATUSES."""
+
+    def badge(self, name: str) -> str:
+        """The lines below a state, "" for none."""
+
+    def taken(self, edge: Edge) -> int:
+        """Whether an edge is marked."""
+
+    def look(self, edge: Edge) -> str:
+        """One of theme.STATUSES: the colours of a marked edge."""
+
+
 class Overlay:
     """One execution, to be drawn over the picture of its state machine.
 
@@ -145,6 +161,10 @@ class Overlay:
     def taken(self, edge: Edge) -> int:
         """How often an edge was taken."""
         return times(self.passages, edge, self.reevaluation is not None)
+
+    def look(self, edge: Edge) -> str:
+        """One of theme.STATUSES: the colours of an edge that was taken."""
+        return CAUGHT if edge.kind == "catch" else SUCCEEDED
 
 
 def times(passages: Passages, edge: Edge, rules: bool = True) -> int:

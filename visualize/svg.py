@@ -22,6 +22,7 @@ theme.stylesheet() once per page):
                                   distributed, and the status as in g.state; contains .frame
     g.branch                      a branch of a Parallel: data-state is its first state; contains
                                   .frame
+    g.side                        one of several machines in a picture; contains .frame and .name
     g.rule                        a rule of a Choice: data-state, data-rule (index in Choices, -1:
                                   Default), class taken or not-taken
     g.join                        the end of branches or iterations: data-state; class taken or
@@ -47,9 +48,9 @@ from typing import Final
 from stepwell.visualize import labels
 from stepwell.visualize import theme as colours
 from stepwell.visualize.dot import BADGE_SIZE, CHIP_SIZE, LABEL_SIZE
-from stepwell.visualize.graph import Box, Edge, Graph, Node
+from stepwell.visualize.graph import SIDE, Box, Edge, Graph, Node
 from stepwell.visualize.metrics import width
-from stepwell.visualize.overlay import Overlay
+from stepwell.visualize.overlay import Marks
 from stepwell.visualize.words import printable
 
 _NS: Final = "http://www.w3.org/2000/svg"
@@ -63,7 +64,7 @@ def svg(
     graph: Graph,
     theme: str,
     direction: str,
-    overlay: Overlay | None = None,
+    overlay: Marks | None = None,
     style: bool = True,
 ) -> str:
     """The finished SVG, one element without a prologue.
@@ -138,7 +139,7 @@ def _passed(taken: object) -> str:
 # --- states, rules, joins -------------------------------------------------------------------------
 
 
-def _node(group: ET.Element, node: Node, graph: Graph, overlay: Overlay | None) -> None:
+def _node(group: ET.Element, node: Node, graph: Graph, overlay: Marks | None) -> None:
     shape = next(each for each in group if each.tag != f"{{{_NS}}}text")
     shape.set("class", "box")
     texts = [each for each in group if each.tag == f"{{{_NS}}}text"]
@@ -160,7 +161,7 @@ def _node(group: ET.Element, node: Node, graph: Graph, overlay: Overlay | None) 
         text.set("class", "text")
 
 
-def _state(group: ET.Element, node: Node, overlay: Overlay | None) -> None:
+def _state(group: ET.Element, node: Node, overlay: Marks | None) -> None:
     x, y, width, height = _extent(group[0])
     status = overlay.status(node.state) if overlay is not None else ""
     words = [
@@ -226,7 +227,7 @@ def _extent(path: ET.Element) -> tuple[float, float, float, float]:
 # --- edges and boxes ------------------------------------------------------------------------------
 
 
-def _edge(group: ET.Element, edge: Edge, overlay: Overlay | None) -> None:
+def _edge(group: ET.Element, edge: Edge, overlay: Marks | None) -> None:
     words = ["edge", edge.kind, *(["back"] if edge.back else [])]
     if overlay is not None:
         words.append(_passed(overlay.taken(edge)))
@@ -316,7 +317,13 @@ def _text_area(texts: list[ET.Element]) -> labels.Area:
     )
 
 
-def _box(group: ET.Element, box: Box, overlay: Overlay | None) -> None:
+def _box(group: ET.Element, box: Box, overlay: Marks | None) -> None:
+    if box.kind == SIDE:
+        _set(group, class_=SIDE)
+        group[0].set("class", "frame")
+        for text in group.iter(f"{{{_NS}}}text"):
+            text.set("class", "name")
+        return
     words = (
         ["branch"]
         if box.kind == "branch"

@@ -354,6 +354,14 @@ def rule_text(rule: ChoiceRule) -> str:
     return _test(rule.test) if rule.condition is None else expression(rule.condition)
 
 
+def condition_text(rule: Mapping[str, Json]) -> str:
+    """The condition of a rule as JSON, as rule_text() writes it."""
+    condition = rule.get("Condition")
+    if isinstance(condition, bool):
+        return "true" if condition else "false"
+    return expression(condition) if isinstance(condition, str) else _test(rule)
+
+
 def _test(test: Json, inner: bool = False) -> str:
     if not isinstance(test, Mapping):
         return "?"

@@ -12,6 +12,7 @@ from typing import Final
 
 from stepwell.asl import json_text
 from stepwell.asl import messages as asl_messages
+from stepwell.asl.error_matching import matches
 from stepwell.asl.evaluation import StateError
 from stepwell.asl.json_text import JsonError
 from stepwell.asl.program import MAP, PARALLEL, TASK, WAIT, Catcher, Retrier, State
@@ -33,7 +34,6 @@ MAP_RUN_ABORTED: Final = CODES["MapRunAborted"]
 STATE_FAILED: Final = {PARALLEL: CODES["ParallelStateFailed"], MAP: CODES["MapStateFailed"]}
 _WAITING: Final = {TASK: "Task", WAIT: "Wait", PARALLEL: "Parallel", MAP: "Map"}
 ABORTED: Final = {kind: CODES[f"{name}StateAborted"] for kind, name in _WAITING.items()}
-_NOT_TASK_FAILED: Final = frozenset({asl_messages.TIMEOUT, asl_messages.HEARTBEAT_TIMEOUT})
 
 # --- entering and leaving -------------------------------------------------------------------------
 
@@ -122,16 +122,6 @@ def complete(run: Run, frame: Frame, result: Payload, succeeded: int = 0) -> Non
 
 
 # --- failing --------------------------------------------------------------------------------------
-
-
-def matches(names: frozenset[str], error: str | None) -> bool:
-    """Whether ErrorEquals covers an error other than States.Runtime, which nothing catches."""
-    if asl_messages.ALL in names or error in names:
-        return True
-    # the service records it as States.Timeout and documents both names
-    if error == asl_messages.HEARTBEAT_TIMEOUT:
-        return asl_messages.TIMEOUT in names
-    return asl_messages.TASK_FAILED in names and error not in _NOT_TASK_FAILED
 
 
 def delay_ms(retrier: Retrier, attempt: int, fraction: float) -> int:

@@ -13,6 +13,7 @@ import typer
 from stepwell.integrations.cli import exit_codes
 from stepwell.integrations.cli.call import PLAIN
 from stepwell.integrations.cli.declarations import (
+    changes,
     database,
     definitions,
     executions,
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     **PLAIN,
 )
-for group in (running.top, definitions.top, executions.top):
+for group in (running.top, definitions.top, changes.top, executions.top):
     app.add_typer(group)
 app.add_typer(executions.executions, name="executions")
 app.add_typer(tasks.activity, name="activity")

@@ -12,13 +12,17 @@ differ in a stage between; the last stage is always the recorded one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, StateError
+from stepwell.asl.explain import explain
 from stepwell.asl.history_visits import Visits
 from stepwell.asl.program import Program
 from stepwell.asl.reevaluation import Reevaluation
 from stepwell.asl.state_visits import Event, Visit
+from stepwell.engine.operations.data_flow import why
 from stepwell.engine.operations.data_flow.past import PastExecution
 from stepwell.engine.operations.data_flow.shapes import DataFlow, Stage
 from stepwell.engine.operations.data_flow.walk import Walk
@@ -47,7 +51,8 @@ def data_flow(
             f"the machine has no state called {state_name!r}; it has {', '.join(map(repr, known))}"
         )
     history = list(events)
-    every = Visits(history, Reevaluation(program.definition, program.limits)).all
+    seen = Visits(history, Reevaluation(program.definition, program.limits))
+    every = seen.all
     visits = [visit for visit in every if visit.name == state_name]
     if not visits:
         raise LookupError(f"the state {state_name!r} was not visited")
@@ -55,10 +60,18 @@ def data_flow(
         raise LookupError(f"the state {state_name!r} was visited {len(visits)} times, not {number}")
     number = len(visits) if number is None else number
     past = PastExecution(program, definition, execution, history, every)
-    return _flow(past, visits[number - 1], number, len(visits))
+    visit = visits[number - 1]
+    failure = (seen.error, seen.cause) if seen.culprit is visit else (visit.error, visit.cause)
+    return _flow(past, visit, number, len(visits), failure)
 
 
-def _flow(past: PastExecution, visit: Visit, number: int, visits: int) -> DataFlow:
+def _flow(
+    past: PastExecution,
+    visit: Visit,
+    number: int,
+    visits: int,
+    failure: tuple[str | None, str | None],
+) -> DataFlow:
     state, frame = past.states[visit.name], past.frame(visit)
     allowed = (
         1 + max((retrier.max_attempts for retrier in state.retriers), default=0)
@@ -72,4 +85,6 @@ def _flow(past: PastExecution, visit: Visit, number: int, visits: int) -> DataFl
     except StateError as fault:
         failed = walk.fields.get(walk.at, MISSING)
         flow.stages.append(Stage(walk.at, failed, note=f"{fault.error}: {fault.cause}"))
-    return flow
+    failed_now = visit.failing or visit.status not in (v.RUNNING, v.SUCCEEDED)
+    about = why.subject(past, visit, frame, flow.stages, failure if failed_now else (None, None))
+    return replace(flow, hints=explain(about))

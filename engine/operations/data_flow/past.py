@@ -8,6 +8,7 @@ from typing import Any
 from stepwell.asl import json_text
 from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, Env, Json, StateError
+from stepwell.asl.explain.subject import states
 from stepwell.asl.program import Program
 from stepwell.asl.state_visits import Event, Visit
 from stepwell.engine.arns import machine_name
@@ -20,6 +21,7 @@ class PastExecution:
     """An execution as its history shows it: the frames of its visits, as they were.
 
     states, definitions  by name, compiled and as JSON       history  event id -> event
+    machine              the definition as JSON
     all                  the visits of all states
     """
 
@@ -36,7 +38,7 @@ class PastExecution:
             {event["id"]: event for event in history},
             every,
         )
-        self.definitions = _every_state(definition)
+        self.machine, self.definitions = definition, states(definition)
         started = v.details(history[0]) if history else {}
         self.execution = Execution(
             id=0,
@@ -121,14 +123,3 @@ class PastExecution:
 def loads(text: str | None) -> Json:
     """JSON text -> its value; MISSING if there is none."""
     return MISSING if text is None else json_text.loads(text)
-
-
-def _every_state(definition: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
-    blocks = [definition]
-    while blocks:
-        for name, state in blocks.pop()["States"].items():
-            found[name] = state
-            blocks += state.get("Branches", ())
-            blocks += [state[field] for field in ("ItemProcessor", "Iterator") if field in state]
-    return found

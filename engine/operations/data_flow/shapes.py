@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.explain import Hint
 from stepwell.asl.state_visits import Visit
 
 
@@ -38,6 +39,7 @@ class DataFlow:
     visits            of its state
     attempts_allowed  of its Task by its retriers; None if it made none
     variables         that the state saw
+    hints             why it failed, or why a value is not what was meant
     """
 
     visit: Visit
@@ -47,6 +49,7 @@ class DataFlow:
     jsonata: bool
     variables: Mapping[str, Json]
     stages: list[Stage] = field(default_factory=list)
+    hints: tuple[Hint, ...] = ()
 
 
 def as_json(flow: DataFlow) -> dict[str, Json]:
@@ -72,6 +75,10 @@ def as_json(flow: DataFlow) -> dict[str, Json]:
         "cause": visit.cause,
         "variables": dict(flow.variables),
         "stages": [],
+        "hints": [
+            {"code": each.code, "level": each.level, "field": each.field, "text": each.text}
+            for each in flow.hints
+        ],
     }
     for stage in flow.stages:
         parts = {

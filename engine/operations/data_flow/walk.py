@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from stepwell.asl import json_text
 from stepwell.asl import state_visits as v
+from stepwell.asl.error_matching import matches
 from stepwell.asl.evaluation import MISSING, Env, Json
 from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, TASK, WAIT, State
 from stepwell.asl.state_visits import Visit
-from stepwell.engine.core import transitions
 from stepwell.engine.core.model import Frame
 from stepwell.engine.operations.data_flow.past import PastExecution, loads
 from stepwell.engine.operations.data_flow.shapes import Stage
@@ -66,7 +66,9 @@ class Walk:
         result = self.work(data, env)
         if self.visit.status == v.CAUGHT:
             self.caught()
-        elif result is not MISSING and (self.visit.exited is not None or self.visit.failing):
+        elif result is not MISSING and (
+            self.visit.exited is not None or self.visit.failing or self.visit.status == v.FAILED
+        ):
             self.shape(raw, result)
         if self.visit.assigned and self.visit.status != v.CAUGHT:
             self.add("Assign", _variables(self.visit.assigned))
@@ -236,7 +238,7 @@ class Walk:
         self.stages.append(Stage("Error Output", value=error))
         target = self.visit.after.name if self.visit.after else None
         for index, catcher in enumerate(self.state.catchers):
-            if catcher.next.name == target and transitions.matches(catcher.errors, error["Error"]):
+            if catcher.next.name == target and matches(catcher.errors, error["Error"]):
                 fields = self.fields["Catch"][index]
                 field, default, before = (
                     ("Output", "the error output", error)

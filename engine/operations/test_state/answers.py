@@ -7,9 +7,10 @@ from typing import Final, cast
 
 from stepwell.asl import json_text
 from stepwell.asl import messages as asl_messages
+from stepwell.asl.error_matching import matches
 from stepwell.asl.evaluation import Json
 from stepwell.asl.program import Catcher, Retrier
-from stepwell.engine.core import model, transitions
+from stepwell.engine.core import model
 from stepwell.engine.core.history import ENTERED, EXITED
 from stepwell.engine.core.model import Payload
 from stepwell.engine.operations.results import (
@@ -107,6 +108,6 @@ def _error_details(run: StateRun) -> InspectionErrorDetails:
 def _first(handlers: Sequence[Retrier | Catcher], error: str | None) -> int | None:
     """The index of the first retrier or catcher that handles an error."""
     return next(
-        (place for place, each in enumerate(handlers) if transitions.matches(each.errors, error)),
+        (place for place, each in enumerate(handlers) if matches(each.errors, error)),
         None,
     )

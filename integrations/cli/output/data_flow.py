@@ -5,12 +5,13 @@ value after it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from stepwell.asl import json_text
 from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.explain import CAUSE, NOTE, WARNING, Hint
 from stepwell.asl.state_visits import Visit
 from stepwell.engine.operations.data_flow import DataFlow, Stage
 from stepwell.integrations.cli.output.text import (
@@ -110,7 +111,26 @@ def lines(flow: DataFlow, width: int) -> list[Line]:
     if flow.variables:
         variables = printable(json_text.dumps(dict(flow.variables)), 2_000)
         tree.append([("variables ", DIM), *json_parts(variables)])
-    return tree
+    return tree + hint_lines(flow.hints)
+
+
+def hint_lines(hints: Iterable[Hint]) -> list[Line]:
+    """A line for each hint: why it failed, what is probably not meant, why a value is null."""
+    return [
+        [
+            (f"{_LEVELS[hint.level][0]:<10}", _LEVELS[hint.level][1]),
+            (f"{printable(hint.field, 80)}: " if hint.field else "", "cyan"),
+            (printable(hint.text, 2_000), ""),
+        ]
+        for hint in hints
+    ]
+
+
+_LEVELS: Final = {
+    CAUSE: ("why", "bold red"),
+    WARNING: ("check", "bold yellow"),
+    NOTE: ("note", DIM),
+}
 
 
 def _heading(flow: DataFlow) -> Line:

@@ -1,0 +1,106 @@
+"""explain: all hints about one visit of a state, the most likely cause first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from stepwell.asl import messages
+from stepwell.asl.evaluation import MISSING
+from stepwell.asl.explain import choices, failures, literals, upstream
+from stepwell.asl.explain.missing import close, missing, source_name
+from stepwell.asl.explain.readings import Ending, Reading, readings
+from stepwell.asl.explain.subject import CAUSE, NOTE, WARNING, Hint, Subject
+
+# errors of the state's own expressions
+_EVALUATION: Final = (
+    messages.RUNTIME,
+    messages.QUERY_EVALUATION_ERROR,
+    messages.INTRINSIC_FAILURE,
+    messages.RESULT_PATH_MATCH_FAILURE,
+    "States.ParameterPathFailure",
+)
+_INDEX_AFTER_FILTER: Final = re.compile(r"\)\s*\]\s*\[\s*-?\d+\s*\]$")
+_RANKS: Final = {CAUSE: 0, WARNING: 1, NOTE: 2}
+
+
+def explain(subject: Subject) -> tuple[Hint, ...]:
+    """The hints: causes first, then warnings and notes; () if the state is as it should be."""
+    found = list(_failed(subject)) if subject.error is not None else []
+    warnings = [*choices.hints(subject), *literals.hints(subject), *_tests(subject)]
+    if subject.error is not None and not any(each.level == CAUSE for each in found):
+        warnings = [_as_cause(each) for each in warnings]
+    if failures.no_choice_matched(subject):
+        found = [*map(_as_cause, warnings), *found]  # the comparison that is wrong says more
+        warnings = []
+    every = [*found, *warnings, *_nulls(subject)]
+    unique = {(each.code, each.field, each.text): each for each in every}
+    return tuple(sorted(unique.values(), key=lambda each: _RANKS[each.level]))
+
+
+def _as_cause(hint: Hint) -> Hint:
+    return replace(hint, level=CAUSE)
+
+
+def _failed(subject: Subject) -> Iterator[Hint]:
+    """What made the state fail."""
+    evaluation = subject.error in _EVALUATION
+    if evaluation and (reading := _culprit(subject)) is not None:
+        code, text = missing(subject, reading)
+        yield Hint(code, CAUSE, reading.field, text)
+    else:
+        for rule in (*failures.RULES, *(failures.LAST if evaluation else ())):
+            if (found := rule.when(subject)) is not None:
+                yield Hint(rule.code, CAUSE, *found)
+                break
+    if (found := failures.HANDLERS.when(subject)) is not None:
+        yield Hint(failures.HANDLERS.code, NOTE if evaluation else CAUSE, *found)
+
+
+def _culprit(subject: Subject) -> Reading | None:
+    """The first path without a result, in the order of evaluation. The cause names a JSONata field
+    or a path.
+    """
+    cause, failed = subject.cause or "", failures.field_of(subject)
+    if failed is not None and messages.JSONATA_UNDEFINED not in cause:
+        return None  # the values are there, but their types are wrong
+    ending = [
+        each
+        for each in readings(subject)
+        if each.found is MISSING and not each.optional and (not failed or each.field == failed[0])
+    ]
+    named = [each for each in ending if f"'{each.text}'" in cause or each.text in cause]
+    return next(iter(named or ending), None)
+
+
+def _tests(subject: Subject) -> Iterator[Hint]:
+    """Paths that may have no result, and probably have one under another name."""
+    if subject.error in _EVALUATION:
+        return
+    for each in readings(subject):
+        if each.ending is None:
+            continue
+        meant = close(subject, each)
+        if meant is not None:
+            yield Hint("close-name", WARNING, each.field, missing(subject, each).text)
+        elif each.found == [] and _INDEX_AFTER_FILTER.search(each.text):
+            bare = _INDEX_AFTER_FILTER.sub(")]", each.text)
+            yield Hint(
+                "index-after-filter",
+                WARNING,
+                each.field,
+                f"`{each.text}` is empty: an index behind a filter applies to each match, not to "
+                f"the list. Write `States.ArrayGetItem({bare}, 0)`.",
+            )
+
+
+def _nulls(subject: Subject) -> Iterator[Hint]:
+    """Fields whose value is null, because it is null in the data."""
+    for each in readings(subject):
+        if each.found is None and not each.optional and not each.field.startswith("Choices["):
+            where = source_name(subject, each) or f"`{each.root}`"
+            made = upstream.maker(subject, each, Ending(each.text, None, "", None, ()))
+            text = f"`{each.text}` is null in {where}." + (f" {made}" if made else "")
+            yield Hint("null-value", NOTE, each.field, text)

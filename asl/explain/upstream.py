@@ -1,0 +1,170 @@
+"""Where a value was lost before the state: which earlier state dropped it, and by which field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.explain.readings import Ending, Reading
+from stepwell.asl.explain.subject import WORKING, Earlier, Subject, states
+from stepwell.asl.explain.values import Found, follow, search, spelled
+
+_FROM_INPUT: Final = ("input", "selected", "joined")
+
+
+def lost(subject: Subject, reading: Reading, ending: Ending) -> str | None:
+    """The last state that had the value in its input and does not have it in its output."""
+    if reading.source not in _FROM_INPUT or not reading.keys:
+        return None
+    for earlier in reversed(subject.earlier):
+        if earlier.output is not MISSING and follow(earlier.output, reading.keys) is not MISSING:
+            return None
+        value = follow(earlier.input, reading.keys)
+        if value is not MISSING:
+            path = spelled(reading.root, reading.keys, reading.jsonata)
+            if earlier.around:
+                return _around(earlier, path, reading)
+            return f"`{earlier.name}` had `{path}` in its input and dropped it: {how(earlier)}."
+    return None
+
+
+def _around(earlier: Earlier, path: str, reading: Reading) -> str:
+    if earlier.fields.get("Type") == "Map":
+        return (
+            f"`{path}` is in the input of the Map `{earlier.name}`, but an iteration gets only its "
+            "item: pass the value in its ItemSelector."
+        )
+    return f"`{path}` is in the input of `{earlier.name}`: its Parameters leave it out."
+
+
+def how(earlier: Earlier) -> str:
+    """Which field of an earlier state dropped a part of its input, and the mend."""
+    fields = earlier.fields
+    if earlier.caught:
+        if "Output" in _last_catch(fields):
+            return "the Output of its Catch leaves it out"
+        if fields.get("QueryLanguage") == "JSONata":
+            return "its Catch has no Output, so the Error Output replaced the whole input"
+        return (
+            "its Catch has no ResultPath, so the Error Output replaced the whole input "
+            '(mend: "ResultPath": "$.error" in the Catch)'
+        )
+    if "Output" in fields:
+        return "its Output leaves it out"
+    language = fields.get("QueryLanguage")
+    if language == "JSONata" or "Arguments" in fields:
+        return (
+            "without Output the result is the output (mend: name the input in Output, or assign "
+            "the value to a variable)"
+        )
+    if fields.get("OutputPath", "$") != "$":
+        return f"its OutputPath is `{fields['OutputPath']}`"
+    if fields.get("ResultPath", "$") == "$":
+        what = "Result" if "Result" in fields else "Parameters" if _builds(fields) else "result"
+        if what == "result" and fields.get("Type") == "Pass":
+            return f"its InputPath is `{fields.get('InputPath', '$')}`"
+        return (
+            f"its ResultPath is `$`{'' if 'ResultPath' in fields else ' (the default)'}, so the "
+            f'{what} replaced the whole input (mend: a ResultPath such as "$.result")'
+        )
+    return f"its ResultPath `{fields['ResultPath']}` overwrote it"
+
+
+def _builds(fields: Mapping[str, Any]) -> bool:
+    return fields.get("Type") == "Pass" and "Parameters" in fields
+
+
+def _last_catch(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    catchers = fields.get("Catch") or [{}]
+    return dict(catchers[-1])
+
+
+def dropped(subject: Subject, reading: Reading, ending: Ending) -> str | None:
+    """A result that had the value, and is not in the output of its state."""
+    if reading.source not in _FROM_INPUT or not reading.keys:
+        return None
+    for earlier in reversed(subject.earlier):
+        result, fields = earlier.result, earlier.fields
+        if result is MISSING or earlier.around:
+            continue
+        found = _in_result(result, reading)
+        if found is None:
+            continue
+        place = spelled("$", found.trail)
+        if fields.get("ResultPath", "$") is None:
+            return (
+                f"The result of `{earlier.name}` has `{place}`, but its ResultPath is null, which "
+                'discards the result: use a path such as "$.result".'
+            )
+        if "ResultSelector" in fields:
+            return (
+                f"The result of `{earlier.name}` has `{place}`, but its ResultSelector leaves it "
+                "out."
+            )
+        if "Output" in fields:
+            return f"The result of `{earlier.name}` has `{place}`, but its Output leaves it out."
+        if fields.get("OutputPath", "$") != "$":
+            return (
+                f"The result of `{earlier.name}` has `{place}`, but its OutputPath "
+                f"`{fields['OutputPath']}` leaves it out."
+            )
+    return None
+
+
+def _in_result(result: Json, reading: Reading) -> Found | None:
+    for drop in range(len(reading.keys)):
+        keys = reading.keys[drop:]
+        found = follow(result, keys)
+        if found is not MISSING:
+            return Found(keys, found)
+        if place := search(result, keys):
+            return place
+    return None
+
+
+def maker(subject: Subject, reading: Reading, ending: Ending) -> str | None:
+    """Which earlier state made the null at which a path ends."""
+    if reading.source not in _FROM_INPUT:
+        return None
+    keys = reading.keys[: len(reading.keys) - len(ending.rest)]
+    for earlier in reversed(subject.earlier):
+        if earlier.around or follow(earlier.output, keys) is not None:
+            return None
+        if follow(earlier.input, keys) is not None:
+            return f"`{earlier.name}` returned the null."
+    return None
+
+
+def possibly_lost(subject: Subject, reading: Reading, ending: Ending) -> str | None:
+    """Without a history: a state that runs before and replaces its whole input."""
+    if reading.source not in _FROM_INPUT or subject.earlier or not reading.keys:
+        return None
+    if ending.reached != reading.root:
+        return None
+    for name in _predecessors(subject):
+        fields = states(subject.machine)[name]
+        if fields.get("Type") in WORKING and _replaces(fields, subject.jsonata):
+            earlier = Earlier(name, fields)
+            return f"If it was lost before: `{name}` runs before this state, and {how(earlier)}."
+    return None
+
+
+def _replaces(fields: Mapping[str, Any], jsonata: bool) -> bool:
+    if jsonata or fields.get("QueryLanguage") == "JSONata":
+        return "Output" not in fields
+    return bool(fields.get("ResultPath", "$") == "$")
+
+
+def _predecessors(subject: Subject) -> list[str]:
+    """The states that lead to the state, the nearest first."""
+    everywhere, found, wave = states(subject.machine), list[str](), [subject.name]
+    while wave:
+        before = [
+            name
+            for name, state in everywhere.items()
+            if state.get("Next") in wave and name not in found and name != subject.name
+        ]
+        found += before
+        wave = before
+    return found

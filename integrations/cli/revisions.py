@@ -1,0 +1,109 @@
+"""The definitions that `diff` and `replay` compare: files, files in a Git commit, and revisions of
+state machines in a database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from stepwell.asl import json_text
+from stepwell.engine.engine import Engine
+from stepwell.engine.errors import ApiError
+from stepwell.integrations import database
+from stepwell.integrations.cli import files
+from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import Limits
+
+GIT: Final = "git:"
+
+
+class Revision(NamedTuple):
+    """A definition, and how the user named it."""
+
+    name: str
+    text: str
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        value: dict[str, Any] = json_text.loads(self.text)
+        return value
+
+
+def read(name: str, param: Sequence[str], db: str | None, limits: Limits) -> Revision:
+    """A file, git:REV:PATH, or a state machine: name, NAME:VERSION, NAME:ALIAS or ARN. Raises
+    UsageError.
+    """
+    if name.startswith(GIT):
+        return _from_git(name, param, limits)
+    if os.path.exists(name) or _is_path(name):
+        return Revision(name, _from_file(Path(name), param, limits))
+    return asyncio.run(_from_database(name, db, limits))
+
+
+def _is_path(name: str) -> bool:
+    """Whether a file was meant, although there is none."""
+    return not name.startswith("arn:") and (
+        os.sep in name or name.lower().endswith((".json", ".yaml", ".yml", ".asl"))
+    )
+
+
+def _from_file(file: Path, param: Sequence[str], limits: Limits) -> str:
+    """Any Resource is valid, and placeholders without a parameter are kept: nothing is run."""
+    filled = files.Unfilled(files.parameters(param))
+    known = partial(str)
+    check = partial(files.definition, file, filled, "STANDARD", None, known, limits=limits)
+    return check(excused=files.unfilled).text
+
+
+def _from_git(name: str, param: Sequence[str], limits: Limits) -> Revision:
+    revision, colon, path = name.removeprefix(GIT).partition(":")
+    if not revision or not colon or not path:
+        raise UsageError(f"{name}: not git:REVISION:PATH, such as git:main:order.asl.json")
+    # a path that starts with ./ is relative to the current folder, as for a file
+    spec = f"{revision}:{path if path.startswith('/') else os.path.join('.', path)}"
+    try:
+        done = subprocess.run(["git", "show", spec], capture_output=True, check=False)
+    except OSError as fault:
+        raise UsageError(f"{name}: git cannot be run: {fault.strerror or fault}") from None
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
+        raise UsageError(f"{name}: {reason.splitlines()[0] if reason else 'git show failed'}")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / Path(path).name  # its suffix says how to read it
+        file.write_bytes(done.stdout)
+        return Revision(name, _from_file(file, param, limits))
+
+
+async def _from_database(name: str, db: str | None, limits: Limits) -> Revision:
+    named = database.database(db)
+    async with database.reading(named, limits) as engine:
+        return Revision(name, (await describe(engine, name))["definition"])
+
+
+async def describe(engine: Engine, name: str) -> Mapping[str, Any]:
+    """DescribeStateMachine's answer for a machine, version or alias. Raises UsageError."""
+    arn = name if name.startswith("arn:") else engine.home.arn("stateMachine", name)
+    qualifier = arn.split(":", 7)[7:]
+    try:
+        if qualifier and not qualifier[0].isdigit():
+            alias = await engine.describe_state_machine_alias(arn)
+            routes = [
+                each["stateMachineVersionArn"]
+                for each in alias["routingConfiguration"]
+                if each["weight"]
+            ]
+            if len(routes) > 1:
+                versions = " and ".join(each.rpartition(":")[2] for each in routes)
+                raise UsageError(f"{name} routes to the versions {versions}: name one of them")
+            arn = routes[0]
+        return await engine.describe_state_machine(arn)
+    except ApiError as fault:
+        hint = "" if name.startswith("arn:") else "; there is no file of this name either"
+        raise UsageError(f"{name}: {fault.message}{hint}") from None

@@ -1,0 +1,36 @@
+"""The machine and the test case of a mock file that belong to a definition."""
+
+from __future__ import annotations
+
+from stepwell.integrations.mocks.cases import TestCase
+from stepwell.integrations.mocks.files import MockFile
+from stepwell.integrations.testing.errors import WorkflowTestError, suggestion
+
+
+def machine(file: MockFile, name: str, exact: bool = False) -> str:
+    """The name in the file of the machine that a definition defines: its own, whatever the case of
+    its letters, or else the only one. Raises WorkflowTestError.
+
+    exact  only its own
+    """
+    known = list(file.machines)
+    same = [each for each in known if each.lower() == name.lower()]
+    if name in known:
+        return name
+    if not exact and len(same or known) == 1:
+        return (same or known)[0]
+    raise WorkflowTestError(
+        f"{file.filename} has no state machine {name!r}{suggestion(name, known)}"
+    )
+
+
+def case(file: MockFile, name: str, case: str, exact: bool = False) -> TestCase:
+    """Raises WorkflowTestError."""
+    own = machine(file, name, exact)
+    found = file.find(own, case)
+    if found is None:
+        raise WorkflowTestError(
+            f"{file.filename} has no test case {case!r} of the state machine {own!r}"
+            f"{suggestion(case, file.machines[own])}"
+        )
+    return found

@@ -1,0 +1,87 @@
+"""The mocks of one state of a Workflow, as a test writes them, and the responses they become.
+
+.mock("Charge", error="Busy", times=2).mock("Charge", {"id": 1})   # twice, then all others
+.mock("Poll", "RUNNING", "RUNNING", "DONE")                        # one for each call
+.mock("Resize", error="Broken", item=3)                            # in one Map iteration
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stepwell.asl.evaluation import Json
+from stepwell.integrations.mocks.cases import Items, Response, Responses, Return, Step, Throw
+from stepwell.integrations.testing.errors import WorkflowTestError
+
+MOCKABLE: Final = "Task"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response of so many calls; times None: of all further ones. item: of one Map iteration."""
+
+    response: Response
+    times: int | None
+    item: int | None
+
+
+Answers = tuple[Answer, ...]
+
+
+def answers(
+    results: tuple[Any, ...],
+    error: str | None,
+    cause: str | None,
+    times: int | None,
+    item: int | None,
+) -> Answers:
+    """Raises WorkflowTestError if the arguments of .mock() contradict each other."""
+    if (error is None) == (not results):
+        raise WorkflowTestError("mock() takes results or an error: .mock('Charge', {'id': 1})")
+    if error is None and cause is not None:
+        raise WorkflowTestError("mock(cause=...) needs an error, too")
+    if times is not None and times < 1:
+        raise WorkflowTestError(f"mock(times={times}): at least 1")
+    if item is not None and item < 0:
+        raise WorkflowTestError(f"mock(item={item}): items are counted from 0")
+    given = (Throw(error, cause),) if error is not None else tuple(map(_response, results))
+    if len(given) > 1:
+        return tuple(Answer(each, times or 1, item) for each in given)
+    return (Answer(given[0], times, item),)
+
+
+def _response(result: Json | Callable[[Json], Any]) -> Response:
+    return result if callable(result) else Return(result)
+
+
+def added(before: Answers, new: Answers) -> Answers:
+    """A response of all calls is replaced by the next one; those of some calls are followed by
+    it.
+    """
+    item = new[0].item
+    kept = tuple(each for each in before if each.item != item or each.times is not None)
+    return (*kept, *new)
+
+
+def plan(answers: Answers) -> Responses | Items:
+    """The responses to a state."""
+    items = {each.item for each in answers}
+    by_item = {
+        item: Responses(tuple(_steps(each for each in answers if each.item == item)))
+        for item in items
+    }
+    default = by_item.pop(None, None)
+    if not by_item and default is not None:
+        return default
+    return Items({item: each for item, each in by_item.items() if item is not None}, default)
+
+
+def _steps(answers: Any) -> list[Step]:
+    steps, first = [], 0
+    for each in answers:
+        last = None if each.times is None else first + each.times - 1
+        steps.append(Step(first, last, each.response))
+        first += each.times or 0
+    return steps

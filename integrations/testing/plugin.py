@@ -1,0 +1,180 @@
+"""The pytest plugin of stepwell. Nothing of the engine is imported before a test uses a fixture.
+
+    def test_declined(workflow):
+        result = workflow("order.asl.json").mock("Charge", error="Declined").run({"id": 7})
+        assert result.status == "FAILED"
+
+docs/reference/pytest.md describes the fixtures and options.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from stepwell.engine.sync import SyncEngine
+    from stepwell.engine.virtual_clock import VirtualClock
+    from stepwell.integrations.testing.results import Result
+    from stepwell.integrations.testing.server_process import ServerProcess
+    from stepwell.integrations.testing.workflow import Workflow
+
+_PACKAGE: Final = "stepwell.integrations.testing"
+_FUNCTIONS: Final = "functions"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("stepwell")
+    group.addoption(
+        "--stepwell-update",
+        action="store_true",
+        help="write the snapshots of histories anew (stepwell_snapshot)",
+    )
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Why an execution has another status than the one expected."""
+    results = sys.modules.get(f"{_PACKAGE}.results")
+    if results is None or not isinstance(left, results.Status):
+        return None
+    return [f"{str(left)!r} {op} {str(right)!r}", *left.result.explanation()]
+
+
+def pytest_unconfigure() -> None:
+    background = sys.modules.get(f"{_PACKAGE}.background")
+    if background is not None:
+        background.background.close()
+
+
+# --- workflows ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def workflow(request: pytest.FixtureRequest) -> Callable[..., Workflow]:
+    """workflow("order.asl.json", ...): see stepwell.testing.workflow. Files and folders are looked
+    for beside the test's file, then in pytest's rootdir, then in the current folder.
+    """
+    from stepwell.integrations.testing import workflow as workflows
+
+    folders = _folders(request)
+
+    def make(definition: Any, **options: Any) -> Workflow:
+        if isinstance(options.get("functions"), str):
+            options["functions"] = _found(options["functions"], folders)
+        return workflows.workflow(_found(definition, folders), **options)
+
+    return make
+
+
+def _folders(request: pytest.FixtureRequest) -> list[Path]:
+    return [request.path.parent, request.config.rootpath, Path()]
+
+
+def _found(path: Any, folders: list[Path]) -> Any:
+    """A relative path, made absolute where there is such a file; anything else as it is."""
+    if not isinstance(path, str | Path) or str(path).lstrip().startswith("{"):
+        return path
+    return next((folder / path for folder in folders if (folder / path).exists()), path)
+
+
+@pytest.fixture
+def stepwell_snapshot(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """stepwell_snapshot(result): compare a history with the file snapshots/TESTFILE/TEST.json.
+    `pytest --stepwell-update` writes it.
+    """
+    from stepwell.integrations.testing import snapshots
+
+    update = bool(request.config.getoption("--stepwell-update"))
+    folder = request.path.parent / "snapshots" / request.path.stem
+
+    def compare(result: Result, name: str | None = None) -> None:
+        __tracebackhide__ = True
+        file = folder / f"{snapshots.file_name(name or request.node.name)}.json"
+        fault = snapshots.compare(result.snapshot(), file, update)
+        if fault is not None:
+            pytest.fail(fault, pytrace=False)
+
+    return compare
+
+
+# --- an engine in this process --------------------------------------------------------------------
+
+
+@pytest.fixture
+def stepwell_clock() -> VirtualClock:
+    """The time of stepwell_engine: it skips what executions wait for."""
+    from stepwell.engine.virtual_clock import VirtualClock
+    from stepwell.integrations.testing.execution import START_MS
+
+    return VirtualClock(START_MS)
+
+
+@pytest.fixture
+def stepwell_functions(request: pytest.FixtureRequest) -> Mapping[str, Callable[..., Any]] | Path:
+    """The functions of stepwell_engine and of stepwell_server's default. Override it: name ->
+    callable, or a folder. By default the folder functions/ beside the test's file or in rootdir.
+    """
+    found = [folder / _FUNCTIONS for folder in _folders(request)[:2]]
+    return next((folder for folder in found if folder.is_dir()), {})
+
+
+@pytest.fixture
+def stepwell_engine(
+    stepwell_clock: VirtualClock, stepwell_functions: Mapping[str, Callable[..., Any]] | Path
+) -> Iterator[SyncEngine]:
+    """A SyncEngine in memory, in the time of stepwell_clock."""
+    from stepwell.engine.sync import SyncEngine
+    from stepwell.integrations.tasks.registry import Registry
+
+    tasks = (
+        Registry(functions_folder=stepwell_functions)
+        if isinstance(stepwell_functions, str | Path)
+        else Registry(stepwell_functions)
+    )
+    with SyncEngine(tasks=tasks, clock=stepwell_clock) as engine:
+        yield engine
+
+
+# --- a server in another process ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def stepwell_server_options() -> list[str]:
+    """More options of `stepwell serve` for stepwell_server. Override it in conftest.py."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def stepwell_server(
+    stepwell_server_options: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    """`stepwell serve` on a free port with a database of its own, for all tests of the session:
+    `url`, `environment`, `client("stepfunctions")`.
+    """
+    from stepwell.integrations.testing.server_process import served
+
+    with served(tmp_path_factory.mktemp("stepwell"), stepwell_server_options) as server:
+        yield server
+
+
+@pytest.fixture
+def stepwell_environment(
+    stepwell_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> Mapping[str, str]:
+    """Environment variables with which boto3.client("stepfunctions") and other AWS clients of this
+    process call stepwell_server.
+    """
+    for name, value in stepwell_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return stepwell_server.environment
+
+
+@pytest.fixture
+def stepwell_client(stepwell_server: ServerProcess) -> Any:
+    """boto3's client for Step Functions on stepwell_server; skips the test without boto3."""
+    pytest.importorskip("boto3")
+    return stepwell_server.client("stepfunctions")

@@ -1,0 +1,341 @@
+"""What a test sees of an execution: Result, and of each state StateResult. Pure: made from the
+definition and the history.
+
+    result = workflow("order.asl.json").run({"orderId": 7})
+    result.status, result.output, result.visited, result.state("Charge").arguments
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+from stepwell.asl import json_text
+from stepwell.asl.definition import StateMachine
+from stepwell.asl.evaluation import Json
+from stepwell.asl.history_visits import Visits
+from stepwell.asl.program import compile_machine
+from stepwell.asl.reevaluation import Reevaluation
+from stepwell.asl.state_visits import CAUGHT, TIMED_OUT, Event, Visit
+from stepwell.engine.operations.data_flow import data_flow
+from stepwell.integrations.testing import snapshots
+from stepwell.integrations.testing.errors import suggestion
+
+_SHOWN_STATES: Final = 12
+_SHOWN_CHARS: Final = 300
+
+
+class Status(str):
+    """The status of an execution: a str that pytest can explain when a comparison fails."""
+
+    result: Result
+
+    def __new__(cls, text: str, result: Result) -> Status:
+        status = super().__new__(cls, text)
+        status.result = result
+        return status
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution that has ended, as the engine described it.
+
+    definition  JSON text with its parameters filled in
+    parameters  the values of its ${Placeholders}
+    execution   DescribeExecution's answer
+    history     events of the execution, in boto3's shapes
+    children    the histories of the executions of its Map Runs
+    unused      sentences on mocks that answered no call
+    """
+
+    machine: str
+    type: str
+    definition: str
+    parameters: Mapping[str, str]
+    execution: Mapping[str, Any]
+    history: Sequence[Event]
+    children: Sequence[Sequence[Event]] = ()
+    unused: Sequence[str] = ()
+    file: str | None = None
+
+
+class Result:
+    """An execution that has ended.
+
+    status     "SUCCEEDED", "FAILED", "TIMED_OUT" or "ABORTED"
+    output     a Python value; None unless it has succeeded
+    error, cause
+    visited    the places of all visits, in order: "Charge", "Ship[0]/Pack" in the first branch of a
+               Parallel, "Resize[3]/Convert" in the fourth iteration of a Map
+    path       the names of the top-level states in order
+    history    its events, as GetExecutionHistory returns them
+    duration   seconds, in the time of the execution: a Wait of a day counts as a day
+    unused     sentences on mocks that answered no call
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.definition, self.parameters, self.history = run.definition, run.parameters, run.history
+        self.unused = list(run.unused)
+        execution = run.execution
+        self.status = Status(execution["status"], self)
+        self.input: Json = json_text.loads(execution["input"])
+        text = execution.get("output")
+        self.output: Json = None if text is None else json_text.loads(text)
+        self.error: str | None = execution.get("error")
+        self.cause: str | None = execution.get("cause")
+        self.duration: float = round(execution["stopDate"] - execution["startDate"], 3)
+
+    @property
+    def histories(self) -> list[Sequence[Event]]:
+        """Its history and those of the executions of its Map Runs."""
+        return [self.history, *self.run.children]
+
+    @cached_property
+    def _machine(self) -> StateMachine:
+        return StateMachine.model_validate(json_text.loads(self.definition))
+
+    @cached_property
+    def visits(self) -> Visits:
+        return Visits(self.history, Reevaluation(self._machine))
+
+    @cached_property
+    def visited(self) -> list[str]:
+        return [place(visit, self._branches) for visit in self.visits.all]
+
+    @property
+    def path(self) -> list[str]:
+        return [visit.name for visit in self.visits.all if visit.parent is None]
+
+    @cached_property
+    def _branches(self) -> dict[str, int]:
+        """State -> the index of the branch of a Parallel that it is directly in."""
+        return dict(_branch_indexes(json_text.loads(self.definition)))
+
+    @property
+    def failed_at(self) -> str | None:
+        """The place of the state that made the execution fail."""
+        culprit = self.visits.culprit
+        return None if culprit is None else place(culprit, self._branches)
+
+    def state(self, name: str) -> StateResult:
+        """A state that was visited, by name ("Pack") or place ("Ship[0]/Pack"). Raises LookupError.
+
+        Its fields are those of the last visit; `visits` has all.
+        """
+        found = [
+            visit
+            for visit, at in zip(self.visits.all, self.visited, strict=True)
+            if name in (visit.name, at)
+        ]
+        if not found:
+            known = [name for name, _ in every_state(json_text.loads(self.definition))]
+            if name in known:
+                raise LookupError(f"the state {name!r} was not visited; {self._way()}")
+            raise LookupError(f"there is no state {name!r}{suggestion(name, known)}")
+        states = [self._state(visit) for visit in found]
+        states[-1].visits = states
+        return states[-1]
+
+    def _state(self, visit: Visit) -> StateResult:
+        return StateResult(
+            name=visit.name,
+            place=place(visit, self._branches),
+            type=visit.type,
+            status=visit.status,
+            input=_value(visit.input),
+            arguments=self._arguments(visit),
+            result=_value(visit.result),
+            output=_value(visit.output),
+            error=visit.error,
+            cause=visit.cause,
+            attempts=visit.attempts,
+            assigned={name: _value(text) for name, text in (visit.assigned or {}).items()},
+            duration=round(visit.seconds(visit.start), 3),
+        )
+
+    def _arguments(self, visit: Visit) -> Json:
+        """The effective input: what a task was called with, or what the state worked on."""
+        text = visit.scheduled.get("parameters", visit.scheduled.get("input"))
+        if text is not None:
+            return json_text.loads(text)
+        number = [each for each in self.visits.all if each.name == visit.name].index(visit) + 1
+        program = compile_machine(self._machine)
+        definition = json_text.loads(self.definition)
+        flow = data_flow(program, definition, self.run.execution, self.history, visit.name, number)
+        stages = {stage.name: stage.value for stage in flow.stages}
+        for name in ("Arguments", "Parameters", "InputPath"):
+            if name in stages:
+                return stages[name]
+        return _value(visit.input)
+
+    # --- texts ---
+
+    def snapshot(self) -> str:
+        """Its history as JSON text, without what differs from run to run."""
+        return snapshots.snapshot(self.history)
+
+    def _way(self) -> str:
+        names = [
+            f"{at} (caught {visit.error})" if visit.status == CAUGHT else at
+            for visit, at in zip(self.visits.all, self.visited, strict=True)
+        ]
+        cut = "… → " if len(names) > _SHOWN_STATES else ""
+        return f"visited: {cut}{' → '.join(names[-_SHOWN_STATES:]) or 'no state'}"
+
+    def _ending(self) -> str:
+        """The status, and why."""
+        if self.status == "SUCCEEDED":
+            return f"SUCCEEDED with {shorten(json_text.dumps(self.output))}"
+        why = ": ".join(filter(None, (self.error, self.cause and shorten(self.cause))))
+        return f"{self.status}{': ' * bool(why)}{why}"
+
+    def explanation(self) -> list[str]:
+        """What happened, a line each: the ending, the state that failed, its input, the path."""
+        lines = [f"{self.run.machine} {self._ending()}"]
+        if (at := self.failed_at) is not None:
+            state = self.state(at)
+            attempts = f", attempt {state.attempts}" if state.attempts > 1 else ""
+            lines.append(f"failed at: {at}{attempts}")
+            lines.append(f"its input: {shorten(json_text.dumps(state.input))}")
+        open_at = [
+            at
+            for visit, at in zip(self.visits.all, self.visited, strict=True)
+            if visit.status == TIMED_OUT
+        ]
+        if open_at:
+            lines.append(f"it waited at: {', '.join(open_at)} (a mock answers a task)")
+        lines.append(self._way())
+        lines += self.unused
+        return lines
+
+    def __repr__(self) -> str:
+        at = f" at {self.failed_at}" if self.failed_at else ""
+        return f"<{self.run.machine} {self._ending()}{at}; {self._way()}>"
+
+    def __str__(self) -> str:
+        return "\n".join(self.explanation())
+
+    # --- assertions ---
+
+    def assert_succeeded(self) -> Result:
+        """Returns itself. Raises AssertionError that tells what happened."""
+        __tracebackhide__ = True
+        if self.status != "SUCCEEDED":
+            raise AssertionError("expected SUCCEEDED\n" + str(self))
+        return self
+
+    def assert_failed(self, error: str | None = None, cause: str | None = None) -> Result:
+        """error: its name; cause: its whole text, or a part. Returns itself."""
+        __tracebackhide__ = True
+        wanted = " ".join(
+            [
+                "FAILED",
+                *([f"with {error}"] if error else []),
+                *([f"and {cause!r}"] if cause else []),
+            ]
+        )
+        if (
+            self.status != "FAILED"
+            or (error is not None and self.error != error)
+            or (cause is not None and cause not in (self.cause or ""))
+        ):
+            raise AssertionError(f"expected {wanted}\n{self}")
+        return self
+
+    def assert_visited(self, *states: str) -> Result:
+        """The states, by name or place, were visited in this order; others may be between them."""
+        __tracebackhide__ = True
+        missing = first_missing(states, self)
+        if missing is not None:
+            raise AssertionError(f"expected a visit of {missing!r} in this order\n{self}")
+        return self
+
+
+@dataclass(slots=True)
+class StateResult:
+    """The last visit of a state.
+
+    place      "Charge", "Ship[0]/Pack", "Resize[3]/Convert"
+    status     "succeeded", "caught", "failed", "aborted" or "timed out"
+    input      of the state
+    arguments  its effective input: after InputPath and Parameters, or Arguments
+    result     of its task, before ResultSelector; None if it has none
+    output     of the state; None if it did not end by itself
+    attempts   of its task
+    assigned   variables
+    duration   seconds, in the time of the execution
+    visits     all of its visits, in order
+    """
+
+    name: str
+    place: str
+    type: str
+    status: str
+    input: Json
+    arguments: Json
+    result: Json
+    output: Json
+    error: str | None
+    cause: str | None
+    attempts: int
+    assigned: dict[str, Json]
+    duration: float
+    visits: list[StateResult] = field(default_factory=list, repr=False)
+
+
+def first_missing(wanted: Sequence[str], result: Result) -> str | None:
+    """The first of the states that was not visited after those before it; None: all were."""
+    ways = iter(names(result))
+    return next((each for each in wanted if not any(each in way for way in ways)), None)
+
+
+def names(result: Result) -> list[tuple[str, str]]:
+    """(name, place) of each visit."""
+    return [(visit.name, at) for visit, at in zip(result.visits.all, result.visited, strict=True)]
+
+
+def place(visit: Visit, branches: Mapping[str, int]) -> str:
+    """ "Ship[0]/Pack", "Resize[3]/Convert": with the indexes of branches and iterations."""
+    path = [*visit.around(), visit]
+    parts = []
+    for outer, inner in zip(path, [*path[1:], None], strict=True):
+        if inner is None:
+            parts.append(outer.name)
+            continue
+        index = branches.get(inner.name) if outer.type == "Parallel" else inner.index
+        parts.append(outer.name if index is None else f"{outer.name}[{index}]")
+    return "/".join(parts)
+
+
+def every_state(block: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(name, state) at any depth, in the order of the definition."""
+    for name, state in block.get("States", {}).items():
+        yield name, state
+        for inner in inside(state):
+            yield from every_state(inner)
+
+
+def inside(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The branches of a Parallel, or the processor of a Map."""
+    return [
+        *state.get("Branches", ()),
+        *(state[name] for name in ("ItemProcessor", "Iterator") if name in state),
+    ]
+
+
+def _branch_indexes(block: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    for _, state in every_state(block):
+        for index, branch in enumerate(state.get("Branches", ())):
+            for name in branch["States"]:
+                yield name, index
+
+
+def shorten(text: str, most: int = _SHOWN_CHARS) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
+def _value(text: str | None) -> Json:
+    return None if text is None else json_text.loads(text)

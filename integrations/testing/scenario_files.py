@@ -1,0 +1,232 @@
+"""Scenario files: order.test.yaml (or .yml, .json) beside order.asl.json.
+
+    machine: order.asl.json      # default: the definition of the same name
+    mocks:                       # of all scenarios
+      Reserve: {reservation: r-1}
+    scenarios:
+      - name: The card is declined
+        input: {orderId: 7}
+        mocks:
+          Charge: {error: CardDeclined, cause: no money}
+        expect: {error: CardDeclined, visited: [Reserve, Charge, Release]}
+
+docs/reference/scenario-files.md describes all members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from stepwell.asl import json_text
+from stepwell.asl.definition_files import DefinitionFileError, Place, read_definition
+from stepwell.asl.evaluation import Json
+from stepwell.integrations.errors import UsageError
+from stepwell.integrations.testing.errors import suggestion
+from stepwell.integrations.testing.expectations import Expectation, StateExpectation
+
+SUFFIXES: Final = (".test.yaml", ".test.yml", ".test.json")
+DEFINITIONS: Final = (".asl.json", ".asl.yaml", ".asl.yml", ".asl")
+_UNKNOWN: Final = "extra_forbidden"
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _texts(value: Any) -> Any:
+    """Values of parameters are texts: 10 and true may be written without quotes."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: json_text.dumps(each) if isinstance(each, bool | int | float) else each
+        for name, each in value.items()
+    }
+
+
+Type = Annotated[Literal["STANDARD", "EXPRESS"], BeforeValidator(_upper)]
+Params = Annotated[dict[str, str], BeforeValidator(_texts)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Scenario(_Model):
+    """One execution and what is expected of it.
+
+    mocks  state -> a value; {error, cause}; {return}; a list of those, one for each call
+    case   of the mock file
+    """
+
+    name: str
+    input: Any = Field(default_factory=dict)
+    input_file: str | None = None
+    case: str | None = None
+    mocks: dict[str, Any] = Field(default_factory=dict)
+    params: Params = Field(default_factory=dict)
+    start: datetime | None = None
+    skip: str | None = None
+    expect: Expectation = Field(default_factory=Expectation)
+
+
+class ScenarioFile(_Model):
+    """The members of a file. Paths are relative to it."""
+
+    machine: str | None = None
+    type: Type = "STANDARD"
+    params: Params = Field(default_factory=dict)
+    functions: str | None = None
+    mock_file: str | None = None
+    mocks: dict[str, Any] = Field(default_factory=dict)
+    start: datetime | None = None
+    scenarios: list[Scenario] = Field(min_length=1)
+
+
+class ScenarioFileError(UsageError):
+    """problems: one line each, "order.test.yaml:3:7: message"."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A scenario file that was read.
+
+    machine  path of the definition
+    locate   JSON pointer in the file -> its place
+    """
+
+    file: Path
+    content: ScenarioFile
+    machine: Path
+    locate: Callable[[str], Place]
+
+    def at(self, location: str) -> str:
+        line, column = self.locate(location)
+        return f"{self.file}:{line}:{column}"
+
+    def path(self, relative: str) -> Path:
+        return self.file.parent / relative
+
+
+class _Verbatim(Mapping[str, str]):
+    """Every ${Placeholder} stands for itself: a scenario file has none."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __getitem__(self, name: str) -> str:
+        return f"${{{name}}}"
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+
+def read_suite(file: Path) -> Suite:
+    """Raises ScenarioFileError with all problems of the file."""
+    try:
+        source = read_definition(file.read_bytes(), str(file), _Verbatim())
+        value = json_text.loads(source.text)
+    except OSError as fault:
+        raise ScenarioFileError([f"{file}: {fault.strerror or fault}"]) from None
+    except DefinitionFileError as fault:
+        raise ScenarioFileError([str(fault)]) from None
+    except json_text.JsonError as fault:
+        place = f"{fault.line or 1}:{fault.column or 1}"
+        raise ScenarioFileError([f"{file}:{place}: {fault.message}"]) from None
+    try:
+        content = ScenarioFile.model_validate(value)
+    except ValidationError as invalid:
+        raise ScenarioFileError(
+            [
+                "{}:{}:{}: {}".format(file, *source.locate(_pointer(each)), _text(each))
+                for each in invalid.errors()
+            ]
+        ) from None
+    twice = _repeated(content.scenarios)
+    if twice is not None:
+        line, column = source.locate(f"/scenarios/{twice}/name")
+        name = content.scenarios[twice].name
+        raise ScenarioFileError([f"{file}:{line}:{column}: another scenario is called {name!r}"])
+    suite = Suite(file, content, _machine(file, content.machine), source.locate)
+    if not suite.machine.is_file():
+        where = suite.at("/machine") if content.machine else f"{file}:1:1"
+        raise ScenarioFileError([f"{where}: there is no definition {suite.machine}"])
+    return suite
+
+
+def _machine(file: Path, named: str | None) -> Path:
+    """The definition: the one that is named, or the one with the name of the scenario file."""
+    if named is not None:
+        return file.parent / named
+    stem = file.name.removesuffix(next(each for each in SUFFIXES if file.name.endswith(each)))
+    beside = [file.with_name(stem + suffix) for suffix in DEFINITIONS]
+    return next((each for each in beside if each.is_file()), beside[0])
+
+
+def _repeated(scenarios: list[Scenario]) -> int | None:
+    """The index of the first scenario whose name an earlier one has."""
+    known = set()
+    for index, scenario in enumerate(scenarios):
+        if scenario.name in known:
+            return index
+        known.add(scenario.name)
+    return None
+
+
+def _pointer(error: ErrorDetails) -> str:
+    at = ""
+    for part in error["loc"]:
+        at = json_text.item(at, part) if isinstance(part, int) else json_text.member(at, part)
+    return at or "/"
+
+
+_MEMBERS: Final[dict[str, type[BaseModel]]] = {
+    "expect": Expectation,
+    "states": StateExpectation,
+    "scenarios": Scenario,
+}
+
+
+def _text(error: ErrorDetails) -> str:
+    """pydantic's error in our words."""
+    *around, name = error["loc"] or ("",)
+    if error["type"] == _UNKNOWN:
+        owner = next((_MEMBERS[str(part)] for part in reversed(around) if part in _MEMBERS), None)
+        known = (owner or ScenarioFile).model_fields
+        return f"unknown member {name!r}{suggestion(str(name), known)}"
+    if error["type"] == "missing":
+        return f"the member {name!r} is missing"
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return f"{name}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def response(value: Json) -> list[dict[str, Json]]:
+    """A mock in short form -> responses, one for each call: {"result"} or {"error", "cause"}.
+
+    A list has one for each call; anything else answers every call.
+    """
+    values = value if isinstance(value, list) else [value]
+    return [_one(each) for each in values]
+
+
+def _one(value: Json) -> dict[str, Json]:
+    if isinstance(value, dict):
+        if "error" in value and value.keys() <= {"error", "cause"}:
+            return value
+        if value.keys() == {"return"}:
+            return {"result": value["return"]}
+    return {"result": value}

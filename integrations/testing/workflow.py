@@ -1,0 +1,244 @@
+"""Tests of workflows: workflow("order.asl.json").mock("Charge", error="Declined").run({"id": 7}).
+
+A Workflow is immutable: each method returns another one, so that tests can share a base.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from stepwell.asl import json_text
+from stepwell.asl.definition_files import DefinitionFileError, Source, read_definition
+from stepwell.asl.evaluation import Json
+from stepwell.asl.validate import ERROR, validate
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.mocks.cases import TestCase
+from stepwell.integrations.mocks.files import MockFileError, read_mocks
+from stepwell.integrations.services.runtime.pool import Pool
+from stepwell.integrations.testing import execution, mock_files, mocking
+from stepwell.integrations.testing.background import background
+from stepwell.integrations.testing.errors import (
+    InvalidDefinitionError,
+    WorkflowTestError,
+    suggestion,
+)
+from stepwell.integrations.testing.execution import Plan
+from stepwell.integrations.testing.results import Result, every_state
+from stepwell.integrations.testing.state_tests import StateTest
+from stepwell.integrations.testing.tasks import FOLDER
+
+Functions: TypeAlias = Mapping[str, Callable[..., Any]] | str | Path
+TIMEOUT_SECONDS: Final = 60.0
+_TYPES: Final = ("STANDARD", "EXPRESS")
+
+
+def workflow(
+    definition: str | Path | Mapping[str, Any],
+    *,
+    params: Mapping[str, object] | None = None,
+    functions: Functions | None = None,
+    type: str = "STANDARD",
+    start: datetime | str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Workflow:
+    """A state machine under test.
+
+    definition  a file (.asl.json, .asl.yaml), JSON text, or the same as a dict
+    params      values of ${Placeholders}
+    functions   a folder of Lambda functions, or name -> callable: `f(event)`, `f(event, context)`.
+                Default: the folder functions/ beside the file, if there is one
+    start       time at the start of executions, ISO 8601; default 2026-01-01T00:00:00Z
+    Raises WorkflowTestError.
+    """
+    kind = type.upper()
+    if kind not in _TYPES:
+        raise WorkflowTestError(f"type={type!r}: use 'STANDARD' or 'EXPRESS'")
+    parameters = {name: _parameter(value) for name, value in (params or {}).items()}
+    source, file = _read(definition, parameters, limits)
+    checked = validate(source.text, kind, limits, lambda resource: resource)
+    if checked.definition is None:
+        problems = []
+        for each in checked.diagnostics:
+            if each.severity == ERROR:
+                line, column = source.locate(each.location or "/")
+                problems.append(
+                    f"{source.filename}:{line}:{column}: {each.code} {each.message}"
+                    + (f" at {each.location}" if each.location else "")
+                )
+        raise InvalidDefinitionError(source.filename, problems)
+    folder = None
+    callables: Mapping[str, Callable[..., Any]] = {}
+    if isinstance(functions, str | Path):
+        folder = Path(functions)
+        if not folder.is_dir():
+            raise WorkflowTestError(f"functions={str(functions)!r}: there is no such folder")
+    elif functions is not None:
+        callables = functions
+    if folder is None and file is not None and (file.parent / FOLDER).is_dir():
+        folder = file.parent / FOLDER
+    plan = Plan(
+        name=_name(file),
+        text=source.text,
+        type=kind,
+        file=file,
+        parameters=parameters,
+        functions=callables,
+        folder=folder,
+        start_ms=execution.START_MS if start is None else _epoch_ms(start),
+        limits=limits,
+    )
+    return Workflow(plan, dict(every_state(json_text.loads(source.text))))
+
+
+def _read(
+    definition: str | Path | Mapping[str, Any], parameters: Mapping[str, str], limits: Limits
+) -> tuple[Source, Path | None]:
+    """The definition, and the file that it is in. Raises WorkflowTestError."""
+    try:
+        if isinstance(definition, Mapping):
+            text = json.dumps(definition)
+            return read_definition(text, "definition", parameters, limits), None
+        if isinstance(definition, str) and definition.lstrip().startswith("{"):
+            return read_definition(definition, "definition", parameters, limits), None
+        file = Path(definition)
+        return read_definition(file.read_bytes(), str(file), parameters, limits), file
+    except OSError as fault:
+        raise WorkflowTestError(f"{definition}: {fault.strerror or fault}") from None
+    except DefinitionFileError as fault:
+        raise WorkflowTestError(str(fault)) from None
+
+
+def _parameter(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _epoch_ms(start: datetime | str) -> int:
+    """A time without a zone is UTC."""
+    try:
+        when = datetime.fromisoformat(start) if isinstance(start, str) else start
+    except ValueError:
+        raise WorkflowTestError(
+            f"start={start!r}: not a time such as 2026-01-31T12:00:00Z"
+        ) from None
+    return round((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _name(file: Path | None) -> str:
+    """Of the machine: the file's name without its suffixes."""
+    stem = "test" if file is None else file.name.split(".")[0]
+    return "".join(each if each.isalnum() and each.isascii() else "-" for each in stem) or "test"
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A state machine with the mocks of its tasks. `workflow()` makes one."""
+
+    plan: Plan
+    states: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    answers: Mapping[str, mocking.Answers] = field(default_factory=dict, repr=False)
+
+    def mock(
+        self,
+        state: str,
+        *results: Json | Callable[[Json], Any],
+        error: str | None = None,
+        cause: str | None = None,
+        times: int | None = None,
+        item: int | None = None,
+    ) -> Workflow:
+        """Another Workflow, in which a Task is answered instead of carried out.
+
+        results  one: of every call (with `times`: of so many); several: one for each call, in
+                 order. A callable gets the effective input and returns the result; what it raises
+                 is the error. A result has the shape of the service's answer: that of
+                 lambda:invoke is {"Payload": ...}
+        error, cause  the failure in place of a result
+        item     only in this iteration of the Map around it, from 0
+        A mock of every call is replaced by the next mock of the state; one of some calls is
+        followed by it. Raises WorkflowTestError.
+        """
+        kind = self.known(state).get("Type")
+        if kind != mocking.MOCKABLE:
+            raise WorkflowTestError(f"the state {state!r} is a {kind}: only a Task can be mocked")
+        new = mocking.answers(results, error, cause, times, item)
+        before = self.answers.get(state, ())
+        return replace(self, answers={**self.answers, state: mocking.added(before, new)})
+
+    def mocks(self, file: str | Path, case: str, machine: str | None = None) -> Workflow:
+        """Another Workflow, with the mocks of a test case of a mock file (MockConfigFile.json).
+        Mocks of states that mock() names go before.
+
+        machine  its name in the file; None: that of the definition's file, or the only one
+        """
+        try:
+            read = read_mocks(file)
+        except OSError as fault:
+            raise WorkflowTestError(f"{file}: {fault.strerror or fault}") from None
+        except MockFileError as fault:
+            raise WorkflowTestError(str(fault)) from None
+        return self.with_case(mock_files.case(read, machine or self.plan.name, case, bool(machine)))
+
+    def with_case(self, case: TestCase) -> Workflow:
+        """Another Workflow, with the mocks of a test case."""
+        for state in case.states:
+            if state not in self.states:
+                at = f"{case.place}: " if case.place else ""
+                raise WorkflowTestError(
+                    f"{at}test case {case.name!r} mocks the state {state!r}, which "
+                    f"{self.plan.name} does not have{suggestion(state, self.states)}"
+                )
+        return replace(self, plan=replace(self.plan, mocks={**self.plan.mocks, **case.states}))
+
+    def state(self, name: str) -> StateTest:
+        """One state, to be run alone."""
+        self.known(name)
+        return StateTest(self._planned(), name)
+
+    def _planned(self) -> Plan:
+        own = {state: mocking.plan(answers) for state, answers in self.answers.items()}
+        return replace(self.plan, mocks={**self.plan.mocks, **own})
+
+    def run(
+        self,
+        input: Json = None,
+        *,
+        name: str | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> Result:
+        """Run an execution to its end; waits and backoffs take no time.
+
+        input    a Python value; {} if None
+        name     of the execution
+        timeout  seconds of real time, for functions that hang
+        Raises UnansweredTaskError if a task is neither mocked nor a function.
+        """
+        return background.call(lambda pool: self._run(input, name, timeout, pool))
+
+    async def run_async(
+        self,
+        input: Json = None,
+        *,
+        name: str | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> Result:
+        """run() on the event loop of the caller, where its async functions run too."""
+        return await self._run(input, name, timeout, None)
+
+    async def _run(
+        self, input: Json, name: str | None, timeout: float, pool: Pool | None
+    ) -> Result:
+        text = "{}" if input is None else execution.text_of(input, "input")
+        return Result(await execution.run(self._planned(), text, name, timeout, pool))
+
+    def known(self, state: str) -> Mapping[str, Any]:
+        """A state of the definition. Raises WorkflowTestError."""
+        if state not in self.states:
+            raise WorkflowTestError(
+                f"{self.plan.name} has no state {state!r}{suggestion(state, self.states)}"
+            )
+        return self.states[state]

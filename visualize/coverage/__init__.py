@@ -1,0 +1,1 @@
+"""What tests cover of state machines, as texts and as pictures."""
