@@ -48,6 +48,7 @@ class Plan:
     functions   name, ARN or Resource -> callable
     folder      of functions; None: there is none
     mocks       state -> its responses
+    warnings    sentences on mocks that mock no task
     start_ms    epoch ms at the start
     """
 
@@ -59,6 +60,7 @@ class Plan:
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     folder: Path | None = None
     mocks: Mapping[str, MockPlan | Items] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     start_ms: int = START_MS
     limits: Limits = DEFAULT_LIMITS
 
@@ -125,7 +127,7 @@ async def run(
             execution=await engine.inspect_execution(arn),
             history=history,
             children=await _children(engine, arn) if not express else [],
-            unused=tasks.unused(),
+            unused=[*plan.warnings, *tasks.unused()],
             file=None if plan.file is None else str(plan.file),
         )
 

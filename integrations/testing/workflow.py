@@ -17,6 +17,7 @@ from stepwell.asl.definition_files import DefinitionFileError, Source, read_defi
 from stepwell.asl.evaluation import Json
 from stepwell.asl.validate import ERROR, validate
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.mocks import checks
 from stepwell.integrations.mocks.cases import TestCase
 from stepwell.integrations.mocks.files import MockFileError, read_mocks
 from stepwell.integrations.services.runtime.pool import Pool
@@ -134,13 +135,16 @@ def _name(file: Path | None) -> str:
     return "".join(each if each.isalnum() and each.isascii() else "-" for each in stem) or "test"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Workflow:
     """A state machine with the mocks of its tasks. `workflow()` makes one."""
 
     plan: Plan
-    states: Mapping[str, Mapping[str, Any]] = field(repr=False)
-    answers: Mapping[str, mocking.Answers] = field(default_factory=dict, repr=False)
+    states: Mapping[str, Mapping[str, Any]]
+    answers: Mapping[str, mocking.Answers] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.plan.name}>"
 
     def mock(
         self,
@@ -184,15 +188,19 @@ class Workflow:
         return self.with_case(mock_files.case(read, machine or self.plan.name, case, bool(machine)))
 
     def with_case(self, case: TestCase) -> Workflow:
-        """Another Workflow, with the mocks of a test case."""
-        for state in case.states:
-            if state not in self.states:
-                at = f"{case.place}: " if case.place else ""
-                raise WorkflowTestError(
-                    f"{at}test case {case.name!r} mocks the state {state!r}, which "
-                    f"{self.plan.name} does not have{suggestion(state, self.states)}"
-                )
-        return replace(self, plan=replace(self.plan, mocks={**self.plan.mocks, **case.states}))
+        """Another Workflow, with the mocks of a test case. Those that mock no task are named in
+        Result.unused. Raises WorkflowTestError if one does not fit the model of its service.
+        """
+        errors, warnings = checks.against(case, self.states, checks.Validation.PRESENT)
+        if errors:
+            raise WorkflowTestError("\n".join(errors))
+        tasks = {
+            state: mock
+            for state, mock in case.states.items()
+            if self.states.get(state, {}).get("Type") == mocking.MOCKABLE
+        }
+        mocks = {**self.plan.mocks, **tasks}
+        return replace(self, plan=replace(self.plan, mocks=mocks, warnings=tuple(warnings)))
 
     def state(self, name: str) -> StateTest:
         """One state, to be run alone."""

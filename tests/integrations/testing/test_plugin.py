@@ -1,0 +1,194 @@
+"""The pytest plugin, in runs of the real pytest."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+from tests.conftest import ROOT
+
+pytest_plugins = ["pytester"]
+PLUGIN = "stepwell.integrations.testing.plugin"
+INSTALLED = any(each.value == PLUGIN for each in entry_points(group="pytest11"))
+# playwright's plugin does not support a run within a run
+ARGUMENTS = (
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:playwright",
+    *(() if INSTALLED else ("-p", PLUGIN)),
+)
+ORDER = {
+    "StartAt": "Charge",
+    "States": {
+        "Charge": {
+            "Type": "Task",
+            "Resource": "arn:aws:lambda:us-east-1:123456789012:function:charge",
+            "Retry": [{"ErrorEquals": ["Busy"], "IntervalSeconds": 60, "MaxAttempts": 5}],
+            "Next": "Wait",
+        },
+        "Wait": {"Type": "Wait", "Seconds": 3600, "End": True},
+    },
+}
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project with a definition and a function in its root, and tests/ in it."""
+    pytester.makefile(".asl.json", order=json.dumps(ORDER))
+    pytester.makefile(".ini", pytest="[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.mkdir("functions")
+    function = pytester.path / "functions" / "charge.py"
+    function.write_text("def handler(event, context):\n    return {'charged': event['id']}\n")
+    pytester.mkdir("tests")
+    return pytester
+
+
+def run(project: pytest.Pytester, test: str, *arguments: str) -> pytest.RunResult:
+    (project.path / "tests" / "test_order.py").write_text(test)
+    return project.runpytest_inprocess(*ARGUMENTS, *arguments)
+
+
+def test_workflows(project: pytest.Pytester) -> None:
+    ran = run(
+        project,
+        """
+def test_mock(workflow):
+    result = workflow("order.asl.json").mock("Charge", error="Busy", times=2).mock(
+        "Charge", {"charged": 7}).run({"id": 7})
+    assert result.status == "SUCCEEDED"
+    assert result.output == {"charged": 7}
+    assert result.duration == 60 + 120 + 3600
+
+def test_function(workflow):
+    assert workflow("order.asl.json").run({"id": 8}).output == {"charged": 8}
+
+def test_callable(workflow):
+    tested = workflow("order.asl.json", functions={"charge": lambda event: "own"})
+    assert tested.run({"id": 8}).output == "own"
+
+def test_engine(stepwell_engine, stepwell_clock):
+    import json
+    definition = json.load(open("order.asl.json"))
+    before = stepwell_clock.now()
+    assert stepwell_engine.run(definition, {"id": 9}) == {"charged": 9}
+    assert stepwell_clock.now() - before >= 3_600_000
+""",
+    )
+    ran.assert_outcomes(passed=4)
+
+
+def test_a_failure_explains_itself(project: pytest.Pytester) -> None:
+    ran = run(
+        project,
+        """
+def test_status(workflow):
+    result = workflow("order.asl.json").mock("Charge", error="Declined", cause="no money").run()
+    assert result.status == "SUCCEEDED"
+
+def test_unmocked(workflow):
+    workflow("order.asl.json", functions={"other": print}).state("Charge").run()
+
+def test_output(workflow):
+    assert workflow("order.asl.json").mock("Charge", 1).run().output == 2
+""",
+    )
+    ran.assert_outcomes(failed=2, passed=1)
+    ran.stdout.fnmatch_lines(
+        [
+            "*AssertionError: assert 'FAILED' == 'SUCCEEDED'",
+            "*order FAILED: Declined: no money",
+            "*failed at: Charge",
+            "*its input: {}",
+            "*visited: Charge",
+            "*assert 1 == 2*",
+            "*where 1 = <order SUCCEEDED with 1; visited: Charge → Wait>.output",
+        ]
+    )
+
+
+def test_snapshots(project: pytest.Pytester) -> None:
+    test = """
+def test_history(workflow, stepwell_snapshot):
+    stepwell_snapshot(workflow("order.asl.json").mock("Charge", %s).run())
+"""
+    missing = run(project, test % 1)
+    missing.assert_outcomes(failed=1)
+    missing.stdout.fnmatch_lines(
+        ["there is no snapshot *test_history.json: `pytest --stepwell-up*"]
+    )
+    run(project, test % 1, "--stepwell-update").assert_outcomes(passed=1)
+    kept = project.path / "tests" / "snapshots" / "test_order" / "test_history.json"
+    assert json.loads(kept.read_text())[-1]["seconds"] == 3600
+    run(project, test % 1).assert_outcomes(passed=1)
+    changed = run(project, test % 2)
+    changed.assert_outcomes(failed=1)
+    changed.stdout.fnmatch_lines(
+        ["the history differs from its snapshot; *", '-    "output": 1*', '+    "output": 2*']
+    )
+
+
+def test_server_and_client(project: pytest.Pytester) -> None:
+    pytest.importorskip("boto3")
+    (project.path / "tests" / "conftest.py").write_text(
+        """
+import pytest
+
+@pytest.fixture(scope="session")
+def stepwell_server_options():
+    return ["--functions", "functions"]
+"""
+    )
+    ran = run(
+        project,
+        """
+import boto3, json
+
+WAIT = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
+
+def test_client(stepwell_client):
+    made = stepwell_client.create_state_machine(
+        name="m", definition=json.dumps(WAIT), roleArn="arn:aws:iam::123456789012:role/r")
+    assert made["stateMachineArn"].endswith(":m")
+
+def test_environment(stepwell_environment):
+    assert len(boto3.client("stepfunctions").list_state_machines()["stateMachines"]) == 1
+    assert boto3.client("sqs").create_queue(QueueName="q")["QueueUrl"]
+
+def test_url(stepwell_server):
+    import urllib.request
+    assert urllib.request.urlopen(stepwell_server.url + "/ready").status == 200
+""",
+    )
+    ran.assert_outcomes(passed=3)
+
+
+def test_async_tests(project: pytest.Pytester) -> None:
+    ran = run(
+        project,
+        """
+import pytest
+
+@pytest.mark.asyncio
+async def test_both(workflow):
+    tested = workflow("order.asl.json").mock("Charge", "paid")
+    assert (await tested.run_async()).output == "paid"
+    assert tested.run().output == "paid"
+""",
+    )
+    ran.assert_outcomes(passed=1)
+
+
+def test_nothing_is_imported_where_it_is_not_used() -> None:
+    code = (
+        f"import sys, pytest, {PLUGIN}\n"
+        "loaded = [name for name in sys.modules if name.startswith('stepwell')]\n"
+        "print(sorted(loaded))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert ran.stdout.strip() == str(
+        sorted(["stepwell", "stepwell.integrations", "stepwell.integrations.testing", PLUGIN])
+    )
