@@ -163,8 +163,15 @@ def _predecessors(subject: Subject) -> list[str]:
         before = [
             name
             for name, state in everywhere.items()
-            if state.get("Next") in wave and name not in found and name != subject.name
+            if _leads_to(state).intersection(wave) and name not in found and name != subject.name
         ]
         found += before
         wave = before
     return found
+
+
+def _leads_to(state: Mapping[str, Any]) -> set[str]:
+    """The states that may follow a state."""
+    parts = [state, *state.get("Choices", ()), *state.get("Catch", ())]
+    following = {part.get("Next") for part in parts} | {state.get("Default")}
+    return {name for name in following if isinstance(name, str)}

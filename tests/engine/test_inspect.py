@@ -231,18 +231,25 @@ async def test_a_choice_shows_the_rule_that_matched_and_the_variables_that_it_sa
     played = await play(definition, {"n": "Negative"})
     flow = played.flow("S")
     assert flow.variables == {"limit": 5}
-    chosen = next(stage for stage in flow.stages if stage.name.startswith("Choices"))
-    assert (chosen.name, chosen.note, chosen.field) == (
-        "Choices[1]",
-        "→ No",
-        {"Variable": "$.n", "IsPresent": True},
-    )
+    compared = [stage for stage in flow.stages if stage.name.startswith("Choices")]
+    assert [(stage.name, stage.note, stage.field) for stage in compared] == [
+        (
+            "Choices[0]",
+            "false: $limit is 5, NumericGreaterThan 9",
+            {"Variable": "$limit", "NumericGreaterThan": 9},
+        ),
+        (
+            "Choices[1]",
+            '→ No: $.n is "Negative", IsPresent true',
+            {"Variable": "$.n", "IsPresent": True},
+        ),
+    ]
     assert played.stages("No") == {
         "State input": {"n": "Negative"},
         "Error": "Negative",
         "Cause": "no",
     }
-    assert (await play(definition, {})).flow("S").stages[2].note == "→ Yes"
+    assert (await play(definition, {})).flow("S").stages[4].note == "→ Yes"
 
 
 async def test_iterations_and_branches() -> None:

@@ -11,20 +11,20 @@ differ in a stage between; the last stage is always the recorded one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, StateError
-from stepwell.asl.explain import explain
+from stepwell.asl.explain import CAUSE, Hint, Subject, explain
 from stepwell.asl.history_visits import Visits
 from stepwell.asl.program import Program
 from stepwell.asl.reevaluation import Reevaluation
 from stepwell.asl.state_visits import Event, Visit
 from stepwell.engine.operations.data_flow import why
 from stepwell.engine.operations.data_flow.past import PastExecution
-from stepwell.engine.operations.data_flow.shapes import DataFlow, Stage
+from stepwell.engine.operations.data_flow.shapes import DataFlow, Given, Stage
 from stepwell.engine.operations.data_flow.walk import Walk
 
 
@@ -35,11 +35,13 @@ def data_flow(
     events: Iterable[Event],
     state_name: str,
     number: int | None = None,
+    given: Given | None = None,
 ) -> DataFlow:
     """The data flow of visit `number` (from 1; None: the last) of a state.
 
     definition  the machine's, as JSON
     execution   DescribeExecution's answer
+    given       of a state that runs alone (trial.py)
     events      its history from the first event
 
     Raises LookupError, whose text is for people, if the state does not exist or was not visited
@@ -59,7 +61,7 @@ def data_flow(
     if number is not None and number > len(visits):
         raise LookupError(f"the state {state_name!r} was visited {len(visits)} times, not {number}")
     number = len(visits) if number is None else number
-    past = PastExecution(program, definition, execution, history, every)
+    past = PastExecution(program, definition, execution, history, every, given)
     visit = visits[number - 1]
     failure = (seen.error, seen.cause) if seen.culprit is visit else (visit.error, visit.cause)
     return _flow(past, visit, number, len(visits), failure)
@@ -87,4 +89,17 @@ def _flow(
         flow.stages.append(Stage(walk.at, failed, note=f"{fault.error}: {fault.cause}"))
     failed_now = visit.failing or visit.status not in (v.RUNNING, v.SUCCEEDED)
     about = why.subject(past, visit, frame, flow.stages, failure if failed_now else (None, None))
-    return replace(flow, hints=explain(about))
+    hints = explain(about)
+    flow.stages.extend(_failing(flow.stages, hints, about))
+    return replace(flow, hints=hints)
+
+
+def _failing(stages: list[Stage], hints: tuple[Hint, ...], about: Subject) -> Iterator[Stage]:
+    """The stage of a field that failed and is not among the stages: Assign, TimeoutSecondsPath."""
+    if not hints or hints[0].level != CAUSE or about.error is None:
+        return
+    name = hints[0].field.partition("/")[0].partition("[")[0]
+    if name not in about.fields or name in ("Retry", "Catch", "Choices"):
+        return
+    if all(stage.name != name for stage in stages):
+        yield Stage(name, about.fields[name], note=f"{about.error}: {about.cause}")

@@ -15,6 +15,7 @@ from stepwell.engine.arns import machine_name
 from stepwell.engine.core.dataflow import effective
 from stepwell.engine.core.environment import context
 from stepwell.engine.core.model import Execution, Frame, Payload, Scope
+from stepwell.engine.operations.data_flow.shapes import Given
 
 
 class PastExecution:
@@ -22,6 +23,7 @@ class PastExecution:
 
     states, definitions  by name, compiled and as JSON       history  event id -> event
     machine              the definition as JSON
+    given                of a state that runs alone
     all                  the visits of all states
     """
 
@@ -32,12 +34,14 @@ class PastExecution:
         execution: Mapping[str, Any],
         history: list[Event],
         every: list[Visit],
+        given: Given | None = None,
     ) -> None:
         self.states, self.history, self.all = (
             program.states(),
             {event["id"]: event for event in history},
             every,
         )
+        self.given = given
         self.machine, self.definitions = definition, states(definition)
         started = v.details(history[0]) if history else {}
         self.execution = Execution(
@@ -52,6 +56,7 @@ class PastExecution:
             input=Payload(json_text.loads(execution["input"])),
             started=round(execution["startDate"] * 1000),
             deadline=None,
+            extras={"context": dict(given.context)} if given and given.context else {},
         )
 
     def frame(self, visit: Visit) -> Frame:
@@ -87,7 +92,8 @@ class PastExecution:
         """The variables that the state saw: assigned before it in its block and in the blocks
         around it.
         """
-        assigned: dict[str, Payload] = {}
+        known = self.given.variables if self.given else {}
+        assigned = {name: Payload(value) for name, value in known.items()}
         for step in v.route(visit)[:-1]:
             if (
                 step.exited is not None and step.after is not None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.explain import Hint
 from stepwell.asl.state_visits import Visit
+from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,33 @@ class Stage:
     before: Json = MISSING
     value: Json = MISSING
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The data of a state that runs alone, and the outcomes of its work.
+
+    definition  of the state
+    context     the Context object; None: one of a made execution
+    errors      of the attempts, in order; without a result the last one repeats
+    result      of the attempt after them; MISSING without one
+    """
+
+    state: str
+    definition: Mapping[str, Any]
+    input: Json
+    now_ms: int
+    variables: Mapping[str, Json] = field(default_factory=dict)
+    context: Mapping[str, Json] | None = None
+    errors: tuple[str, ...] = ()
+    cause: str | None = None
+    result: Json = MISSING
+    limits: Limits = DEFAULT_LIMITS
+
+    def state_retry(self, index: int) -> Mapping[str, Any]:
+        """A retrier as it is written."""
+        found: Mapping[str, Any] = self.definition["Retry"][index]
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,11 @@ from stepwell.asl import json_text
 from stepwell.asl import state_visits as v
 from stepwell.asl.error_matching import matches
 from stepwell.asl.evaluation import MISSING, Env, Json
+from stepwell.asl.explain.choices import tested
 from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, TASK, WAIT, State
 from stepwell.asl.state_visits import Visit
 from stepwell.engine.core.model import Frame
+from stepwell.engine.operations.data_flow import why
 from stepwell.engine.operations.data_flow.past import PastExecution, loads
 from stepwell.engine.operations.data_flow.shapes import Stage
 
@@ -111,6 +113,9 @@ class Walk:
         if kind not in WORK:
             return data
         result = loads(self.visit.result) if kind == TASK else self.gathered(data, env)
+        given = self.past.given
+        if given is not None and kind != TASK and not self.visit.failing:
+            result = given.result
         note = "" if result is not MISSING else "failed" if self.visit.failing else "not there yet"
         if self.visit.failing and result is MISSING:
             note = ": ".join(part for part in (self.visit.error, self.visit.cause) if part) or note
@@ -121,15 +126,16 @@ class Walk:
     def choice(self, data: Json, env: Env) -> None:
         self.at = "Choices"
         target = self.visit.after.name if self.visit.after else None
+        about = why.subject(self.past, self.visit, self.frame, self.stages, (None, None))
+        compared = {each.place: each.text for each in tested(about)}
         for index, rule in enumerate(self.state.choices):
-            if rule.test(data, env):
-                self.stages.append(
-                    Stage(
-                        f"Choices[{index}]",
-                        _without_next(self.fields["Choices"][index]),
-                        note=f"→ {rule.next.name}",
-                    )
-                )
+            matched, text = rule.test(data, env), compared.get(index, "")
+            note = f"→ {rule.next.name}" if matched else "false"
+            field = _without_next(self.fields["Choices"][index])
+            self.stages.append(
+                Stage(f"Choices[{index}]", field, note=f"{note}: {text}" if text else note)
+            )
+            if matched:
                 return
         self.add("Default", note=f"→ {target}" if target else "no rule matched")
 

@@ -1,11 +1,35 @@
 """Commands that read definitions."""
 
+from typing import Annotated
+
 import typer
+from typer import Option
 
 from stepwell.integrations.cli import options as o
 from stepwell.integrations.cli.call import PLAIN, call
 
 top = typer.Typer(**PLAIN)
+
+State = Annotated[str | None, Option(metavar="NAME", help="The state.  [default: the first one]")]
+Context = Annotated[
+    str | None, Option(metavar="JSON|@FILE|-", help="Context object.  [default: a made one]")
+]
+Variables = Annotated[
+    str | None, Option(metavar="JSON|@FILE|-", help="Variables that states before have assigned.")
+]
+TaskResult = Annotated[
+    str | None,
+    Option(metavar="JSON|@FILE|-", help="Result of the task, the branches or the iterations."),
+]
+Errors = Annotated[
+    list[str] | None,
+    Option(
+        "--error",
+        metavar="NAME",
+        help="Error of an attempt; repeatable, in order. Without --result the last one repeats.",
+    ),
+]
+Cause = Annotated[str | None, Option(metavar="TEXT", help="Cause of the errors.")]
 
 
 @top.command()
@@ -39,5 +63,29 @@ def render(
     kind = format and format.value
     call(
         *("render.render", file, output, kind, look, execution, history, param or [], db),
+        limits=limits,
+    )
+
+
+@top.command()
+def explain(
+    file: o.DefinitionFile,
+    state: State = None,
+    input: o.Input = "{}",
+    context: Context = None,
+    variables: Variables = None,
+    result: TaskResult = None,
+    error: Errors = None,
+    cause: Cause = None,
+    param: o.Params = None,
+    json: o.Json = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Show what a state does with an input, stage by stage, and why a value is missing. Nothing is
+    called.
+    """
+    call(
+        *("explain.explain", file, state, input, context, variables, result, error or [], cause),
+        *(param or [], json),
         limits=limits,
     )

@@ -88,9 +88,12 @@ _KINDS: Final = {
 }
 
 
-def lines(flow: DataFlow, width: int) -> list[Line]:
-    """The tree of `inspect`: each stage with its field, what it changed, and the value after it."""
-    tree = [_heading(flow)]
+def lines(flow: DataFlow, width: int, stored: bool = True) -> list[Line]:
+    """The tree of `inspect`: each stage with its field, what it changed, and the value after it.
+
+    stored  whether the visit is one of an execution, with events and a duration
+    """
+    tree = [_heading(flow, stored)]
     fields = [_field(stage) for stage in flow.stages]
     widths = max(len(stage.name) for stage in flow.stages), max(map(len, fields))
     for place, (stage, field) in enumerate(zip(flow.stages, fields, strict=True)):
@@ -133,9 +136,13 @@ _LEVELS: Final = {
 }
 
 
-def _heading(flow: DataFlow) -> Line:
-    """The state, its status, visit, attempt, duration and events."""
+def _heading(flow: DataFlow, stored: bool) -> Line:
+    """The state, its status, visit, attempt, duration and events; the next state of a trial."""
     visit = flow.visit
+    if not stored:
+        following = f" → {printable(visit.after.name)}" if visit.after else ""
+        style = STATUS[visit.status][1]
+        return [(where(visit), "bold"), ("  ", ""), (visit.status, style), (following, DIM)]
     facts = [f"visit {flow.number} of {flow.visits}"] if flow.visits > 1 else []
     if visit.attempts > 1 or (flow.attempts_allowed or 1) > 1:
         facts.append(f"attempt {visit.attempts} of {flow.attempts_allowed}")

@@ -1,0 +1,89 @@
+"""What `stepwell explain` does: the data flow of one state for a given input, and why it fails."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stepwell.asl import json_text
+from stepwell.asl.definition import StateMachine
+from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.explain.subject import WORKING, states
+from stepwell.asl.program import compile_machine
+from stepwell.engine.clock import SystemClock
+from stepwell.engine.core.model import Payload
+from stepwell.engine.operations.data_flow import Given, as_json, trial
+from stepwell.integrations.cli import exit_codes, files
+from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.output import data_flow as flow
+from stepwell.integrations.cli.output import screen
+from stepwell.integrations.cli.output.text import ndjson
+from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import Limits
+
+
+@with_limits
+def explain(
+    file: Path,
+    state: str | None,
+    input: str,
+    context: str | None,
+    variables: str | None,
+    result: str | None,
+    errors: Sequence[str],
+    cause: str | None,
+    param: Sequence[str],
+    json: bool,
+    limits: Limits,
+) -> int:
+    source = files.definition(
+        file,
+        files.Unfilled(files.parameters(param)),
+        "STANDARD",
+        None,
+        lambda resource: resource,  # any: nothing is called
+        excused=files.unfilled,
+        limits=limits,
+    )
+    machine = json_text.loads(source.text)
+    name = state or machine["StartAt"]
+    definition = _state(file, machine, name)
+    if (result is not None or errors) and definition["Type"] not in WORKING:
+        raise UsageError(
+            f"--result, --error: {name!r} is a {definition['Type']} state and calls nothing"
+        )
+    given = Given(
+        name,
+        definition,
+        json_text.loads(files.read_json(input, "--input", limits)),
+        SystemClock(limits).now(),
+        _object("--variables", variables, limits),
+        None if context is None else _object("--context", context, limits),
+        tuple(errors),
+        cause,
+        MISSING if result is None else json_text.loads(files.read_json(result, "--result", limits)),
+        limits,
+    )
+    program = compile_machine(StateMachine.model_validate(machine), limits, Payload)
+    found = trial(program, machine, given)
+    if json:
+        print(ndjson(as_json(found)))
+    else:
+        screen.write(flow.lines(found, screen.width(), stored=False), sys.stdout)
+    return exit_codes.SUCCEEDED
+
+
+def _state(file: Path, machine: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    known = states(machine)
+    if name not in known:
+        raise UsageError(f"{file}: there is no state {name!r}; it has {', '.join(known)}")
+    return known[name]
+
+
+def _object(option: str, text: str | None, limits: Limits) -> dict[str, Json]:
+    found = {} if text is None else json_text.loads(files.read_json(text, option, limits))
+    if not isinstance(found, dict):
+        raise UsageError(f"{option}: not a JSON object")
+    return found

@@ -1,0 +1,174 @@
+"""stepwell explain: one state of a file, by the function that the command calls."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepwell.integrations.cli.commands.explain import explain
+
+LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
+RETRY = [
+    {"ErrorEquals": ["Busy"], "IntervalSeconds": 2, "MaxAttempts": 2, "BackoffRate": 3},
+    {"ErrorEquals": ["States.Timeout"], "JitterStrategy": "FULL"},
+]
+CATCH = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Done"}]
+MACHINE = {
+    "StartAt": "Charge",
+    "States": {
+        "Charge": {
+            "Type": "Task",
+            "Resource": "${Function}",
+            "Parameters": {"id.$": "$.id"},
+            "ResultPath": "$.charge",
+            "Retry": RETRY,
+            "Catch": CATCH,
+            "Next": "Each",
+        },
+        "Each": {
+            "Type": "Map",
+            "ItemsPath": "$.items",
+            "ItemSelector": {"sku.$": "$$.Map.Item.Value.sku", "of.$": "$.id"},
+            "ItemProcessor": {
+                "StartAt": "One",
+                "States": {
+                    "One": {
+                        "Type": "Pass",
+                        "Parameters": {"n.$": "$limit", "at.$": "$$.Map.Item.Index"},
+                        "End": True,
+                    }
+                },
+            },
+            "Next": "Done",
+        },
+        "Done": {"Type": "Succeed"},
+    },
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "order.asl.json"
+    path.write_text(json.dumps(MACHINE))
+    return path
+
+
+def options(**given: Any) -> dict[str, Any]:
+    every = {
+        "state": None,
+        "input": "{}",
+        "context": None,
+        "variables": None,
+        "result": None,
+        "errors": [],
+        "cause": None,
+        "param": [],
+        "json": True,
+    }
+    return every | given
+
+
+@pytest.fixture
+def explained(file: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(**given: Any) -> dict[str, Any]:
+        assert explain(file, **options(**given)) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    return call
+
+
+def notes(flow: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(stage["name"], stage["note"]) for stage in flow["stages"] if "note" in stage]
+
+
+def test_a_task_with_a_result(explained: Any) -> None:
+    flow = explained(input='{"id": 1}', result='{"ok": true}')
+    assert (flow["state"], flow["status"], flow["hints"]) == ("Charge", "succeeded", [])
+    assert flow["stages"][-1]["value"] == {"id": 1, "charge": {"ok": True}}
+
+
+def test_a_task_without_an_outcome_stops_there(explained: Any) -> None:
+    flow = explained(input='{"id": 1}')
+    assert notes(flow) == [("Task result", "not given: use --result or --error")]
+
+
+def test_retries_their_delays_and_the_catcher(explained: Any) -> None:
+    flow = explained(input='{"id": 1}', errors=["Busy"], cause="later")
+    assert notes(flow) == [
+        ("Retry[0]", "Busy: attempt 1 failed; waits 2 s, retry 1 of 2"),
+        ("Retry[0]", "Busy: attempt 2 failed; waits 6 s, retry 2 of 2"),
+        ("Task result", "Busy: later"),
+        ("Catch[0] ResultPath", "→ Done"),
+    ]
+    assert flow["stages"][-1]["value"]["error"] == {"Error": "Busy", "Cause": "later"}
+
+
+def test_an_attempt_after_errors_succeeds(explained: Any) -> None:
+    flow = explained(input='{"id": 1}', errors=["Busy", "States.Timeout"], result="5")
+    assert [note for _, note in notes(flow)] == [
+        "Busy: attempt 1 failed; waits 2 s, retry 1 of 2",
+        "States.Timeout: attempt 2 failed; waits up to 1 s, retry 1 of 3",
+    ]
+    assert flow["stages"][-1]["value"] == {"id": 1, "charge": 5}
+
+
+def test_a_missing_value_is_explained(explained: Any) -> None:
+    flow = explained(input='{"ID": 1}')
+    assert flow["status"] == "failed"
+    first = flow["hints"][0]
+    assert (first["level"], first["field"]) == ("cause", "Parameters/id.$")
+    assert "Did you mean `$.ID`" in first["text"]
+
+
+def test_the_inputs_of_iterations(explained: Any) -> None:
+    flow = explained(
+        state="Each", input='{"id": 7, "items": [{"sku": "a"}, {"sku": "b"}]}', result="[1, 2]"
+    )
+    values = {stage["name"]: stage.get("value") for stage in flow["stages"]}
+    assert values["ItemSelector"] == [{"sku": "a", "of": 7}, {"sku": "b", "of": 7}]
+    assert values["Iteration results"] == [1, 2]
+
+
+def test_variables_and_context(explained: Any) -> None:
+    flow = explained(
+        state="One",
+        variables='{"limit": 9}',
+        context='{"Map": {"Item": {"Index": 3, "Value": {}}}}',
+    )
+    assert flow["stages"][-1]["value"] == {"n": 9, "at": 3}
+    flow = explained(state="One", context='{"Map": {"Item": {"Index": 3, "Value": {}}}}')
+    assert "No state assigns `$limit`" in flow["hints"][0]["text"]
+
+
+def test_a_state_before_may_have_lost_the_value(file: Path, explained: Any) -> None:
+    machine = json.loads(json.dumps(MACHINE))
+    del machine["States"]["Charge"]["ResultPath"]
+    file.write_text(json.dumps(machine))
+    text = explained(state="Each", input='{"ok": true}')["hints"][0]["text"]
+    assert "`Charge` runs before this state" in text and "ResultPath" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"state": "Nope"}, "there is no state 'Nope'; it has Charge, Each, One, Done"),
+        ({"state": "Done", "result": "1"}, "'Done' is a Succeed state and calls nothing"),
+        ({"variables": "[1]"}, "--variables: not a JSON object"),
+        ({"input": "{oops"}, "--input: not JSON"),
+    ],
+)
+def test_wrong_options(
+    file: Path, capsys: pytest.CaptureFixture[str], given: dict[str, Any], message: str
+) -> None:
+    assert explain(file, **options(**given)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_tree_ends_with_the_reason(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    explain(file, **options(input='{"ID": 1}', json=False))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Charge  failed"
+    assert lines[-2].startswith("why       Parameters/id.$: `$.id` finds nothing")
+    assert lines[-1].startswith("note      Retry[0]: States.Runtime is never retried")
