@@ -150,10 +150,10 @@ class Rules:
         start = block.get("StartAt")
         if not isinstance(start, str) or not states:
             return
-        targets = [("StartAt", start, member(location, "StartAt"))]
+        found = [("StartAt", start, member(location, "StartAt"))]
         for name, state in states.items():
-            targets += _targets(state, member(member(location, "States"), name))
-        missing = [each for each in targets if each[1] not in states]
+            found += targets(state, member(member(location, "States"), name))
+        missing = [each for each in found if each[1] not in states]
         for field, target, where in missing:
             self.error(
                 where,
@@ -432,10 +432,10 @@ def _given(holder: dict[str, Json], name: str) -> bool:
 
 def successors(state: Json) -> set[str]:
     """The names of all states that may follow a state."""
-    return {target for _, target, _ in _targets(state, "")}
+    return {target for _, target, _ in targets(state, "")}
 
 
-def _targets(state: Json, location: str) -> Iterator[tuple[str, str, str]]:
+def targets(state: Json, location: str) -> Iterator[tuple[str, str, str]]:
     """(field, name, location) of every transition target of a state."""
     for steps in (("Next",), ("Default",), ("Choices", "[]", "Next"), ("Catch", "[]", "Next")):
         for target, where in reach(state, steps, location):

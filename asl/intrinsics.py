@@ -344,7 +344,7 @@ CLOSE: ")"
 """
 
 
-class _Literal(NamedTuple):
+class Literal(NamedTuple):
     """A string as written between its quotes, with its escapes: States.Format distinguishes `\\{{`
     from `{{`.
     """
@@ -353,6 +353,8 @@ class _Literal(NamedTuple):
 
 
 class Call(NamedTuple):
+    """A call as written. start, end: its offsets in the text."""
+
     name: str
     arguments: "tuple[Argument, ...]"
     depth: int
@@ -360,11 +362,13 @@ class Call(NamedTuple):
     end: int
 
 
-class _Constant(NamedTuple):
+class Constant(NamedTuple):
+    """A number, true, false or null."""
+
     value: Json
 
 
-Argument: TypeAlias = _Literal | _Constant | Call | Path
+Argument: TypeAlias = Literal | Constant | Call | Path
 
 
 @v_args(inline=True)
@@ -385,14 +389,14 @@ class _Builder(Transformer[Token, Any]):
             raise ExpressionSyntaxError(messages.CALL_TOO_LONG, name.column or 1)
         return Call(str(name), arguments, depth, name.start_pos or 0, close.end_pos)
 
-    def string(self, token: Token) -> _Literal:
-        return _Literal(str(token)[1:-1])
+    def string(self, token: Token) -> Literal:
+        return Literal(str(token)[1:-1])
 
-    def number(self, token: Token) -> _Constant:
-        return _Constant(int(token) if token.lstrip("-").isdigit() else float(token))
+    def number(self, token: Token) -> Constant:
+        return Constant(int(token) if token.lstrip("-").isdigit() else float(token))
 
-    def word(self, token: Token) -> _Constant:
-        return _Constant({"true": True, "false": False, "null": None}[token])
+    def word(self, token: Token) -> Constant:
+        return Constant({"true": True, "false": False, "null": None}[token])
 
     def path(self, token: Token) -> Path:
         return compile_path(str(token), self._limits)
@@ -406,7 +410,7 @@ def _parser(limits: Limits) -> Lark:
 
 @lru_cache(8_192)
 def parse_call(text: str, limits: Limits = DEFAULT_LIMITS) -> Call:
-    """The calls and paths of a text. Raises ExpressionSyntaxError."""
+    """The function and the arguments of a call. Raises ExpressionSyntaxError."""
     if len(text) > limits.intrinsic_chars:
         raise ExpressionSyntaxError(messages.CALL_TOO_LONG)
     try:
@@ -470,7 +474,7 @@ def _read(argument: Argument, text: str, shown: str, limits: Limits, template: b
         return _compiled(argument, text, limits)
     if isinstance(argument, Path):
         return _read_path(argument, shown)
-    if isinstance(argument, _Constant):
+    if isinstance(argument, Constant):
         constant = argument.value
     else:
         constant = (

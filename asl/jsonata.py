@@ -76,11 +76,12 @@ class Jsonata:
     source     as shown in error messages
     variables  the names (without `$`) of variables that it reads but does not define
     members    the members of $states that it names: input, context, result, errorOutput
+    document   what it reads of the input document, which is undefined: {"a": True} for `a` or `$.a`
     value_of   (env) -> JSON value; raises JsonataError
     """
 
     __slots__ = (
-        "source", "variables", "members", "value_of",
+        "source", "variables", "members", "document", "value_of",
         "_reads", "_wanted", "_every", "_lazy", "_draws", "_divides", "_main", "_frame", "_checks",
         "_inline", "_full", "_known",
     )  # fmt: skip
@@ -90,10 +91,12 @@ class Jsonata:
         plain = _engine(source, source)
         prelude = "".join(text for words, text in PRELUDE if any(word in source for word in words))
         prelude = prelude.replace("LIMIT", str(limits.jsonata_string_chars))
-        reads = (_engine(f"({prelude}{source})", source) if prelude else plain).reads()
+        alone = plain.reads()
+        reads = _engine(f"({prelude}{source})", source).reads() if prelude else alone
         self._reads: dict[str, Any] = {
             name: read for name, read in reads["bindings"].items() if name not in HOSTS
         }
+        self.document: Json = alone.get("input", {})
         states = self._reads.get("states", {})
         self.variables = frozenset(self._reads) - {"states", _ENTROPY}
         self.members = frozenset() if states is True else frozenset(states) & _MEMBERS.keys()
@@ -261,36 +264,38 @@ def reads_states_member(source: str, member: str) -> bool:
 # --- paths without the engine ---------------------------------------------------------------------
 
 
+def plain_path(source: str) -> tuple[str, tuple[str, ...]] | None:
+    """(variable, names) of an expression that is only `$x.a.b`; None for others."""
+    path = _PATH.fullmatch(source)
+    if path is None:
+        return None
+    steps = [(quoted or bare, bool(quoted)) for quoted, bare in _STEP.findall(path[2])]
+    if any(step in _RESERVED and not quoted for step, quoted in steps):
+        return None
+    return path[1], tuple(step for step, _ in steps)
+
+
 def _walker(expression: Jsonata, source: str) -> Callable[[Env], Json] | None:
     """A closure for `$x.a.b` and `$states.input.a.b`, None for other expressions.
 
     It follows members of objects as the engine does. If a value is an array, which JSONata maps,
     the engine evaluates the path.
     """
-    path = _PATH.fullmatch(source)
+    path = plain_path(source)
     if path is None:
         return None
-    name, steps = (
-        path[1],
-        [(quoted or bare, bool(quoted)) for quoted, bare in _STEP.findall(path[2])],
-    )
-    if any(step in _RESERVED and not quoted for step, quoted in steps):
-        return None
+    name, steps = path
     if name == "states":
-        member = _MEMBERS.get(steps[0][0]) if steps else None
-        return _walk(member, [step for step, _ in steps[1:]], expression._run) if member else None
+        member = _MEMBERS.get(steps[0]) if steps else None
+        return _walk(member, steps[1:], expression._run) if member else None
     if name not in expression.variables:  # a function
         return None
-    return _walk(
-        lambda env: env.variables.get(name, MISSING), [step for step, _ in steps], expression._run
-    )
+    return _walk(lambda env: env.variables.get(name, MISSING), steps, expression._run)
 
 
 def _walk(
-    root: Callable[[Env], Json], steps: list[str], engine: Callable[[Env], Json]
+    root: Callable[[Env], Json], keys: tuple[str, ...], engine: Callable[[Env], Json]
 ) -> Callable[[Env], Json]:
-    keys = tuple(steps)
-
     def walk(env: Env) -> Json:
         value = root(env)
         for key in keys:

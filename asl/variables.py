@@ -64,4 +64,9 @@ def _jsonpath(value: Json) -> Iterator[str]:
             if not isinstance(item, str):
                 yield from _jsonpath(item)
             elif key.endswith((".$", "Path")) or key == "Variable":
-                yield from (name for name in _NAMES.findall(item) if name)
+                yield from names_read(item)
+
+
+def names_read(text: str) -> Iterator[str]:
+    """The names of the variables in a path or an intrinsic call."""
+    return (name for name in _NAMES.findall(text) if name)

@@ -205,11 +205,12 @@ def problems(
             Problem(str(file), fault.line, fault.column, ERROR, INVALID_FILE, fault.message, "")
         ]
     checked = validate(source.text, type, limits, known or known_resource(folder))
-    problems = [_problem(str(file), source, each) for each in checked.diagnostics]
+    problems = [placed(str(file), source, each) for each in checked.diagnostics]
     return source, sorted(problems, key=lambda each: (each.line, each.column))
 
 
-def _problem(file: str, source: Source, diagnostic: Diagnostic) -> Problem:
+def placed(file: str, source: Source, diagnostic: Diagnostic) -> Problem:
+    """A diagnostic with its line and column."""
     severity, code, location = diagnostic.severity, diagnostic.code, diagnostic.location or ""
     if code == messages.INVALID_JSON:  # its location is the parser's text, not a JSON pointer
         try:

@@ -17,6 +17,7 @@ from stepwell.integrations.cli.declarations import (
     database,
     definitions,
     executions,
+    lint,
     running,
     tasks,
 )
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     **PLAIN,
 )
-for group in (running.top, definitions.top, changes.top, executions.top):
+for group in (running.top, definitions.top, lint.top, changes.top, executions.top):
     app.add_typer(group)
 app.add_typer(executions.executions, name="executions")
 app.add_typer(tasks.activity, name="activity")

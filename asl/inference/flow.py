@@ -1,0 +1,491 @@
+"""What flows through a machine: an abstract interpretation of its states on Shapes.
+
+    infer(Machine(definition)).inputs["Ship"]    # what `$` can be when Ship is entered
+
+The states are run on Shapes in the order of the data flow (engine/core/dataflow.py) until nothing
+changes. The result covers every execution whose input is like `inputs`: a real value that is not
+in its Shape is a defect (tests/asl/inference/test_flow.py checks generated machines). What a task
+answers is known from `results` only; everything else that is not known is ANY.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Final, NamedTuple, TypeAlias
+
+from stepwell.asl import messages
+from stepwell.asl.definition import DISTRIBUTED
+from stepwell.asl.evaluation import Json
+from stepwell.asl.inference import shapes as s
+from stepwell.asl.inference.choice_shapes import Results, rule_results
+from stepwell.asl.inference.contexts import ERROR_OUTPUT, context
+from stepwell.asl.inference.field_shapes import (
+    RESULT_PATH,
+    WRONG_TYPE,
+    FieldFailure,
+    Scene,
+    compiled,
+    required,
+    value_shape,
+)
+from stepwell.asl.inference.machine import Block, Edge, Machine, State, entries
+from stepwell.asl.inference.shapes import ANY, Shape, has_hole
+from stepwell.asl.json_text import item as item_of
+from stepwell.asl.json_text import member
+from stepwell.asl.paths import ReferencePath
+from stepwell.asl.resources import Resource
+
+Variables: TypeAlias = Mapping[str, Shape]
+ResultsOfTasks: TypeAlias = Callable[[Resource], Shape | None]  # None: nothing is known
+
+_VISITS: Final = 12  # of a state; then everything that flows into it is ANY
+_NUMBERS: Final = (  # fields that read a number, by path
+    "TimeoutSecondsPath",
+    "HeartbeatSecondsPath",
+    "MaxConcurrencyPath",
+    "ToleratedFailureCountPath",
+    "ToleratedFailurePercentagePath",
+)
+
+
+class Flow(NamedTuple):
+    """What arrives at a state."""
+
+    input: Shape
+    variables: Variables
+
+
+Way: TypeAlias = tuple[str | None, Flow]  # (next state, what arrives there); None: the block ends
+
+
+class Failure(NamedTuple):
+    """A field that fails whenever it is evaluated. handled: whether a catcher takes the error."""
+
+    state: State
+    cause: FieldFailure
+    handled: bool
+
+
+class Facts:
+    """The result of infer().
+
+    inputs, variables  by state name; a state that no execution enters is missing
+    outputs            of blocks: what the machine, a branch or an ItemProcessor returns
+    rules              Choice -> what each of its rules may give; None for those never evaluated
+    failures           in the order of the text
+    """
+
+    def __init__(self) -> None:
+        self.flows: dict[State, Flow] = {}
+        self.outputs: dict[Block, Shape] = {}
+        self.rules: dict[State, list[Results | None]] = {}
+        self.failed: dict[tuple[State, str], FieldFailure] = {}
+
+    @property
+    def inputs(self) -> dict[str, Shape]:
+        return {state.name: flow.input for state, flow in self.flows.items()}
+
+    @property
+    def variables(self) -> dict[str, Variables]:
+        return {state.name: flow.variables for state, flow in self.flows.items()}
+
+    @property
+    def failures(self) -> Iterator[Failure]:
+        for (state, _), cause in self.failed.items():
+            yield Failure(state, cause, _handled(state, cause.error))
+
+
+def infer(
+    machine: Machine,
+    execution_input: Shape = ANY,
+    results: ResultsOfTasks = lambda resource: None,
+) -> Facts:
+    """What flows through a machine whose executions have such an input."""
+    walk = _Walk(execution_input, results)
+    walk.block(machine.block, Flow(execution_input, {}))
+    return walk.facts
+
+
+def _handled(state: State, error: str) -> bool:
+    """Whether a catcher of the state, or of one around it, takes the error; or a Map tolerates
+    it.
+    """
+    if error == messages.RUNTIME:
+        return any(each.distributed and _tolerant(each) for each in state.around())
+    return any(
+        any(covers(error_names(catcher), error) for catcher in entries(each.fields, "Catch"))
+        or (each.distributed and _tolerant(each))
+        for each in (state, *state.around())
+    )
+
+
+def _tolerant(state: State) -> bool:
+    return any(name.startswith("Tolerated") for name in state.fields)
+
+
+def error_names(entry: Mapping[str, Json]) -> frozenset[str]:
+    """ErrorEquals of a retrier or catcher."""
+    names = entry.get("ErrorEquals")
+    return frozenset(
+        each for each in (names if isinstance(names, list) else ()) if isinstance(each, str)
+    )
+
+
+def covers(names: frozenset[str], error: str) -> bool:
+    """Whether ErrorEquals may cover an error of the language; placeholders may be any name."""
+    wild = {messages.ALL, messages.TASK_FAILED, error}
+    return not names.isdisjoint(wild) or any(map(has_hole, names))
+
+
+class _Walk:
+    """The interpretation. Facts only grow, so that it ends."""
+
+    def __init__(self, execution_input: Shape, results: ResultsOfTasks) -> None:
+        self.execution_input, self.results = execution_input, results
+        self.facts = Facts()
+        self.entered: dict[Block, Flow] = {}
+        self.visits: dict[State, int] = {}
+
+    # --- blocks -----------------------------------------------------------------------------------
+
+    def block(self, block: Block, flow: Flow) -> Shape:
+        """What the block returns."""
+        known = self.entered.get(block)
+        joined = flow if known is None else _join(known, flow)
+        if block.start is None:
+            return ANY
+        if known is not None and joined == known:
+            return self.facts.outputs[block]
+        self.entered[block] = joined
+        output = self.facts.outputs.get(block, s.NOTHING)
+        waiting = [(block.start, joined)]
+        while waiting:
+            state, arriving = waiting.pop()
+            if not self.arrive(state, arriving):
+                continue
+            for target, leaving in self.step(state, self.facts.flows[state]):
+                if target is None:
+                    output = s.join(output, leaving.input)
+                else:
+                    waiting.append((block.states[target], leaving))
+        self.facts.outputs[block] = output
+        return output
+
+    def arrive(self, state: State, flow: Flow) -> bool:
+        """Add what arrives at a state. Returns whether it is news."""
+        if not flow.input.reached:
+            return False
+        flow = Flow(s.bounded(flow.input), {n: s.bounded(v) for n, v in flow.variables.items()})
+        known = self.facts.flows.get(state)
+        joined = flow if known is None else _join(known, flow)
+        if known is not None and joined == known:
+            return False
+        self.visits[state] = self.visits.get(state, 0) + 1
+        if self.visits[state] > _VISITS:
+            joined = Flow(ANY, dict.fromkeys(joined.variables, s.MAYBE))
+        self.facts.flows[state] = joined
+        return joined != known
+
+    # --- one state --------------------------------------------------------------------------------
+
+    def step(self, state: State, flow: Flow) -> list[Way]:
+        """Every way out of a state."""
+        around = context(state, self.execution_input)
+        scene = Scene(flow.input, flow.input, flow.variables, around)
+        found: list[Way] = []
+        if state.type == "Choice":
+            found += self.attempt(state, "", partial(self.choice, state, scene))
+        elif state.type == "Fail":
+            self.attempt(state, "", partial(self.fail, state, scene))
+        else:
+            found += self.attempt(state, "", partial(self.work, state, scene))
+        for edge in state.edges:
+            if edge.holder == "Catch":
+                found += self.attempt(
+                    state, edge.location, partial(self.caught, state, edge, scene)
+                )
+        return found
+
+    def attempt(self, state: State, part: str, run: Callable[[], list[Way]]) -> list[Way]:
+        """Run a part of a state, and note whether it always fails."""
+        self.facts.failed.pop((state, part), None)
+        try:
+            return run()
+        except FieldFailure as failure:
+            self.facts.failed[(state, part)] = failure
+            return []
+
+    def work(self, state: State, scene: Scene) -> list[Way]:
+        """Pass, Task, Wait, Succeed, Parallel and Map: up to the state's output."""
+        selected = _selected(state, scene)
+        for name in _NUMBERS:
+            if name in state.fields:
+                self.expect(state, name, selected, s.NUMBER, s.STRING)
+            elif state.jsonata:
+                self.typed(state, name.removesuffix("Path"), selected, s.NUMBER)
+        if "Credentials" in state.fields:
+            value_shape(
+                state.jsonata, state.fields["Credentials"], selected, state.at("Credentials")
+            )
+        effective = _effective(state, selected)
+        if _constant(state) and not state.jsonata:
+            result = s.of(state.fields["Result"])
+        elif state.type == "Task":
+            result = (state.resource and self.results(state.resource)) or ANY
+        elif state.type == "Parallel":
+            result = self.parallel(state, effective, scene)
+        elif state.type == "Map":
+            result = self.map(state, selected)
+        else:
+            if state.type == "Wait":
+                self.wait(state, selected)
+            result = effective
+        if not result.reached:
+            return []
+        output, variables = _shaped(state, result, scene)
+        return [(_next(state), Flow(output, variables))]
+
+    def expect(self, state: State, name: str, scene: Scene, *kinds: str) -> Shape:
+        """What a path field finds; one of the kinds."""
+        where, text = state.at(name), state.fields[name]
+        found = required(text, scene, where)
+        if found.never(*kinds):
+            wanted = s.described(Shape(frozenset(kinds)))
+            raise _wrong(f"{name} always fails: {text} is", found, wanted, where)
+        return found
+
+    def wait(self, state: State, selected: Scene) -> None:
+        if "SecondsPath" in state.fields:
+            self.expect(state, "SecondsPath", selected, s.NUMBER, s.STRING)
+        if "TimestampPath" in state.fields:
+            self.expect(state, "TimestampPath", selected, s.STRING)
+        if state.jsonata:
+            for name, kind in (("Seconds", s.NUMBER), ("Timestamp", s.STRING)):
+                self.typed(state, name, selected, kind)
+
+    def typed(self, state: State, name: str, scene: Scene, *kinds: str) -> Shape:
+        """A JSONata field whose value must be of one of the kinds."""
+        if name not in state.fields:
+            return ANY
+        found = value_shape(True, state.fields[name], scene, state.at(name))
+        if found.never(*kinds):
+            wanted = s.described(Shape(frozenset(kinds)))
+            error = messages.QUERY_EVALUATION_ERROR
+            raise _wrong(f"{name} always fails: it is", found, wanted, state.at(name), error)
+        return found
+
+    def fail(self, state: State, scene: Scene) -> list[Way]:
+        for name in ("Error", "Cause"):
+            if state.jsonata:
+                self.typed(state, name, scene, s.STRING)
+            elif isinstance(text := state.fields.get(name + "Path"), str) and text[:1] == "$":
+                required(text, scene, state.at(name + "Path"))
+        return []
+
+    def parallel(self, state: State, effective: Shape, scene: Scene) -> Shape:
+        outputs = [self.block(each, Flow(effective, scene.variables)) for each in state.blocks]
+        if not all(each.reached for each in outputs):
+            return s.NOTHING  # a branch never ends
+        return s.array(s.join_all(outputs), len(outputs))
+
+    def map(self, state: State, selected: Scene) -> Shape:
+        item = self.items(state, selected)
+        for block in state.blocks:
+            separate = block.config.get("Mode") == DISTRIBUTED
+            start = item
+            if "ItemBatcher" in state.fields:
+                start = s.record({"Items": s.array(item)}, open=True)
+            output = self.block(block, Flow(start, {} if separate else selected.variables))
+            return ANY if separate else s.array(output)
+        return ANY
+
+    def items(self, state: State, selected: Scene) -> Shape:
+        """What an iteration gets."""
+        kinds = (s.ARRAY, s.OBJECT) if state.distributed else (s.ARRAY,)
+        if "ItemReader" in state.fields:
+            items = s.LIST
+        elif not state.jsonata:
+            text = state.fields.get("ItemsPath", "$")
+            where = state.at("ItemsPath") if "ItemsPath" in state.fields else state.location
+            items = required(text, selected, where)
+            if items.never(*kinds):
+                raise _wrong(f"ItemsPath always fails: {text} is", items, "an array", where)
+        elif "Items" in state.fields:
+            items = self.typed(state, "Items", selected, *kinds)
+        else:
+            items, error = selected.input, messages.QUERY_EVALUATION_ERROR
+            if items.never(*kinds):
+                text = "the Map always fails: without Items it iterates over its input, which is"
+                raise _wrong(text, items, "an array", state.location, error)
+        item = items.items if items.only(s.ARRAY) and items.items is not None else ANY
+        return self.selector(state, selected, item if item.reached else ANY)
+
+    def selector(self, state: State, selected: Scene, item: Shape) -> Shape:
+        name = "ItemSelector" if "ItemSelector" in state.fields else "Parameters"
+        if name not in state.fields:
+            return item
+        scene = replace(selected, context=context(state, self.execution_input, item))
+        return value_shape(state.jsonata, state.fields[name], scene, state.at(name))
+
+    # --- transitions ------------------------------------------------------------------------------
+
+    def choice(self, state: State, scene: Scene) -> list[Way]:
+        selected = _selected(state, scene)
+        known: list[Results | None] = []
+        self.facts.rules[state] = known
+        found: list[Way] = []
+        targets = {edge.location: edge.target for edge in state.edges}
+        for index, rule in enumerate(entries(state.fields, "Choices")):
+            where = item_of(state.at("Choices"), index)
+            results = self.rule(state, rule, where, selected)
+            known.append(results)
+            if results is None:
+                return found  # no later rule is evaluated
+            target = targets.get(member(where, "Next"))
+            if results.true and target is not None:
+                found += self.attempt(
+                    state, where, partial(_taken, state, rule, where, selected, target)
+                )
+            if not results.false:
+                return found
+        target = targets.get(state.at("Default"))
+        if target is not None:
+            where = state.location
+            found += self.attempt(
+                state, "Default", partial(_taken, state, state.fields, where, selected, target)
+            )
+        return found
+
+    def rule(self, state: State, rule: dict[str, Json], where: str, scene: Scene) -> Results | None:
+        """What a rule may give, None if it always fails."""
+        try:
+            return rule_results(rule, state.jsonata, scene, where)
+        except FieldFailure as failure:
+            self.facts.failed[(state, where)] = failure
+            return None
+
+    def caught(self, state: State, edge: Edge, scene: Scene) -> list[Way]:
+        """The way through a catcher, from the state's input and the variables at its entry."""
+        catcher = entries(state.fields, "Catch")[edge.place]
+        where = item_of(state.at("Catch"), edge.place)
+        scene = replace(scene, root=ERROR_OUTPUT, error_output=ERROR_OUTPUT)
+        variables = _assigned(state, catcher, where, scene)
+        if state.jsonata:
+            output = ERROR_OUTPUT
+            if "Output" in catcher:
+                output = value_shape(True, catcher["Output"], scene, member(where, "Output"))
+        else:
+            output = _put(catcher, where, scene.input, ERROR_OUTPUT)
+        return [(edge.target, Flow(output, variables))]
+
+
+# --- stages of the data flow ----------------------------------------------------------------------
+
+
+def _join(left: Flow, right: Flow) -> Flow:
+    names = {**left.variables, **right.variables}
+    return Flow(
+        s.join(left.input, right.input),
+        {
+            name: s.join(left.variables.get(name, s.ABSENT), right.variables.get(name, s.ABSENT))
+            for name in names
+        },
+    )
+
+
+def _next(state: State) -> str | None:
+    following = state.fields.get("Next")
+    return following if isinstance(following, str) and following in state.block.states else None
+
+
+def _wrong(
+    text: str, found: Shape, wanted: str, location: str, error: str = messages.RUNTIME
+) -> FieldFailure:
+    message = f"{text} {s.described(found)}, not {wanted}. Select a value of that type"
+    return FieldFailure(error, location, WRONG_TYPE, message)
+
+
+def _path(state: State, name: str, scene: Scene) -> Shape:
+    """InputPath, OutputPath: what it selects of the scene's root."""
+    text = state.fields.get(name, "$")
+    if text is None:
+        return s.of({})
+    return scene.root if text == "$" else required(text, scene, state.at(name))
+
+
+def _selected(state: State, scene: Scene) -> Scene:
+    if state.jsonata or _constant(state):
+        return scene
+    return scene.at(_path(state, "InputPath", scene))
+
+
+def _constant(state: State) -> bool:
+    """Whether it is a Pass with a Result: such a state ignores its input."""
+    return state.type == "Pass" and "Result" in state.fields
+
+
+def _effective(state: State, selected: Scene) -> Shape:
+    name = "Arguments" if state.jsonata else "Parameters"
+    ignored = (state.type == "Map" and not state.jsonata) or _constant(state)
+    if ignored or name not in state.fields:
+        return selected.root
+    return value_shape(state.jsonata, state.fields[name], selected, state.at(name))
+
+
+def _shaped(state: State, result: Shape, scene: Scene) -> tuple[Shape, Variables]:
+    """(output, variables from the next state on), from the result of the state's work."""
+    with_result = state.type in ("Task", "Parallel", "Map")
+    scene = replace(scene, root=result, result=result if with_result else None)
+    variables, output = _assigned(state, state.fields, state.location, scene), result
+    if state.jsonata:
+        if "Output" in state.fields:
+            output = value_shape(True, state.fields["Output"], scene, state.at("Output"))
+        return output, variables
+    if "ResultSelector" in state.fields:
+        where = state.at("ResultSelector")
+        output = value_shape(False, state.fields["ResultSelector"], scene, where)
+    output = _put(state.fields, state.location, scene.input, output)
+    return _path(state, "OutputPath", scene.at(output)), variables
+
+
+def _taken(
+    state: State, rule: Mapping[str, Json], location: str, scene: Scene, target: str
+) -> list[Way]:
+    """What leaves a Choice by a rule, or by Default (the fields of the state)."""
+    variables = _assigned(state, rule, location, scene)
+    if "Output" in rule:
+        where = member(location, "Output")
+        output = value_shape(state.jsonata, rule["Output"], scene, where)
+    else:
+        output = scene.root if state.jsonata else _path(state, "OutputPath", scene)
+    return [(target, Flow(output, variables))]
+
+
+def _assigned(state: State, holder: Mapping[str, Json], location: str, scene: Scene) -> Variables:
+    assign = holder.get("Assign")
+    if not isinstance(assign, dict):
+        return scene.variables
+    where = member(location, "Assign")
+    return {**scene.variables, **value_shape(state.jsonata, assign, scene, where).members}
+
+
+def _put(holder: Mapping[str, Json], location: str, raw: Shape, result: Shape) -> Shape:
+    """ResultPath: the result within the raw input."""
+    text = holder.get("ResultPath", "$")
+    if text is None:
+        return raw
+    path = compiled(text) if isinstance(text, str) and not has_hole(text) else None
+    if not isinstance(path, ReferencePath):
+        return ANY
+    output = s.put(raw, path.keys, result)
+    if output is None:
+        raise FieldFailure(
+            messages.RESULT_PATH_MATCH_FAILURE,
+            member(location, "ResultPath"),
+            RESULT_PATH,
+            f"ResultPath {text} always fails: the state input is {s.described(raw)}, which has no "
+            "such place. Let an object flow in, or replace the input with ResultPath $",
+        )
+    return output

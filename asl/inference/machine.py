@@ -1,0 +1,192 @@
+"""A definition for the rules: its blocks and states with their locations, and the transitions
+between them.
+
+It reads the JSON value, as checks.py does: texts with unfilled placeholders may be anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+from stepwell.asl.checks import targets
+from stepwell.asl.definition import DISTRIBUTED, JSONATA, JSONPATH
+from stepwell.asl.evaluation import Json
+from stepwell.asl.json_text import item, member
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.asl.resources import Resource, parse_resource
+
+_PROCESSORS: Final = ("ItemProcessor", "Iterator")
+
+
+class Edge(NamedTuple):
+    """A transition. field: Next, Default; holder: "", "Choices" or "Catch"; place: of the rule or
+    catcher in it; location: of the field.
+    """
+
+    field: str
+    target: str
+    location: str
+    holder: str = ""
+    place: int = -1
+
+
+class State:
+    """One state. fields: as written; location: "/States/A"; blocks: those inside it."""
+
+    def __init__(self, name: str, fields: dict[str, Json], location: str, block: Block) -> None:
+        self.name, self.fields, self.location, self.block = name, fields, location, block
+        self.type = fields.get("Type")
+        language = fields.get("QueryLanguage", block.machine.language)
+        self.jsonata = language == JSONATA
+        self.blocks = tuple(self._blocks())
+
+    def _blocks(self) -> Iterator[Block]:
+        machine = self.block.machine
+        if self.type == "Parallel":
+            for index, branch in enumerate(entries(self.fields, "Branches")):
+                where = item(member(self.location, "Branches"), index)
+                yield Block(machine, branch, where, self)
+        elif self.type == "Map":
+            for name in _PROCESSORS:
+                if isinstance(processor := self.fields.get(name), dict):
+                    yield Block(machine, processor, member(self.location, name), self)
+
+    def at(self, field: str) -> str:
+        """The location of a field."""
+        return member(self.location, field)
+
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """The transitions in the order of the text, each to a state that exists."""
+        places = {
+            member(item(self.at(holder), index), "Next"): (holder, index)
+            for holder in ("Choices", "Catch")
+            for index in range(len(entries(self.fields, holder)))
+        }
+        return tuple(
+            Edge(field, target, where, *places.get(where, ("", -1)))
+            for field, target, where in targets(self.fields, self.location)
+            if target in self.block.states
+        )
+
+    @cached_property
+    def resource(self) -> Resource | None:
+        """Of a Task; None if it is not known."""
+        text = self.fields.get("Resource")
+        return parse_resource(text) if self.type == "Task" and isinstance(text, str) else None
+
+    @property
+    def distributed(self) -> bool:
+        """Whether it is a Map whose iterations are executions of their own."""
+        return any(block.config.get("Mode") == DISTRIBUTED for block in self.blocks)
+
+    def around(self) -> Iterator[State]:
+        """The Parallels and Maps that contain it, the innermost first."""
+        owner = self.block.owner
+        while owner is not None:
+            yield owner
+            owner = owner.block.owner
+
+
+class Block:
+    """The machine, a branch, or an ItemProcessor."""
+
+    def __init__(
+        self, machine: Machine, fields: dict[str, Json], location: str, owner: State | None
+    ) -> None:
+        self.machine, self.fields, self.location, self.owner = machine, fields, location, owner
+        config = fields.get("ProcessorConfig")
+        self.config: dict[str, Json] = config if isinstance(config, dict) else {}
+        self.states: dict[str, State] = {}
+        inside = member(location, "States")
+        states = fields.get("States")
+        for name, state in states.items() if isinstance(states, dict) else ():
+            if isinstance(state, dict):
+                self.states[name] = State(name, state, member(inside, name), self)
+
+    @property
+    def start(self) -> State | None:
+        start = self.fields.get("StartAt")
+        return self.states.get(start) if isinstance(start, str) else None
+
+    @property
+    def express(self) -> bool:
+        """Whether its states run in an Express execution."""
+        if self.config.get("Mode") == DISTRIBUTED:
+            return self.config.get("ExecutionType") == "EXPRESS"
+        return self.owner.block.express if self.owner else self.machine.express
+
+    @cached_property
+    def following(self) -> dict[str, frozenset[str]]:
+        """State -> the states that may follow it, at any distance."""
+        found: dict[str, frozenset[str]] = {}
+        for name in self.states:
+            reached: set[str] = set()
+            waiting = [name]
+            while waiting:
+                new = {edge.target for edge in self.states[waiting.pop()].edges} - reached
+                reached |= new
+                waiting += new
+            found[name] = frozenset(reached)
+        return found
+
+    @cached_property
+    def loops(self) -> tuple[tuple[State, ...], ...]:
+        """The sets of states that lead to each other, in the order of the text."""
+        found: dict[frozenset[str], tuple[State, ...]] = {}
+        for name, after in self.following.items():
+            if name in after:
+                loop = frozenset(each for each in after if name in self.following[each])
+                found.setdefault(loop, tuple(self.states[n] for n in self.states if n in loop))
+        return tuple(found.values())
+
+
+class Machine:
+    """A state machine. express: its type."""
+
+    def __init__(
+        self, fields: dict[str, Json], express: bool = False, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self.fields, self.express, self.limits = fields, express, limits
+        self.language = JSONATA if fields.get("QueryLanguage") == JSONATA else JSONPATH
+        self.block = Block(self, fields, "/", None)
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """All blocks, outer ones first."""
+        found = [self.block]
+        for block in found:
+            found += [inner for state in block.states.values() for inner in state.blocks]
+        return tuple(found)
+
+    @cached_property
+    def states(self) -> tuple[State, ...]:
+        """All states."""
+        return tuple(state for block in self.blocks for state in block.states.values())
+
+
+def entries(fields: dict[str, Json], name: str) -> list[dict[str, Any]]:
+    """The objects of a list field: Choices, Retry, Catch, Branches. [] if it is not one."""
+    value = fields.get(name)
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def texts(value: Json, location: str) -> Iterator[tuple[str, str, str]]:
+    """(key, text, location) of every string in a value; key "" in arrays and at the top."""
+    waiting: list[tuple[str, Json, str]] = [("", value, location)]
+    while waiting:
+        key, each, where = waiting.pop()
+        if isinstance(each, str):
+            yield key, each, where
+        elif isinstance(each, dict):
+            waiting += [(name, inner, member(where, name)) for name, inner in each.items()]
+        elif isinstance(each, list):
+            waiting += [("", inner, item(where, index)) for index, inner in enumerate(each)]
+
+
+def own_fields(state: State) -> dict[str, Json]:
+    """The fields of a state without its inner blocks."""
+    inner = (*_PROCESSORS, "Branches")
+    return {name: value for name, value in state.fields.items() if name not in inner}

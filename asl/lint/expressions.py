@@ -1,0 +1,146 @@
+"""Rules about texts that look like expressions of a query language, but are not evaluated as
+such.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final, TypeAlias
+
+from stepwell.asl.evaluation import Json
+from stepwell.asl.expression_errors import ExpressionSyntaxError
+from stepwell.asl.inference.machine import Machine, State, own_fields, texts
+from stepwell.asl.inference.shapes import has_hole
+from stepwell.asl.intrinsics import FUNCTIONS
+from stepwell.asl.jsonata import compile_jsonata, is_expression
+from stepwell.asl.lint.rule import Found, Rule, Subject
+from stepwell.asl.templates import DYNAMIC
+
+_VALUES: Final = ("Arguments", "Output", "Assign", "Items", "ItemSelector", "ItemBatcher")
+_TEMPLATES: Final = ("Parameters", "ResultSelector", "ItemSelector", "Assign", "ItemBatcher")
+_INTRINSIC: Final = re.compile(r"\bStates\.([A-Z]\w+)\s*\(")
+_QUOTED: Final = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
+_INSIDE: Final = re.compile(r"\{%.+?%\}", re.DOTALL)
+
+
+_Text: TypeAlias = tuple[State, str, str, str, str]  # state, field, key, text, location
+
+
+def _written(subject: Subject) -> tuple[_Text, ...]:
+    """The texts of all states."""
+    found: tuple[_Text, ...] = subject.once(_texts, subject.machine)
+    return found
+
+
+def _texts(machine: Machine) -> tuple[_Text, ...]:
+    return tuple(_reading(machine))
+
+
+def _reading(machine: Machine) -> Iterator[_Text]:
+    for state in machine.states:
+        for field, value in own_fields(state).items():
+            if field not in ("Comment", "Result"):
+                for key, text, where in texts({field: value}, state.location):
+                    yield state, field, key, text, where
+
+
+def _expressions(subject: Subject) -> Iterator[tuple[str, str]]:
+    """(source, location) of the JSONata expressions."""
+    for state, _, _, text, where in _written(subject):
+        if state.jsonata and is_expression(text) and not has_hole(text):
+            yield text[2:-2].strip(), where
+
+
+def _plain(subject: Subject) -> Iterator[tuple[str, str, str]]:
+    """(key, text, location) of the texts in values of JSONata states that are no expressions."""
+    for state, field, key, text, where in _written(subject):
+        inside = field in _VALUES or (
+            field in ("Catch", "Choices") and ("/Output" in where or "/Assign" in where)
+        )
+        if state.jsonata and inside and not is_expression(text):
+            yield key, text, where
+
+
+def _document(source: str) -> Json:
+    try:
+        return compile_jsonata(source).document
+    except ExpressionSyntaxError:
+        return {}
+
+
+def path_in_jsonata(subject: Subject) -> Iterator[Found]:
+    for source, where in _expressions(subject):
+        names = _document(source)
+        if isinstance(names, dict) and names and not _intrinsics(source):
+            name = next(iter(names))
+            yield (
+                where,
+                f"'{name}' is read from $, which is undefined at the top of an expression. Write "
+                f"$states.input.{name}, or $states.result.{name} after a task",
+            )
+
+
+def _intrinsics(source: str) -> list[str]:
+    names = _INTRINSIC.findall(_QUOTED.sub("", source))
+    return [name for name in names if f"States.{name}" in FUNCTIONS]
+
+
+def intrinsic_in_jsonata(subject: Subject) -> Iterator[Found]:
+    for source, where in _expressions(subject):
+        for name in _intrinsics(source)[:1]:
+            yield (
+                where,
+                f"States.{name} is an intrinsic function of JSONPath, and fails in JSONata. Use "
+                "JSONata's own functions, such as & to join texts, $merge or $uuid()",
+            )
+
+
+def not_whole(subject: Subject) -> Iterator[Found]:
+    for _, text, where in _plain(subject):
+        if _INSIDE.search(text):
+            yield (
+                where,
+                "this text is not evaluated: an expression is a whole string, from {% to %}. "
+                "Write {% 'text ' & $value %}",
+            )
+
+
+def unmarked(subject: Subject) -> Iterator[Found]:
+    for key, text, where in _plain(subject):
+        stripped = text.strip()
+        path = stripped.startswith(("$.", "$$.")) and not key.endswith("Path")
+        if stripped.startswith("$states.") or path:
+            better = re.sub(r"^\$\$?\.", "$states.input.", stripped)
+            better = better if stripped[:2] != "$$" else f"$states.context.{stripped[3:]}"
+            yield (
+                where,
+                f"this text is not evaluated in a JSONata state. Write {{% {better} %}}",
+            )
+
+
+def unmarked_intrinsic(subject: Subject) -> Iterator[Found]:
+    for state, field, key, text, where in _written(subject):
+        if state.jsonata or field not in _TEMPLATES or key.endswith(DYNAMIC) or not key:
+            continue
+        match = _INTRINSIC.match(text)
+        if match and f"States.{match[1]}" in FUNCTIONS:
+            yield (
+                where,
+                f"the call of States.{match[1]} is plain text. To call it, name the field "
+                f"'{key}{DYNAMIC}'",
+            )
+
+
+RULES: Final = (
+    Rule("W411", "path-in-jsonata", "An expression reads $, which is undefined.", path_in_jsonata),
+    Rule(
+        "W412",
+        "intrinsic-in-jsonata",
+        "An expression calls an intrinsic function of JSONPath.",
+        intrinsic_in_jsonata,
+    ),
+    Rule("W413", "expression-in-text", "Only a part of a text is in {% %}.", not_whole),
+    Rule("W414", "unmarked-expression", "A path in a JSONata state lacks {% %}.", unmarked),
+    Rule("W415", "unmarked-intrinsic", "A call in a template lacks .$.", unmarked_intrinsic),
+)

@@ -1,0 +1,124 @@
+"""What `stepwell lint` does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stepwell.asl import json_text
+from stepwell.asl.checks import Diagnostic
+from stepwell.asl.definition_files import DefinitionFileError, read_definition
+from stepwell.asl.evaluation import Json
+from stepwell.asl.lint import NOTE, RULES, SEVERITIES, lint
+from stepwell.integrations.aws.result_shapes import result_shape
+from stepwell.integrations.cli import exit_codes, files
+from stepwell.integrations.cli.files import Problem, with_limits
+from stepwell.integrations.cli.output import lint_reports
+from stepwell.integrations.cli.output.text import count
+from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import Limits
+
+
+class Options(NamedTuple):
+    """Of the command. notes: print them; strict: they count; select, ignore: codes, or beginnings
+    of codes.
+    """
+
+    type: str
+    inputs: tuple[str, ...]
+    select: tuple[str, ...]
+    ignore: tuple[str, ...]
+    notes: bool
+    strict: bool
+    format: str
+
+
+@with_limits
+def run(
+    paths: Sequence[Path], param: Sequence[str], chosen: Mapping[str, Any], limits: Limits
+) -> int:
+    """Exit code 1 if there is a finding of severity warning or error; with `strict`, of any.
+
+    chosen  the fields of Options
+    """
+    options = Options(**chosen)
+    for code in (*options.select, *options.ignore):
+        if not any(rule.code.startswith(code) for rule in RULES):
+            raise UsageError(f"{code}: no rule has a code that begins so (stepwell lint --rules)")
+    parameters = files.Unfilled(files.parameters(param))
+    inputs = [json_text.loads(files.read_json(each, "--input", limits)) for each in options.inputs]
+    found = [
+        problem
+        for path in paths
+        for problem in _problems(path, parameters, inputs, options, limits)
+    ]
+    shown = [each for each in found if _shown(each, options)]
+    sys.stdout.write(lint_reports.FORMATS[options.format](shown))
+    _summary(len(paths), found, shown)
+    counts = shown if options.strict else [each for each in shown if each.severity != NOTE]
+    return exit_codes.FAILED if counts else exit_codes.SUCCEEDED
+
+
+def rules() -> int:
+    """Print the table of rules."""
+    for rule in RULES:
+        print(f"{rule.code}  {rule.severity:7}  {rule.name:26}  {rule.sentence}")
+    return exit_codes.SUCCEEDED
+
+
+def _problems(
+    path: Path,
+    parameters: files.Unfilled,
+    inputs: Sequence[Json],
+    options: Options,
+    limits: Limits,
+) -> list[Problem]:
+    name = str(path)
+    try:
+        source = read_definition(files.read_definition_file(path, limits), name, parameters, limits)
+    except DefinitionFileError as fault:
+        place = fault.line, fault.column
+        return [Problem(name, *place, "error", files.INVALID_FILE, fault.message, "")]
+    except UsageError as fault:  # the file cannot be read
+        message = str(fault).removeprefix(f"{path}: ")
+        return [Problem(name, 1, 1, "error", files.INVALID_FILE, message, "")]
+    findings = lint(
+        source.text,
+        options.type,
+        limits,
+        files.known_resource(files.functions_beside(path)),
+        inputs=inputs,
+        results=result_shape,
+        select=options.select,
+        ignore=options.ignore,
+    )
+    problems = [
+        files.placed(
+            name, source, Diagnostic(each.code, each.message, each.location, each.severity)
+        )
+        for each in findings
+    ]
+    return sorted(problems, key=lambda each: (each.line, each.column))
+
+
+def _shown(problem: Problem, options: Options) -> bool:
+    """Notes are advice: they are shown on request, or if --select names their code."""
+    return (
+        problem.severity != NOTE
+        or options.notes
+        or options.strict
+        or problem.code.startswith(options.select or ("-",))
+    )
+
+
+def _summary(number: int, found: Sequence[Problem], shown: Sequence[Problem]) -> None:
+    parts = [
+        count(total, severity)
+        for severity in SEVERITIES
+        if (total := sum(each.severity == severity for each in shown))
+    ]
+    hidden = len(found) - len(shown)
+    more = f" ({count(hidden, 'note')}: --notes shows them)" if hidden else ""
+    print(f"{count(number, 'file')}: {', '.join(parts) or 'no findings'}{more}", file=sys.stderr)
