@@ -46,6 +46,11 @@ class Clock(Protocol):
     def call_at(self, ms: int, call: Callable[[], None]) -> Alarm:
         """Call once, at that time or somewhat later, from the event loop."""
 
+    def call_client_at(self, ms: int, call: Callable[[], None]) -> Alarm:
+        """The same for the end of a client's long poll: a clock that skips time does not skip what
+        a client waits for.
+        """
+
 
 class SystemClock:
     """Engine time = max(high-water mark + monotonic time elapsed, wall clock).
@@ -119,6 +124,8 @@ class SystemClock:
         delay = min(ms - self.now(), LONGEST_SLEEP_MS)
         return asyncio.get_running_loop().call_later(max(delay, 0) / 1000, call)
 
+    call_client_at = call_at
+
 
 class ManualClock:
     """A clock that moves only by advance(): a year passes in a millisecond."""
@@ -146,6 +153,8 @@ class ManualClock:
         self._count += 1
         heapq.heappush(self._alarms, (ms, self._count, alarm))
         return alarm
+
+    call_client_at = call_at
 
     def next_alarm(self) -> int | None:
         """When the earliest alarm is due, epoch ms; None if there is none."""

@@ -84,8 +84,8 @@ class Engine:
     trace_sink where traces go (stepwell.integrations.tracing); without it nowhere
 
     Attributes for the embedded services and the server: worker, records, virtual (the clock, if it
-    is a VirtualClock), supervisor (of background loops), on_open (called when the store is open and
-    nothing runs yet).
+    is a VirtualClock) and activity (what that follows), supervisor (of background loops), on_open
+    (called when the store is open and nothing runs yet).
 
     Where other engines work on other shards, also
 
@@ -138,7 +138,7 @@ class Engine:
         self.worker = worker = Worker(
             store, clock, self.tasks, self._programs.program, queues, limits
         )
-        self._activity = WorkerActivity(worker)
+        self.activity = WorkerActivity(worker)
         self.records = Records(store, worker)
         self.tracker = tracker = Tracker(store, limits, worker.check)
         self.retention = Retention(store, clock, limits, self.supervisor, tracker, worker)
@@ -200,7 +200,7 @@ class Engine:
             await self.retention.open()
             if self.virtual is not None:
                 self.worker.timers.moved = self.virtual.look
-                self.virtual.follow(self._activity)
+                self.virtual.follow(self.activity)
         except BaseException:
             await self.store.close()
             raise
@@ -209,7 +209,7 @@ class Engine:
     async def close(self) -> None:
         """Stop. All acknowledged work is durable; the next open() repeats effects in flight."""
         if self.virtual is not None:
-            self.virtual.leave(self._activity)
+            self.virtual.leave(self.activity)
         self.retention.close()
         await self.worker.close()
         await self.streams.close()

@@ -22,6 +22,10 @@ from stepwell.engine.operations.results import HistoryEvent
 from stepwell.engine.tasks import Tasks
 
 CLOSING_SECONDS: Final = 1.0
+# in virtual time: operations that wait for executions, and the beginnings of the names of those
+# after which a client continues
+_WAITS: Final = ("run", "wait", "start_sync_execution", "get_activity_task")
+_CHANGES: Final = ("create", "update", "start_execution", "stop", "redrive", "send", "delete")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -31,9 +35,15 @@ def _plain(
 ) -> Callable[Concatenate[SyncEngine, P], T]:
     """An operation of Engine as a plain method, with its signature and docstring."""
 
+    name = operation.__name__
+
     @functools.wraps(operation)
     def method(self: SyncEngine, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._call(lambda: operation(self.engine, *args, **kwargs))
+        return self._call(
+            lambda: operation(self.engine, *args, **kwargs),
+            waits=name in _WAITS,
+            changes=name.startswith(_CHANGES),
+        )
 
     method.__qualname__ = f"SyncEngine.{operation.__name__}"
     return method
@@ -103,7 +113,12 @@ class SyncEngine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _call(self, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    def _call(
+        self,
+        operation: Callable[[], Coroutine[Any, Any, T]],
+        waits: bool = False,
+        changes: bool = False,
+    ) -> T:
         if self._loop.is_closed():
             raise EngineError("this SyncEngine is closed: create another one on the same database")
         if threading.current_thread() is self._thread:
@@ -111,12 +126,25 @@ class SyncEngine:
                 "a SyncEngine cannot be called from an async function that it runs: make the "
                 "function a plain `def`"
             )
+        if waits or changes:
+            operation = functools.partial(self._in_time, operation, waits)
         future = asyncio.run_coroutine_threadsafe(operation(), self._loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()  # for KeyboardInterrupt
             raise
+
+    async def _in_time(self, operation: Callable[[], Coroutine[Any, Any, T]], waits: bool) -> T:
+        """Let a virtual clock know a client that waits, or may go on after its change."""
+        virtual = self.engine.virtual
+        if virtual is not None and waits:
+            virtual.release()
+        try:
+            return await operation()
+        finally:
+            if virtual is not None and not waits:
+                virtual.hold()
 
     def watch(self, execution_arn: str, after: int = 0) -> Iterator[HistoryEvent]:
         """Every history event as it is committed, from the one after `after`; ends after the
@@ -127,7 +155,7 @@ class SyncEngine:
         async def following() -> HistoryEvent | None:
             return await anext(events, None)
 
-        while (event := self._call(following)) is not None:
+        while (event := self._call(following, waits=True)) is not None:
             yield event
 
     create_state_machine = _plain(Engine.create_state_machine)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.engine.arns import Home
+from stepwell.engine.clock import Clock
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import StoreError, WrongShardError
 from stepwell.engine.runtime.execution_logs import LogSink
@@ -102,6 +103,7 @@ async def owned(
     output: Callable[[str, str], None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     shard: Shard | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[tuple[Engine, MachineTasks]]:
     """Open the database as its owner: one with several shards as the owner of one, the first if it
     is None. No effect starts before MachineTasks.begin. Raises StoreInUseError, UsageError.
@@ -115,6 +117,7 @@ async def owned(
         account=home.account,
         limits=limits,
         shard=shard,
+        clock=clock,
     )
     async with _open(database, engine):
         yield engine, tasks
@@ -129,6 +132,7 @@ async def served(
     log_sink: LogSink | None,
     telemetry: Telemetry | None,
     shard: Store | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Engine]:
     """The same for a server. Raises StoreInUseError, UsageError.
 
@@ -142,6 +146,7 @@ async def served(
         region=home.region,
         account=home.account,
         limits=limits,
+        clock=clock,
         log_sink=log_sink,
         trace_sink=traces,
     )
@@ -152,6 +157,19 @@ async def served(
     async with _open(database, engine, alone=shard is None):
         tasks.begin([], None)
         yield engine
+
+
+@asynccontextmanager
+async def temporary(
+    functions: Path | None,
+    output: Callable[[str, str], None] | None,
+    limits: Limits,
+    clock: Clock,
+) -> AsyncIterator[tuple[Engine, MachineTasks]]:
+    """An empty database in memory, which ends with the process."""
+    tasks = MachineTasks(functions, output, limits=limits)
+    async with Engine(tasks=tasks, limits=limits, clock=clock) as engine:
+        yield engine, tasks
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
+from stepwell.asl.timestamps import iso_seconds
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError
@@ -62,6 +63,8 @@ def run(settings: Settings, limits: Limits = DEFAULT_LIMITS) -> int:
     server_log.set_up(settings.log_format, settings.log_level)
     if settings.retention_days is not None:
         limits = replace(limits, retention_seconds=settings.retention_days * 24 * 3600)
+    if settings.skip_time:  # years pass: what expires meanwhile is looked for less often
+        limits = replace(limits, queue_sweep_seconds=24 * 3600)
     loop.run(Server(settings, limits).serve())
     return 0
 
@@ -193,6 +196,9 @@ class Server:
             "account": home.account,
             "recovery_ms": round((asyncio.get_running_loop().time() - self._began) * 1000),
         }
+        if self._settings.skip_time:
+            now = iso_seconds(self._served.clock.now() // 1000)
+            log.warning("time is skipped", extra={"fields": {"now": now}})
         if differing := changed(self._limits):
             values = {name: value for name, (value, _) in differing.items()}
             log.info("limits that differ from the defaults", extra={"fields": values})

@@ -70,6 +70,8 @@ class Settings:
     """Test cases: MACHINE_ARN#CASE of them answers the tasks of an execution."""
     mock_validation: Validation = Validation.PRESENT
     """Which faults of mocked results fail a task: see mocks.checks."""
+    skip_time: bool = False
+    """Skip the time that executions wait for. Not with PostgreSQL."""
     node_address: tuple[str, int] | None = None
     """Host by which other nodes reach this one, and the port to listen on for them, 0 for a free
     one; None: `host` if it is not a wildcard, else this machine's name. Only with PostgreSQL."""

@@ -21,6 +21,7 @@ from stepwell.engine.arns import Home
 from stepwell.engine.engine import Engine
 from stepwell.engine.runtime.execution_logs import LogSink
 from stepwell.engine.store.base import Health, Store
+from stepwell.engine.virtual_clock import VirtualClock
 from stepwell.integrations import database
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.console.routes import Console
@@ -190,8 +191,11 @@ async def opened(
     if place is not None:
         store, tasks.peers, tasks.executions = place.store, place.peers, place.executions
         tasks.elsewhere, tasks.pool = place.services, place.pool
+    clock = None
+    if settings.skip_time:
+        clock = VirtualClock(paced=True, outside_seconds=limits.skip_worker_seconds, limits=limits)
     async with database.served(
-        settings.db, tasks, around.home, limits, around.log_sink, around.telemetry, store
+        settings.db, tasks, around.home, limits, around.log_sink, around.telemetry, store, clock
     ) as engine:
         services = {OPERATIONS: engine, **await tasks.services()}
         if settings.mqtt is not None and "iot" in services:

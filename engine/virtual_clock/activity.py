@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from stepwell.engine.core import model
@@ -12,10 +12,14 @@ from stepwell.engine.runtime.worker import Worker
 
 
 class WorkerActivity:
-    """See clock.Activity."""
+    """See clock.Activity.
+
+    probes  whether other parts work in real time
+    """
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        self.probes: list[Callable[[], bool]] = []
 
     def working(self) -> asyncio.Future[Any] | bool:
         worker = self._worker
@@ -26,6 +30,9 @@ class WorkerActivity:
     def attempts(self) -> Collection[asyncio.Future[Any]]:
         effects = self._worker.effects
         return effects.running if effects.working else ()
+
+    def outside(self) -> bool:
+        return any(probe() for probe in self.probes)
 
     def next(self) -> tuple[int, object] | None:
         due = self._worker.wakes.next()

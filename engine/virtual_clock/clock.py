@@ -46,6 +46,9 @@ class Activity(Protocol):
     def attempts(self) -> Collection[asyncio.Future[Any]]:
         """The attempts of tasks that run, unless all of them wait for other work."""
 
+    def outside(self) -> bool:
+        """Whether other work runs in real time, such as a delivery over HTTP."""
+
     def next(self) -> tuple[int, object] | None:
         """When the next execution is due, ms, and None or what an outside worker may still answer:
         equal for the same task. None: no execution waits for a time.
@@ -102,6 +105,10 @@ class VirtualClock:
         alarm = self._time.call_at(ms, call)
         self.look()
         return alarm
+
+    def call_client_at(self, ms: int, call: Callable[[], None]) -> Alarm:
+        seconds = max(0, ms - self.now()) / 1000
+        return asyncio.get_running_loop().call_later(seconds, call)
 
     # --- what it follows --------------------------------------------------------------------------
 
@@ -207,7 +214,7 @@ class VirtualClock:
     def _wait(self, activity: Activity) -> None:
         """Nothing is left to do now."""
         held = self._held_until - self.elapsed()
-        if attempts := activity.attempts():
+        if (attempts := activity.attempts()) or activity.outside():
             for each in attempts:
                 self._when_done(each)
             return self._real_time(self._limits.skip_instant_seconds, _POLL_SECONDS, attempts)

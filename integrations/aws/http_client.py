@@ -71,6 +71,7 @@ class Http:
     def __init__(self, allow_private: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
         self._allow_private, self._limits = allow_private, limits
         self._free = asyncio.Semaphore(limits.outbound_connections)
+        self.open = 0  # requests that run
         self._tls: ssl.SSLContext | None = None
 
     async def send(
@@ -85,6 +86,7 @@ class Http:
         ForbiddenError, UnreachableError.
         """
         await acquire(self._free)
+        self.open += 1
         try:
             async with asyncio.timeout(
                 self._limits.outbound_seconds if seconds is None else seconds
@@ -93,6 +95,7 @@ class Http:
         except TimeoutError:
             raise UnreachableError(messages.HTTP_TIMEOUT) from None
         finally:
+            self.open -= 1
             self._free.release()
 
     async def _exchange(

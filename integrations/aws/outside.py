@@ -59,6 +59,13 @@ class Outside:
 
         return Aws(self.endpoints, self.allow_aws, self.limits)
 
+    @property
+    def busy(self) -> bool:
+        """Whether an HTTP request runs."""
+        return any(
+            self.__dict__[name].open for name in ("http", "deliveries") if name in self.__dict__
+        )
+
     def close(self) -> None:
         if "aws" in self.__dict__:
             self.aws.close()

@@ -253,6 +253,14 @@ ReadOnly = Annotated[
     Option("--read-only", help="Disable all actions of the console. SDKs are not affected."),
 ]
 
+SkipTime = Annotated[
+    bool,
+    Option(
+        "--skip-time",
+        help="Skip the time that executions wait for: a Wait of 30 days takes milliseconds.",
+    ),
+]
+
 # --- env ------------------------------------------------------------------------------------------
 
 Endpoint = Annotated[str, Option(metavar="URL", help="Address of the server.")]

@@ -12,10 +12,11 @@ from stepwell.engine import messages as engine_messages
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import ApiError
 from stepwell.engine.runtime.counters import Histogram
+from stepwell.engine.virtual_clock import VirtualClock
 from stepwell.integrations.aws.calls import ANONYMOUS
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.server import messages
-from stepwell.integrations.server.app import Hooks, Scope
+from stepwell.integrations.server.app import LONG_POLLS, Hooks, Scope
 from stepwell.integrations.server.host_check import (
     REFUSED,
     HostCheck,
@@ -35,6 +36,8 @@ STATUS_PATHS: Final = ("/health", "/ready", "/metrics")  # answered under any lo
 UNKNOWN: Final = "unknown"
 # the names of operations that change nothing start so
 READING: Final = ("Describe", "List", "GetExecutionHistory", "Validate")
+# those that wait for executions or workers: time may be skipped meanwhile
+WAITING: Final = LONG_POLLS | {"StartSyncExecution"}
 SMALL_BYTES: Final = 16 * 1024
 _HELD: Final = "stepwell.held"  # in the scope of a request: (client, bytes of its body)
 
@@ -111,6 +114,7 @@ class Admission(Hooks):
         self._read_only = read_only
         self._hosts, self._verifier, self._limits = hosts, verifier, limits
         self._clock, self._on_fault = clock, on_fault
+        self._virtual = clock if isinstance(clock, VirtualClock) else None
         self.requests: dict[tuple[str, str, int], Histogram] = {}
         self.open, self._bodies = 0, Bodies(limits)
         self._status_pages = 0  # of the open requests
@@ -190,6 +194,8 @@ class Admission(Hooks):
             and not operation.name.startswith(READING)
         ):
             raise ApiError(REFUSED, messages.READ_ONLY)
+        if self._virtual is not None and operation.name in WAITING:
+            self._virtual.release()
         ANONYMOUS.set(link and not scope_service(request))
         if self._verifier is None or ANONYMOUS.get():
             return
@@ -202,6 +208,13 @@ class Admission(Hooks):
     def observe(
         self, request: Request, operation: Operation | None, reply: Reply, seconds: float
     ) -> None:
+        if (
+            self._virtual is not None
+            and operation is not None
+            and operation.name not in WAITING
+            and not operation.name.startswith((*READING, "Get"))
+        ):
+            self._virtual.hold()  # its client may go on
         key = (operation.name if operation else UNKNOWN, reply.code or "OK", reply.status)
         counted = self.requests.get(key)
         if counted is None:

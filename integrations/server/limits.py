@@ -14,6 +14,9 @@ class ServerLimits:
     request_seconds: float = 30.0  # for a client to send the body
     request_head_seconds: float = 20.0  # for a client to send the headers, from the first byte
     answer_seconds: float = 60.0  # for which a client may read nothing of a response
+    # with --skip-time, real time for which the timeout of a task that a worker may still answer is
+    # not skipped; what skip_outside_seconds is for a library
+    skip_worker_seconds: float = 10.0
     request_head_bytes: int = 65_536  # headers of a request
     open_head_bytes: int = 64 * 1024 * 1024  # all incomplete headers together
     # requests of one connection that are sent before an earlier response; more close it

@@ -116,6 +116,8 @@ class Registry:
         self.host.clock = self._clock or engine.clock
         self.host.supervisor = engine.supervisor
         self.functions.sources.supervise(engine.supervisor)
+        pool, outside = self.functions.sources.pool, self._outside
+        engine.activity.probes.append(lambda: pool.busy or outside.busy)
         self.host.home = self.functions.home = self._home or engine.home
         if self._policies is not None:
             self._policies.home, self._policies.host, self._policies.of_resource = (

@@ -247,7 +247,10 @@ def test_a_postgres_database_is_refused() -> None:
 def test_a_synchronous_engine_skips_time_too() -> None:
     with SyncEngine(clock=VirtualClock(START)) as engine:
         machine = engine.create_state_machine("m", {"StartAt": "W", "States": {"W": wait(DAY)}})
-        started = [engine.start_execution(machine["stateMachineArn"]) for _ in range(3)]
+        started = []
+        for _ in range(3):
+            started.append(engine.start_execution(machine["stateMachineArn"]))
+            time.sleep(0.02)
         ends = [engine.wait(each["executionArn"], 10) for each in started]
     assert [end["stopDate"] for end in ends] == [START / 1000 + DAY] * 3
 

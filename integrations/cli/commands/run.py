@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,6 +20,7 @@ from stepwell.engine.arns import execution_arn
 from stepwell.engine.engine import Engine
 from stepwell.engine.operations.results import DescribeExecutionOutput, HistoryEvent
 from stepwell.engine.store.base import ExecutionRow
+from stepwell.engine.virtual_clock import VirtualClock
 from stepwell.integrations import database, loop, machine_tasks
 from stepwell.integrations.cli import exit_codes, files, lookup
 from stepwell.integrations.cli.commands import mocks as mock_options
@@ -27,6 +29,7 @@ from stepwell.integrations.cli.output import outcome, progress, screen
 from stepwell.integrations.cli.output.text import Line, command, every_state, ndjson, printable
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
+from stepwell.integrations.machine_tasks import MachineTasks
 
 FRAME_SECONDS: Final = 0.1
 MAP_RUN_ENDS: Final = ("MapRunSucceeded", "MapRunFailed", "MapRunAborted")
@@ -52,6 +55,7 @@ def run(
     quiet: bool,
     timeout: float | None,
     mocks: tuple[Path | None, str | None, str],
+    skip_time: bool,
     limits: Limits,
 ) -> int:
     parameters = files.parameters(param)
@@ -69,8 +73,9 @@ def run(
     path, db_words = lookup.database_options(db)
 
     async def work() -> int:
-        follower = Follower(json, quiet, timeout, db_words)
-        async with database.owned(path, None, follower.print_output, limits) as (engine, tasks):
+        follower = Follower(json, quiet, timeout, db_words, kept=db is not None or not skip_time)
+        opened = _opened(path if db or not skip_time else None, follower, limits, skip_time)
+        async with opened as (engine, tasks):
             mocking.use(tasks)
             machine_arn = await _put_machine(engine, machine, type, source.text, extras)
             earlier = await machine_tasks.running(engine)
@@ -84,6 +89,24 @@ def run(
             return code
 
     return loop.run(work())
+
+
+def _opened(
+    path: database.Database | None, follower: Follower, limits: Limits, skip_time: bool
+) -> AbstractAsyncContextManager[tuple[Engine, MachineTasks]]:
+    """The database. None: one that ends with the process, for skipped time, since the clock of a
+    database never goes back.
+    """
+    if not skip_time:
+        assert path is not None
+        return database.owned(path, None, follower.print_output, limits)
+    # no worker outside can answer a task of `run` that waits for its token
+    clock = VirtualClock(outside_seconds=0, limits=limits)
+    if path is None:
+        return database.temporary(None, follower.print_output, limits, clock)
+    if path.file is None:
+        raise UsageError(f"--skip-time: {path} is shared with other nodes; use a SQLite file")
+    return database.owned(path, None, follower.print_output, limits, clock=clock)
 
 
 def _name(engine: Engine, machine_arn: str) -> str:
@@ -215,10 +238,13 @@ class Follower:
     json     print their events on standard output, and nothing else
     timeout  seconds to wait for each
     db       words that name the database in the commands that the output proposes
+    kept     whether the database is, so that there are such commands
     """
 
-    def __init__(self, json: bool, quiet: bool, timeout: float | None, db: list[str]) -> None:
-        self.json, self.timeout, self.db = json, timeout, db
+    def __init__(
+        self, json: bool, quiet: bool, timeout: float | None, db: list[str], kept: bool = True
+    ) -> None:
+        self.json, self.timeout, self.db, self.kept = json, timeout, db, kept
         self.quiet = quiet or json
         self.stopped = _on_interrupt()
         self.boards: list[screen.Board] = []
@@ -244,7 +270,7 @@ class Follower:
         """
         described = await engine.inspect_execution(arn)
         machine, places = await lookup.machine_of(engine, described)
-        stored = machine.type != "EXPRESS"
+        stored = machine.type != "EXPRESS" and self.kept
         hint = command("resume", described["name"], *self.db) if stored else ""
         board = screen.Board(
             machine,
@@ -263,7 +289,8 @@ class Follower:
             interrupted = isinstance(reason, InterruptedByUserError)
             what = "interrupted" if interrupted else f"still running after {self.timeout:g} s"
             at = progress.current_states(board.visits) or "its start"
-            later = f"continue with: {hint}" if hint else "an Express execution cannot be resumed"
+            why = "an Express execution" if self.kept else "without --db, one in skipped time"
+            later = f"continue with: {hint}" if hint else f"{why} cannot be resumed"
             print(f"{prefix}{what} at {at}; {later}", file=sys.stderr)
             return exit_codes.INTERRUPTED if interrupted else exit_codes.TIMED_OUT
         finally:

@@ -57,6 +57,7 @@ def settings(
     node_address: str | None,
     mocks: Path | None = None,
     mock_validation: str = "PRESENT",
+    skip_time: bool,
     **others: Any,
 ) -> Settings:
     """The Settings of the command's options; `others` are its fields as they are. Raises
@@ -70,8 +71,15 @@ def settings(
     if account is not None and not (len(account) == 12 and account.isascii() and account.isdigit()):
         raise UsageError(f"--account {account}: an account id has twelve digits")
     mocking = mock_options.read(mocks, None, str(mock_validation))
+    named = database.database(db)
+    if skip_time and named.file is None:
+        raise UsageError(
+            f"--skip-time: {named} is shared with other nodes, whose clocks do not skip; use a "
+            "SQLite file"
+        )
     return Settings(
-        db=database.database(db),
+        db=named,
+        skip_time=skip_time,
         functions=functions.resolve() if functions else None,
         account=account,
         allow_host=tuple(allow_host or ()),

@@ -54,6 +54,7 @@ def run(
     mocks: Mocks = None,
     case: Case = None,
     mock_validation: MockValidationOption = MockValidation.PRESENT,
+    skip_time: o.SkipTime = False,
     limits: o.LimitsFile = None,
 ) -> None:
     """Run a state machine and print its output.
@@ -65,6 +66,7 @@ def run(
         *("run.run", file, input, name, type.value, functions, param or [], db),
         *(json, quiet, timeout),
         mocks=(mocks, case, mock_validation.value),
+        skip_time=skip_time,
         limits=limits,
     )
 
@@ -115,6 +117,7 @@ def serve(
     read_only: o.ReadOnly = False,
     mocks: Mocks = None,
     mock_validation: MockValidationOption = MockValidation.PRESENT,
+    skip_time: o.SkipTime = False,
     limits: o.LimitsFile = None,
 ) -> None:
     """Serve the AWS API and a console page over HTTP, until SIGTERM or Ctrl-C."""

@@ -144,6 +144,11 @@ class Pool:
     def supervisor(self, supervisor: Supervisor) -> None:
         self._orphans.supervisor = supervisor
 
+    @property
+    def busy(self) -> bool:
+        """Whether a call runs, or a process for one starts."""
+        return bool(self._busy or self._starting)
+
     async def invoke(self, function: Function, event: bytes, call: Call) -> Answer:
         """One call. An error of the function is an Answer that failed. Raises UnavailableError.
         Cancelling it kills the process.

@@ -443,7 +443,7 @@ class QueueStore:
             )
         poller = asyncio.get_running_loop().create_future()
         queue.pollers[poller] = None
-        alarm = self.host.clock.call_at(until, lambda: _wake(poller))
+        alarm = self.host.clock.call_client_at(until, lambda: _wake(poller))
         self.wake_pollers(queue)
         try:
             await poller

@@ -1,0 +1,118 @@
+"""`stepwell serve --skip-time` and `run --skip-time`."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Command
+from tests.integrations.server.conftest import Serve
+from tests.integrations.server.live import ROLE, SHARED, eventually, one
+
+DAY = 24 * 3600
+ASK = {
+    "Type": "Task",
+    "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+    "Parameters": {"QueueUrl.$": "$.queue", "MessageBody": {"token.$": "$$.Task.Token"}},
+    "TimeoutSeconds": 30 * DAY,
+    "End": True,
+}
+
+pytestmark = pytest.mark.skipif(bool(SHARED), reason="time is skipped in SQLite databases only")
+
+
+def ended(sfn: Any, arn: str) -> dict[str, Any]:
+    def ask() -> Any:
+        described = sfn.describe_execution(executionArn=arn)
+        return described if described["status"] != "RUNNING" else None
+
+    described: dict[str, Any] = eventually(ask)
+    return described
+
+
+def days(described: dict[str, Any]) -> float:
+    return float((described["stopDate"] - described["startDate"]).total_seconds()) / DAY
+
+
+def test_a_server_skips_what_executions_wait_for(serve: Serve) -> None:
+    live = serve("--skip-time")
+    sfn, sqs, events = live.client(), live.client("sqs"), live.client("events")
+
+    def machine(name: str, definition: str) -> str:
+        created = sfn.create_state_machine(name=name, definition=definition, roleArn=ROLE)
+        return str(created["stateMachineArn"])
+
+    # a schedule fires on the way, at its modelled times
+    queue = sqs.create_queue(QueueName="ticks")["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    events.put_rule(Name="daily", ScheduleExpression="rate(1 day)")
+    target = {"Id": "1", "Arn": queue_arn["Attributes"]["QueueArn"]}
+    events.put_targets(Rule="daily", Targets=[target])
+    wait = machine("wait", one({"Type": "Wait", "Seconds": 3 * DAY + 60, "End": True}))
+    arns = [sfn.start_execution(stateMachineArn=wait)["executionArn"] for _ in range(3)]
+    closed = [ended(sfn, arn) for arn in arns]
+    assert [each["status"] for each in closed] == ["SUCCEEDED"] * 3
+    assert all(3 < days(each) < 3.1 for each in closed)
+    starts = [each["startDate"].timestamp() for each in closed]
+    assert max(starts) - min(starts) < 60  # the client was not left behind
+    ticks = [
+        json.loads(each["Body"])["time"]
+        for each in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    ]
+    assert len(set(ticks)) == len(ticks) == 3
+
+    # a worker has time to answer, and what follows is skipped
+    asking = machine("ask", one(ASK))
+    jobs = sqs.create_queue(QueueName="jobs")["QueueUrl"]
+    arn = sfn.start_execution(stateMachineArn=asking, input=json.dumps({"queue": jobs}))
+    message = sqs.receive_message(QueueUrl=jobs, WaitTimeSeconds=10)["Messages"][0]
+    time.sleep(0.5)
+    token = json.loads(message["Body"])["token"]
+    sfn.send_task_success(taskToken=token, output='"done"')
+    answered = ended(sfn, arn["executionArn"])
+    assert answered["status"] == "SUCCEEDED" and days(answered) < 0.01
+
+    # nothing is waited for: a long poll takes its real time, and so does the server
+    began = time.monotonic()
+    assert "Messages" not in sqs.receive_message(QueueUrl=jobs, WaitTimeSeconds=1)
+    assert time.monotonic() - began > 0.9
+    assert live.said("time is skipped") is not None
+
+
+def test_a_worker_that_does_not_answer_is_not_waited_for(serve: Serve) -> None:
+    live = serve("--skip-time", skip_worker_seconds=0.3)
+    sfn = live.client()
+    activity = sfn.create_activity(name="hands")["activityArn"]
+    hand = {"Type": "Task", "Resource": activity, "TimeoutSeconds": 7 * DAY, "End": True}
+    machine = sfn.create_state_machine(name="m", definition=one(hand), roleArn=ROLE)
+    began = time.monotonic()
+    arn = sfn.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"]
+    closed = ended(sfn, arn)
+    assert closed["status"] == "FAILED" and closed["error"] == "States.Timeout"
+    assert 7 <= days(closed) < 7.01 and time.monotonic() - began > 0.3
+
+
+def test_the_command_skips_time(command: Command, tmp_path: Path) -> None:
+    file, db = tmp_path / "m.asl.json", tmp_path / "kept.db"
+    file.write_text(one({"Type": "Wait", "Seconds": 30 * DAY, "End": True}))
+    ran = command("run", file, "--skip-time", "--input", '{"id":1}')
+    assert (ran.returncode, ran.stdout) == (0, '{"id":1}\n'), ran.stderr
+    assert not (tmp_path / "data").exists()  # the clock of a database never goes back
+    ran = command("run", file, "--skip-time", "--db", db, "--name", "x", "--quiet")
+    assert ran.returncode == 0, ran.stderr
+    shown = json.loads(command("executions", "show", "x", "--db", db, "--json").stdout)
+    assert shown["status"] == "SUCCEEDED"
+    assert db.exists() and "30 d" in command("executions", "list", "--db", db).stdout
+
+
+@pytest.mark.parametrize("words", [("serve",), ("run", "m.asl.json")])
+def test_a_shared_database_is_refused(
+    command: Command, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    file = tmp_path / "m.asl.json"
+    file.write_text(one({"Type": "Pass", "End": True}))
+    words = tuple(str(file) if each == "m.asl.json" else each for each in words)
+    ran = command(*words, "--skip-time", "--db", "postgresql://me:secret@db/x")
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("stepwell: --skip-time: postgresql://me@db/x is shared with")
