@@ -62,6 +62,7 @@ from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Tasks
 from stepwell.engine.virtual_clock import VirtualClock
 from stepwell.engine.virtual_clock.activity import WorkerActivity
+from stepwell.engine.virtual_clock.timers import Timers
 
 _HASH_CHARS: Final = 16
 
@@ -181,7 +182,7 @@ class Engine:
         self.streams = Streams(store, self.tasks, limits, failed, worker.park)
         worker.attempts.map_run = self.streams.handler
         self.executions = Executions(base, self.map_runs, self.redrives)
-        self.test_states = TestStates(base, self.records)
+        self.test_states, self.timers = TestStates(base, self.records), Timers(base)
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -319,6 +320,8 @@ class Engine:
     )
     list_executions = delegated("executions", Executions.list_executions)
     list_all_executions = delegated("executions", Executions.list_all_executions)
+    fire_timer = delegated("timers", Timers.fire_timer)
+    advance_time = delegated("timers", Timers.advance_time)
     stop_execution = delegated("executions", Executions.stop_execution)
     redrive_execution = delegated("redrives", Redrives.redrive_execution)
     wait = delegated("executions", Executions.wait)

@@ -96,11 +96,12 @@ class Limits(language.Limits):
     clock_jump_seconds: float = 60.0  # forward jump of the system's clock that is accepted at once
     clock_hold_seconds: float = 60.0  # after which a longer jump is accepted
 
-    # --- virtual time, all in seconds of real time
+    # --- virtual time, in seconds of real time
     # for which the timeout of a task that an outside worker may still answer is not skipped
     skip_outside_seconds: float = 0.2
     skip_instant_seconds: float = 0.02  # attempts of tasks that are shorter take no time
     skip_client_seconds: float = 0.1  # after a client's change, for which time is not skipped
+    skip_most_seconds: int = 10 * 365 * 24 * 3600  # of virtual time, that one call advances
     # of work without a pause, during which time stands still; then it advances
     skip_busy_seconds: float = 5.0
 

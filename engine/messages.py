@@ -49,6 +49,19 @@ TASK_TIMED_OUT: Final = "Task Timed Out: 'Provided task does not exist anymore'"
 INVALID_OUTPUT: Final = "Invalid Output: '{text}'"
 INPUT_TOO_LONG: Final = "1 validation error detected: Value at 'input' failed to satisfy constraint: Member must have length less than or equal to {limit}"
 NOTHING_TO_UPDATE: Final = "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration must be specified"
+# ours: of the operations that AWS does not have
+FIRE_CLOSED: Final = "Execution is {status}: it waits for no time"
+FIRE_PARKED: Final = "Execution is parked: {reason}"
+FIRE_NOTHING: Final = "No state of the execution waits for a time"
+FIRE_STATE: Final = "The state '{state}' does not wait for a time; these do: {states}"
+FIRE_WHICH: Final = "Several states wait for a time, so stateName is needed: {states}"
+TIME_REAL: Final = (
+    "Time cannot be advanced: the database is not open with --skip-time or a VirtualClock"
+)
+TIME_ONE: Final = "Either seconds or until is needed"
+TIME_SECONDS: Final = "seconds must be between 0 and {most}"
+TIME_FORMAT: Final = "until must be a timestamp such as 2030-01-31T12:00:00Z"
+TIME_PAST: Final = "Time does not go back: it is {now}"
 NOT_REDRIVABLE: Final = "Execution is {status} and cannot be redriven"
 REDRIVE_HISTORY_FULL: Final = (
     "Execution history event limit exceeded"  # these four: from the documentation

@@ -24,7 +24,7 @@ from stepwell.engine.tasks import Tasks
 CLOSING_SECONDS: Final = 1.0
 # in virtual time: operations that wait for executions, and the beginnings of the names of those
 # after which a client continues
-_WAITS: Final = ("run", "wait", "start_sync_execution", "get_activity_task")
+_WAITS: Final = ("run", "wait", "advance_time", "start_sync_execution", "get_activity_task")
 _CHANGES: Final = ("create", "update", "start_execution", "stop", "redrive", "send", "delete")
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -187,6 +187,8 @@ class SyncEngine:
     list_executions = _plain(Engine.list_executions)
     list_all_executions = _plain(Engine.list_all_executions)
     get_execution_history = _plain(Engine.get_execution_history)
+    fire_timer = _plain(Engine.fire_timer)
+    advance_time = _plain(Engine.advance_time)
     stop_execution = _plain(Engine.stop_execution)
     redrive_execution = _plain(Engine.redrive_execution)
 

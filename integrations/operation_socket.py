@@ -26,6 +26,10 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[dict[str, Any]]]]] = {
     "stop_execution": lambda engine, arn, error, cause: engine.stop_execution(
         arn, error=error, cause=cause
     ),
+    "fire_timer": lambda engine, arn, state: engine.fire_timer(arn, state_name=state),
+    "advance_time": lambda engine, seconds, until: engine.advance_time(
+        seconds=seconds, until=until
+    ),
     "send_task_success": lambda engine, token, output: engine.send_task_success(token, output),
     "send_task_failure": lambda engine, token, error, cause: engine.send_task_failure(
         token, error, cause

@@ -118,6 +118,15 @@ def _tick(run: Run, event: events.Tick) -> None:
             return
 
 
+def _fire(run: Run, event: events.Fire) -> None:
+    frame = run.x.frames.get(event.frame)
+    if frame is not None and frame.phase in model.SLEEPING and frame.due == event.due:
+        frame = run.touch(event.frame)
+        TIMERS[frame.phase](run, frame)
+        run.ready.append(frame)
+        _advance(run)
+
+
 def _stop(run: Run, event: events.Stop) -> None:
     _abort_map_runs(run)
     run.close(model.ABORTED, 0, error=event.error, cause=event.cause)
@@ -176,6 +185,7 @@ HANDLERS: Final[dict[type, Callable[[Run, Any], None]]] = {
     events.Start: _start,
     events.Continue: _continue,
     events.Tick: _tick,
+    events.Fire: _fire,
     events.Stop: _stop,
     events.TaskQueued: _on_task(tasks.task_queued, Phase.TASK),
     events.TaskBegan: _on_task(tasks.task_began, Phase.TASK),

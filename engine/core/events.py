@@ -33,6 +33,13 @@ class Tick(NamedTuple):
     """Time has passed: fire the timers that are due."""
 
 
+class Fire(NamedTuple):
+    """A Wait state or the delay of a retrier ends now, although it is due at `due`, ms."""
+
+    frame: int
+    due: int
+
+
 class TaskQueued(NamedTuple):
     """An attempt has not begun: it waits for a process, a thread or a connection."""
 
@@ -179,6 +186,7 @@ Event = (
     Start
     | Continue
     | Tick
+    | Fire
     | TaskQueued
     | TaskBegan
     | TaskStarted

@@ -358,6 +358,20 @@ class StartSyncExecutionOutput(TypedDict):
     billingDetails: NotRequired[BillingDetails]
 
 
+class FiredTimer(TypedDict):
+    stateName: str
+    enteredEventId: int
+    dueDate: float
+
+
+class FireTimerOutput(TypedDict):
+    fired: list[FiredTimer]
+
+
+class AdvanceTimeOutput(TypedDict):
+    now: float
+
+
 class StopExecutionOutput(TypedDict):
     stopDate: float
 

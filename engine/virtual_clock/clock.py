@@ -83,6 +83,7 @@ class VirtualClock:
         self._spins = 0  # rounds with work
         self._held_until = 0.0  # real time: a client is in the middle of its requests
         self._outside: tuple[object, float] = (None, 0.0)  # what is waited for, and since when
+        self._asked: list[tuple[int, asyncio.Future[None]]] = []  # see advance()
         self._seen = set[asyncio.Future[Any]]()  # that call _look() when they end
         self._round: asyncio.Handle | None = None  # the next look
         self._timer: asyncio.TimerHandle | None = None
@@ -133,6 +134,10 @@ class VirtualClock:
         """This engine is closing."""
         if self._activity is activity:
             self._activity, self._outside = None, (None, 0.0)
+            asked, self._asked = self._asked, []
+            for _, done in asked:
+                if not done.done():
+                    done.set_exception(EngineError("the engine is closed"))
             self._stop()
             self._stand()
 
@@ -144,6 +149,18 @@ class VirtualClock:
         """A client waits: time may be skipped."""
         self._held_until = 0.0
         self.look()
+
+    async def advance(self, until: int) -> None:
+        """Skip to that time, ms. Returns when all that was due is done. A client that is in the
+        middle, and workers that may still answer, are not waited for. Raises EngineError if the
+        engine is closed.
+        """
+        if self._activity is None:
+            raise EngineError("the engine is closed")
+        done = asyncio.get_running_loop().create_future()
+        self._asked.append((until, done))
+        self.look()
+        await done
 
     def look(self) -> None:
         """Something may have changed: find out, soon, what is waited for."""
@@ -218,6 +235,9 @@ class VirtualClock:
             for each in attempts:
                 self._when_done(each)
             return self._real_time(self._limits.skip_instant_seconds, _POLL_SECONDS, attempts)
+        if self._asked:
+            self._stand()
+            return self._advance()
         if held > 0:
             self._stand()
             return self._set(held)
@@ -233,6 +253,20 @@ class VirtualClock:
             self._time.advance(max(0, at - self._time.now()))
             self.look()
         return None
+
+    def _advance(self) -> None:
+        """Towards the earliest time that was asked for."""
+        until = min(at for at, _ in self._asked)
+        at = self._time.next_alarm()
+        now = self._time.now()
+        self._time.advance(max(0, (until if at is None else min(at, until)) - now))
+        now, asked = self._time.now(), self._asked
+        if at is None or at > now:  # nothing is due any more
+            self._asked = [each for each in asked if each[0] > now]
+            for until, done in asked:
+                if until <= now and not done.done():
+                    done.set_result(None)
+        self.look()
 
     def _patience(self, outside: object) -> float:
         """Seconds for which an outside worker has time to answer the task that is due next."""

@@ -108,7 +108,7 @@ RULES: Final[Mapping[str, Rule]] = {
         ),
         _home,
     ),
-    **dict.fromkeys(("stop_execution", "redrive_execution", "wait"), of_execution),
+    **dict.fromkeys(("stop_execution", "redrive_execution", "fire_timer", "wait"), of_execution),
     **dict.fromkeys(("send_task_success", "send_task_failure", "send_task_heartbeat"), _of_token),
     **dict.fromkeys(("start_execution", "start_nested_execution"), _named),
     "update_map_run": _of_map_run,

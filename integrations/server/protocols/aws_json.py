@@ -26,6 +26,7 @@ from stepwell.integrations.aws.model_bounds import bounded, bounds
 from stepwell.integrations.aws.models import query_codes
 from stepwell.integrations.aws.validation import compile_input, secret
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.server.protocols.own_operations import with_own
 
 # HTTP statuses of errors that no model has; those of other errors without a status are 400
 STATUSES: Final = {
@@ -215,8 +216,8 @@ def _loader() -> Loader:
 
 
 def service_model(service: str, limits: Limits = DEFAULT_LIMITS) -> ServiceModel:
-    """botocore's own model, not one that the user has under ~/.aws."""
-    description = _loader().load_service_model(service, "service-2")
+    """botocore's own model, not one that the user has under ~/.aws, with our operations."""
+    description = with_own(_loader().load_service_model(service, "service-2"), service)
     return ServiceModel(bounded(description, bounds(service, limits)), service)
 
 

@@ -1,0 +1,62 @@
+"""The operations of the API that AWS does not have, in the form of botocore's models: they are
+called, signed and checked as the others of their service. docs/reference/own-operations.md shows
+how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+
+def _operation(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "http": {"method": "POST", "requestUri": "/"},
+        "input": {"shape": f"{name}Input"},
+        "output": {"shape": f"{name}Output"},
+        "errors": [{"shape": "ValidationException"}],
+    }
+
+
+def _structure(required: tuple[str, ...], **members: str) -> dict[str, Any]:
+    return {
+        "type": "structure",
+        "required": list(required),
+        "members": {name: {"shape": shape} for name, shape in members.items()},
+    }
+
+
+_STEP_FUNCTIONS: Final[Mapping[str, Any]] = {
+    "FireTimerInput": _structure(
+        ("executionArn",), executionArn="Arn", stateName="Name", enteredEventId="EventId"
+    ),
+    "FireTimerOutput": _structure(("fired",), fired="FiredTimerList"),
+    "FiredTimerList": {"type": "list", "member": {"shape": "FiredTimer"}},
+    "FiredTimer": _structure(
+        ("stateName", "enteredEventId", "dueDate"),
+        stateName="Name",
+        enteredEventId="EventId",
+        dueDate="Timestamp",
+    ),
+    "AdvanceTimeInput": _structure((), seconds="OwnSeconds", until="OwnText"),
+    "AdvanceTimeOutput": _structure(("now",), now="Timestamp"),
+    "OwnSeconds": {"type": "double"},
+    "OwnText": {"type": "string", "max": 64},
+}
+
+OWN: Final[Mapping[str, Mapping[str, Any]]] = {"stepfunctions": _STEP_FUNCTIONS}
+"""botocore's name of a service -> its own shapes; NAMEInput is that of the operation NAME."""
+
+
+def with_own(description: dict[str, Any], service: str) -> dict[str, Any]:
+    """A service's model with our operations."""
+    shapes = OWN.get(service)
+    if shapes is None:
+        return description
+    names = [name.removesuffix("Input") for name in shapes if name.endswith("Input")]
+    return {
+        **description,
+        "operations": {**description["operations"], **{each: _operation(each) for each in names}},
+        "shapes": {**description["shapes"], **shapes},
+    }
