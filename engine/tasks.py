@@ -153,8 +153,9 @@ class MockedAttempt(NamedTuple):
     machine    name of the state machine
     case       of the execution
     number     attempts of the state before this one, in the execution
-    iteration  index of the innermost Map iteration, or of the child of a Map Run; None outside
-    iteration_number  attempts of the state before this one, in that iteration
+    iteration  (index, run) of each Map iteration, or child of a Map Run, around the state, the
+               outermost first: see core/test_cases.py
+    iteration_number  attempts of the state before this one, in the innermost iteration
     retries    before it in this visit of the state
     """
 
@@ -162,7 +163,7 @@ class MockedAttempt(NamedTuple):
     case: str
     state: str
     number: int
-    iteration: int | None
+    iteration: tuple[tuple[int, int], ...]
     iteration_number: int
     retries: int
 

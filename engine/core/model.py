@@ -100,7 +100,6 @@ class TaskAttempt(NamedTuple):
     handed_over  an activity worker has it, or the holder of its task token: after a crash, nothing
                  is sent again
     submitted    its TaskSubmitted event is written
-    number, iteration_number  attempts of its state before it, in execution and Map iteration
     """
 
     timeout: int | None = None  # seconds: TimeoutSeconds
@@ -108,8 +107,8 @@ class TaskAttempt(NamedTuple):
     role: str | None = None  # Credentials.RoleArn
     handed_over: bool = False
     submitted: bool = False
-    number: int = 0
-    iteration_number: int = 0  # this and `number` are 0 without a test case
+    number: int = 0  # attempts of its state before it, for a test case
+    iteration_number: int = 0  # the same in its Map iteration
 
 
 STATE_DATA: Final = "STATE_DATA"  # the source of the items of a Map Run without an ItemReader
@@ -417,6 +416,7 @@ class ExecutionExtras(TypedDict, total=False):
     sync: bool  # its caller waits for the end: StartSyncExecution, or a state under test
     case: str  # the test case that answers its tasks
     attempts: dict[str, int]  # of each state, for its test case
+    iteration: list[list[int]]  # of a child of a Map Run, for its test case: see test_cases.py
     redrives: int
     redriven: int  # ms: the last redrive
     tokens: list[list[Json]]  # [client token, ms] of the latest redrives

@@ -7,10 +7,10 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import StateError
-from stepwell.asl.program import MAP, State
+from stepwell.asl.program import State
 from stepwell.asl.resources import Resource
 from stepwell.engine import messages
-from stepwell.engine.core import events
+from stepwell.engine.core import events, test_cases
 from stepwell.engine.core.dataflow import as_payload, selected
 from stepwell.engine.core.environment import environment
 from stepwell.engine.core.events import CancelTask, RunTask
@@ -95,7 +95,8 @@ def schedule(run: Run, frame: Frame) -> None:
     if too_large(run, frame, payload):
         return None
     if "case" in run.x.extras:  # an activity that is missing may be mocked
-        attempt = _numbered(run, frame, attempt)
+        number, inner = test_cases.number(run, frame)
+        attempt = attempt._replace(number=number, iteration_number=inner)
     elif resource.kind == "activity" and resource.text not in run.activities:
         cause = messages.ACTIVITY_GONE.format(arn=resource.text)
         return fail(run, frame, StateError(asl_messages.RUNTIME, cause))
@@ -115,26 +116,6 @@ def schedule(run: Run, frame: Frame) -> None:
     _begin_time_limits(run, frame, attempt)
     run.commands.append(task_command(frame))
     return None
-
-
-def _numbered(run: Run, frame: Frame, attempt: TaskAttempt) -> TaskAttempt:
-    """Number the attempt for the test case of the execution. The counts are durable with it."""
-    name, before = frame.state.name, run.x.extras.get("attempts", {})
-    number = inner = before.get(name, 0)
-    run.x.extras = {**run.x.extras, "attempts": {**before, name: number + 1}}
-    if frame.item is not None:
-        iteration = _iteration(run, frame)
-        known = iteration.attempts or {}
-        inner = known.get(name, 0)
-        iteration.attempts = {**known, name: inner + 1}
-    return attempt._replace(number=number, iteration_number=inner)
-
-
-def _iteration(run: Run, frame: Frame) -> Frame:
-    """The first frame of the innermost Map iteration that a frame is in."""
-    while run.x.frames[frame.parent].state.type != MAP:
-        frame = run.touch(frame.parent)
-    return frame
 
 
 def _begin_time_limits(run: Run, frame: Frame, attempt: TaskAttempt) -> None:

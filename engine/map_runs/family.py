@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stepwell.engine import arns
+from stepwell.engine.core import test_cases
 from stepwell.engine.core.events import StartChild
 from stepwell.engine.core.model import Execution, ExecutionExtras, Payload
 from stepwell.engine.ids import derived
@@ -29,8 +30,12 @@ class Family:
             extras["round"] = command.round
         if spec is not None and spec.transformation == "NONE":
             extras["whole"] = True
-        if "case" in parent.extras:
+        self._iteration: list[list[int]] = []  # around the children, for a test case
+        self._run = 0
+        if "case" in parent.extras and frame is not None:
             extras["case"] = parent.extras["case"]
+            self._iteration = [list(each) for each in test_cases.path(parent, frame)]
+            self._run = test_cases.map_runs(parent, frame)
         if "logging" in parent.extras:
             extras["logging"] = parent.extras["logging"]
         self._extras = extras
@@ -56,6 +61,9 @@ class Family:
         extras, parent = self._extras, self.parent
         if command.items != 1:
             extras = {**extras, "items": command.items}
+        if "case" in extras:
+            iteration = [*self._iteration, [command.slot, self._run]]
+            extras = {**extras, "iteration": iteration}
         return Execution(
             id=id,
             uuid=uuid.replace("-", ""),

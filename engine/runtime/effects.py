@@ -16,6 +16,7 @@ from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine import messages
+from stepwell.engine.core import test_cases
 from stepwell.engine.core.environment import token
 from stepwell.engine.core.events import (
     Event,
@@ -292,14 +293,9 @@ def _with_case(tasks: Tasks, x: Execution, command: RunTask) -> Handler | None:
     if mocks is None:
         raise TaskError(asl_messages.RUNTIME, messages.NO_MOCKS.format(case=case), runtime=True)
     numbers = frame.running_attempt
-    iteration, number = None, numbers.iteration_number
-    if frame.item is not None:
-        iteration = frame.item[0]
-    elif x.block and x.parent is not None:  # a child of a Map Run
-        iteration = x.parent[3]
     attempt = MockedAttempt(
-        *(_machine(x), case, command.state.name, numbers.number, iteration, number),
-        sum(frame.retries),
+        *(_machine(x), case, command.state.name, numbers.number),
+        *(test_cases.path(x, frame), numbers.iteration_number, sum(frame.retries)),
     )
     if mocks.covers(attempt.machine, case, attempt.state):
         return partial(mocks.answer, attempt)

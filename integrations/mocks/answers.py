@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, Never
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
@@ -13,7 +14,7 @@ from stepwell.engine.arns import machine_name, read_machine, split_case
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import MockedAttempt, TaskError, TaskRequest
 from stepwell.integrations.mocks import checks, messages
-from stepwell.integrations.mocks.cases import Return, Step, TestCase, Throw
+from stepwell.integrations.mocks.cases import Pending, Return, Step, TestCase, Throw
 from stepwell.integrations.mocks.checks import Validation
 from stepwell.integrations.mocks.files import MockFile
 
@@ -69,6 +70,8 @@ class Answers:
         response = step.response
         if isinstance(response, Throw):
             raise TaskError(response.error, response.cause)
+        if isinstance(response, Pending):
+            return await _pending(request)
         if not isinstance(response, Return):
             result = response(request.payload)
             return await result if inspect.isawaitable(result) else result
@@ -124,6 +127,13 @@ class Answers:
         return self._mocks.find(machine, case)
 
 
+async def _pending(request: TaskRequest) -> Never:
+    """Until the attempt is cancelled. It holds no slot."""
+    async with request.waiting():
+        await asyncio.Event().wait()
+    raise AssertionError("nothing sets the event")
+
+
 def _unknown(machine: str, case: str | None, known: str) -> str:
     names = messages.KNOWN_CASES.format(cases=known)
     return messages.UNKNOWN_CASE.format(case=case, machine=machine, known=names)
@@ -137,7 +147,9 @@ def _exhausted(case: TestCase, attempt: MockedAttempt) -> str:
     found = case.responses(attempt)
     if found is None:
         return messages.NO_ITERATION.format(
-            state=attempt.state, case=case.name, iteration=attempt.iteration, place=""
+            state=attempt.state,
+            case=case.name,
+            iteration=".".join(str(index) for index, _ in attempt.iteration),
         )
     numbers = ", ".join(step.numbers for step in found.steps) or "none"
     return messages.EXHAUSTED.format(

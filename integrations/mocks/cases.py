@@ -14,9 +14,10 @@ count, its retries count, as in LocalStack. With Items, each iteration counts by
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from stepwell.asl.evaluation import Json
 from stepwell.engine.tasks import MockedAttempt
@@ -37,7 +38,12 @@ class Throw:
     cause: str | None = None
 
 
-Response: TypeAlias = Return | Throw | Callable[[Json], Any]
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """No answer: the task runs until a time limit, a stop or the failure of a sibling ends it."""
+
+
+Response: TypeAlias = Return | Throw | Pending | Callable[[Json], Any]
 """A callable gets the task's payload. It may be async; what it raises is the task's failure."""
 
 
@@ -91,22 +97,79 @@ def responses(plan: Plan) -> Responses:
     return Responses((Step(0, None, plan),))
 
 
-class Items:
-    """Responses by the index of the innermost Map iteration, or of the child of a Map Run.
+class Iterations(NamedTuple):
+    """Which iterations of a Map, or children of a Map Run, are meant: "2", "1-3"; "4.2" is number 2
+    of the inner Map in number 4 of the outer one; "2@1" is number 2 when the Map starts for the
+    second time.
 
-    by_item  an index or a range of them -> the responses of each such iteration
-    default  of the other iterations
+    outer    (indexes, run) of the Maps around the innermost one; run: None: any
+    indexes  of the innermost Map
     """
 
-    def __init__(self, by_item: Mapping[int | range, Plan], default: Plan | None = None) -> None:
-        self.by_item: Final = tuple(
-            (range(key, key + 1) if isinstance(key, int) else key, responses(plan))
-            for key, plan in by_item.items()
+    outer: tuple[tuple[range, int | None], ...]
+    indexes: range
+    run: int | None
+
+    def match(self, path: Sequence[tuple[int, int]]) -> bool:
+        parts = (*self.outer, (self.indexes, self.run))
+        return len(path) >= len(parts) and all(
+            index in indexes and wanted in (None, run)
+            for (indexes, wanted), (index, run) in zip(parts, path[-len(parts) :])
         )
+
+    @property
+    def exactness(self) -> int:
+        """Of several that match, the most exact one counts."""
+        runs = (run for _, run in (*self.outer, (self.indexes, self.run)))
+        return 2 * len(self.outer) + sum(run is not None for run in runs)
+
+    def overlaps(self, other: Iterations) -> bool:
+        """Whether both are equally exact, and match one path."""
+        same = (self.outer, self.run) == (other.outer, other.run)
+        mine, its = self.indexes, other.indexes
+        return same and mine[0] <= its[-1] and its[0] <= mine[-1]
+
+
+_PART: Final = re.compile(r"\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?(?:@(\d{1,9}))?\s*", re.ASCII)
+
+
+def iterations(key: int | range | str) -> Iterations | None:
+    """None: the text is none of iterations."""
+    if not isinstance(key, str):
+        return Iterations((), range(key, key + 1) if isinstance(key, int) else key, None)
+    parts: list[tuple[range, int | None]] = []
+    for text in key.split("."):
+        match = _PART.fullmatch(text)
+        if match is None or int(match[2] or match[1]) < int(match[1]):
+            return None
+        indexes = range(int(match[1]), int(match[2] or match[1]) + 1)
+        parts.append((indexes, None if match[3] is None else int(match[3])))
+    return Iterations(tuple(parts[:-1]), *parts[-1])
+
+
+class Items:
+    """Responses by the iteration of a Map, or by the child of a Map Run.
+
+    by_item  an index, a range of them, or a text (see Iterations) -> the responses
+    default  of the other iterations
+    Raises ValueError.
+    """
+
+    def __init__(
+        self, by_item: Mapping[int | range | str, Plan], default: Plan | None = None
+    ) -> None:
+        found: list[tuple[Iterations, Responses]] = []
+        for key, plan in by_item.items():
+            parsed = iterations(key)
+            if parsed is None:
+                raise ValueError(f"{key!r} is not the index of an iteration")
+            found.append((parsed, responses(plan)))
+        found.sort(key=lambda each: -each[0].exactness)
+        self.by_item: Final = tuple(found)
         self.default: Final = None if default is None else responses(default)
 
-    def of(self, iteration: int | None) -> Responses | None:
-        found = (each for indexes, each in self.by_item if iteration in indexes)
+    def of(self, path: Sequence[tuple[int, int]]) -> Responses | None:
+        found = (each for where, each in self.by_item if where.match(path))
         return next(found, self.default)
 
 
@@ -141,7 +204,7 @@ class TestCase:
         if isinstance(self.states[attempt.state], Items):
             return found.at(attempt.iteration_number)
         step = found.at(attempt.number)
-        if step is None and attempt.iteration is not None:
+        if step is None and attempt.iteration:
             return found.at(attempt.retries)
         return step
 

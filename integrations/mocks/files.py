@@ -1,11 +1,12 @@
-"""Mock files: MockConfigFile.json of Step Functions Local, with Items as an addition.
+"""Mock files: MockConfigFile.json of Step Functions Local, with Items and Pending as additions.
 
     {"StateMachines": {MACHINE: {"TestCases": {CASE: {STATE: RESPONSE, ...}}}},
      "MockedResponses": {RESPONSE: {"0": {"Return": RESULT},
                                     "1-2": {"Throw": {"Error": NAME, "Cause": TEXT}}}}}
 
 In place of RESPONSE a state may have {"Items": {"0": RESPONSE, "1-3": RESPONSE}, "Default":
-RESPONSE}: responses by the index of a Map iteration. States are named without the states that
+RESPONSE}: responses by the index of a Map iteration; for other keys, see cases.Iterations. In place
+of Return and Throw, {"Pending": true} never answers. States are named without the states that
 contain them: names are unique in a state machine.
 """
 
@@ -23,17 +24,21 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.mocks import messages
 from stepwell.integrations.mocks.cases import (
     Items,
+    Iterations,
+    Pending,
     Plan,
     Responses,
     Return,
     Step,
     TestCase,
     Throw,
+    iterations,
 )
 
 __all__ = ["Items", "MockFile", "MockFileError", "Return", "TestCase", "Throw", "read_mocks"]
 
 _NUMBERS: Final = re.compile(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?")
+_KINDS: Final = {"Return", "Throw", "Pending"}
 _MACHINES, _RESPONSES, _CASES = "StateMachines", "MockedResponses", "TestCases"
 
 
@@ -163,12 +168,15 @@ class _Reader:
             found.append((key, range(first, last + 1), here))
         return found
 
-    def _response(self, at: str, key: str, value: Json) -> Return | Throw | None:
-        if not isinstance(value, dict) or ("Return" in value) == ("Throw" in value):
+    def _response(self, at: str, key: str, value: Json) -> Return | Throw | Pending | None:
+        found = _KINDS & value.keys() if isinstance(value, dict) else ()
+        if not isinstance(value, dict) or len(found) != 1:
             self._fault(at, messages.RETURN_OR_THROW, key=key)
             return None
         if "Return" in value:
             return Return(value["Return"])
+        if "Pending" in value:
+            return Pending()
         thrown, at = value["Throw"], f"{at}/Throw"
         if not self._is_object(at, thrown, "Throw"):
             return None
@@ -214,14 +222,26 @@ class _Reader:
         if not isinstance(items, dict) or not items:
             self._fault(at, messages.ITEMS_EMPTY)
             items = {}
-        by_item: dict[int | range, Plan] = {
-            indexes: self._named(here, items[key], responses)
-            for key, indexes, here in self._numbered(f"{at}/Items", items)
-        }
         others = None
         if "Default" in value:
             others = self._named(f"{at}/Default", default, responses)
-        return Items(by_item, others)
+        return Items(self._items(f"{at}/Items", items, responses), others)
+
+    def _items(
+        self, at: str, value: Mapping[str, Json], responses: Mapping[str, tuple[Step, ...]]
+    ) -> dict[int | range | str, Plan]:
+        found: dict[str, Iterations] = {}
+        for key in value:
+            here, parsed = json_text.member(at, key), iterations(key)
+            if parsed is None:
+                self._fault(here, messages.ITERATION, key=key)
+                continue
+            for other, earlier in found.items():
+                if parsed.overlaps(earlier):
+                    self._fault(here, messages.OVERLAP, key=key, other=other)
+                    break
+            found[key] = parsed
+        return {key: self._named(json_text.member(at, key), value[key], responses) for key in found}
 
     def _named(self, at: str, name: Json, responses: Mapping[str, tuple[Step, ...]]) -> Responses:
         if not isinstance(name, str):

@@ -32,6 +32,7 @@ RESPONSES_EMPTY: Final = 'response {name!r} needs at least one numbered entry, s
 NUMBER: Final = '{key!r} is not a number such as "0", or a range such as "1-2"'
 OVERLAP: Final = "{key!r} overlaps {other!r}"
 RETURN_OR_THROW: Final = "{key!r} must have either Return or Throw"
+ITERATION: Final = '{key!r} is not an iteration such as "0", or a range such as "1-3"'
 THROW_FIELD: Final = "{field} of Throw must be a string"
 
 # --- test cases -----------------------------------------------------------------------------------
@@ -42,7 +43,7 @@ NO_FILE: Final = "Invalid Name: '{case}': no mock file is loaded, so there is no
 CASE_LOST: Final = "The execution has the test case {case!r} of {machine!r}, which the mock file does not have (any more)"
 EXHAUSTED: Final = "State {state!r} has no mocked response for {attempt}: {responses} of test case {case!r} has {numbers}{place}"
 NO_ITERATION: Final = (
-    "State {state!r} of test case {case!r} has no mocked response for iteration {iteration}{place}"
+    "State {state!r} of test case {case!r} has no mocked response for iteration {iteration}"
 )
 NO_STATE: Final = (
     "warning: the definition has no state {state!r}, which test case {case!r} mocks{hint}"
@@ -51,7 +52,7 @@ NO_TASK: Final = (
     "warning: state {state!r} is a {type}, which calls nothing: its response is not used"
 )
 INVALID_RESPONSE: Final = "{place}{responses} of state {state!r}: {problem}"
-UNUSED_STATE: Final = "{place}warning: state {state!r} of test case {case!r} was not run"
+UNUSED_STATE: Final = "{place}state {state!r} of test case {case!r} was not run"
 UNUSED_RESPONSE: Final = (
-    "{place}warning: response {numbers} of state {state!r} in test case {case!r} was not used"
+    "{place}response {numbers} of state {state!r} in test case {case!r} was not used"
 )

@@ -13,6 +13,7 @@ from typing import Final
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import StateError
 from stepwell.engine import messages
+from stepwell.engine.core import test_cases
 from stepwell.engine.core.dataflow import as_payload, effective, select_item
 from stepwell.engine.core.environment import environment
 from stepwell.engine.core.events import ChildrenMocked
@@ -57,6 +58,8 @@ def attempt(run: Run, frame: Frame) -> None:
         keys = list(source) if isinstance(source, dict) else None
         items = [Payload(each) for each in (source.values() if keys is not None else source)]
         frame.prev = run.add((MAP_STARTED, frame.prev, 0 if spec.reader else len(items)))
+        if "case" in run.x.extras:
+            test_cases.number(run, frame)
         # tolerance, reader and writer are evaluated when the state has started, as recorded
         state = MapRunState(
             concurrency, spec.tolerated_count(value, env), spec.tolerated_percentage(value, env)

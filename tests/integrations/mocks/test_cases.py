@@ -1,6 +1,5 @@
 """Executions whose tasks a test case answers."""
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +8,9 @@ import pytest
 from tests.integrations.mocks.samples import MOCKS, RETRY, invoke, lambda_and_sqs, machine
 
 from stepwell import Engine
-from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.mocks.cases import Items
+from stepwell.engine.virtual_clock import VirtualClock
+from stepwell.integrations.mocks.cases import Items, Pending
 from stepwell.integrations.mocks.checks import Validation
 from stepwell.integrations.mocks.files import MockFile, Return, TestCase, Throw, parse_mocks
 from stepwell.integrations.mocks.tasks import MockedTasks
@@ -20,13 +19,6 @@ from stepwell.integrations.tasks.registry import Registry
 
 def mock_file(value: Mapping[str, Any]) -> MockFile:
     return parse_mocks(json.dumps(value).encode(), "mocks.json")
-
-
-async def advance(clock: ManualClock) -> None:
-    """A second passes at once."""
-    while True:
-        await asyncio.sleep(0.001)
-        clock.advance(1000)
 
 
 class Ran:
@@ -55,15 +47,12 @@ async def run(
     validation: Validation = Validation.PRESENT,
 ) -> Ran:
     tasks = MockedTasks(Registry(functions=functions or {}), mocks, validation)
-    clock = ManualClock()
-    async with Engine(tasks=tasks, clock=clock) as engine:
-        passing = asyncio.create_task(advance(clock))
+    async with Engine(tasks=tasks, clock=VirtualClock()) as engine:
         arn = (await engine.create_state_machine(name, json.dumps(definition)))["stateMachineArn"]
         target = arn if case is None else f"{arn}#{case}"
         started = await engine.start_execution(target, input={} if input is None else input)
         ended = await engine.wait(started["executionArn"], 10)
         assert ended["stateMachineArn"] == arn
-        passing.cancel()
         history = await engine.get_execution_history(started["executionArn"], max_results=1000)
         return Ran(ended, history["events"], tasks)
 
@@ -260,6 +249,61 @@ async def test_responses_by_iteration(mode: str) -> None:
     assert [each["Payload"] for each in ran.output] == [0, "late", "late", "x"]
 
 
+async def test_responses_by_nested_iteration() -> None:
+    inner = {
+        "Type": "Map",
+        "ItemProcessor": {"StartAt": "Ship", "States": {"Ship": {**invoke(), "End": True}}},
+    }
+    states = {"Outer": {"Type": "Map", "ItemProcessor": machine({"Inner": inner})}}
+    shown: dict[int | range | str, Any] = {
+        1: Return({"Payload": "1"}),
+        "1.0": Return({"Payload": "1.0"}),
+        "1.0@0": Return({"Payload": "1.0@0"}),
+        "0@1.0": Return({"Payload": "never"}),
+    }
+    mocks = TestCase({"Ship": Items(shown, Return({"Payload": "x"}))})
+    ran = await run(machine(states), mocks, input=[[1, 2], [3, 4]])
+    assert [[each["Payload"] for each in row] for row in ran.output] == [["x", "1"], ["1.0@0", "1"]]
+
+
+@pytest.mark.parametrize("mode", ["INLINE", "DISTRIBUTED"])
+async def test_runs_of_a_map(mode: str) -> None:
+    config = {"Mode": mode, **({"ExecutionType": "STANDARD"} if mode == "DISTRIBUTED" else {})}
+    each = map_over(invoke(), ProcessorConfig=config)["States"]["Each"]
+    states = {
+        "Each": {**each, "ItemsPath": "$.items", "ResultPath": "$.got", "Next": "Again?"},
+        "Again?": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.got[0].Payload", "NumericEquals": 1, "Next": "End"}],
+            "Default": "Each",
+        },
+        "End": {"Type": "Pass", "OutputPath": "$.got"},
+    }
+    del states["Each"]["End"]
+    shown: dict[int | range | str, Any] = {
+        "0-9@1": Return({"Payload": 1}),
+        "0-9": Return({"Payload": 0}),
+    }
+    mocks = TestCase({"Ship": Items(shown)})
+    ran = await run(machine(states), mocks, input={"items": [7, 8]})
+    assert ran.output == [{"Payload": 1}] * 2
+    assert ran.tasks.unused() == []
+
+
+async def test_pending() -> None:
+    states = {
+        "A": {
+            **invoke(TimeoutSeconds=60),
+            "Catch": [{"ErrorEquals": ["States.Timeout"], "Next": "B"}],
+        },
+        "B": {"Type": "Parallel", "Branches": [machine({"C": invoke()}), machine({"D": invoke()})]},
+    }
+    states["A"]["End"] = True
+    mocks = TestCase({"A": Pending(), "C": Pending(), "D": Throw("Mine")})
+    ran = await run(machine(states), mocks)
+    assert (ran.error, "TaskTimedOut" in ran.types) == ("Mine", True)
+
+
 async def test_invalid_result() -> None:
     definition = machine({"A": invoke()})
     bad = {"StatusCode": "200", "Payload": 1}
@@ -285,6 +329,6 @@ async def test_unused() -> None:
         TestCase({"A": [Return({}), Return({})], "Other": Return({})}),
     )
     assert ran.tasks.unused() == [
-        "warning: state 'Other' of test case 'mocks' was not run",
-        "warning: response 1 of state 'A' in test case 'mocks' was not used",
+        "state 'Other' of test case 'mocks' was not run",
+        "response 1 of state 'A' in test case 'mocks' was not used",
     ]

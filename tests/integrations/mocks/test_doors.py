@@ -93,7 +93,7 @@ def test_run_reports_what_is_not_used(folder: Folder) -> None:
     assert [line.removeprefix(file) for line in lines] == [
         ":8:6: warning: the definition has no state 'LambdaStat', which test case 'HappyPath' "
         "mocks: did you mean 'LambdaState'?",
-        ":46:4: warning: response 1-4 of state 'SQSState' in test case 'HappyPath' was not used",
+        ":46:4: response 1-4 of state 'SQSState' in test case 'HappyPath' was not used",
     ]
 
 

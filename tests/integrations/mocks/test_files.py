@@ -64,9 +64,15 @@ def test_sample(tmp_path: Path) -> None:
          ["m.json:2:33: Error of Throw must be a string", "m.json:2:43: Cause of Throw must be"]),
         (file('{"R": {"0": {"Throw": {"Error": "E"}}}}'), []),
         (file(OK, '{"S": {"Items": {"0": "R", "1-3": "R"}, "Default": "R"}}'), []),
-        (file(OK, '{"S": {"Items": {"a": "R"}}}'), ["m.json:1:62: 'a' is not a number"]),
+        (file(OK, '{"S": {"Items": {"a": "R"}}}'), ["m.json:1:62: 'a' is not an iteration"]),
         (file(OK, '{"S": {"Item": {"0": "R"}}}'),
          ["m.json:1:46: Items must be an object", "m.json:1:52: 'Item' is not a key here"]),
+        (
+            file(OK, '{"S": {"Items": {"0-2": "R", "1@0": "R", "1.1": "R", "2": "R"}}}'),
+            ["m.json:1:98: '2' overlaps '0-2'"],
+        ),
+        (file('{"R": {"0": {"Pending": true}, "1": {"Pending": true, "Return": 1}}}'),
+         ["m.json:2:51: '1' must have either Return or Throw"]),
         (file(OK, '{"S": {"Items": {"0": 1}}}'), ["m.json:1:62: '0' must be the name of a"]),
     ],
 )  # fmt: skip
