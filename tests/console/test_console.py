@@ -271,6 +271,37 @@ def test_the_data_flow_of_a_state_keeps_every_digit(page: Page, live: Live, shoo
     expect(page.locator(".side")).to_contain_text("iteration 1")
 
 
+def test_the_data_flow_says_why_a_state_failed(page: Page, live: Live, shoot: Shoot):
+    definition = {
+        "StartAt": "Fetch",
+        "States": {
+            "Fetch": {"Type": "Pass", "Result": {"stock": 5}, "Next": "Kind"},
+            "Kind": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.stock", "StringEquals": "5", "Next": "Reserve"}],
+                "Default": "Reserve",
+            },
+            "Reserve": {"Type": "Pass", "Parameters": {"id.$": "$.order.id"}, "End": True},
+        },
+    }
+    arn = start(live, create(live, "lost", definition), "why", {"order": {"id": "A1"}})
+    ended(live, arn)
+    go(page, live, "x", arn, "Graph", "Reserve")
+    page.get_by_role("button", name="Why did it fail?").click()
+    hint = page.locator(".stage", has_text="Parameters").locator(".hint.cause")
+    expect(hint).to_contain_text("Why Parameters/id.$ $.order.id finds nothing")
+    expect(hint).to_contain_text("Fetch had $.order.id in its input and dropped it")
+    expect(hint.locator("code").nth(1)).to_have_text("$.order.id")
+    for theme in ("light", "dark"):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        shoot(f"why-{theme}")
+        assert violations(page, "color-contrast") == []
+    go(page, live, "x", arn, "Graph", "Kind")
+    page.get_by_role("tab", name="Data flow").click()
+    expect(page.locator(".hint.warning")).to_contain_text("$.stock is the number 5")
+    shoot("check-dark")
+
+
 def test_zoom_the_graph_and_collapse_its_boxes(page: Page, live: Live):
     arn = start(live, create(live, "order", ORDER), "fifth", {**INPUT, "n": 1})
     ended(live, arn)

@@ -1,6 +1,7 @@
 """stepwell explain: one state of a file, by the function that the command calls."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,21 @@ def test_the_tree_ends_with_the_reason(file: Path, capsys: pytest.CaptureFixture
     assert lines[0] == "Charge  failed"
     assert lines[-2].startswith("why       Parameters/id.$: `$.id` finds nothing")
     assert lines[-1].startswith("note      Retry[0]: States.Runtime is never retried")
+
+
+def test_a_failed_run_names_the_likely_cause(command: Callable[..., Any], tmp_path: Path) -> None:
+    machine = {
+        "StartAt": "Fetch",
+        "States": {
+            "Fetch": {"Type": "Pass", "Result": {"stock": 5}, "Next": "Reserve"},
+            "Reserve": {"Type": "Pass", "Parameters": {"id.$": "$.order.id"}, "End": True},
+        },
+    }
+    file = tmp_path / "lost.asl.json"
+    file.write_text(json.dumps(machine))
+    ran = command("run", file, "--name", "lost", "--input", '{"order": {"id": 1}}')
+    assert ran.returncode == 1
+    lines = ran.stderr.splitlines()
+    assert lines[-2].startswith("  why: `$.order.id` finds nothing")
+    assert "`Fetch` had `$.order.id` in its input and dropped it" in lines[-2]
+    assert lines[-1].startswith("  next: stepwell inspect lost Reserve")

@@ -24,6 +24,7 @@ import { visitEventList } from "./execution-tables.js";
 import { taskToken } from "./execution-panel.js";
 import { AT, causeMessage, ERROR, ID, TYPE, V, VISIT, W } from "./stream-rows.js";
 
+const FLOW = 1; // the index of the tab "Data flow"
 const FIELD_CHARS = 60; // of a field's text beside the name of its stage; a longer one goes below
 
 /** Show the selected state. update: only if something has changed since */
@@ -67,11 +68,12 @@ export async function statePanel(page, update = false) {
     },
   );
   const focused = document.activeElement?.closest?.(".side") && document.activeElement.id;
-  fill(page.aside, heading(page, visits, number, flow), parts.bar, parts.panel);
+  const why = () => parts.select(FLOW);
+  fill(page.aside, heading(page, visits, number, flow, why), parts.bar, parts.panel);
   if (focused) queueMicrotask(() => document.getElementById(focused)?.focus());
 }
 
-function heading(page, visits, number, flow) {
+function heading(page, visits, number, flow, why) {
   const visit = visits[number - 1];
   return h(
     "div",
@@ -85,7 +87,7 @@ function heading(page, visits, number, flow) {
       closeButton(() => page.select(undefined)),
     ),
     visit && h("p", { class: "muted" }, facts(page, visit), steps(page, visits, number)),
-    flow?.error != null && error(flow),
+    flow?.error != null && error(flow, why),
     visit && started(visit),
     visit && waiting(page, visit),
   );
@@ -121,12 +123,14 @@ function steps(page, visits, number) {
   );
 }
 
-const error = (flow) =>
+const error = (flow, why) =>
   h(
     "p",
     { class: "fault" },
     h("strong", {}, plain(flow.error)),
     flow.cause ? `: ${plain(causeMessage(flow.cause), 200)}` : "",
+    flow.hints.some(({ level }) => level === "cause") &&
+      [" ", button("Why?", why, { class: "plain", "aria-label": "Why did it fail?" })],
   );
 
 /** The Map Run or the execution that a visit started. */
@@ -168,7 +172,7 @@ function inputOutput(flow) {
 /** The data flow: each stage with its field and the value after it. */
 const stages = (flow) => [
   h("p", { class: "muted" }, flow.queryLanguage),
-  ...flow.stages.map(({ name, field, value, note }) => {
+  ...flow.stages.map(({ name, field, value, note }, index) => {
     const short = field !== undefined && field.length <= FIELD_CHARS;
     return h(
       "section",
@@ -177,9 +181,25 @@ const stages = (flow) => [
       field !== undefined && !short && json(field, `${name} as defined`),
       value !== undefined && json(value, name),
       note && h("p", { class: "muted" }, plain(note, 2000)),
+      flow.hints.filter((each) => each.stage === index).map(hint),
     );
   }),
 ];
+
+const LEVELS = { cause: "Why", warning: "Check", note: "Note" };
+
+/** A hint: why the state failed, or a value is not what was meant. Names in it are in backticks. */
+const hint = ({ level, field, text }) =>
+  h(
+    "p",
+    { class: `hint ${level}` },
+    h("strong", {}, LEVELS[level]),
+    field && [" ", h("code", { class: "muted" }, plain(field))],
+    " ",
+    plain(text, 2000)
+      .split("`")
+      .map((part, index) => (index % 2 ? h("code", {}, part) : part)),
+  );
 
 /** The attempts of a visit, from its events. */
 function attempts(page, visit) {

@@ -87,11 +87,12 @@ def _flow(
     except StateError as fault:
         failed = walk.fields.get(walk.at, MISSING)
         flow.stages.append(Stage(walk.at, failed, note=f"{fault.error}: {fault.cause}"))
-    failed_now = visit.failing or visit.status not in (v.RUNNING, v.SUCCEEDED)
-    about = why.subject(past, visit, frame, flow.stages, failure if failed_now else (None, None))
+    if not visit.failing and visit.status in (v.RUNNING, v.SUCCEEDED):
+        failure = (None, None)
+    about = why.subject(past, visit, frame, flow.stages, failure)
     hints = explain(about)
     flow.stages.extend(_failing(flow.stages, hints, about))
-    return replace(flow, hints=hints)
+    return replace(flow, hints=hints, failure=failure)
 
 
 def _failing(stages: list[Stage], hints: tuple[Hint, ...], about: Subject) -> Iterator[Stage]:

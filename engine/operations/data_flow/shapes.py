@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,7 @@ class DataFlow:
     attempts_allowed  of its Task by its retriers; None if it made none
     variables         that the state saw
     hints             why it failed, or why a value is not what was meant
+    failure           its Error and Cause, (None, None) without one
     """
 
     visit: Visit
@@ -79,10 +80,13 @@ class DataFlow:
     variables: Mapping[str, Json]
     stages: list[Stage] = field(default_factory=list)
     hints: tuple[Hint, ...] = ()
+    failure: tuple[str | None, str | None] = (None, None)
 
 
 def as_json(flow: DataFlow) -> dict[str, Json]:
-    """A DataFlow as JSON. Times are epoch seconds, `events` the ids of the visit's own events."""
+    """A DataFlow as JSON. Times are epoch seconds, `events` the ids of the visit's own events, the
+    `stage` of a hint its index.
+    """
     visit = flow.visit
     shown: dict[str, Json] = {
         "state": visit.name,
@@ -100,12 +104,18 @@ def as_json(flow: DataFlow) -> dict[str, Json]:
         "events": visit.events,
         "start": visit.start,
         "end": visit.end,
-        "error": visit.error,
-        "cause": visit.cause,
+        "error": visit.error or flow.failure[0],
+        "cause": visit.cause or flow.failure[1],
         "variables": dict(flow.variables),
         "stages": [],
         "hints": [
-            {"code": each.code, "level": each.level, "field": each.field, "text": each.text}
+            {
+                "code": each.code,
+                "level": each.level,
+                "field": each.field,
+                "text": each.text,
+                "stage": stage_of(flow.stages, each),
+            }
             for each in flow.hints
         ],
     }
@@ -118,3 +128,13 @@ def as_json(flow: DataFlow) -> dict[str, Json]:
         }
         shown["stages"].append({name: part for name, part in parts.items() if part is not MISSING})
     return shown
+
+
+def stage_of(stages: Sequence[Stage], hint: Hint) -> int:
+    """The index of the stage that a hint is about: that of its field, else the last one."""
+    field = hint.field.partition("/")[0]
+    outer = field.partition("[")[0]
+    for index, stage in enumerate(stages):
+        if stage.name in (field, outer) or stage.name.startswith(f"{field} "):
+            return index
+    return len(stages) - 1

@@ -15,6 +15,7 @@ from stepwell.engine.operations.results import ExecutionListItem
 from stepwell.engine.store.base import StoreFormatError
 from stepwell.integrations import database
 from stepwell.integrations.cli import exit_codes, lookup
+from stepwell.integrations.cli.causes import likely_cause
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import data_flow as flow
 from stepwell.integrations.cli.output import outcome, screen, tables
@@ -154,7 +155,8 @@ async def _progress(
     suspects = outcome.suspects(visits)
     if suspects:
         commands = [command("inspect", name, state, *db_words) for state in suspects]
-        lines += outcome.failure(visits, places, commands)
+        why = await likely_cause(engine, described, visits)
+        lines += outcome.failure(visits, places, commands, why)
     return lines, tables.trace(visits, machine, now)
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from stepwell.asl import json_text
+from stepwell.asl.explain import Hint
 from stepwell.asl.history_visits import Visits
+from stepwell.asl.state_visits import Visit
 from stepwell.engine.arns import execution_arn
 from stepwell.engine.engine import Engine
 from stepwell.engine.operations.results import DescribeExecutionOutput, HistoryEvent
@@ -23,6 +25,7 @@ from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.virtual_clock import VirtualClock
 from stepwell.integrations import database, loop, machine_tasks
 from stepwell.integrations.cli import exit_codes, files, lookup
+from stepwell.integrations.cli.causes import likely_cause
 from stepwell.integrations.cli.commands import mocks as mock_options
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import outcome, progress, screen
@@ -299,7 +302,8 @@ class Follower:
         if closed["status"] == "SUCCEEDED":
             self._show_success(closed, board.visits, prefix)
         else:
-            self._show_failure(closed, board.visits, places, prefix, stored)
+            cause = await likely_cause(engine, closed, board.visits)
+            self._show_failure(closed, board.visits, places, prefix, stored, cause)
         return exit_codes.BY_STATUS[closed["status"]]
 
     async def _until_closed(self, engine: Engine, arn: str, board: screen.Board) -> None:
@@ -360,6 +364,7 @@ class Follower:
         places: Mapping[str, str],
         prefix: str,
         stored: bool,
+        why: tuple[Visit, Hint] | None,
     ) -> None:
         name, commands = closed["name"], []
         if stored:
@@ -368,7 +373,7 @@ class Follower:
             commands = [command("inspect", name, state, *self.db) for state in suspects]
             commands.append(command("executions", "history", name, *self.db))
             commands.append(command(*picture, *self.db))
-        lines = [_conclusion(visits, prefix), *outcome.failure(visits, places, commands)]
+        lines = [_conclusion(visits, prefix), *outcome.failure(visits, places, commands, why)]
         screen.write(lines, sys.stderr)
 
 

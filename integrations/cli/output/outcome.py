@@ -7,7 +7,9 @@ from typing import Final
 
 from stepwell.asl import state_visits as v
 from stepwell.asl import summaries
+from stepwell.asl.explain import Hint
 from stepwell.asl.history_visits import Visits
+from stepwell.asl.state_visits import Visit
 from stepwell.integrations.cli.output.text import (
     DIM,
     STATUS,
@@ -58,14 +60,20 @@ def waits(visits: Visits, now: float, most: int = 6) -> list[Line]:
     return lines + ([[(f"  …{more:,} more", DIM)]] if more > 0 else [])
 
 
-def failure(visits: Visits, places: Mapping[str, str], commands: Sequence[str]) -> list[Line]:
+def failure(
+    visits: Visits,
+    places: Mapping[str, str],
+    commands: Sequence[str],
+    why: tuple[Visit, Hint] | None = None,
+) -> list[Line]:
     """Below the conclusion of a failed execution: the states that led to the failure, where the
-    failing one is defined, what to try next.
+    failing one is defined, the likely cause, what to try next.
 
     The console page and pictures name the same failing state. Caught errors are shown where the
     route passes them.
 
     places  state name -> "file:line"
+    why     a visit and the hint about it
     """
     lines: list[Line] = []
     if visits.culprit is not None:
@@ -83,6 +91,10 @@ def failure(visits: Visits, places: Mapping[str, str], commands: Sequence[str]) 
         place = places.get(visits.culprit.name)
         if place:
             lines.append([(f"  {place}", DIM)])
+    if why is not None:
+        visit, hint = why
+        state = "" if visit is visits.culprit else f"{printable(visit.name)}: "
+        lines.append([("  why: ", DIM), (f"{state}{printable(hint.text, 2_000)}", "yellow")])
     if commands:
         lines.append([("  next: ", DIM)])
         for command in commands:
