@@ -62,6 +62,8 @@ class Limits(language.Limits):
     # transitions of a commit unit; a timer that fires, an aborted frame and 4 kB of output count as
     # one transition each
     unit_transitions: int = 256
+    # states that a replay enters after the recording has ended: a new loop would never end
+    replay_unrecorded_states: int = 1_000
     # for which a commit unit holds the event loop; then the rest goes to another unit or a thread
     unit_seconds: float = 0.025
     queue_units: int = 4_096  # units that wait for their commit; then new starts wait

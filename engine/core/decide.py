@@ -87,6 +87,18 @@ def _continue(run: Run, event: events.Continue) -> None:
     _advance(run)
 
 
+def _step(run: Run, event: events.Step) -> None:
+    if event.frame not in run.x.frames:
+        return
+    frame = run.touch(event.frame)
+    run.budget = int(frame.phase == Phase.RUN)
+    if frame.phase in TIMERS:
+        TIMERS[frame.phase](run, frame)
+    if run.x.frames:
+        run.ready.append(frame)
+        _advance(run)
+
+
 def _abort_map_runs(run: Run) -> None:
     """Before the execution is ended from outside, its Map Runs end, as far as the history has
     room.
@@ -184,6 +196,7 @@ def _on_task(
 HANDLERS: Final[dict[type, Callable[[Run, Any], None]]] = {
     events.Start: _start,
     events.Continue: _continue,
+    events.Step: _step,
     events.Tick: _tick,
     events.Fire: _fire,
     events.Stop: _stop,

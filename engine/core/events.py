@@ -29,6 +29,14 @@ class Continue(NamedTuple):
     """Run the frames that the previous unit left ready when its budget was used up."""
 
 
+class Step(NamedTuple):
+    """Advance one frame alone, by one state: enter its state, or fire its timer. A replay chooses
+    the order of frames by it.
+    """
+
+    frame: int
+
+
 class Tick(NamedTuple):
     """Time has passed: fire the timers that are due."""
 
@@ -185,6 +193,7 @@ class Redrive(NamedTuple):
 Event = (
     Start
     | Continue
+    | Step
     | Tick
     | Fire
     | TaskQueued

@@ -42,3 +42,51 @@ def diff(
         *("diff.diff", old, new, param or [], db, json, output, theme.value, direction.value),
         limits=limits,
     )
+
+
+Definition = Annotated[
+    str, Option("--definition", metavar="NEW", help=f"The definition to replay with: {_NAMED}")
+]
+Recordings = Annotated[
+    list[str] | None,
+    Argument(
+        metavar="[EXECUTION|FILE]...",
+        help="Executions by name, MACHINE/NAME or ARN, or files with exported histories.",
+    ),
+]
+OldDefinition = Annotated[
+    str | None,
+    Option("--old", metavar="OLD", help="The definition of executions in files that have none."),
+]
+Since = Annotated[
+    str | None,
+    Option(metavar="TIME", help="Executions that were started since: 12h, 7d, or ISO 8601."),
+]
+Server = Annotated[
+    str | None,
+    Option(metavar="URL", envvar="STEPWELL_SERVER", help="Use this server instead of a database."),
+]
+
+
+@top.command()
+def replay(
+    definition: Definition,
+    executions: Recordings = None,
+    machine: o.MachineName = None,
+    status: o.StatusFilter = None,
+    since: Since = None,
+    limit: o.Limit = 100,
+    old: OldDefinition = None,
+    param: o.Params = None,
+    db: o.Db = None,
+    server: Server = None,
+    json: o.Json = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Replay recorded executions with another definition: what would differ?"""
+    shown = status and status.value
+    call(
+        *("replay.replay", definition, executions or [], machine, shown, since, limit, old),
+        *(param or [], db, server, json),
+        limits=limits,
+    )

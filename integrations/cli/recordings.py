@@ -1,0 +1,158 @@
+"""Executions for a replay: of a database, of a server, and of files that AWS's tools write.
+
+A file is one of
+    a history                     aws stepfunctions get-execution-history
+    all about one execution       jq -s add definition.json describe.json history.json
+    log records, one per line     of Express workflows: CloudWatch's format, many executions
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from stepwell.asl import json_text
+from stepwell.asl.history_visits import ENDINGS
+from stepwell.engine import arns
+from stepwell.engine.core.history import TABLE
+from stepwell.integrations.cli import api, files
+from stepwell.integrations.cli.api import Api
+from stepwell.integrations.errors import UsageError
+from stepwell.visualize import read_history
+
+_DETAILS: Final = {row[0]: row[1] for row in TABLE if len(row) > 1}
+_NUMBERS: Final = (
+    "length", "index", "timeoutInSeconds", "heartbeatInSeconds", "redriveCount",
+)  # fmt: skip
+_PAGE: Final = 1_000
+
+
+class Recorded(NamedTuple):
+    """An execution as it was recorded.
+
+    definition  JSON text; None: the source has none
+    id, uuid    of this engine's store, else 0 and ""
+    """
+
+    name: str
+    description: Mapping[str, Any]
+    events: list[Any]
+    definition: str | None
+    id: int = 0
+    uuid: str = ""
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def in_file(file: Path) -> Iterator[Recorded]:
+    """The executions in a file. Raises UsageError."""
+    data = files.read(file, str(file), most=files.HISTORY_BYTES)
+    try:
+        value = json_text.loads(data)
+    except (json_text.JsonError, UnicodeError):
+        value = None
+    about = value if isinstance(value, dict) else {}
+    if value is None or "event_timestamp" in about:
+        yield from _logged(file, data)
+        return
+    try:
+        events = read_history(data)
+    except ValueError as fault:
+        raise UsageError(f"{file}: {fault}") from None
+    definition = about.get("definition")
+    yield Recorded(str(file), about, events, definition if isinstance(definition, str) else None)
+
+
+def _logged(file: Path, data: bytes) -> Iterator[Recorded]:
+    """The executions in a file of log records, each when it has ended."""
+    running: dict[str, list[dict[str, Any]]] = {}
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json_text.loads(line)
+            arn, event = str(record["execution_arn"]), _event(record)
+        except (json_text.JsonError, UnicodeError, LookupError, TypeError, ValueError):
+            raise UsageError(
+                f"{file}:{number}: neither a history event nor a log record of an execution"
+            ) from None
+        running.setdefault(arn, []).append(event)
+        if event["type"] in ENDINGS:
+            yield Recorded(arn, {"executionArn": arn}, running.pop(arn), None)
+    for arn, events in running.items():
+        yield Recorded(arn, {"executionArn": arn}, events, None)
+
+
+def _event(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A log record -> the event as GetExecutionHistory shows it."""
+    kind = str(record["type"])
+    details = {
+        name: int(value) if name in _NUMBERS else value
+        for name, value in (record.get("details") or {}).items()
+    }
+    return {
+        "id": int(record["id"]),
+        "previousEventId": int(record["previous_event_id"]),
+        "type": kind,
+        "timestamp": int(record["event_timestamp"]) / 1000,
+        **({_DETAILS[kind]: details} if kind in _DETAILS else {}),
+    }
+
+
+# --- databases and servers ------------------------------------------------------------------------
+
+
+async def of_machine(
+    source: Api, machine: str, status: str | None, since: float | None, limit: int
+) -> AsyncIterator[str]:
+    """The ARNs of the newest executions of a state machine, version or alias. since: epoch
+    seconds.
+    """
+    arn, found = api.machine_arn(source, machine), 0
+    options: dict[str, Any] = {"stateMachineArn": arn, "statusFilter": status}
+    async for each in api.pages(
+        source, "list_executions", "executions", **options, maxResults=min(limit, _PAGE)
+    ):
+        if found >= limit or (since is not None and each["startDate"] < since):
+            return
+        found += 1
+        yield each["executionArn"]
+
+
+async def find(source: Api, name: str) -> str:
+    """The ARN of an execution: a name, MACHINE/NAME or ARN. Raises UsageError."""
+    if name.startswith("arn:"):
+        return name
+    machine, slash, short = name.rpartition("/")
+    if slash:
+        return arns.execution_arn(api.machine_arn(source, machine), short)
+    found = []
+    async for each in api.pages(source, "list_state_machines", "stateMachines"):
+        async for execution in api.pages(
+            source, "list_executions", "executions", stateMachineArn=each["stateMachineArn"]
+        ):
+            if execution["name"] == short:
+                found.append(execution["executionArn"])
+                break
+    if len(found) != 1:
+        several = f"{len(found)} executions are" if found else "no execution is"
+        raise UsageError(f"{several} called {name}: use MACHINE/NAME or an ARN, or name a file")
+    return str(found[0])
+
+
+async def recorded(source: Api, arn: str) -> Recorded:
+    """An execution of a database or server."""
+    described = await source.call("describe_execution", executionArn=arn)
+    events = [
+        each
+        async for each in api.pages(
+            source, "get_execution_history", "events", executionArn=arn, maxResults=_PAGE
+        )
+    ]
+    machine = await source.call("describe_state_machine_for_execution", executionArn=arn)
+    name = f"{arns.machine_name(described['stateMachineArn'])}/{described['name']}"
+    row = None if source.engine is None else await source.engine.store.describe(arn)
+    id, uuid = (0, "") if row is None else (row.id, row.uuid)
+    return Recorded(name, described, events, machine["definition"], id, uuid)
