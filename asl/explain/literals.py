@@ -26,12 +26,20 @@ _MEANS_PATH: Final = re.compile(r"path|expression|pointer|query|template|filter"
 
 def hints(subject: Subject) -> Iterator[Hint]:
     """The texts of the state's fields that look like expressions."""
-    for where, key, value in _members(subject.fields, subject.jsonata):
+    for code, where, _, text in mistakes(subject.fields, subject.jsonata):
+        yield Hint(code, WARNING, where, text)
+
+
+def mistakes(fields: Any, jsonata: bool) -> Iterator[tuple[str, str, Json, str]]:
+    """(code, place in the state, value, what to write) of such texts; the linter reports them,
+    too.
+    """
+    for where, key, value in _members(fields, jsonata):
         if key is not None and _MEANS_PATH.search(key) and not key.endswith(DYNAMIC):
             continue
-        found = _jsonata(key, value) if subject.jsonata else _jsonpath(where, key, value)
+        found = _jsonata(key, value) if jsonata else _jsonpath(where, key, value)
         if found is not None:
-            yield Hint(found[0], WARNING, where, found[1])
+            yield found[0], where, value, found[1]
 
 
 def _jsonpath(where: str, key: str | None, value: Json) -> tuple[str, str] | None:

@@ -11,10 +11,11 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.asl import messages
 from stepwell.asl.choice import OPERATORS
-from stepwell.asl.evaluation import MISSING, Env, Json, StateError
+from stepwell.asl.evaluation import MISSING, Json, StateError
 from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.inference import shapes as s
 from stepwell.asl.inference.field_shapes import (
+    NO_ENV,
     WRONG_TYPE,
     FieldFailure,
     Scene,
@@ -39,8 +40,6 @@ _OPERAND_KINDS: Final = {
     "IsBoolean": s.BOOLEAN,
     "IsTimestamp": s.STRING,
 }
-NO_ENV: Final = Env(None, {}, dict, bytes, 0)
-"""For tests that read only their value."""
 
 
 class Results(NamedTuple):
@@ -140,12 +139,41 @@ def _comparison(variable: Json, name: str, operand: Json, scene: Scene, where: s
     shape = s.present(shape)
     if shape.value is not MISSING and len(shape.kinds) == 1:
         return _compared(name, operand, shape.value)
-    wanted = next(kind for start, kind in _OPERAND_KINDS.items() if name.startswith(start))
+    wanted = _operand_kind(name)
     if shape.never(wanted):
         return YES if name.startswith("Is") and operand is False else NO
     if name.startswith("Is") and name != "IsTimestamp" and shape.only(wanted):
         return YES if operand is True else NO
     return EITHER
+
+
+def mismatches(rule: Json, scene: Scene, location: str) -> Iterator[tuple[str, str]]:
+    """(location, message) of the comparisons whose Variable always has another type than their
+    operator compares: they are never true.
+    """
+    if not isinstance(rule, dict):
+        return
+    for name, value in rule.items():
+        where, variable = member(location, name), rule.get("Variable")
+        if name == "Not":
+            yield from mismatches(value, scene, where)
+        elif name in ("And", "Or") and isinstance(value, list):
+            for index, each in enumerate(value):
+                yield from mismatches(each, scene, item(where, index))
+        elif name in OPERATORS and not name.startswith("Is") and isinstance(variable, str):
+            shape = s.present(path_shape(variable, scene))
+            wanted = _operand_kind(name)
+            if shape.never(wanted, s.NULL):
+                kind = s.described(Shape(frozenset({wanted})))
+                yield (
+                    where,
+                    f"{name} is never true: {variable} is {s.described(shape)}, not {kind}. Use "
+                    "the operator of that type",
+                )
+
+
+def _operand_kind(name: str) -> str:
+    return next(kind for start, kind in _OPERAND_KINDS.items() if name.startswith(start))
 
 
 def _compared(name: str, operand: Json, value: Json) -> Results:

@@ -12,16 +12,28 @@ from functools import lru_cache
 from typing import Final
 
 from stepwell.asl import messages
-from stepwell.asl.evaluation import Json
+from stepwell.asl.evaluation import Env, Json, StateError
 from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.inference import shapes as s
 from stepwell.asl.inference.shapes import ABSENT, ANY, MAYBE, Shape, has_hole
-from stepwell.asl.intrinsics import Call, Constant, Literal, parse_call
+from stepwell.asl.intrinsics import (
+    FUNCTIONS,
+    Call,
+    Constant,
+    IntrinsicError,
+    Literal,
+    compile_intrinsic,
+    parse_call,
+)
 from stepwell.asl.json_text import item, member
 from stepwell.asl.jsonata import is_expression, plain_path, variables_read
 from stepwell.asl.jsonpath_query import Escaped
+from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.paths import Path, ReferencePath, compile_path, compile_reference
 from stepwell.asl.templates import DYNAMIC
+
+NO_ENV: Final = Env(None, {}, dict, bytes, 0)
+"""For evaluations that read only their value."""
 
 
 class FieldFailure(Exception):
@@ -189,7 +201,25 @@ def dynamic_shape(text: Json, scene: Scene, location: str) -> Shape:
         call = parse_call(text)
     except ExpressionSyntaxError:
         return ANY
-    return _call_shape(call, text, scene, location)
+    shape = _call_shape(call, text, scene, location)
+    return s.of(_constant(text, location)) if _is_constant(call) else shape
+
+
+def _is_constant(argument: Call | Constant | Literal | Path) -> bool:
+    """Whether a call reads nothing and is not random."""
+    if isinstance(argument, Call):
+        drawn = argument.name in ("States.UUID", "States.MathRandom")
+        return not drawn and all(map(_is_constant, argument.arguments))
+    return not isinstance(argument, Path)
+
+
+def _constant(text: str, location: str) -> Json:
+    """The value of a call without paths, which the interpreter computes."""
+    try:
+        return compile_intrinsic(text)(None, NO_ENV)
+    except StateError as failure:
+        message = f"{text} always fails: {failure.cause}. Correct its arguments"
+        raise FieldFailure(messages.INTRINSIC_FAILURE, location, INTRINSIC, message) from None
 
 
 def _call_shape(call: Call, text: str, scene: Scene, location: str) -> Shape:
@@ -206,7 +236,26 @@ def _call_shape(call: Call, text: str, scene: Scene, location: str) -> Shape:
                 f"{s.described(shape)}, not {s.described(Shape(frozenset({kind})))}. Pass a value "
                 "of that type",
             )
+    if call.name == "States.Format":
+        _check_slots(call, text, location)
     return ANY if gives == "any" else Shape(frozenset({gives}))
+
+
+def _check_slots(call: Call, text: str, location: str) -> None:
+    """As many {} as values, whatever these are."""
+    template, *values = call.arguments
+    if isinstance(template, Literal):
+        arguments: list[Json] = [template.raw, *("" for _ in values)]
+        try:
+            FUNCTIONS[call.name].run(arguments, NO_ENV, DEFAULT_LIMITS)
+        except IntrinsicError as failure:
+            raise FieldFailure(
+                messages.INTRINSIC_FAILURE,
+                location,
+                INTRINSIC,
+                f"{text[call.start : call.end]} always fails: {failure}. Write a {{}} for each "
+                "value",
+            ) from None
 
 
 def _argument_shape(

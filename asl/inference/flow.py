@@ -73,14 +73,18 @@ class Facts:
 
     inputs, variables  by state name; a state that no execution enters is missing
     outputs            of blocks: what the machine, a branch or an ItemProcessor returns
-    rules              Choice -> what each of its rules may give; None for those never evaluated
+    results            of the work of Tasks, Parallels and Maps, by state
+    rules              Choice -> what each of its rules may give; None for one that always fails
+    scenes             Choice -> what its rules can read
     failures           in the order of the text
     """
 
     def __init__(self) -> None:
         self.flows: dict[State, Flow] = {}
         self.outputs: dict[Block, Shape] = {}
+        self.results: dict[State, Shape] = {}
         self.rules: dict[State, list[Results | None]] = {}
+        self.scenes: dict[State, Scene] = {}
         self.failed: dict[tuple[State, str], FieldFailure] = {}
 
     @property
@@ -244,6 +248,7 @@ class _Walk:
             result = effective
         if not result.reached:
             return []
+        self.facts.results[state] = result
         output, variables = _shaped(state, result, scene)
         return [(_next(state), Flow(output, variables))]
 
@@ -334,7 +339,7 @@ class _Walk:
     def choice(self, state: State, scene: Scene) -> list[Way]:
         selected = _selected(state, scene)
         known: list[Results | None] = []
-        self.facts.rules[state] = known
+        self.facts.rules[state], self.facts.scenes[state] = known, selected
         found: list[Way] = []
         targets = {edge.location: edge.target for edge in state.edges}
         for index, rule in enumerate(entries(state.fields, "Choices")):

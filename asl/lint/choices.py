@@ -16,7 +16,8 @@ from stepwell.asl import messages
 from stepwell.asl.choice import OPERATORS, Test, compile_rule
 from stepwell.asl.evaluation import MISSING, Json, StateError
 from stepwell.asl.expression_errors import ExpressionError
-from stepwell.asl.inference.choice_shapes import NO, NO_ENV, YES
+from stepwell.asl.inference.choice_shapes import NO, YES, mismatches
+from stepwell.asl.inference.field_shapes import NO_ENV
 from stepwell.asl.inference.machine import State, entries
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.json_text import dumps, item, member
@@ -306,6 +307,13 @@ def constant(subject: Subject) -> Iterator[Found]:
                 )
 
 
+def other_type(subject: Subject) -> Iterator[Found]:
+    for state, scene in subject.facts.scenes.items():
+        for index, rule in enumerate(entries(state.fields, "Choices")):
+            if not state.jsonata:
+                yield from mismatches(rule, scene, _rule(state, index))
+
+
 def without_default(subject: Subject) -> Iterator[Found]:
     for state in _choices(subject):
         rules = entries(state.fields, "Choices")
@@ -380,4 +388,5 @@ RULES: Final = (
     Rule("W005", "endless-loop", "A loop has no way to an end.", endless),
     Rule("N006", "constant-rule", "What flows in makes a rule always or never true.", constant),
     Rule("N007", "no-default", "A Choice without Default may match nothing.", without_default),
+    Rule("W008", "other-type", "A value always has another type than its operator.", other_type),
 )

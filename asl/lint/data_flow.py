@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Final
+from itertools import takewhile
+from typing import Any, Final
 
+from stepwell.asl.explain.jsonata_chains import chains
 from stepwell.asl.inference import field_shapes as fields
 from stepwell.asl.inference.flow import Failure
+from stepwell.asl.inference.machine import State, own_fields, texts
+from stepwell.asl.inference.shapes import (
+    ABSENT,
+    ARRAY,
+    MAYBE,
+    Shape,
+    has_hole,
+    join,
+    present,
+    read,
+    reason,
+)
+from stepwell.asl.jsonata import is_expression, plain_path
 from stepwell.asl.lint.rule import Find, Found, Rule, Subject
 
 
@@ -22,6 +38,65 @@ def _of(code: str) -> Find:
                 yield failure.cause.location, failure.cause.message
 
     return find
+
+
+# what an expression may do with a value that may be absent
+_COPES: Final = re.compile(r"\?|\$(?:exists|count|append|merge|not|boolean|type)\b")
+
+
+def reads_nothing(subject: Subject) -> Iterator[Found]:
+    for state in subject.machine.states:
+        if not state.jsonata or state.name not in subject.facts.inputs:
+            continue
+        for _, text, where in texts(own_fields(state), state.location):
+            if is_expression(text) and not has_hole(text) and not _COPES.search(text):
+                source = text[2:-2].strip()
+                if plain_path(source) is None:
+                    yield from _dead_chains(subject, state, source, where)
+
+
+def _dead_chains(subject: Subject, state: State, source: str, where: str) -> Iterator[Found]:
+    for chain in chains(source):
+        keys = list(takewhile(lambda key: isinstance(key, str), (link.key for link in chain.links)))
+        root = _root(subject, state, chain.root, keys, where)
+        if root is None:
+            continue
+        shape, names = root
+        found = _mapped(shape, names)
+        if found.absent and not shape.absent:
+            yield (
+                where,
+                f"{chain.text} never has a value: {reason(shape, tuple(names))}. Correct the path "
+                "or its source",
+            )
+
+
+def _root(
+    subject: Subject, state: State, root: str, keys: list[Any], where: str
+) -> tuple[Shape, list[str]] | None:
+    """What a chain reads, and the names below it; None if it is not known."""
+    flow = subject.facts.flows[state]
+    if root == "$states" and keys:
+        if keys[0] == "input":
+            return flow.input, keys[1:]
+        result = subject.facts.results.get(state)
+        if keys[0] == "result" and result is not None and "/Catch[" not in where:
+            return result, keys[1:]
+    elif root[1:] in flow.variables:
+        return present(flow.variables[root[1:]]), keys
+    return None
+
+
+def _mapped(shape: Shape, keys: list[str]) -> Shape:
+    """As JSONata follows names, through arrays."""
+    for key in keys:
+        found = read(shape, key)
+        if ARRAY in shape.kinds:
+            if shape.items is None:
+                return MAYBE
+            found = join(found, join(_mapped(shape.items, [key]), ABSENT))
+        shape = found
+    return shape
 
 
 def handled(subject: Subject) -> Iterator[Found]:
@@ -60,6 +135,12 @@ RULES: Final = (
         "expression-undefined",
         "A JSONata path never finds a value.",
         _of(fields.UNDEFINED),
+    ),
+    Rule(
+        "W107",
+        "expression-reads-nothing",
+        "A part of an expression never has a value.",
+        reads_nothing,
     ),
     Rule("N106", "always-caught", "A field always fails, and a catcher takes the error.", handled),
     Rule(

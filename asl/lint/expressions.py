@@ -9,19 +9,16 @@ from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 from stepwell.asl.evaluation import Json
+from stepwell.asl.explain.literals import mistakes
 from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.inference.machine import Machine, State, own_fields, texts
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.intrinsics import FUNCTIONS
 from stepwell.asl.jsonata import compile_jsonata, is_expression
-from stepwell.asl.lint.rule import Found, Rule, Subject
-from stepwell.asl.templates import DYNAMIC
+from stepwell.asl.lint.rule import Find, Found, Rule, Subject
 
-_VALUES: Final = ("Arguments", "Output", "Assign", "Items", "ItemSelector", "ItemBatcher")
-_TEMPLATES: Final = ("Parameters", "ResultSelector", "ItemSelector", "Assign", "ItemBatcher")
 _INTRINSIC: Final = re.compile(r"\bStates\.([A-Z]\w+)\s*\(")
 _QUOTED: Final = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
-_INSIDE: Final = re.compile(r"\{%.+?%\}", re.DOTALL)
 
 
 _Text: TypeAlias = tuple[State, str, str, str, str]  # state, field, key, text, location
@@ -50,16 +47,6 @@ def _expressions(subject: Subject) -> Iterator[tuple[str, str]]:
     for state, _, _, text, where in _written(subject):
         if state.jsonata and is_expression(text) and not has_hole(text):
             yield text[2:-2].strip(), where
-
-
-def _plain(subject: Subject) -> Iterator[tuple[str, str, str]]:
-    """(key, text, location) of the texts in values of JSONata states that are no expressions."""
-    for state, field, key, text, where in _written(subject):
-        inside = field in _VALUES or (
-            field in ("Catch", "Choices") and ("/Output" in where or "/Assign" in where)
-        )
-        if state.jsonata and inside and not is_expression(text):
-            yield key, text, where
 
 
 def _document(source: str) -> Json:
@@ -96,40 +83,19 @@ def intrinsic_in_jsonata(subject: Subject) -> Iterator[Found]:
             )
 
 
-def not_whole(subject: Subject) -> Iterator[Found]:
-    for _, text, where in _plain(subject):
-        if _INSIDE.search(text):
-            yield (
-                where,
-                "this text is not evaluated: an expression is a whole string, from {% to %}. "
-                "Write {% 'text ' & $value %}",
-            )
+def _literal(code: str, jsonata: bool) -> Find:
+    """The texts that explain's table of them reports under a code."""
 
+    def find(subject: Subject) -> Iterator[Found]:
+        for state in subject.machine.states:
+            if state.jsonata is jsonata:
+                for found, place, value, text in mistakes(own_fields(state), jsonata):
+                    call = isinstance(value, str) and _INTRINSIC.match(value)
+                    # of JSONPath, checks.py reports the paths
+                    if found == code and not has_hole(value) and (jsonata or call):
+                        yield f"{state.location}/{place}", text
 
-def unmarked(subject: Subject) -> Iterator[Found]:
-    for key, text, where in _plain(subject):
-        stripped = text.strip()
-        path = stripped.startswith(("$.", "$$.")) and not key.endswith("Path")
-        if stripped.startswith("$states.") or path:
-            better = re.sub(r"^\$\$?\.", "$states.input.", stripped)
-            better = better if stripped[:2] != "$$" else f"$states.context.{stripped[3:]}"
-            yield (
-                where,
-                f"this text is not evaluated in a JSONata state. Write {{% {better} %}}",
-            )
-
-
-def unmarked_intrinsic(subject: Subject) -> Iterator[Found]:
-    for state, field, key, text, where in _written(subject):
-        if state.jsonata or field not in _TEMPLATES or key.endswith(DYNAMIC) or not key:
-            continue
-        match = _INTRINSIC.match(text)
-        if match and f"States.{match[1]}" in FUNCTIONS:
-            yield (
-                where,
-                f"the call of States.{match[1]} is plain text. To call it, name the field "
-                f"'{key}{DYNAMIC}'",
-            )
+    return find
 
 
 RULES: Final = (
@@ -140,7 +106,28 @@ RULES: Final = (
         "An expression calls an intrinsic function of JSONPath.",
         intrinsic_in_jsonata,
     ),
-    Rule("W413", "expression-in-text", "Only a part of a text is in {% %}.", not_whole),
-    Rule("W414", "unmarked-expression", "A path in a JSONata state lacks {% %}.", unmarked),
-    Rule("W415", "unmarked-intrinsic", "A call in a template lacks .$.", unmarked_intrinsic),
+    Rule(
+        "W413",
+        "expression-in-text",
+        "Only a part of a text is in {% %}.",
+        _literal("embedded-expression", True),
+    ),
+    Rule(
+        "W414",
+        "unmarked-expression",
+        "A path in a JSONata state lacks {% %}.",
+        _literal("literal-path", True),
+    ),
+    Rule(
+        "W415",
+        "unmarked-intrinsic",
+        "A call in a template lacks .$.",
+        _literal("literal-path", False),
+    ),
+    Rule(
+        "W416",
+        "jsonpath-key",
+        "A key of a JSONata state ends in .$.",
+        _literal("jsonpath-in-jsonata", True),
+    ),
 )

@@ -16,7 +16,7 @@ from stepwell.asl.inference.flow import ResultsOfTasks
 from stepwell.asl.inference.machine import Machine, texts
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.lint.comments import Suppression, examples, suppressions
-from stepwell.asl.lint.rule import ERROR, WARNING, Finding, Subject
+from stepwell.asl.lint.rule import ERROR, WARNING, CheckOfParameters, Finding, Subject
 from stepwell.asl.lint.rules import RULES, UNUSED
 from stepwell.asl.validate import validate
 
@@ -31,6 +31,7 @@ def lint(
     *,
     inputs: Sequence[Json] = (),
     results: ResultsOfTasks = lambda resource: None,
+    parameters: CheckOfParameters = lambda resource, names: (),
     select: Collection[str] = (),
     ignore: Collection[str] = (),
 ) -> list[Finding]:
@@ -42,6 +43,7 @@ def lint(
     known_resource  see validate()
     inputs          examples of the input; also those in the machine's Comment count
     results         what tasks return: Resource -> its Shape, or None
+    parameters      (Resource, names of its parameters) -> what is wrong with them
     select, ignore  codes, or beginnings of codes, of the rules: "W2"; empty: all, and none
     """
     diagnostics = validate(text, type, limits, known_resource).diagnostics
@@ -59,7 +61,7 @@ def lint(
         return found
     machine = Machine(value, type == EXPRESS, limits)
     given = [shapes.like(each) for each in (*inputs, *examples(machine))]
-    subject = Subject(machine, shapes.join_all(given) if given else shapes.ANY, results)
+    subject = Subject(machine, shapes.join_all(given) if given else shapes.ANY, results, parameters)
     chosen = [rule for rule in RULES if _chosen(rule.code, select, ignore)]
     found += dict.fromkeys(
         Finding(rule.code, rule.severity, where, message)

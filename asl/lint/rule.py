@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from stepwell.asl.inference.flow import Facts, ResultsOfTasks, infer
 from stepwell.asl.inference.machine import Machine
 from stepwell.asl.inference.shapes import Shape
+from stepwell.asl.resources import Resource
 
 ERROR: Final = "error"
 WARNING: Final = "warning"
 NOTE: Final = "note"
 SEVERITIES: Final = (ERROR, WARNING, NOTE)
+# (resource, names of its parameters) -> what is wrong with them, and the mend
+CheckOfParameters: TypeAlias = Callable[[Resource, frozenset[str]], Iterable[str]]
 _Result = TypeVar("_Result")
 _BY_LETTER: Final = {"E": ERROR, "W": WARNING, "N": NOTE}
 
@@ -30,8 +33,15 @@ class Finding(NamedTuple):
 class Subject:
     """What rules examine: a machine, and what flows through it."""
 
-    def __init__(self, machine: Machine, execution_input: Shape, results: ResultsOfTasks) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        execution_input: Shape,
+        results: ResultsOfTasks,
+        parameters: CheckOfParameters,
+    ) -> None:
         self.machine, self.execution_input, self.results = machine, execution_input, results
+        self.parameters = parameters
         self._known: dict[tuple[Any, ...], Any] = {}
 
     def once(self, find: Callable[..., _Result], *arguments: Any) -> _Result:

@@ -8,6 +8,7 @@ from stepwell.asl.lint import (
     errors,
     expressions,
     growth,
+    parameters,
     portability,
     timing,
     variables,
@@ -15,7 +16,7 @@ from stepwell.asl.lint import (
 from stepwell.asl.lint.rule import Rule
 
 _TOPICS: Final = (
-    choices, data_flow, errors, timing, variables, expressions, growth, portability,
+    choices, data_flow, parameters, errors, timing, variables, expressions, growth, portability,
 )  # fmt: skip
 RULES: Final[tuple[Rule, ...]] = tuple(
     sorted((rule for topic in _TOPICS for rule in topic.RULES), key=lambda rule: rule.code[1:])

@@ -15,7 +15,7 @@ pydantic_sarif = pytest.importorskip("pydantic_sarif.model", reason="the extra `
 PUT: dict[str, Any] = {
     "Type": "Task",
     "Resource": "arn:aws:states:::dynamodb:putItem",
-    "Parameters": {"TableName": "t", "Item": {}},
+    "Parameters": {"TableName": "t", "Item": {}, "Key": {}},
     "Catch": [{"ErrorEquals": ["Lambda.ServiceException"], "Next": "Failed"}],
     "End": True,
 }

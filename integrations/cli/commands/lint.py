@@ -12,7 +12,7 @@ from stepwell.asl.checks import Diagnostic
 from stepwell.asl.definition_files import DefinitionFileError, read_definition
 from stepwell.asl.evaluation import Json
 from stepwell.asl.lint import NOTE, RULES, SEVERITIES, lint
-from stepwell.integrations.aws.result_shapes import result_shape
+from stepwell.integrations.aws.task_shapes import parameter_faults, result_shape
 from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.files import Problem, with_limits
 from stepwell.integrations.cli.output import lint_reports
@@ -91,6 +91,7 @@ def _problems(
         files.known_resource(files.functions_beside(path)),
         inputs=inputs,
         results=result_shape,
+        parameters=parameter_faults,
         select=options.select,
         ignore=options.ignore,
     )

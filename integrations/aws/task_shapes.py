@@ -1,4 +1,4 @@
-"""What tasks that call AWS may return, for the linter: Shapes from botocore's models.
+"""What tasks that call AWS may return and need, for the linter: from botocore's models.
 
 Every member is optional; what is in a member is known by its type only, as the SDK for Java renames
 some of the members within.
@@ -6,9 +6,12 @@ some of the members within.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+from botocore.model import OperationModel
 from botocore.model import Shape as Model
 
 from stepwell.asl.inference import shapes as s
@@ -58,6 +61,40 @@ def result_shape(resource: Resource) -> Shape | None:
     named = java_name if sdk else upper
     members = {named(n): _member(each) for n, each in operation.output_shape.members.items()}
     return record({**members, **_METADATA}, origin=origin)
+
+
+def parameter_faults(resource: Resource, names: frozenset[str]) -> Iterator[str]:
+    """What is wrong with the names of a task's parameters. A name that the model lacks may be newer
+    than the model: it is reported only if it resembles one that the model has.
+    """
+    operation = _operation(resource)
+    if operation is None or operation.input_shape is None:
+        return
+    model = operation.input_shape
+    known = {spelled.lower(): upper(name) for name in model.members
+             for spelled in (name, java_name(name))}  # fmt: skip
+    given = {name.lower() for name in names}
+    what = f"{resource.service}:{resource.action}"
+    for name in sorted(names):
+        close = difflib.get_close_matches(name.lower(), list(known), 1, 0.8)
+        if name.lower() not in known and close:
+            yield f"{what} has no parameter {name}. Did you mean {known[close[0]]}?"
+    required = [
+        name
+        for name in model.required_members
+        if not model.members[name].metadata.get("idempotencyToken")
+        and given.isdisjoint({name.lower(), java_name(name).lower()})
+    ]
+    if required:
+        yield f"{what} needs {', '.join(map(upper, required))}. Add what is missing"
+
+
+def _operation(resource: Resource) -> OperationModel | None:
+    """The operation of the API that a task calls with its parameters as they are."""
+    service, action = resource.service, resource.action
+    if resource.kind != "service" or (service, action) in _OWN or service == "eks":
+        return None
+    return operation_of(service.removeprefix(_SDK), action)
 
 
 def _member(model: Model) -> Shape:
