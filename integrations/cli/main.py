@@ -20,6 +20,7 @@ from stepwell.integrations.cli.declarations import (
     lint,
     running,
     tasks,
+    time,
 )
 from stepwell.integrations.cli.plugins import Commands
 
@@ -34,6 +35,7 @@ for group in (running.top, definitions.top, lint.top, changes.top, executions.to
 app.add_typer(executions.executions, name="executions")
 app.add_typer(tasks.activity, name="activity")
 app.add_typer(tasks.task, name="task")
+app.add_typer(time.time, name="time")
 app.add_typer(database.database, name="db")
 
 

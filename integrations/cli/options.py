@@ -334,6 +334,10 @@ StatusFilter = Annotated[
 ]
 Limit = Annotated[int, Option(min=1, help="Maximum number of executions.")]
 Reverse = Annotated[bool, Option("--reverse", help="Last event first.")]
+FiredState = Annotated[
+    str | None,
+    Argument(metavar="STATE", help="The state that waits; needed if several do."),
+]
 StopError = Annotated[str | None, Option(help="Error name to record.")]
 StopCause = Annotated[str | None, Option(help="Cause to record.")]
 ActivityName = Annotated[str, Argument(metavar="ACTIVITY", help="Name or ARN of the activity.")]

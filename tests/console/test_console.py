@@ -186,6 +186,19 @@ def test_redrive_a_failed_execution(page: Page, live: Live, shoot: Shoot):
     assert ended(live, arn)["redriveCount"] == 1
 
 
+def test_a_wait_ends_when_it_is_asked_for(page: Page, live: Live):
+    definition = {
+        "StartAt": "Sleep",
+        "States": {"Sleep": {"Type": "Wait", "Seconds": 86400, "End": True}},
+    }
+    arn = start(live, create(live, "sleeper", definition), "first")
+    go(page, live, "x", arn)
+    expect(state(page, "Sleep")).to_have_class(re.compile("running"))
+    page.get_by_role("button", name="End wait now").click()
+    expect(page.locator(".execution-bar .badge")).to_have_text("succeeded")
+    assert page.get_by_role("button", name="End wait now").count() == 0
+
+
 def test_stop_export_and_start_again_with_another_input(page: Page, live: Live):
     machine = create(live, "order", ORDER)
     arn = start(live, machine, "third")

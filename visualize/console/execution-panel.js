@@ -93,13 +93,26 @@ function waiting(page) {
       const until = row[W.until] ? ` until ${when(row[W.until])}` : "";
       const words = h("span", { class: "muted" }, ` ${row[W.words]}${until}`);
       const name = visit && visitButton(page, visit);
-      return h("div", { class: "waiting" }, h("p", {}, name, words), taskToken(page, row));
+      return h("div", { class: "waiting" }, h("p", {}, name, words), ...waitActions(page, row));
     }),
   ];
 }
 
+/** What can be done about a wait. */
+export const waitActions = (page, row) => [taskToken(page, row), fireTimer(page, row)];
+
+/** A button that ends the wait of a Wait state, or before a retry. */
+function fireTimer(page, row) {
+  if (!["timer", "retry"].includes(row[W.kind]) || page.info.readOnly || page.express) return null;
+  const fire = async () => {
+    const asked = { executionArn: page.arn, enteredEventId: row[W.entered] };
+    if (await attempt(() => aws("FireTimer", asked))) page.afterAction();
+  };
+  return button("End wait now", fire, { title: "The state continues, as if its time had come" });
+}
+
 /** The task token of a waiting state, and a button to report the task's result. */
-export function taskToken(page, row) {
+function taskToken(page, row) {
   const token = row[W.token];
   if (!token) return null;
   const report = () => {

@@ -21,7 +21,7 @@ import {
 import { json } from "./json.js";
 import { note } from "./rows.js";
 import { visitEventList } from "./execution-tables.js";
-import { taskToken } from "./execution-panel.js";
+import { waitActions } from "./execution-panel.js";
 import { AT, causeMessage, ERROR, ID, TYPE, V, VISIT, W } from "./stream-rows.js";
 
 const FLOW = 1; // the index of the tab "Data flow"
@@ -149,7 +149,7 @@ function waiting(page, visit) {
   const row = page.summary?.waiting?.find((each) => each[W.entered] === visit[V.entered]);
   if (!row) return null;
   const until = row[W.until] ? ` until ${when(row[W.until])}` : "";
-  return [h("p", { class: "waits" }, row[W.words] + until), taskToken(page, row)];
+  return [h("p", { class: "waits" }, row[W.words] + until), ...waitActions(page, row)];
 }
 
 function inputOutput(flow) {

@@ -242,3 +242,20 @@ def stop(
 
     print(asyncio.run(stop()), file=sys.stderr)
     return exit_codes.SUCCEEDED
+
+
+@with_limits
+def fire(execution: str, state: str | None, db: str | None, limits: Limits) -> int:
+    path = database.database(db)
+
+    async def fire() -> list[dict[str, Any]]:
+        async with database.reading(path, limits) as engine:
+            arn = (await lookup.find(engine, execution))["executionArn"]
+        fired = await database.request(path, "fire_timer", arn, state, limits=limits)
+        ended: list[dict[str, Any]] = fired["fired"]
+        return ended
+
+    for each in asyncio.run(fire()):
+        due = when(each["dueDate"], exact=True)
+        print(f"{printable(each['stateName'])} waits no longer; it was due {due}", file=sys.stderr)
+    return exit_codes.SUCCEEDED

@@ -65,3 +65,14 @@ def stop(
 ) -> None:
     """Stop an execution. It ends as ABORTED."""
     call("executions.stop", execution, error, cause, db, limits=limits)
+
+
+@executions.command()
+def fire(
+    execution: o.Execution,
+    state: o.FiredState = None,
+    db: o.Db = None,
+    limits: o.LimitsFile = None,
+) -> None:
+    """End a wait now: of a Wait state, or before a retry."""
+    call("executions.fire", execution, state, db, limits=limits)

@@ -192,6 +192,7 @@ def test_a_read_only_console_may_not_change_anything(serve: Serve):
     assert call("DescribeExecution", {"executionArn": arn}) == 200
     assert call("ListStateMachines", {}) == 200
     assert call("StopExecution", {"executionArn": arn}) == 400
+    assert call("FireTimer", {"executionArn": arn}) == 400
     assert live.client().describe_execution(executionArn=arn)["status"] == "RUNNING"
 
 

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from tests.conftest import Command
 from tests.integrations.server.conftest import Serve
-from tests.integrations.server.live import ROLE, SHARED, eventually, one
+from tests.integrations.server.live import ROLE, SHARED, eventually, one, request
+
+from stepwell.integrations.cli.commands.time import seconds
+from stepwell.integrations.errors import UsageError
 
 DAY = 24 * 3600
 ASK = {
@@ -73,6 +76,19 @@ def test_a_server_skips_what_executions_wait_for(serve: Serve) -> None:
     answered = ended(sfn, arn["executionArn"])
     assert answered["status"] == "SUCCEEDED" and days(answered) < 0.01
 
+    # a client may also say how far; what it asks is checked as for the operations of AWS
+    def own(operation: str, **members: Any) -> tuple[int, dict[str, Any]]:
+        target = f"AWSStepFunctions.{operation}"
+        body = json.dumps(members).encode()
+        status, _, answer = request(live, body=body, X_Amz_Target=target)
+        return status, json.loads(answer)
+
+    status, answer = own("AdvanceTime", seconds=10 * DAY)
+    assert status == 200 and answer["now"] > answered["stopDate"].timestamp() + 10 * DAY
+    status, answer = own("FireTimer", executionArn=arn["executionArn"])
+    assert (status, answer["message"]) == (400, "Execution is SUCCEEDED: it waits for no time")
+    assert own("FireTimer")[1]["__type"] == "ValidationException"
+
     # nothing is waited for: a long poll takes its real time, and so does the server
     began = time.monotonic()
     assert "Messages" not in sqs.receive_message(QueueUrl=jobs, WaitTimeSeconds=1)
@@ -104,6 +120,35 @@ def test_the_command_skips_time(command: Command, tmp_path: Path) -> None:
     shown = json.loads(command("executions", "show", "x", "--db", db, "--json").stdout)
     assert shown["status"] == "SUCCEEDED"
     assert db.exists() and "30 d" in command("executions", "list", "--db", db).stdout
+
+
+def test_a_wait_is_ended_by_the_command(command: Command, serve: Serve, tmp_path: Path) -> None:
+    live = serve()
+    sfn, db = live.client(), tmp_path / "served.db"
+    waits = one({"Type": "Wait", "Seconds": 30 * DAY, "End": True})
+    machine = sfn.create_state_machine(name="m", definition=waits, roleArn=ROLE)
+    sfn.start_execution(stateMachineArn=machine["stateMachineArn"], name="x")
+    fired = command("executions", "fire", "x", "--db", db)  # by the server that owns it
+    assert fired.returncode == 0 and fired.stderr.startswith("Only waits no longer; it was due ")
+    again = command("executions", "fire", "x", "Only", "--db", db)
+    said = "stepwell: Execution is SUCCEEDED: it waits for no time\n"
+    assert (again.returncode, again.stderr) == (2, said)
+    advanced = command("time", "advance", "1d", "--db", db)
+    assert advanced.returncode == 2 and "--skip-time" in advanced.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("30d", 30 * DAY), ("1h30m", 5400), ("90", 90), ("2w1s", 14 * DAY + 1)],
+)
+def test_durations(text: str, expected: int) -> None:
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "d", "3x", "1m1h", "-5s", "1.5h"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(UsageError, match="not a duration such as 30d"):
+        seconds(text)
 
 
 @pytest.mark.parametrize("words", [("serve",), ("run", "m.asl.json")])

@@ -1,0 +1,27 @@
+"""Commands of skipped time."""
+
+from typing import Annotated
+
+import typer
+
+from stepwell.integrations.cli import options as o
+from stepwell.integrations.cli.call import PLAIN, call
+
+time = typer.Typer(help="Advance the time of a server with --skip-time.", **PLAIN)
+
+
+@time.command()
+def advance(
+    duration: Annotated[
+        str | None,
+        typer.Argument(metavar="DURATION", help="Such as 30d, 1h30m or 45s."),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Until then: 2030-01-31T12:00:00Z."),
+    ] = None,
+    db: o.Db = None,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Skip to a later time; all that is due until then happens on the way."""
+    call("time.advance", duration, until, db, limits=limits)
