@@ -50,7 +50,7 @@ def test_a_finding_is_a_line_with_its_place_and_the_mend(put: Path) -> None:
     result = lint(put)
     assert result.exit_code == 1
     assert lines(result) == [
-        f"{put}:13:11: warning W201 this catcher never matches: dynamodb:putItem raises no "
+        f"{put}:14:11: warning W201 this catcher never matches: dynamodb:putItem raises no "
         "Lambda.ServiceException. Name an error that it raises (such as "
         "DynamoDB.ConditionalCheckFailedException, States.TaskFailed), or remove the catcher at "
         "/States/Put/Catch[0]/ErrorEquals"
@@ -164,7 +164,7 @@ def test_unfilled_placeholders_are_accepted(tmp_path: Path) -> None:
 
 def test_json(put: Path) -> None:
     (found,) = [json.loads(line) for line in lines(lint("--format", "json", put))]
-    assert (found["file"], found["line"], found["column"]) == (str(put), 13, 11)
+    assert (found["file"], found["line"], found["column"]) == (str(put), 14, 11)
     assert (found["severity"], found["code"]) == ("warning", "W201")
     assert found["location"] == "/States/Put/Catch[0]/ErrorEquals"
 
@@ -192,14 +192,14 @@ def test_sarif_has_paths_from_the_working_folder(
     (run,) = json.loads(lint("--format", "sarif", put).stdout)["runs"]
     (place,) = run["results"][0]["locations"]
     assert place["physicalLocation"]["artifactLocation"] == {"uri": "m.asl.json"}
-    assert place["physicalLocation"]["region"] == {"startLine": 13, "startColumn": 11}
+    assert place["physicalLocation"]["region"] == {"startLine": 14, "startColumn": 11}
 
 
 def test_github_annotations(tmp_path: Path) -> None:
     path = write(tmp_path, {"Put": PUT, "Failed": FAILED}, "a,b:100%.asl.json")
     (line,) = lines(lint("--format", "github", path))
     shown = str(path).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
-    assert line.startswith(f"::warning file={shown},line=13,col=11,title=W201::this catcher")
+    assert line.startswith(f"::warning file={shown},line=14,col=11,title=W201::this catcher")
 
 
 def test_the_table_of_rules() -> None:
