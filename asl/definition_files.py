@@ -1,126 +1,273 @@
-"""Definition files (.asl.json, .asl.yaml) -> JSON text, with ${Placeholders} replaced, and the line
-and column of each value.
+"""Definition files (.asl.json, .asl.yaml) -> JSON text, with ${Placeholders} replaced or left as
+holes, and the line and column of each value.
 
-YAML is read with the core schema of YAML 1.2: `yes`, `on` and 2024-01-01 are strings; values
-without a JSON form are rejected. It is read event by event, so that deep nesting and aliases of
-aliases stay within the limits.
+A template of CloudFormation, SAM or Serverless with one state machine is read as its definition.
 """
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
-import yaml
-
-from stepwell.asl import json_text
+from stepwell.asl import definition_templates, holes, intrinsic_functions, json_mends, json_text
+from stepwell.asl.checks import STANDARD
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.asl.placeholders import MARK, NAME, OPEN, MarkedJson, Placeholders
+from stepwell.asl.validate import shape_errors, validate
+from stepwell.asl.yaml_values import DefinitionFileError, Place, YamlReader
 
-Place = tuple[int, int]  # line, column, both from 1
+__all__ = [
+    "DefinitionFileError",
+    "Place",
+    "Source",
+    "Unfilled",
+    "displayed",
+    "read_definition",
+    "sampled",
+]
 
 _YAML_SUFFIXES: Final = (".yaml", ".yml")
-_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-PLACEHOLDER: Final = re.compile(r"\$\{(!?)([A-Za-z0-9_.:-]+)\}")
 _MARKS: Final = {
     b"\xef\xbb\xbf": "begins with a byte order mark: save it as UTF-8 without one",
     b"\xff\xfe": "is UTF-16: save it as UTF-8",
     b"\xfe\xff": "is UTF-16: save it as UTF-8",
 }
 
-# the core schema's plain scalars, in the order in which they are tried
-_CORE: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], Json]], ...]] = (
-    ("null", re.compile(r"null|Null|NULL|~|"), lambda text: None),
-    (
-        "bool",
-        re.compile(r"true|True|TRUE|false|False|FALSE"),
-        lambda text: text in ("true", "True", "TRUE"),
-    ),
-    ("int", re.compile(r"[-+]?[0-9]+"), int),
-    ("int", re.compile(r"0o[0-7]+"), lambda text: int(text, 8)),
-    ("int", re.compile(r"0x[0-9a-fA-F]+"), lambda text: int(text, 16)),
-    ("float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
-    (
-        "float",
-        re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
-        lambda text: float(text.lower().replace(".", "")),
-    ),
-)
-_TAG: Final = "tag:yaml.org,2002:"
 
+class Unfilled(NamedTuple):
+    """A placeholder without a value.
 
-class DefinitionFileError(ValueError):
-    """A file cannot be read as a definition. As text: "order.asl.yaml:3:7: message"."""
+    name      "Queue", "AWS::Region", "var.queue"
+    written   "${Queue}"
+    place     in the file
+    location  of the string that contains it, in `Source.text`
+    needed    whether a value is needed to run the definition: not in a Comment, nor where its own
+              text is valid and is not a plain name, as in a shell command
+    """
 
-    def __init__(self, filename: str, place: Place, message: str) -> None:
-        super().__init__(f"{filename}:{place[0]}:{place[1]}: {message}")
-        self.filename, self.message = filename, message
-        self.line, self.column = place
+    name: str
+    written: str
+    place: Place
+    location: str
+    needed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A definition as JSON text.
 
-    text    for CreateStateMachine; of a JSON file its own text, which validate() has to check
-    locate  location (/States/X/Resource) -> (line, column) in the file; of a location that does not
-            exist, that of the innermost object or array around it
+    text      for CreateStateMachine; of a JSON file its own text, which validate() has to check
+    locate    location (/States/X/Resource) -> (line, column) in the file; of a location that does
+              not exist, that of the innermost object or array around it
+    unfilled  the placeholders without a value; `text` has "${Name}" in their place, or after
+              `sampled` a value that the place allows
+    broken    (line, column) in the file where its text stops being JSON, and what to do about it
+    draft     of a definition with unfilled placeholders
+    calls     whether functions of a template, such as !GetAtt, are among them
     """
 
     text: str
     filename: str
     locate: Callable[[str], Place]
+    unfilled: tuple[Unfilled, ...] = ()
+    broken: tuple[Place, str] | None = None
+    draft: holes.Draft | None = None
+    calls: bool = False
+
+    @property
+    def written(self) -> str:
+        """The text with "${Name}" for all placeholders without a value."""
+        return self.draft.own if self.draft is not None else self.text
 
 
 def read_definition(
     data: bytes | str,
     filename: str,
-    parameters: Mapping[str, str] | None = None,
+    parameters: Mapping[str, Json] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    unfilled: bool = False,
 ) -> Source:
     """The definition in a file's content: YAML if the file name ends in .yaml or .yml, else JSON.
     Raises DefinitionFileError.
 
     ${Name} is replaced by parameters["Name"] everywhere, like DefinitionSubstitutions of AWS SAM.
-    Within a string it stays text: "${Seconds}" is never a number, but a bare ${Seconds} in JSON may
-    be. ${!Name} becomes ${Name}. Columns count in the text after replacement.
+    Text within a string stays text: "${Seconds}" is a number only if the parameter is one, but a
+    bare ${Seconds} in JSON may be. ${!Name} and $${Name} become ${Name}.
+
+    unfilled  accept placeholders without a value
     """
     text = _decode(data, filename)
-    filler = _Filler(parameters or {}, text)
-    read = _read_yaml if filename.lower().endswith(_YAML_SUFFIXES) else _read_json
+    yaml = filename.lower().endswith(_YAML_SUFFIXES)
+    placeholders = Placeholders(parameters or {}, text)
     try:
-        return read(text, filename, filler, limits)
+        read = _read_yaml if yaml else _read_json
+        source = read(text, filename, placeholders, limits)
     except json_text.JsonError as fault:  # half of a surrogate pair in a parameter
         raise DefinitionFileError(filename, (1, 1), fault.message) from None
+    if source.unfilled and not unfilled:
+        names = list(dict.fromkeys(each.name for each in source.unfilled))
+        raise DefinitionFileError(
+            filename, min(each.place for each in source.unfilled), missing_values(names)
+        )
+    return source
 
 
-def _read_json(text: str, filename: str, filler: "_Filler", limits: Limits) -> Source:
-    filled = filler.fill(text, 0, escape=lambda value: json_text.dumps(value)[1:-1])
-    filler.check(filename)
+def missing_values(names: list[str]) -> str:
+    """The message for names without a value."""
+    flags = " ".join(f"--param {_quoted(name)}=VALUE" for name in names)
+    return f"no value for {', '.join(f'${{{name}}}' for name in names)}: pass it with {flags}"
+
+
+def _quoted(name: str) -> str:
+    return name if NAME.fullmatch(name) else "'" + name.replace("'", "'\\''") + "'"
+
+
+def sampled(
+    source: Source,
+    type: str = STANDARD,
+    limits: Limits = DEFAULT_LIMITS,
+    known_resource: Callable[[str], str | None] | None = None,
+) -> Source:
+    """The source with a value for each of its holes that its place allows. The parameters are those
+    of validate().
+    """
+    draft = source.draft
+    if draft is None:
+        return source
+    holes.settle(draft, lambda value: validate(value, type, limits, known_resource).errors)
+    return replace(source, text=draft.filled(), unfilled=_unfilled(draft, source.locate))
+
+
+def displayed(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
+    """The text of a source for a reader: "${Name}" stays wherever a string has the right type."""
+    if source.draft is None:
+        return source.text
+    holes.settle(source.draft, lambda value: shape_errors(value, limits))
+    return source.draft.filled()
+
+
+def _unfilled(draft: holes.Draft, locate: Callable[[str], Place]) -> tuple[Unfilled, ...]:
+    found, source = draft.placeholders.found, draft.placeholders.source
+    unfilled = []
+    for hole in draft.holes.values():
+        for number in MARK.findall(hole.marked):
+            name, written, offset = found[int(number)]
+            location = draft.named(hole.location)
+            place = json_text.place(source, offset) if offset >= 0 else locate(location)
+            needed = hole.field != "Comment" and bool(
+                NAME.fullmatch(name) or hole.value != hole.own
+            )
+            unfilled.append(Unfilled(name, written, place, location, needed))
+    return tuple(sorted(unfilled, key=lambda each: each.place))
+
+
+def _read_json(text: str, filename: str, placeholders: Placeholders, limits: Limits) -> Source:
+    marked = MarkedJson(text, placeholders)
     places: dict[str, Place] = {}
 
-    def locate(location: str) -> Place:
+    def all_places() -> dict[str, Place]:
         if not places:  # scanned on first use
-            places.update(json_text.positions(filled))
-        return json_text.nearest(places, location)
+            found = json_text.positions(marked.text)
+            places.update({location: marked.place(*at) for location, at in found.items()})
+        return places
 
-    return Source(filled, filename, locate)
+    template = any(word in text for word in ('"Fn::', '"Ref"', '"Resources"', '"definition"'))
+    if not (placeholders.found or template):
+        return Source(marked.text, filename, _locator(all_places, None), broken=_broken(marked))
+    try:
+        value = json_text.loads(marked.text, limits.definition_depth)
+    except json_text.JsonError:
+        own = placeholders.unmarked(marked.text)
+        return Source(own, filename, _locator(all_places, None), broken=_broken(marked))
+    return _source(marked.text, value, filename, placeholders, all_places)
 
 
-def _read_yaml(text: str, filename: str, filler: "_Filler", limits: Limits) -> Source:
+def _broken(marked: MarkedJson) -> tuple[Place, str] | None:
+    try:
+        json_text.loads(marked.text)
+    except json_text.JsonError as fault:
+        place = marked.place(max(fault.line, 1), max(fault.column, 1))
+        return place, json_mends.mend(marked.source, json_text.offset(marked.source, *place))
+    return None
+
+
+def _read_yaml(text: str, filename: str, placeholders: Placeholders, limits: Limits) -> Source:
     # comments and indentation do not count as bytes of the definition, up to the same size
     if json_text.size(text) > 2 * limits.definition_bytes:
         raise DefinitionFileError(
             filename, (1, 1), f"the file is larger than {2 * limits.definition_bytes} bytes"
         )
-    builder = _Builder(filename, filler, limits)
-    value = builder.read(text)
-    filler.check(filename)
-    return Source(
-        json_text.dumps(value),
-        filename,
-        lambda location: json_text.nearest(builder.places, location),
-    )
+    reader = YamlReader(filename, placeholders, limits)
+    value = reader.read(text)
+    return _source(json_text.dumps(value), value, filename, placeholders, lambda: reader.places)
+
+
+def _source(
+    text: str,
+    value: Json,
+    filename: str,
+    placeholders: Placeholders,
+    places: Callable[[], dict[str, Place]],
+) -> Source:
+    """The source of a file whose text, with marks, is JSON."""
+    whole = intrinsic_functions.replaced(value, placeholders)
+    prefix = ""
+    if definition_templates.is_template(whole):
+        prefix, whole, text = _embedded(whole, filename, places)
+    elif whole != value:
+        text = json_text.dumps(whole)
+    draft = holes.Draft(text, whole, placeholders) if OPEN in text else None
+    locate = _locator(places, draft, prefix)
+    if draft is None or not draft.holes:
+        return Source(text, filename, locate)
+    unfilled = _unfilled(draft, locate)
+    return Source(draft.own, filename, locate, unfilled, None, draft, whole != value)
+
+
+def _embedded(
+    value: Json, filename: str, places: Callable[[], dict[str, Place]]
+) -> tuple[str, Json, str]:
+    """(location, definition, its text) of the only state machine of a template."""
+    machines = definition_templates.embedded(value)
+    if len(machines) != 1:
+        names = ", ".join(each.name for each in machines[:10])
+        what = f"{len(machines)} state machines ({names})" if machines else "no state machine"
+        raise DefinitionFileError(
+            filename,
+            (1, 1),
+            f"the file is a template with {what}: save the definition of one in a file of its own",
+        )
+    [machine] = machines
+    place = json_text.nearest(places(), machine.location)
+    definition = machine.definition
+    if machine.file:
+        shown = definition_templates.shown(definition)
+        message = f"the definition of {machine.name} is in another file: name {shown} instead"
+        raise DefinitionFileError(filename, place, message)
+    if not isinstance(definition, str):
+        return machine.location, definition, json_text.dumps(definition)
+    try:
+        return machine.location, json_text.loads(definition), definition
+    except json_text.JsonError as fault:
+        message = (
+            f"the definition of {machine.name} is not JSON: {fault.message} in line {fault.line}, "
+            f"column {fault.column} of the text"
+        )
+        raise DefinitionFileError(filename, place, message) from None
+
+
+def _locator(
+    places: Callable[[], dict[str, Place]], draft: holes.Draft | None, prefix: str = ""
+) -> Callable[[str], Place]:
+    """Source.locate. prefix: the location of the definition in its template."""
+
+    def locate(location: str) -> Place:
+        found = places()
+        if draft is not None:
+            found = {draft.named(each): place for each, place in found.items()}
+        return json_text.nearest(found, prefix + location if location != "/" else prefix or "/")
+
+    return locate
 
 
 def _decode(data: bytes | str, filename: str) -> str:
@@ -138,196 +285,3 @@ def _decode(data: bytes | str, filename: str) -> str:
             place,
             f"byte 0x{data[fault.start]:02x} is not UTF-8: save the file as UTF-8",
         ) from None
-
-
-class _Filler:
-    """Replaces placeholders, and records those without a value."""
-
-    def __init__(self, parameters: Mapping[str, str], text: str) -> None:
-        self.parameters, self.text = parameters, text
-        self.missing: list[tuple[str, int]] = []  # name, offset in the file
-
-    def fill(self, text: str, offset: int, escape: Callable[[str], str] = str) -> str:
-        """`text` with its placeholders replaced. It starts at `offset` in the file, or after."""
-
-        def value(match: re.Match[str]) -> str:
-            escaped, name = match.groups()
-            if escaped:
-                return f"${{{name}}}"
-            if name not in self.parameters:
-                self.missing.append((name, self.text.find(match.group(), offset)))
-                return match.group()
-            return escape(self.parameters[name])
-
-        return PLACEHOLDER.sub(value, text) if "${" in text else text
-
-    def check(self, filename: str) -> None:
-        if self.missing:
-            names = list(dict.fromkeys(name for name, _ in self.missing))
-            flags = " ".join(f"--param {name}=VALUE" for name in names)
-            placeholders = ", ".join(f"${{{name}}}" for name in names)
-            place = json_text.place(self.text, max(self.missing[0][1], 0))
-            raise DefinitionFileError(
-                filename, place, f"no value for {placeholders}: pass it with {flags}"
-            )
-
-
-class _Holder:
-    """An open mapping or sequence. `size`: the approximate bytes of its JSON text."""
-
-    __slots__ = ("value", "location", "anchor", "key", "size")
-
-    def __init__(self, value: Json, location: str, anchor: str | None) -> None:
-        self.value, self.location, self.anchor = value, location, anchor
-        self.key: str | None = None
-        self.size = 2
-
-
-class _Builder:
-    """YAML events -> a JSON value, and the place of each of its members."""
-
-    def __init__(self, filename: str, filler: _Filler, limits: Limits) -> None:
-        self.filename, self.filler, self.limits = filename, filler, limits
-        self.places: dict[str, Place] = {"/": (1, 1)}
-        self.holders: list[_Holder] = []
-        self.anchors: dict[str, tuple[Json, int]] = {}  # name -> value, size
-        self.root: Json = None
-        self.documents = 0
-
-    def read(self, text: str) -> Json:
-        try:
-            for event in yaml.parse(text, Loader=_LOADER):
-                self.take(event)
-        except yaml.YAMLError as fault:
-            mark = getattr(fault, "problem_mark", None) or getattr(fault, "context_mark", None)
-            place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            words = [getattr(fault, name, None) for name in ("context", "problem")]
-            message = ", ".join(word for word in words if word) or str(fault).splitlines()[0]
-            raise DefinitionFileError(self.filename, place, f"invalid YAML: {message}") from None
-        return self.root
-
-    def take(self, event: yaml.Event) -> None:
-        holder = self.holders[-1] if self.holders else None
-        if isinstance(event, yaml.DocumentStartEvent):
-            self.documents += 1
-            if self.documents > 1:
-                raise self.fault(event, "a definition is one document: remove the second '---'")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            self.close()
-        elif isinstance(event, yaml.NodeEvent):
-            if holder is not None and holder.key is None and isinstance(holder.value, dict):
-                self.name(event, holder)
-            elif isinstance(event, yaml.AliasEvent):
-                self.add(event, *self.alias(event))
-            elif isinstance(event, yaml.ScalarEvent):
-                value = self.scalar(event)
-                self.add(event, value, len(event.value) + 3)
-                if event.anchor:
-                    self.anchors[event.anchor] = value, len(event.value) + 3
-            elif isinstance(event, yaml.CollectionStartEvent):
-                self.open(event)
-
-    def name(self, event: yaml.NodeEvent, holder: _Holder) -> None:
-        """Take a key: any scalar, as written."""
-        if not isinstance(event, yaml.ScalarEvent):
-            raise self.fault(event, "a key must be a string")
-        key = self.filler.fill(event.value, _offset(event))
-        location, place = json_text.member(holder.location, key), _place(event)
-        if key in holder.value:
-            line, column = self.places[location]
-            raise DefinitionFileError(
-                self.filename, place, f"duplicate key '{key}', also at {line}:{column}"
-            )
-        self.places[location] = place
-        holder.key, holder.size = key, holder.size + len(key) + 3
-        holder.value[key] = None
-
-    def add(self, event: yaml.NodeEvent, value: Json, size: int) -> str:
-        """Add a value to the open mapping or sequence. Returns its location."""
-        if not self.holders:
-            self.root = value
-            return "/"
-        holder = self.holders[-1]
-        holder.size += size + 1
-        if sum(each.size for each in self.holders) > self.limits.definition_bytes:
-            raise self.fault(
-                event,
-                f"the definition is larger than {self.limits.definition_bytes} bytes, with the "
-                "values of its aliases",
-            )
-        if holder.key is not None:
-            location = json_text.member(holder.location, holder.key)
-            holder.value[holder.key], holder.key = value, None
-            return location
-        location = json_text.item(holder.location, len(holder.value))
-        self.places[location] = _place(event)
-        holder.value.append(value)
-        return location
-
-    def open(self, event: yaml.CollectionStartEvent) -> None:
-        mapping = isinstance(event, yaml.MappingStartEvent)
-        if event.tag not in (None, "!", _TAG + ("map" if mapping else "seq")):
-            raise self.fault(event, f"the tag {_short(event.tag)} has no meaning in a definition")
-        if len(self.holders) >= self.limits.definition_depth:
-            raise self.fault(event, f"nested deeper than {self.limits.definition_depth} levels")
-        value: Json = {} if mapping else []
-        self.holders.append(_Holder(value, self.add(event, value, 0), event.anchor))
-
-    def close(self) -> None:
-        holder = self.holders.pop()
-        if self.holders:
-            self.holders[-1].size += holder.size
-        if holder.anchor:
-            self.anchors[holder.anchor] = holder.value, holder.size
-
-    def alias(self, event: yaml.AliasEvent) -> tuple[Json, int]:
-        if event.anchor not in self.anchors:
-            raise self.fault(
-                event, f"the alias *{event.anchor} must follow the end of the value that it names"
-            )
-        return self.anchors[event.anchor]
-
-    def scalar(self, event: yaml.ScalarEvent) -> Json:
-        tag = event.tag
-        if tag not in (None, "!") and not (
-            tag.startswith(_TAG) and tag[len(_TAG) :] in ("str", "null", "bool", "int", "float")
-        ):
-            raise self.fault(event, f"the tag {_short(tag)} has no meaning in a definition")
-        text = self.filler.fill(event.value, _offset(event))
-        kind = tag[len(_TAG) :] if tag not in (None, "!") else None
-        if kind == "str" or (kind is None and not event.implicit[0]) or "${" in event.value:
-            return text
-        for name, pattern, convert in _CORE:
-            if kind in (None, name) and pattern.fullmatch(text):
-                return self.number(event, convert, text)
-        if kind is not None:
-            raise self.fault(event, f"'{text}' is not of type {kind}")
-        return text
-
-    def number(self, event: yaml.ScalarEvent, convert: Callable[[str], Json], text: str) -> Json:
-        if len(text) > self.limits.json_number_chars:
-            raise self.fault(
-                event, f"a number of more than {self.limits.json_number_chars} characters"
-            )
-        value = convert(text)
-        if isinstance(value, float) and value - value != 0:  # infinite, or not a number
-            raise self.fault(event, f"{text} has no JSON form")
-        return value
-
-    def fault(self, event: yaml.Event, message: str) -> DefinitionFileError:
-        return DefinitionFileError(self.filename, _place(event), message)
-
-
-def _place(event: yaml.Event) -> Place:
-    mark: Any = event.start_mark
-    return mark.line + 1, mark.column + 1
-
-
-def _offset(event: yaml.Event) -> int:
-    mark: Any = event.start_mark
-    offset: int = mark.index
-    return offset
-
-
-def _short(tag: str) -> str:
-    return "!!" + tag[len(_TAG) :] if tag.startswith(_TAG) else tag

@@ -20,7 +20,7 @@ from stepwell.asl.limits import DEFAULT_LIMITS
 
 __all__ = [
     "JsonDepthError", "JsonError", "dumps", "duplicates", "encode", "has_duplicates", "item",
-    "loads", "locate", "member", "nearest", "place", "positions", "size", "value_size",
+    "loads", "locate", "member", "nearest", "offset", "place", "positions", "size", "value_size",
 ]  # fmt: skip
 
 _DECODER: Final = msgspec.json.Decoder()
@@ -111,6 +111,12 @@ def nearest(found: Mapping[str, _Place], location: str) -> _Place:
 def place(text: str, offset: int) -> tuple[int, int]:
     """(line, column) of an offset in a text."""
     return Lines(text).at(offset)
+
+
+def offset(text: str, line: int, column: int) -> int:
+    """The offset of the character that Jackson's place of an error means: the one before it."""
+    starts = Lines(text).starts
+    return min(starts[min(line, len(starts)) - 1] + max(column - 2, 0), len(text))
 
 
 def locate(text: str, location: str) -> tuple[int, int]:

@@ -27,6 +27,7 @@ __all__ = [
     "Diagnostic",
     "Validation",
     "invalid_definition_text",
+    "shape_errors",
     "validate",
     "validate_state",
 ]
@@ -100,6 +101,14 @@ def _line(diagnostic: Diagnostic) -> str:
     if location is None or code == messages.INVALID_JSON:  # its message contains the place
         return f"{code}: {message}"
     return f"{code}: {message} at {location}"
+
+
+def shape_errors(value: Json, limits: Limits = DEFAULT_LIMITS) -> list[Diagnostic]:
+    """The errors of a definition's JSON value in types, ranges and names of fields only."""
+    if not isinstance(value, dict):
+        return [Diagnostic(messages.SCHEMA, messages.NOT_AN_OBJECT)]
+    _, incomplete, wrong = _shape(value, limits)
+    return [*incomplete, *wrong]
 
 
 # --- text -> value --------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Final
 
-from stepwell.asl.definition_files import PLACEHOLDER
 from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.placeholders import PLACEHOLDER
 
 NULL, BOOLEAN, NUMBER, STRING = "null", "boolean", "number", "string"
 ARRAY, OBJECT, LACK = "array", "object", "absent"

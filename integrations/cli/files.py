@@ -7,25 +7,37 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Any, Final
 
-from stepwell.asl import json_text, messages
-from stepwell.asl.checks import Diagnostic
-from stepwell.asl.definition_files import PLACEHOLDER, DefinitionFileError, Source, read_definition
-from stepwell.asl.resources import local_resource
-from stepwell.asl.validate import validate
+from stepwell.asl import json_text
+from stepwell.asl.checks import ERROR
+from stepwell.asl.definition_files import DefinitionFileError, Source, read_definition
 from stepwell.engine import limits as engine
+from stepwell.engine.arns import Home
 from stepwell.integrations.cli.errors import reports_errors
 from stepwell.integrations.cli.output.text import count, printable
+from stepwell.integrations.definitions import parameters as placeholder_values
+from stepwell.integrations.definitions import problems as definition_problems
+from stepwell.integrations.definitions.problems import (
+    INVALID_FILE,
+    Problem,
+    functions_beside,
+    known_resource,
+    placed,
+)
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.limits_files import LimitsFileError, read_limits
 
+__all__ = [
+    "HISTORY_BYTES", "INVALID_FILE", "Problem", "definition", "functions_beside",
+    "known_resource", "machine_name", "parameters", "placed", "places", "problems", "read",
+    "read_definition_file", "read_json", "with_limits", "with_pseudo_parameters",
+]  # fmt: skip
+
 HISTORY_BYTES: Final = 1 << 30  # 25,000 events with their payloads
-INVALID_FILE: Final = "INVALID_FILE"
-ERROR: Final = "ERROR"
 
 
 def read(source: IO[bytes] | Path, what: str, most: int) -> bytes:
@@ -48,30 +60,25 @@ def read(source: IO[bytes] | Path, what: str, most: int) -> bytes:
     return data
 
 
-def parameters(options: Sequence[str]) -> dict[str, str]:
-    """Of --param KEY=VALUE ...: {KEY: VALUE}."""
-    pairs = {}
-    for text in options:
-        key, sign, value = text.partition("=")
-        if not key or not sign:
-            raise UsageError(f"--param {text}: not KEY=VALUE")
-        pairs[key] = value
-    return pairs
-
-
-class Unfilled(dict[str, str]):
-    """Parameters for a definition that is drawn and not run: a missing one keeps its placeholder,
-    ${Name}.
+def parameters(
+    options: Sequence[str], file: Path | None = None, limits: Limits = DEFAULT_LIMITS
+) -> dict[str, Any]:
+    """The values of placeholders: of --params FILE, and of --param KEY=VALUE, which win. Raises
+    UsageError.
     """
+    if file is None:
+        return placeholder_values.from_options(options)
+    data = read(file, str(file), limits.definition_bytes)
+    return {
+        **placeholder_values.from_file(str(file), data, limits),
+        **placeholder_values.from_options(options),
+    }
 
-    def __contains__(self, name: object) -> bool:
-        return True
 
-    def __bool__(self) -> bool:
-        return True
-
-    def __missing__(self, name: str) -> str:
-        return f"${{{name}}}"
+def with_pseudo_parameters(file: Path, parameters: Mapping[str, Any], home: Home) -> dict[str, Any]:
+    """The parameters, and those of ${AWS::Region} and the like if a file has such."""
+    own = b"AWS::" in read_definition_file(file)
+    return {**(placeholder_values.pseudo_parameters(home) if own else {}), **parameters}
 
 
 def read_definition_file(file: Path, limits: engine.Limits = DEFAULT_LIMITS) -> bytes:
@@ -146,124 +153,46 @@ def _in_force(file: Path | None) -> Limits:
 # --- definitions ----------------------------------------------------------------------------------
 
 
-class Problem(NamedTuple):
-    """One diagnostic of a definition file."""
-
-    file: str
-    line: int
-    column: int
-    severity: str
-    code: str
-    message: str
-    location: str
-
-    def text(self) -> str:
-        at = f" at {self.location}" if self.location else ""
-        return printable(
-            f"{self.file}:{self.line}:{self.column}: {self.severity} {self.code} {self.message}{at}"
-        )
-
-
-def functions_beside(file: Path) -> Path | None:
-    """The default folder of a definition's functions: functions/ beside it, if there is one."""
-    folder = file.parent / "functions"
-    return folder if folder.is_dir() else None
-
-
-def known_resource(folder: Path | None) -> Callable[[str], str | None]:
-    """For the validator: whether a Resource other than AWS's is a function of the folder."""
-
-    def known(resource: str) -> str | None:
-        from stepwell.integrations.tasks.registry import Registry
-
-        return (
-            resource if Registry(functions_folder=folder).known(local_resource(resource)) else None
-        )
-
-    return known
-
-
 def problems(
     file: Path,
-    parameters: Mapping[str, str],
+    parameters: Mapping[str, Any],
     type: str,
     folder: Path | None,
     known: Callable[[str], str | None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    runs: bool = False,
 ) -> tuple[Source | None, list[Problem]]:
     """The definition in a file and its problems, in the order of the file; None instead of the
     definition if the file cannot be parsed.
 
     known  which Resources that are not AWS's can run; None: those in the folder
+    runs   placeholders without a value are errors; otherwise one note names them, and the source
+           has values in their place that are valid there
     Raises UsageError if the file cannot be read.
     """
-    data = read_definition_file(file, limits)
-    try:
-        source = read_definition(data, str(file), parameters, limits)
-    except DefinitionFileError as fault:
-        return None, [
-            Problem(str(file), fault.line, fault.column, ERROR, INVALID_FILE, fault.message, "")
-        ]
-    checked = validate(source.text, type, limits, known or known_resource(folder))
-    problems = [placed(str(file), source, each) for each in checked.diagnostics]
-    return source, sorted(problems, key=lambda each: (each.line, each.column))
-
-
-def placed(file: str, source: Source, diagnostic: Diagnostic) -> Problem:
-    """A diagnostic with its line and column."""
-    severity, code, location = diagnostic.severity, diagnostic.code, diagnostic.location or ""
-    if code == messages.INVALID_JSON:  # its location is the parser's text, not a JSON pointer
-        try:
-            json_text.loads(source.text)
-        except json_text.JsonError as fault:
-            line, column = max(fault.line, 1), max(fault.column, 1)
-            return Problem(file, line, column, severity, code, fault.message, "")
-    line, column = source.locate(location or "/")
-    return Problem(file, line, column, severity, code, diagnostic.message, location)
+    data, known = read_definition_file(file, limits), known or known_resource(folder)
+    return definition_problems.problems(data, str(file), parameters, type, known, limits, runs)
 
 
 def definition(
     file: Path,
-    parameters: Mapping[str, str],
+    parameters: Mapping[str, Any],
     type: str,
     folder: Path | None,
     known: Callable[[str], str | None] | None = None,
-    excused: Callable[[Source], Collection[str]] = lambda source: (),
     limits: Limits = DEFAULT_LIMITS,
+    runs: bool = True,
 ) -> Source:
     """A valid definition. Prints its problems on standard error; raises UsageError if one of them
-    is an error.
-
-    excused  the locations whose problems do not count
+    is an error. The parameters are those of problems().
     """
-    source, shown = problems(file, parameters, type, folder, known, limits)
-    if source is not None and shown:
-        ignored = excused(source)
-        shown = [problem for problem in shown if problem.location not in ignored]
-    errors = sum(problem.severity == ERROR for problem in shown)
-    for problem in shown:
+    source, found = problems(file, parameters, type, folder, known, limits, runs)
+    errors = sum(problem.severity == ERROR for problem in found)
+    for problem in found:
         print(problem.text(), file=sys.stderr)
     if source is None or errors:
         raise UsageError(f"{file} is not a valid state machine: {count(errors, 'error')}")
     return source
-
-
-def unfilled(source: Source) -> set[str]:
-    """The locations of texts that still have a placeholder: their value is not known yet."""
-    try:
-        pending = [("", json_text.loads(source.text))]
-    except json_text.JsonError:
-        return set()
-    locations = set()
-    while pending:
-        at, value = pending.pop()
-        if isinstance(value, dict):
-            pending += [(json_text.member(at, key), each) for key, each in value.items()]
-        elif isinstance(value, list):
-            pending += [(json_text.item(at, index), each) for index, each in enumerate(value)]
-        elif isinstance(value, str) and PLACEHOLDER.search(value):
-            locations.add(at)
-    return locations
 
 
 def machine_name(file: Path, type: str, limits: Limits = DEFAULT_LIMITS) -> str:

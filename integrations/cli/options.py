@@ -98,6 +98,13 @@ Params = Annotated[
         "--param", "-p", metavar="KEY=VALUE", help="Value of ${KEY} in the definition; repeatable."
     ),
 ]
+ParamsFile = Annotated[
+    Path | None,
+    Option(
+        metavar="FILE",
+        help="Values of ${KEY} in the definition: JSON, YAML or .env; --param has priority.",
+    ),
+]
 WorkflowType = Annotated[Type, Option("--type", case_sensitive=False, help="Type of workflow.")]
 Execution = Annotated[
     str, Argument(metavar="EXECUTION", help="Name, MACHINE/NAME or ARN of an execution.")

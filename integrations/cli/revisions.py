@@ -8,8 +8,7 @@ import asyncio
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -36,14 +35,14 @@ class Revision(NamedTuple):
         return value
 
 
-def read(name: str, param: Sequence[str], db: str | None, limits: Limits) -> Revision:
+def read(name: str, parameters: Mapping[str, Any], db: str | None, limits: Limits) -> Revision:
     """A file, git:REV:PATH, or a state machine: name, NAME:VERSION, NAME:ALIAS or ARN. Raises
     UsageError.
     """
     if name.startswith(GIT):
-        return _from_git(name, param, limits)
+        return _from_git(name, parameters, limits)
     if os.path.exists(name) or _is_path(name):
-        return Revision(name, _from_file(Path(name), param, limits))
+        return Revision(name, _from_file(Path(name), parameters, limits))
     return asyncio.run(_from_database(name, db, limits))
 
 
@@ -54,15 +53,13 @@ def _is_path(name: str) -> bool:
     )
 
 
-def _from_file(file: Path, param: Sequence[str], limits: Limits) -> str:
+def _from_file(file: Path, parameters: Mapping[str, Any], limits: Limits) -> str:
     """Any Resource is valid, and placeholders without a parameter are kept: nothing is run."""
-    filled = files.Unfilled(files.parameters(param))
-    known = partial(str)
-    check = partial(files.definition, file, filled, "STANDARD", None, known, limits=limits)
-    return check(excused=files.unfilled).text
+    source = files.definition(file, parameters, "STANDARD", None, str, limits, runs=False)
+    return source.written
 
 
-def _from_git(name: str, param: Sequence[str], limits: Limits) -> Revision:
+def _from_git(name: str, parameters: Mapping[str, Any], limits: Limits) -> Revision:
     revision, colon, path = name.removeprefix(GIT).partition(":")
     if not revision or not colon or not path:
         raise UsageError(f"{name}: not git:REVISION:PATH, such as git:main:order.asl.json")
@@ -78,7 +75,7 @@ def _from_git(name: str, param: Sequence[str], limits: Limits) -> Revision:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / Path(path).name  # its suffix says how to read it
         file.write_bytes(done.stdout)
-        return Revision(name, _from_file(file, param, limits))
+        return Revision(name, _from_file(file, parameters, limits))
 
 
 async def _from_database(name: str, db: str | None, limits: Limits) -> Revision:

@@ -32,7 +32,7 @@ def run(old: object, new: object, **options: Any) -> int:
     known: dict[str, Any] = {
         "db": None, "json": False, "output": None, "theme": "auto", "direction": "TB",
     }  # fmt: skip
-    return diff(str(old), str(new), [], **{**known, **options})
+    return diff(str(old), str(new), [], None, **{**known, **options})
 
 
 def test_files(tmp_path: Path, changed: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

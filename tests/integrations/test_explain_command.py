@@ -58,6 +58,7 @@ def file(tmp_path: Path) -> Path:
 def options(**given: Any) -> dict[str, Any]:
     every = {
         "state": None,
+        "params": None,
         "input": "{}",
         "context": None,
         "variables": None,

@@ -31,7 +31,7 @@ NEW = json.loads(json.dumps(OLD).replace("100", "50"))
 def run(new: Path, *executions: object, **options: Any) -> int:
     known: dict[str, Any] = {
         "machine": None, "status": None, "since": None, "limit": 100, "old": None, "param": [],
-        "db": None, "server": None, "json": False,
+        "params": None, "db": None, "server": None, "json": False,
     }  # fmt: skip
     return replay(str(new), list(map(str, executions)), **{**known, **options})
 

@@ -10,7 +10,7 @@ from typing import Final
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.diff import Difference, compare
 from stepwell.asl.diff.shapes import ADDED, CHANGED, MOVED, REMOVED, RENAMED
-from stepwell.integrations.cli import exit_codes, revisions
+from stepwell.integrations.cli import exit_codes, files, revisions
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import DIM, Line, ndjson, printable
@@ -35,6 +35,7 @@ def diff(
     old: str,
     new: str,
     param: Sequence[str],
+    params: Path | None,
     db: str | None,
     json: bool,
     output: Path | None,
@@ -42,7 +43,8 @@ def diff(
     direction: str,
     limits: Limits,
 ) -> int:
-    before, after = (revisions.read(name, param, db, limits) for name in (old, new))
+    given = files.parameters(param, params, limits)
+    before, after = (revisions.read(name, given, db, limits) for name in (old, new))
     found = compare(before.definition, after.definition)
     if output is not None:
         _draw(output, before, after, found, theme, direction)

@@ -35,17 +35,18 @@ def explain(
     errors: Sequence[str],
     cause: str | None,
     param: Sequence[str],
+    params: Path | None,
     json: bool,
     limits: Limits,
 ) -> int:
     source = files.definition(
         file,
-        files.Unfilled(files.parameters(param)),
+        files.parameters(param, params, limits),
         "STANDARD",
         None,
         lambda resource: resource,  # any: nothing is called
-        excused=files.unfilled,
-        limits=limits,
+        limits,
+        runs=False,
     )
     machine = json_text.loads(source.text)
     name = state or machine["StartAt"]

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.checks import Diagnostic
-from stepwell.asl.definition_files import DefinitionFileError, read_definition
+from stepwell.asl.definition_files import DefinitionFileError, read_definition, sampled
 from stepwell.asl.evaluation import Json
+from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint import NOTE, RULES, SEVERITIES, lint
 from stepwell.integrations.aws.task_shapes import parameter_faults, result_shape
 from stepwell.integrations.cli import exit_codes, files
@@ -37,7 +38,11 @@ class Options(NamedTuple):
 
 @with_limits
 def run(
-    paths: Sequence[Path], param: Sequence[str], chosen: Mapping[str, Any], limits: Limits
+    paths: Sequence[Path],
+    param: Sequence[str],
+    params: Path | None,
+    chosen: Mapping[str, Any],
+    limits: Limits,
 ) -> int:
     """Exit code 1 if there is a finding of severity warning or error; with `strict`, of any.
 
@@ -47,7 +52,7 @@ def run(
     for code in (*options.select, *options.ignore):
         if not any(rule.code.startswith(code) for rule in RULES):
             raise UsageError(f"{code}: no rule has a code that begins so (stepwell lint --rules)")
-    parameters = files.Unfilled(files.parameters(param))
+    parameters = files.parameters(param, params, limits)
     inputs = [json_text.loads(files.read_json(each, "--input", limits)) for each in options.inputs]
     found = [
         problem
@@ -70,25 +75,32 @@ def rules() -> int:
 
 def _problems(
     path: Path,
-    parameters: files.Unfilled,
+    parameters: Mapping[str, Any],
     inputs: Sequence[Json],
     options: Options,
     limits: Limits,
 ) -> list[Problem]:
     name = str(path)
     try:
-        source = read_definition(files.read_definition_file(path, limits), name, parameters, limits)
+        data = files.read_definition_file(path, limits)
+        source = read_definition(data, name, parameters, limits, unfilled=True)
     except DefinitionFileError as fault:
         place = fault.line, fault.column
         return [Problem(name, *place, "error", files.INVALID_FILE, fault.message, "")]
     except UsageError as fault:  # the file cannot be read
         message = str(fault).removeprefix(f"{path}: ")
         return [Problem(name, 1, 1, "error", files.INVALID_FILE, message, "")]
+    functions = files.known_resource(files.functions_beside(path))
+
+    def known(resource: str) -> str | None:
+        return resource if has_hole(resource) else functions(resource)
+
+    source = sampled(source, options.type, limits, known)
     findings = lint(
         source.text,
         options.type,
         limits,
-        files.known_resource(files.functions_beside(path)),
+        known,
         inputs=inputs,
         results=result_shape,
         parameters=parameter_faults,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.definition import StateMachine
+from stepwell.asl.definition_files import displayed
 from stepwell.asl.state_visits import details
 from stepwell.engine.engine import Engine
 from stepwell.integrations import database
@@ -43,6 +43,7 @@ def render(
     execution: str | None,
     history: Path | None,
     param: Sequence[str],
+    params: Path | None,
     db: str | None,
     limits: Limits,
 ) -> int:
@@ -58,7 +59,9 @@ def render(
     if history is not None:
         shown = shown._replace(history=_events(history))
     definition: StateMachine | str = (
-        _definition(file, param, limits) if file is not None else shown.definition
+        _definition(file, files.parameters(param, params, limits), limits)
+        if file is not None
+        else shown.definition
     )
     try:
         drawn = Diagram(
@@ -90,20 +93,18 @@ def _format(output: Path) -> str:
     return SUFFIXES[output.suffix.lower()]
 
 
-def _definition(file: Path, param: Sequence[str], limits: Limits) -> StateMachine:
-    """Any Resource is valid, and placeholders without a parameter are kept, also in expressions:
-    nothing is run.
-    """
-    unfilled = files.Unfilled(files.parameters(param))
-    check = partial(
-        files.definition, file, unfilled, "STANDARD", None, lambda resource: resource, limits=limits
+def _definition(file: Path, parameters: Mapping[str, Any], limits: Limits) -> StateMachine:
+    """Any Resource is valid, and placeholders need no value: nothing is run."""
+    source = files.definition(
+        file,
+        parameters,
+        "STANDARD",
+        None,
+        lambda resource: resource,
+        limits,
+        runs=False,
     )
-    source = check(excused=files.unfilled)
-    try:
-        return StateMachine.model_validate(json_text.loads(source.text))
-    except ValueError:  # a placeholder in a field of few valid values
-        check()
-        raise
+    return StateMachine.model_validate(json_text.loads(displayed(source, limits)))
 
 
 def _events(file: Path) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import ApiError
 from stepwell.engine.replay import Divergence, Replayed, Replayer
 from stepwell.engine.replay.shapes import as_json
-from stepwell.integrations.cli import api, exit_codes, recordings, revisions
+from stepwell.integrations.cli import api, exit_codes, files, recordings, revisions
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import DIM, Line, count, ndjson, printable
@@ -45,6 +45,7 @@ def replay(
     limit: int,
     old: str | None,
     param: Sequence[str],
+    params: Path | None,
     db: str | None,
     server: str | None,
     json: bool,
@@ -53,8 +54,9 @@ def replay(
     """Exit code 1 if an execution would differ, 2 if one cannot be replayed."""
     if not executions and machine is None:
         raise UsageError("name executions or files of histories, or a state machine by --machine")
-    new = revisions.read(definition, param, db, limits)
-    known = None if old is None else revisions.read(old, param, db, limits)
+    given = files.parameters(param, params, limits)
+    new = revisions.read(definition, given, db, limits)
+    known = None if old is None else revisions.read(old, given, db, limits)
     summary = _Summary(json)
     chosen = _Chosen(executions, machine, status, _since(since), limit)
     asyncio.run(_replay(chosen, _Replayers(new, known, limits), summary, db, server, limits))

@@ -18,7 +18,7 @@ from stepwell.asl import json_text
 from stepwell.asl.explain import Hint
 from stepwell.asl.history_visits import Visits
 from stepwell.asl.state_visits import Visit
-from stepwell.engine.arns import execution_arn
+from stepwell.engine.arns import Home, execution_arn
 from stepwell.engine.engine import Engine
 from stepwell.engine.operations.results import DescribeExecutionOutput, HistoryEvent
 from stepwell.engine.store.base import ExecutionRow
@@ -53,6 +53,7 @@ def run(
     type: str,
     functions: Path | None,
     param: Sequence[str],
+    params: Path | None,
     db: str | None,
     json: bool,
     quiet: bool,
@@ -61,17 +62,23 @@ def run(
     skip_time: bool,
     limits: Limits,
 ) -> int:
-    parameters = files.parameters(param)
+    named = files.parameters(param, params, limits)
     folder = _folder(functions) or files.functions_beside(file)
-    source = files.definition(file, parameters, type, folder, limits=limits)
+
+    def definition(home: Home) -> tuple[str, dict[str, Any]]:
+        """The text, and what is stored with the machine."""
+        parameters = files.with_pseudo_parameters(file, named, home)
+        source = files.definition(file, parameters, type, folder, limits=limits)
+        return source.text, {
+            "file": str(file.resolve()),
+            "functions": str(folder.resolve()) if folder else None,
+            "parameters": parameters,
+        }
+
+    checked = definition(Home())
     text = files.read_json(input, "--input", limits)
-    extras = {
-        "file": str(file.resolve()),
-        "functions": str(folder.resolve()) if folder else None,
-        "parameters": parameters,
-    }
     machine = files.machine_name(file, type, limits)
-    states = every_state(json_text.loads(source.text))
+    states = every_state(json_text.loads(checked[0]))
     mocking = mock_options.chosen(mock_options.read(*mocks), machine, states)
     path, db_words = lookup.database_options(db)
 
@@ -80,7 +87,12 @@ def run(
         opened = _opened(path if db or not skip_time else None, follower, limits, skip_time)
         async with opened as (engine, tasks):
             mocking.use(tasks)
-            machine_arn = await _put_machine(engine, machine, type, source.text, extras)
+            machine_arn = await _put_machine(
+                engine,
+                machine,
+                type,
+                *(checked if engine.home == Home() else definition(engine.home)),
+            )
             earlier = await machine_tasks.running(engine)
             start = engine.watch_express_execution if type == "EXPRESS" else engine.start_execution
             target = mocking.target(machine_arn)

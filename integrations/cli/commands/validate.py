@@ -6,29 +6,34 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from stepwell.asl.checks import ERROR
 from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output.text import count, ndjson
+from stepwell.integrations.definitions.problems import INVALID_FILE, Problem
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 
 
 @with_limits
 def validate(
-    paths: Sequence[Path], param: Sequence[str], type: str, json: bool, limits: Limits
+    paths: Sequence[Path],
+    param: Sequence[str],
+    params: Path | None,
+    type: str,
+    json: bool,
+    limits: Limits,
 ) -> int:
-    parameters, errors = files.parameters(param), 0
+    parameters, errors = files.parameters(param, params, limits), 0
     for path in paths:
         try:
             folder = files.functions_beside(path)
             _, problems = files.problems(path, parameters, type, folder, limits=limits)
         except UsageError as fault:  # the file cannot be read
             message = str(fault).removeprefix(f"{path}: ")
-            problems = [
-                files.Problem(str(path), 1, 1, files.ERROR, files.INVALID_FILE, message, "")
-            ]
+            problems = [Problem(str(path), 1, 1, ERROR, INVALID_FILE, message, "")]
         for problem in problems:
-            errors += problem.severity == files.ERROR
+            errors += problem.severity == ERROR
             print(ndjson(problem._asdict()) if json else problem.text())
     if not json:
         result = count(errors, "error") if errors else "valid"

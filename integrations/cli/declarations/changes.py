@@ -33,13 +33,15 @@ def diff(
     theme: o.ThemeOption = o.Theme.AUTO,
     direction: o.DirectionOption = o.Direction.TB,
     param: o.Params = None,
+    params: o.ParamsFile = None,
     db: o.Db = None,
     json: o.Json = False,
     limits: o.LimitsFile = None,
 ) -> None:
     """Show what a change of a definition means. Exit code 1 if anything changed."""
     call(
-        *("diff.diff", old, new, param or [], db, json, output, theme.value, direction.value),
+        *("diff.diff", old, new, param or [], params, db, json, output),
+        *(theme.value, direction.value),
         limits=limits,
     )
 
@@ -78,6 +80,7 @@ def replay(
     limit: o.Limit = 100,
     old: OldDefinition = None,
     param: o.Params = None,
+    params: o.ParamsFile = None,
     db: o.Db = None,
     server: Server = None,
     json: o.Json = False,
@@ -87,6 +90,6 @@ def replay(
     shown = status and status.value
     call(
         *("replay.replay", definition, executions or [], machine, shown, since, limit, old),
-        *(param or [], db, server, json),
+        *(param or [], params, db, server, json),
         limits=limits,
     )

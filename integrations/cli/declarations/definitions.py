@@ -36,12 +36,13 @@ Cause = Annotated[str | None, Option(metavar="TEXT", help="Cause of the errors."
 def validate(
     files: o.DefinitionFiles,
     param: o.Params = None,
+    params: o.ParamsFile = None,
     type: o.WorkflowType = o.Type.STANDARD,
     json: o.Json = False,
     limits: o.LimitsFile = None,
 ) -> None:
     """Report all problems of definitions, with file, line and column."""
-    call("validate.validate", files, param or [], type.value, json, limits=limits)
+    call("validate.validate", files, param or [], params, type.value, json, limits=limits)
 
 
 @top.command()
@@ -55,6 +56,7 @@ def render(
     execution: o.DrawnExecution = None,
     history: o.HistoryFile = None,
     param: o.Params = None,
+    params: o.ParamsFile = None,
     db: o.Db = None,
     limits: o.LimitsFile = None,
 ) -> None:
@@ -62,7 +64,7 @@ def render(
     look = {"theme": theme.value, "direction": direction.value, "collapse": collapse or []}
     kind = format and format.value
     call(
-        *("render.render", file, output, kind, look, execution, history, param or [], db),
+        *("render.render", file, output, kind, look, execution, history, param or [], params, db),
         limits=limits,
     )
 
@@ -78,6 +80,7 @@ def explain(
     error: Errors = None,
     cause: Cause = None,
     param: o.Params = None,
+    params: o.ParamsFile = None,
     json: o.Json = False,
     limits: o.LimitsFile = None,
 ) -> None:
@@ -86,6 +89,6 @@ def explain(
     """
     call(
         *("explain.explain", file, state, input, context, variables, result, error or [], cause),
-        *(param or [], json),
+        *(param or [], params, json),
         limits=limits,
     )

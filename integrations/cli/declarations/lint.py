@@ -65,6 +65,7 @@ def lint(
     format: _Report = ReportFormat.TEXT,
     rules: _Rules = False,
     param: o.Params = None,
+    params: o.ParamsFile = None,
     type: o.WorkflowType = o.Type.STANDARD,
     limits: o.LimitsFile = None,
 ) -> None:
@@ -82,4 +83,4 @@ def lint(
         "strict": strict,
         "format": format.value,
     }
-    call("lint.run", files, param or [], chosen, limits=limits)
+    call("lint.run", files, param or [], params, chosen, limits=limits)

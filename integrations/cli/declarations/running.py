@@ -47,6 +47,7 @@ def run(
     type: o.WorkflowType = o.Type.STANDARD,
     functions: o.Functions = None,
     param: o.Params = None,
+    params: o.ParamsFile = None,
     db: o.Db = None,
     json: o.JsonEvents = False,
     quiet: o.Quiet = False,
@@ -63,7 +64,7 @@ def run(
     interrupted, 70 internal error.
     """
     call(
-        *("run.run", file, input, name, type.value, functions, param or [], db),
+        *("run.run", file, input, name, type.value, functions, param or [], params, db),
         *(json, quiet, timeout),
         mocks=(mocks, case, mock_validation.value),
         skip_time=skip_time,

@@ -1,0 +1,212 @@
+"""${Placeholders} in the text of a definition file: found, replaced by values, or kept as marks.
+
+Names are those of AWS SAM and CDK (`${Queue}`, `${AWS::Region}`), the expressions of Terraform's
+templatefile (`${aws_sqs_queue.q["a"].arn}`) and of Serverless (`${self:custom.${opt:stage}}`).
+`${!Name}` (CloudFormation) and `$${Name}` (Terraform) are escapes of the text `${Name}`.
+
+A placeholder without a value becomes a mark in the text: a number between two private characters.
+So the text is JSON although the value is unknown; holes.py finds values that fit.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from stepwell.asl import json_text
+from stepwell.asl.evaluation import Json
+from stepwell.asl.json_scanner import Lines
+
+OPEN, CLOSE = "\ue000", "\ue001"  # around the number of a mark
+MARK: Final = re.compile(f"{OPEN}(\\d+){CLOSE}")
+NAME: Final = re.compile(r"[A-Za-z0-9_.:-]+")
+
+
+def _pattern(blank: str) -> re.Pattern[str]:
+    """A placeholder with pairs of braces up to three deep, and quotes only where an expression has
+    them. Its quantifiers are possessive: it does not backtrack.
+    """
+    plain = rf"""[^{{}}"{blank}\\]|\\.|(?<=[\[(,=?:! ])"[^"\n]*+\""""
+    body = rf"(?:{plain})++"
+    for _ in range(3):
+        body = rf"(?:{plain}|\{{{body}\}})++"
+    return re.compile(rf"(\$?)(?:\$\{{(!?)({body})\}}|#\{{()(AWS::\w+)\}})", re.DOTALL)
+
+
+PLACEHOLDER: Final = _pattern(r"\n")
+_BARE: Final = _pattern("")
+_STRING_TOKEN: Final = re.compile(r'\\.|"|[$#]', re.DOTALL)
+_OUTER_TOKEN: Final = re.compile(r'//[^\n]*|/\*.*?\*/|"|[$#{}\[\],:]|[^\s$#{}\[\],:"/]+', re.DOTALL)
+_COLON: Final = re.compile(r"\s*:")
+
+
+class Found(NamedTuple):
+    """A placeholder without a value. offset: in the file, -1 if it is written in another way."""
+
+    name: str
+    written: str
+    offset: int
+
+
+class Placeholders:
+    """Replaces placeholders by values; those without a value become marks.
+
+    values  of any JSON type: the text of a string stays text within a string
+    """
+
+    def __init__(self, values: Mapping[str, Json], source: str = "") -> None:
+        self.values, self.source = values, source
+        self.found: list[Found] = []
+
+    def mark(self, name: str, written: str, offset: int) -> str:
+        """A mark for a placeholder at an offset in the source, or after it; -1: elsewhere."""
+        at = self.source.find(written, offset) if offset >= 0 else -1
+        self.found.append(Found(name, written, at))
+        return f"{OPEN}{len(self.found) - 1}{CLOSE}"
+
+    def fill(self, text: str, offset: int = 0) -> Json:
+        """The value of a YAML scalar or of a string of a template: not a string if the text is one
+        placeholder whose value is of another type.
+        """
+        if "{" not in text:
+            return text
+        whole = PLACEHOLDER.fullmatch(text)
+        if whole and not (whole[1] or whole[2]):
+            name = _name(whole)
+            if name in self.values:
+                return self.values[name]
+        return PLACEHOLDER.sub(lambda match: self.text_of(match, offset), text)
+
+    def named(self, name: str) -> Json:
+        """The value of a name that is written in another way: {"Ref": "Name"}."""
+        return self.values[name] if name in self.values else self.mark(name, f"${{{name}}}", -1)
+
+    def text_of(self, match: re.Match[str], offset: int) -> str:
+        """What replaces a placeholder within a string."""
+        if match[1] or match[2]:  # $${Name}, ${!Name}
+            return f"${{{match[3]}}}" if match[3] is not None else match[0]
+        name = _name(match)
+        if name not in self.values:
+            return self.mark(name, match[0], offset + match.start())
+        value = self.values[name]
+        return value if isinstance(value, str) else json_text.dumps(value)
+
+    def unmarked(self, text: str) -> str:
+        """A text with its placeholders as they were written."""
+        return MARK.sub(lambda mark: self.found[int(mark[1])].written, text)
+
+
+def _name(match: re.Match[str]) -> str:
+    text = match[3] if match[3] is not None else match[5]
+    return text.replace('\\"', '"').strip()
+
+
+class MarkedJson:
+    """The text of a JSON file with its placeholders replaced or marked.
+
+    text   JSON, if the file is JSON as soon as its placeholders have values
+    place  (line, column) in that text -> (line, column) in the file
+    """
+
+    def __init__(self, source: str, placeholders: Placeholders) -> None:
+        self.source, self.placeholders = source, placeholders
+        self.parts: list[str] = []
+        self.length = 0  # of the parts
+        self.starts: list[tuple[int, int, int]] = [(0, 0, 1)]  # offset here, in the file, step
+        self.opened: list[str] = []  # the open containers
+        self.copied = 0  # the part of the source that is read
+        if "${" in source or "#{" in source:
+            self._read()
+            self._copy(len(source))
+            self.text = "".join(self.parts)
+        else:
+            self.text = source
+
+    def place(self, line: int, column: int) -> tuple[int, int]:
+        if len(self.starts) == 1:
+            return line, column
+        starts = Lines(self.text).starts
+        offset = starts[min(line, len(starts)) - 1] + column - 1
+        here, there, step = self.starts[
+            bisect_right(self.starts, (offset, len(self.source), 1)) - 1
+        ]
+        return Lines(self.source).at(min(there + (offset - here) * step, len(self.source)))
+
+    def _copy(self, end: int) -> None:
+        self._put(self.source[self.copied : end], self.copied, 1)
+        self.copied = end
+
+    def _put(self, text: str, offset: int, step: int) -> None:
+        self.parts.append(text)
+        self.starts.append((self.length, offset, step))
+        self.length += len(text)
+
+    def _read(self) -> None:
+        at, before = 0, ""  # what precedes a bare placeholder
+        while token := _OUTER_TOKEN.search(self.source, at):
+            at, text = token.end(), token[0]
+            if text == '"':
+                at = self._string(token.start())
+            elif text in ("{", "["):
+                self.opened.append(text)
+            elif text in ("}", "]"):
+                self.opened = self.opened[:-1]
+            elif text in ("$", "#") and (match := _BARE.match(self.source, token.start())):
+                at = self._bare(match, before)
+                text = "value"
+            elif text[:2] in ("//", "/*"):
+                continue
+            before = text
+
+    def _string(self, start: int) -> int:
+        """Read a string, whose first quote is at `start`. Returns the offset after it."""
+        at = start + 1
+        while token := _STRING_TOKEN.search(self.source, at):
+            at = token.end()
+            if token[0] == '"':
+                return at
+            if token[0] not in ("$", "#"):
+                continue
+            match = PLACEHOLDER.match(self.source, token.start())
+            if match is None:
+                continue
+            at = match.end()
+            name, value = _name(match), None
+            if name in self.placeholders.values and not (match[1] or match[2]):
+                value = self.placeholders.values[name]
+            whole = self.source[start + 1 : at] == match[0] and self.source[at : at + 1] == '"'
+            if value is None or isinstance(value, str) or not whole or self._is_key(at + 1):
+                text = self.placeholders.text_of(match, 0)
+                self._copy(match.start())
+                self._put(json_text.dumps(text)[1:-1], match.start(), 0)
+                self.copied = at
+            else:  # a number, boolean, object or array instead of the string
+                self._copy(start)
+                self._put(json_text.dumps(value), start, 0)
+                self.copied = at = at + 1
+                return at
+        return len(self.source)
+
+    def _is_key(self, offset: int) -> bool:
+        return bool(_COLON.match(self.source, offset))
+
+    def _bare(self, match: re.Match[str], before: str) -> int:
+        """Read a placeholder outside of strings. Returns the offset after it."""
+        start, end, name = match.start(), match.end(), _name(match)
+        self._copy(start)
+        self.copied = end
+        if match[1] or match[2]:
+            self._put(match[0], start, 0)
+        elif name in self.placeholders.values:
+            value = self.placeholders.values[name]
+            self._put(value if isinstance(value, str) else json_text.dumps(value), start, 0)
+        else:
+            text = f'"{self.placeholders.mark(name, match[0], start)}"'
+            if before in ("{", ",") and self.opened[-1:] == ["{"] and not self._is_key(end):
+                # members of an object: one whose name and value are unknown
+                text += f': "{self.placeholders.mark(name, match[0], start)}"'
+            if self.parts[-1] == "" and self.parts[-2:][0].endswith(f'{CLOSE}"'):  # ${A}${B}
+                self.parts[-2], text = self.parts[-2][:-1], text[1:]
+                self.length -= 1
+            self._put(text, start, 0)
+        return end

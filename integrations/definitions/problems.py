@@ -1,0 +1,139 @@
+"""A definition file with all its problems: AWS's, those of its text, and one note that names the
+placeholders without a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from stepwell.asl import json_text, messages
+from stepwell.asl.checks import ERROR, Diagnostic
+from stepwell.asl.definition_files import (
+    DefinitionFileError,
+    Source,
+    missing_values,
+    read_definition,
+    sampled,
+)
+from stepwell.asl.resources import local_resource
+from stepwell.asl.validate import validate
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
+from stepwell.visualize.words import printable
+
+NOTE: Final = "NOTE"
+INVALID_FILE: Final = "INVALID_FILE"
+UNFILLED: Final = "UNFILLED"
+CALLS: Final = (
+    "; functions such as !GetAtt and Fn::Sub have values in a template only: in a definition file, "
+    "write ${Name} and give the value with DefinitionSubstitutions"
+)
+
+
+class Problem(NamedTuple):
+    """One diagnostic of a definition file. severity: ERROR, WARNING or NOTE."""
+
+    file: str
+    line: int
+    column: int
+    severity: str
+    code: str
+    message: str
+    location: str
+
+    def text(self) -> str:
+        at = f" at {self.location}" if self.location else ""
+        return printable(
+            f"{self.file}:{self.line}:{self.column}: {self.severity} {self.code} {self.message}{at}"
+        )
+
+
+def functions_beside(file: Path) -> Path | None:
+    """The default folder of a definition's functions: functions/ beside it, if there is one."""
+    folder = file.parent / "functions"
+    return folder if folder.is_dir() else None
+
+
+def known_resource(folder: Path | None) -> Callable[[str], str | None]:
+    """For the validator: whether a Resource other than AWS's is a function of the folder."""
+
+    def known(resource: str) -> str | None:
+        from stepwell.integrations.tasks.registry import Registry
+
+        return (
+            resource if Registry(functions_folder=folder).known(local_resource(resource)) else None
+        )
+
+    return known
+
+
+def problems(
+    data: bytes | str,
+    file: str,
+    parameters: Mapping[str, Any],
+    type: str,
+    known: Callable[[str], str | None],
+    limits: Limits = DEFAULT_LIMITS,
+    runs: bool = False,
+) -> tuple[Source | None, list[Problem]]:
+    """The definition in the content of a file and its problems, in the order of the file; None
+    instead of the definition if the file cannot be parsed.
+
+    known  what runs a Resource that is not AWS's, or None
+    runs   a placeholder without a value is an error, and not only named in a note
+    """
+    try:
+        source = read_definition(data, file, parameters, limits, unfilled=True)
+    except DefinitionFileError as fault:
+        return None, [
+            Problem(file, fault.line, fault.column, ERROR, INVALID_FILE, fault.message, "")
+        ]
+    source = sampled(source, type, limits, known)
+    checked = validate(source.text, type, limits, known)
+    found = [placed(file, source, each) for each in checked.diagnostics]
+    found += _needed(source) if runs else _note(source)
+    return source, sorted(found, key=lambda each: (each.line, each.column))
+
+
+def placed(file: str, source: Source, diagnostic: Diagnostic) -> Problem:
+    """A diagnostic with its line and column."""
+    severity, code, location = diagnostic.severity, diagnostic.code, diagnostic.location or ""
+    if code == messages.INVALID_JSON:  # its location is the parser's text, not a JSON pointer
+        try:
+            json_text.loads(source.text)
+        except json_text.JsonError as fault:
+            (line, column), mend = source.broken or ((1, 1), "")
+            message = f"{fault.message}: {mend}" if mend else fault.message
+            return Problem(file, line, column, severity, code, message, "")
+    line, column = source.locate(location or "/")
+    return Problem(file, line, column, severity, code, diagnostic.message, location)
+
+
+def _note(source: Source) -> list[Problem]:
+    if not source.unfilled:
+        return []
+    names = ", ".join(dict.fromkeys(f"${{{each.name}}}" for each in source.unfilled))
+    message = (
+        f"no value yet for {names}: a run needs --param NAME=VALUE or --params FILE"
+        + CALLS * source.calls
+    )
+    first = source.unfilled[0]
+    return [Problem(source.filename, *first.place, NOTE, UNFILLED, message, "")]
+
+
+def _needed(source: Source) -> list[Problem]:
+    """An error for each name without a value, with all its places."""
+    found = []
+    needed = [each for each in source.unfilled if each.needed]
+    for name in dict.fromkeys(each.name for each in needed):
+        first, *others = (each for each in needed if each.name == name)
+        places = ", ".join(f"{line}:{column}" for line, column in (each.place for each in others))
+        message = (
+            missing_values([name])
+            + ", or --params FILE"
+            + (f" (also at {places})" if places else "")
+            + CALLS * source.calls
+        )
+        found.append(Problem(source.filename, *first.place, ERROR, UNFILLED, message, ""))
+    return found

@@ -1,0 +1,159 @@
+"""Definitions within templates, and intrinsic functions in definitions."""
+
+import json
+
+import pytest
+
+from stepwell.asl.definition_files import DefinitionFileError, Source, read_definition, sampled
+from stepwell.asl.json_text import loads
+from stepwell.asl.validate import validate
+
+SAM = """AWSTemplateFormatVersion: '2010-09-09'
+Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Table: {Type: String}
+Resources:
+  Charge:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: !Sub "${Table}.x", Role: !GetAtt Role.Arn}
+  Orders:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      Definition:
+        StartAt: A
+        States:
+          A:
+            Type: Task
+            Resource: !GetAtt Charge.Arn
+            TimeoutSeconds: !Ref Timeout
+            Next: B
+          B:
+            Type: Task
+            Resource: !Sub arn:${AWS::Partition}:states:::dynamodb:putItem
+            Parameters:
+              TableName: !Ref Table
+              Name: !Join ['-', [!Ref 'AWS::StackName', orders]]
+              Other: !Sub ['${X}-y', {X: !Ref Table}]
+              Kind: !If [Prod, a, b]
+              Zone: {'Fn::Select': [0, !GetAZs '']}
+            End: true
+"""
+SERVERLESS = """service: orders
+stepFunctions:
+  stateMachines:
+    orders:
+      name: orders-${self:provider.stage}
+      definition:
+        StartAt: A
+        States:
+          A:
+            Type: Task
+            Resource:
+              Fn::GetAtt: [charge, Arn]
+            End: true
+"""
+INNER = '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "'
+CDK = json.dumps(
+    {
+        "Resources": {
+            "OrdersE1": {
+                "Type": "AWS::StepFunctions::StateMachine",
+                "Properties": {
+                    "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]},
+                    "DefinitionString": {
+                        "Fn::Join": [
+                            "",
+                            [
+                                INNER,
+                                {"Fn::GetAtt": ["Charge", "Arn"]},
+                                '", "Next": "B"}, "B": {"Type": "Task", "Resource": "arn:',
+                                {"Ref": "AWS::Partition"},
+                                ':states:::lambda:invoke", "End": true}}}',
+                            ],
+                        ]
+                    },
+                },
+            }
+        }
+    },
+    indent=1,
+)
+STRING = json.dumps({"name": "x", "definition": INNER + 'arn:aws:states:::sns:publish"}}}'})
+
+
+def valid(text: str, filename: str) -> Source:
+    source = sampled(read_definition(text, filename, unfilled=True))
+    assert validate(source.text).diagnostics == ()
+    return source
+
+
+def test_a_template_of_sam_is_read_as_its_only_state_machine() -> None:
+    source = valid(SAM, "template.yaml")
+    assert [each.name for each in source.unfilled] == [
+        "Charge.Arn", "Timeout", "AWS::Partition", "Table", "AWS::StackName", "X",
+        'If ["Prod","a","b"]', 'Select [0,"${GetAZs }"]',
+    ]  # fmt: skip
+    assert source.calls
+    assert source.locate("/States/B/Resource") == (22, 13)
+    assert source.unfilled[0].place == (17, 13)
+    parameters = loads(source.written)["States"]["B"]["Parameters"]
+    assert parameters["Name"] == "${AWS::StackName}-orders"
+    assert parameters["Other"] == "${X}-y"
+
+
+def test_values_fill_intrinsic_functions() -> None:
+    values = {"Charge.Arn": "arn:aws:lambda:us-east-1:123456789012:function:c", "Timeout": 5}
+    filled = sampled(read_definition(SAM, "template.yaml", values, unfilled=True))
+    state = loads(filled.text)["States"]["A"]
+    assert (state["Resource"], state["TimeoutSeconds"]) == (values["Charge.Arn"], 5)
+
+
+def test_serverless_and_cdk() -> None:
+    assert [each.name for each in valid(SERVERLESS, "serverless.yml").unfilled] == ["charge.Arn"]
+    source = valid(CDK, "Orders.template.json")
+    assert {each.name for each in source.unfilled} == {"Charge.Arn", "AWS::Partition"}
+    assert source.locate("/States/B")[0] == 12
+
+
+def test_an_answer_of_describe_state_machine() -> None:
+    source = read_definition(STRING, "m.json")
+    assert loads(source.text)["StartAt"] == "A"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Resources: {A: {Type: AWS::S3::Bucket}}", "1:1: the file is a template with no state"),
+        (
+            "Resources:\n  A:\n    Type: AWS::Serverless::StateMachine\n    Properties:\n"
+            "      DefinitionUri: statemachine/a.asl.json\n",
+            "5:7: the definition of A is in another file: name statemachine/a.asl.json instead",
+        ),
+        (
+            "stepFunctions: {stateMachines: {a: {definition: {}}, b: {definition: {}}}}",
+            "1:1: the file is a template with 2 state machines (a, b): save the definition of one",
+        ),
+        (
+            "Resources:\n  A:\n    Type: AWS::StepFunctions::StateMachine\n    Properties:\n"
+            "      DefinitionString: '{\"StartAt\": }'\n",
+            "5:7: the definition of A is not JSON: Unexpected character ('}' (code 125)): ",
+        ),
+    ],
+)
+def test_other_templates_say_what_to_do(text: str, message: str) -> None:
+    with pytest.raises(DefinitionFileError) as caught:
+        read_definition(text, "t.yaml", unfilled=True)
+    assert str(caught.value).startswith(f"t.yaml:{message}")
+
+
+def test_a_definition_with_intrinsic_functions_keeps_its_places() -> None:
+    text = (
+        '{"StartAt": "A",\n "States": {"A": {"Type": "Task",\n'
+        '  "Resource": {"Fn::GetAtt": ["F", "Arn"]},\n  "TimeoutSeconds": {"Ref": "T"}, '
+        '"End": true}}}'
+    )
+    source = valid(text, "x.json")
+    assert [(each.written, each.place) for each in source.unfilled] == [
+        ("${F.Arn}", (3, 3)),
+        ("${T}", (4, 3)),
+    ]
