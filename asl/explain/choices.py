@@ -35,8 +35,10 @@ class Comparison(NamedTuple):
     operand: Json
 
     def text(self) -> str:
-        value = "absent" if self.value is MISSING else shown(self.value)
-        return f"{self.path} is {value}, {self.operator} {shown(self.operand)}"
+        value, operand = (
+            "absent" if each is MISSING else shown(each) for each in (self.value, self.operand)
+        )
+        return f"{self.path} is {value}, {self.operator} {operand}"
 
 
 class Tested(NamedTuple):
@@ -52,13 +54,14 @@ def tested(subject: Subject) -> list[Tested]:
     compared.
     """
     match, found = matching_rule(subject), []
+    read = list(readings(subject)) if subject.jsonata else []
     for index, rule in enumerate(subject.fields.get("Choices", ())):
         if match is not None and index > match:
             break
         if subject.jsonata:
             values = [
                 f"{each.text} is {'undefined' if each.found is MISSING else shown(each.found)}"
-                for each in readings(subject)
+                for each in read
                 if each.field == f"Choices[{index}]/Condition"
             ]
             text = ", ".join(dict.fromkeys(values))
@@ -153,9 +156,9 @@ def _mistake(each: Comparison) -> tuple[str, str] | None:
             f"{false}, an attribute value of DynamoDB: write `{spelled(path, (kind,))}`"
             + (" (a string)." if kind in "SN" else ".")
         )
-    if isinstance(value, list) and len(value) == 1 and not compile_path(path).definite:
-        return "list-of-one", (
-            f"{false}, because a filter or wildcard gives a list: pick the item before, with "
+    if isinstance(value, list) and not compile_path(path).definite:
+        return "list-of-matches", (
+            f"{false}, because a filter or wildcard gives a list: pick an item before, with "
             f"`States.ArrayGetItem({path}, 0)`."
         )
     if family == "Numeric" and isinstance(value, str) and _NUMBER.fullmatch(value):

@@ -44,7 +44,12 @@ class Rule(NamedTuple):
 def field_of(subject: Subject) -> tuple[str, str] | None:
     """(field, expression) of the JSONata expression that failed."""
     match = _FIELD.search(subject.cause or "")
-    return (match[2], match[1]) if match else None
+    if match is None:
+        return None
+    field = match[2]
+    if field == "Condition" and (index := matching_rule(subject)) is not None:
+        field = f"Choices[{index}]/Condition"
+    return field, match[1]
 
 
 def _in_field(subject: Subject, field: str) -> list[Reading]:
@@ -56,37 +61,31 @@ def _in_field(subject: Subject, field: str) -> list[Reading]:
 
 def _not_an_array(subject: Subject) -> tuple[str, str] | None:
     """The items of a Map are not a list."""
-    if subject.type != "Map" or "must " not in (subject.cause or ""):
-        return None
-    if subject.jsonata:
-        where, path, value = "Items", "$states.input", subject.documents.get("input")
-        if "Items" in subject.fields or "MAP" not in subject.type.upper():
-            return None
-        if "Map state input must be" not in (subject.cause or ""):
-            return None
-    else:
-        if "must point to array" not in (subject.cause or ""):
-            return None
-        where, path = "ItemsPath", str(subject.fields.get("ItemsPath", "$"))
+    cause = subject.cause or ""
+    if "must point to array" in cause:
+        needs, path = "ItemsPath", str(subject.fields.get("ItemsPath", "$"))
         find = compile_path(path, subject.limits).find
         value = find(subject.documents.get("selected"), subject.env())
-    needs = "Items" if subject.jsonata else "ItemsPath"
+    elif "Map state input must be" in cause:
+        needs, path, value = "Items", "$states.input", subject.documents.get("input")
+    else:
+        return None
     text = f"{needs} needs a list, and `{path}` is {described(value)}"
-    if "ItemsPath" not in subject.fields and "Items" not in subject.fields:
+    if needs not in subject.fields:
         text = f"Without {needs} the Map iterates over its input, which is {described(value)}"
-    inner = parsed(value)
-    if isinstance(inner, list):
-        return where, f"{text}: a list as JSON text, parse it before."
-    lists = (
-        [name for name, each in value.items() if isinstance(each, list)]
-        if isinstance(value, dict)
-        else []
-    )
-    if lists:
+    if isinstance(parsed(value), list):
+        return needs, f"{text}: a list as JSON text, parse it before."
+    if lists := _lists(value):
         member = spelled(path, (lists[0],), subject.jsonata)
         member = f"{{% {member} %}}" if subject.jsonata else member
-        return where, f'{text}: did you mean "{needs}": "{member}"?'
-    return where, f"{text}."
+        return needs, f'{text}: did you mean "{needs}": "{member}"?'
+    return needs, f"{text}."
+
+
+def _lists(value: Json) -> list[str]:
+    """The members of an object that are lists."""
+    members = value.items() if isinstance(value, dict) else ()
+    return [name for name, each in members if isinstance(each, list)]
 
 
 def _result_path(subject: Subject) -> tuple[str, str] | None:
@@ -282,10 +281,7 @@ def _jsonata_type(subject: Subject) -> tuple[str, str] | None:
         value = value_of(source, subject.env(), subject)
         if isinstance(parsed(value), list):
             return field, f"The value is a list as JSON text: write `$parse({source})`."
-        lists = (
-            [k for k, v in value.items() if isinstance(v, list)] if isinstance(value, dict) else []
-        )
-        if lists:
+        if lists := _lists(value):
             return field, f"It is {described(value)}: did you mean `{source}.{lists[0]}`?"
         return field, f"It is {described(value)}: write `[{source}]` for a list of one."
     if expected[1] == "boolean":
@@ -406,17 +402,26 @@ def _misspelled(error: str, names: Sequence[Json]) -> str | None:
     return meant and f"ErrorEquals has `{meant}`, and the error is `{error}`: names must be equal."
 
 
+# a function in Python, and one in Node: what it read
+_UNDEFINED: Final = re.compile(
+    r"""KeyError: '(\w+)'|"errorMessage": ?"'(\w+)'"|of undefined \(reading '(\w+)'\)"""
+)
+
+
 def _function_error(subject: Subject) -> tuple[str, str] | None:
     """A function failed for a member that its event lacks."""
-    match = re.search(r"\"errorMessage\":\s*\"'(\w+)'\"", subject.cause or "")
-    if subject.error != "KeyError" or match is None:
+    match = _UNDEFINED.search(subject.cause or "")
+    if subject.type != "Task" or match is None:
         return None
-    sent = subject.documents.get("sent")
+    name = next(filter(None, match.groups()))
+    sent = subject.documents.get("sent", subject.documents.get("selected"))
+    if isinstance(sent, dict) and ":states:::lambda:invoke" in subject.fields["Resource"]:
+        sent = sent.get("Payload")
     if not isinstance(sent, dict):
         return None
-    meant = near(match[1], sent)
-    place = search(sent, (match[1],))
-    text = f"The function reads `{match[1]}`; its event has {', '.join(f'`{k}`' for k in sent)}"
+    meant = near(name, sent)
+    place = search(sent, (name,))
+    text = f"The function reads `{name}`; its event has {', '.join(f'`{k}`' for k in sent)}"
     if meant:
         return "Parameters", f"{text}: did you mean `{meant}`?"
     if place:

@@ -9,7 +9,7 @@ from typing import Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING
-from stepwell.asl.explain import choices, failures, literals, upstream
+from stepwell.asl.explain import choices, failures, literals, requests, upstream
 from stepwell.asl.explain.missing import close, missing, source_name
 from stepwell.asl.explain.readings import Ending, Reading, readings
 from stepwell.asl.explain.subject import CAUSE, NOTE, WARNING, Hint, Subject
@@ -29,7 +29,12 @@ _RANKS: Final = {CAUSE: 0, WARNING: 1, NOTE: 2}
 def explain(subject: Subject) -> tuple[Hint, ...]:
     """The hints: causes first, then warnings and notes; () if the state is as it should be."""
     found = list(_failed(subject)) if subject.error is not None else []
-    warnings = [*choices.hints(subject), *literals.hints(subject), *_tests(subject)]
+    warnings = [
+        *choices.hints(subject),
+        *literals.hints(subject),
+        *_tests(subject),
+        *requests.hints(subject),
+    ]
     if subject.error is not None and not any(each.level == CAUSE for each in found):
         warnings = [_as_cause(each) for each in warnings]
     if failures.no_choice_matched(subject):

@@ -70,6 +70,8 @@ def ended(subject: Subject, reading: Reading, ending: Ending) -> str:
     """Where the path ends: "`$.order` has no `item`, it has `items`"."""
     path, value, key = reading.text, ending.value, ending.key
     what = f"`{path}` finds nothing"
+    if value is MISSING and ending.reached == path:
+        return f"`{path}` has no value"
     if value is MISSING:
         return what if reading.source == "nothing" else f"{what}: `{ending.reached}` has no value"
     reached = source_name(subject, reading) if ending.reached == reading.root else ""
@@ -183,7 +185,14 @@ def _attribute_value(subject: Subject, reading: Reading, ending: Ending) -> str 
 def _json_text(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     if parsed(ending.value) is MISSING or ending.key is None:
         return None
-    return f"`{ending.reached}` is JSON as text: {_parse(reading, ending.reached)}."
+    parse = _parse(reading, ending.reached)
+    nested = ", or let `startExecution.sync:2` return it parsed" if _nested(reading) else ""
+    return f"`{ending.reached}` is JSON as text: {parse}{nested}."
+
+
+def _nested(reading: Reading) -> bool:
+    """Whether the text is the Output of a nested execution."""
+    return "Output" in reading.keys and not reading.jsonata
 
 
 def _parse(reading: Reading, path: str) -> str:
@@ -236,7 +245,16 @@ def _null(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     return f"{maker} Test for null before." if maker else "Test for null before."
 
 
+def _close_path(subject: Subject, reading: Reading, ending: Ending) -> str | None:
+    """A name that differs by a letter, and leads to a value."""
+    return _alike(reading, ending, strong=True)
+
+
 def _close_name(subject: Subject, reading: Reading, ending: Ending) -> str | None:
+    return _alike(reading, ending, strong=False)
+
+
+def _alike(reading: Reading, ending: Ending, strong: bool) -> str | None:
     value = ending.value
     if isinstance(value, list) and value:  # JSONata reads the member of each item
         value = value[0]
@@ -244,6 +262,8 @@ def _close_name(subject: Subject, reading: Reading, ending: Ending) -> str | Non
         return None
     meant = near(ending.key, value)
     if meant is None:
+        return None
+    if strong and follow(value, (meant, *ending.rest[1:])) is MISSING:
         return None
     path = spelled(ending.reached, (meant, *ending.rest[1:]), reading.jsonata)
     case = meant.lower() == ending.key.lower()
@@ -361,8 +381,9 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("list", _list),
     Rule("index", _index),
     Rule("lost", upstream.lost),
-    Rule("close-name", _close_name),
+    Rule("close-name", _close_path),
     Rule("elsewhere", _deeper),
+    Rule("close-name", _close_name),
     Rule("predicate", _conditional),
     Rule("not-an-object", _type),
     Rule("dropped", upstream.dropped),

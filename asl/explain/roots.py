@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from stepwell.asl.evaluation import MISSING
 from stepwell.asl.explain.readings import Ending, Reading
-from stepwell.asl.explain.subject import WORKING, Subject, inner_blocks, states
+from stepwell.asl.explain.subject import WORKING, Subject, scopes, states
 from stepwell.asl.explain.values import follow, near, spelled
 
 _SECTIONS: Final = ("Execution", "State", "StateMachine", "Task", "Map")  # of the Context object
@@ -47,6 +47,8 @@ def no_member(subject: Subject, reading: Reading, ending: Ending) -> str | None:
         return "`$states.errorOutput` exists only in the Output and Assign of a Catch."
     if reading.source != "nothing":
         return None
+    if member in subject.variables:
+        return f"`{member}` is a variable: write `${reading.text.removeprefix('$states.')}`."
     meant = near(member, ("input", "result", "context", "errorOutput"))
     has = "`$states` has input, result, context and errorOutput"
     return f"{has}: did you mean `$states.{meant}`?" if meant else f"{has}."
@@ -56,6 +58,12 @@ def variable(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     if reading.source != "variable" or reading.document is not MISSING:
         return None
     name = reading.root[1:]
+    if name == "states" and not reading.jsonata:
+        rest = reading.text.removeprefix("$states")
+        for part, dollar in (("input", "$"), ("context", "$$"), ("result", "$")):
+            if rest.startswith(f".{part}"):
+                return f"`$states` exists in JSONata only: write `{dollar}{rest[len(part) + 1 :]}`."
+        return "`$states` exists in JSONata only."
     everywhere = states(subject.machine)
     assigning = [each for each, state in everywhere.items() if name in _assigned(state)]
     if not assigning:
@@ -75,13 +83,15 @@ def variable(subject: Subject, reading: Reading, ending: Ending) -> str | None:
             f"`{subject.name}` itself assigns `${name}`, and a new value is visible only from the "
             "next state on: read the value itself here."
         )
-    scope = _scopes(subject.machine)
+    scope = scopes(subject.machine)
     outside = [each for each in assigning if scope[each] and not _within(scope, subject.name, each)]
     if outside:
         return (
             f"`${name}` is assigned in `{outside[0]}`, inside `{scope[outside[0]][-1]}`: a "
             "variable does not leave the branch or iteration that assigns it. Return it as output."
         )
+    if subject.alone:
+        return f"`{assigning[0]}` assigns `${name}`: give its value with --variables."
     return f"`{assigning[0]}` assigns `${name}`, but did not run before this state."
 
 
@@ -93,16 +103,6 @@ def _assigned(state: Mapping[str, Any]) -> set[str]:
         if isinstance(part, dict) and isinstance(part.get("Assign"), dict)
         for name in part["Assign"]
     }
-
-
-def _scopes(block: Mapping[str, Any], around: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
-    """State -> the names of the Parallels and Maps around it."""
-    found: dict[str, tuple[str, ...]] = {}
-    for name, state in block.get("States", {}).items():
-        found[name] = around
-        for inner in inner_blocks(state):
-            found |= _scopes(inner, (*around, name))
-    return found
 
 
 def _within(scope: Mapping[str, tuple[str, ...]], name: str, other: str) -> bool:

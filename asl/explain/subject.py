@@ -56,6 +56,7 @@ class Subject:
     context    the Context object
     error      of its failure, None without one; cause: its text
     earlier    the states that ran before it, the last one last
+    alone      the state ran by itself: the states before it are unknown
     """
 
     name: str
@@ -68,6 +69,7 @@ class Subject:
     error: str | None = None
     cause: str | None = None
     earlier: tuple[Earlier, ...] = ()
+    alone: bool = False
     now: float = 0.0
     limits: Limits = DEFAULT_LIMITS
 
@@ -114,3 +116,13 @@ def inner_blocks(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         *state.get("Branches", ()),
         *(state[field] for field in ("ItemProcessor", "Iterator") if field in state),
     ]
+
+
+def scopes(block: Mapping[str, Any], around: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """State -> the names of the Parallels and Maps around it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, state in block.get("States", {}).items():
+        found[name] = around
+        for inner in inner_blocks(state):
+            found |= scopes(inner, (*around, name))
+    return found

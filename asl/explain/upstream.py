@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.explain.readings import Ending, Reading
-from stepwell.asl.explain.subject import WORKING, Earlier, Subject, states
+from stepwell.asl.explain.subject import WORKING, Earlier, Subject, scopes, states
 from stepwell.asl.explain.values import Found, follow, search, spelled
 
 _FROM_INPUT: Final = ("input", "selected", "joined")
@@ -59,7 +59,7 @@ def how(earlier: Earlier) -> str:
             "the value to a variable)"
         )
     if fields.get("OutputPath", "$") != "$":
-        return f"its OutputPath is `{fields['OutputPath']}`"
+        return f"its OutputPath is `{fields['OutputPath'] or 'null'}`"
     if fields.get("ResultPath", "$") == "$":
         what = "Result" if "Result" in fields else "Parameters" if _builds(fields) else "result"
         if what == "result" and fields.get("Type") == "Pass":
@@ -138,8 +138,14 @@ def maker(subject: Subject, reading: Reading, ending: Ending) -> str | None:
 
 def possibly_lost(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     """Without a history: a state that runs before and replaces its whole input."""
-    if reading.source not in _FROM_INPUT or subject.earlier or not reading.keys:
+    if reading.source not in _FROM_INPUT or not subject.alone or not reading.keys:
         return None
+    around = scopes(subject.machine).get(subject.name, ())
+    if around and states(subject.machine)[around[-1]].get("Type") == "Map":
+        return (
+            f"`{subject.name}` runs in the Map `{around[-1]}`: its input is one item, or what "
+            "ItemSelector makes of it."
+        )
     if ending.reached != reading.root:
         return None
     for name in _predecessors(subject):

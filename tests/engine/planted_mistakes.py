@@ -624,6 +624,99 @@ JSONPATH = [
         functions={"f": 1},
     ),
     Mistake(
+        "parameters-of-an-sdk-in-lower-case",
+        {
+            "S": {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::aws-sdk:s3:getObject",
+                "Parameters": {"bucket": "b", "key.$": "$.customer"},
+            }
+        },
+        ORDER,
+        ("`bucket` is not a parameter of `aws-sdk:s3:getObject`", "`Bucket`"),
+        {"S": {"Parameters": {"Bucket": "b", "Key.$": "$.customer"}}},
+        functions={"getObject": {"Body": ""}},
+    ),
+    Mistake(
+        "item-without-types",
+        {
+            "S": {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::dynamodb:putItem",
+                "Parameters": {"TableName": "t", "Item": {"id.$": "$.customer"}},
+            }
+        },
+        ORDER,
+        ('`id` is "Ada"', "names its type", '{"S": "Ada"}'),
+        {"S": {"Parameters": {"TableName": "t", "Item": {"id": {"S.$": "$.customer"}}}}},
+        functions={"putItem": {}},
+    ),
+    Mistake(
+        "number-of-dynamodb",
+        {
+            "S": {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::dynamodb:updateItem",
+                "Parameters": {"TableName": "t", "Key": {"id": {"N.$": "$.n"}}},
+            }
+        },
+        {"n": 5},
+        ("DynamoDB takes numbers as text", '{"N": "5"}'),
+        {
+            "S": {
+                "Parameters": {"TableName": "t", "Key": {"id": {"N.$": "States.Format('{}', $.n)"}}}
+            }
+        },
+        functions={"updateItem": {}},
+    ),
+    Mistake(
+        "states-of-jsonata-in-jsonpath",
+        {"S": passes(Parameters={"id.$": "$states.input.order.id"})},
+        ORDER,
+        ("`$states` exists in JSONata only", "write `$.order.id`"),
+        {"S": {"Parameters": {"id.$": "$.order.id"}}},
+    ),
+    Mistake(
+        "output-path-null-before",
+        {"Cut": passes(OutputPath=None), "S": passes(Parameters={"c.$": "$.customer"})},
+        ORDER,
+        ("`Cut`", "its OutputPath is `null`"),
+        {"Cut": {"OutputPath": "$"}},
+    ),
+    Mistake(
+        "result-elsewhere",
+        {
+            "Fetch": task("f", ResultPath="$.fetched"),
+            "S": passes(Parameters={"n.$": "$.stock"}),
+        },
+        ORDER,
+        ("has no `stock`", "Write `$.fetched.stock`"),
+        {"S": {"Parameters": {"n.$": "$.fetched.stock"}}},
+        functions={"f": {"stock": 5}},
+    ),
+    Mistake(
+        "output-of-a-nested-execution",
+        {"S": passes(Parameters={"n.$": "$.child.Output.n"})},
+        {"child": {"Output": '{"n": 1}', "Status": "SUCCEEDED"}},
+        ("`$.child.Output` is JSON as text", "startExecution.sync:2"),
+        {"S": {"Parameters": {"n.$": "States.StringToJson($.child.Output)"}}},
+    ),
+    Mistake(
+        "function-without-parameters",
+        {"S": task("f")},
+        {"orderID": 1},
+        ("reads `orderId`", "did you mean `orderID`"),
+        mended_input={"orderId": 1},
+        functions={"f": lambda event: event["orderId"]},
+    ),
+    Mistake(
+        "filter-compared",
+        choice({"Variable": "$..status", "StringEquals": "PAID"}),
+        {"a": {"status": "PAID"}, "b": {"status": "PAID"}},
+        ("a list of 2 items", "filter or wildcard gives a list"),
+        rules({"Variable": "$.a.status", "StringEquals": "PAID"}),
+    ),
+    Mistake(
         "function-reads-another-name",
         {"S": task("f", Parameters={"orderID.$": "$.order.id"})},
         ORDER,
@@ -723,6 +816,53 @@ JSONATA = [
         ("`Fetch` had `$states.input.customer`", "without Output the result is the output"),
         {"Fetch": {"Output": "{% $merge([$states.input, $states.result]) %}"}},
         functions={"f": {"stock": 5}},
+        jsonata=True,
+    ),
+    Mistake(
+        "name-with-a-hyphen",
+        {"S": passes(Output="{% $states.input.order-id %}")},
+        {"order-id": 7},
+        ("did you mean `$states.input.`order-id``",),
+        {"S": {"Output": "{% $states.input.`order-id` %}"}},
+        jsonata=True,
+    ),
+    Mistake(
+        "variable-as-a-member-of-states",
+        {"A": passes(Assign={"total": 1}), "S": passes(Output="{% $states.total %}")},
+        {},
+        ("`total` is a variable: write `$total`",),
+        {"S": {"Output": "{% $total %}"}},
+        jsonata=True,
+    ),
+    Mistake(
+        "map-over-the-input",
+        {"S": {"Type": "Map", "ItemProcessor": inner(passes())}},
+        {"items": [1]},
+        ("Without Items the Map iterates over its input", "{% $states.input.items %}"),
+        {"S": {"Items": "{% $states.input.items %}"}},
+        jsonata=True,
+    ),
+    Mistake(
+        "compare-text-and-number",
+        {"S": passes(Output="{% $states.input.n > 5 %}")},
+        {"n": "7"},
+        ("not a number", "`$number($states.input.n)`"),
+        {"S": {"Output": "{% $number($states.input.n) > 5 %}"}},
+        jsonata=True,
+    ),
+    Mistake(
+        "condition-on-an-absent-member",
+        {
+            "S": {
+                "Type": "Choice",
+                "Choices": [{"Condition": "{% $states.input.n > 5 %}", "Next": "Yes"}],
+                "Default": "Yes",
+            },
+            "Yes": {"Type": "Succeed"},
+        },
+        {"total": 1},
+        ("has no `n`", "$exists"),
+        mended_input={"n": 1},
         jsonata=True,
     ),
     Mistake(

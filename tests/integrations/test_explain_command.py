@@ -168,6 +168,32 @@ def test_wrong_options(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("state", "mend"),
+    [
+        ({"Parameters": {"id.$": "abc"}}, '`id.$` takes a path: write the text "abc" under `id`.'),
+        ({"Parameters": {"id.$": "Hi $.name"}}, "`States.Format('... {}', $.x)`"),
+        ({"Parameters": {"id.$": 'States.Format("{}", $.x)'}}, "in single quotes"),
+        ({"Parameters": {"id.$": "{% $states.input.x %}"}}, '"QueryLanguage": "JSONata"'),
+        ({"Output": {}}, "In JSONPath, Output is ResultSelector, ResultPath and OutputPath"),
+        ({"QueryLanguage": "JSONata", "ResultPath": "$.x"}, "In JSONata, ResultPath is Output."),
+        ({"QueryLanguage": "JSONata", "Output": "{% 1 == 1 %}"}, "one `=`"),
+        ({"QueryLanguage": "JSONata", "Output": "{% $states.result %}"}, "read `$states.input`"),
+        ({"InputPath": "order"}, "write `$.order`"),
+    ],
+)
+def test_the_mend_of_an_invalid_definition(
+    file: Path, capsys: pytest.CaptureFixture[str], state: dict[str, Any], mend: str
+) -> None:
+    file.write_text(
+        json.dumps({"StartAt": "S", "States": {"S": {"Type": "Pass", "End": True, **state}}})
+    )
+    assert explain(file, **options()) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"{file}:1:") and ": ERROR " in lines[0]
+    assert any(": mend: " in line and mend in line for line in lines)
+
+
 def test_the_tree_ends_with_the_reason(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     explain(file, **options(input='{"ID": 1}', json=False))
     lines = capsys.readouterr().out.splitlines()

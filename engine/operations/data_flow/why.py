@@ -56,6 +56,7 @@ def subject(
         context,
         *failure,
         tuple(earlier(past, visit)),
+        past.given is not None,
         frame.entered_at / 1000,
     )
 

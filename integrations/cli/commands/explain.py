@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stepwell.asl import json_text
 from stepwell.asl.definition import StateMachine
+from stepwell.asl.definition_files import Source
 from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.explain.definitions import mend
 from stepwell.asl.explain.subject import WORKING, states
 from stepwell.asl.program import compile_machine
 from stepwell.engine.clock import SystemClock
@@ -19,7 +21,7 @@ from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import data_flow as flow
 from stepwell.integrations.cli.output import screen
-from stepwell.integrations.cli.output.text import ndjson
+from stepwell.integrations.cli.output.text import ndjson, printable
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 
@@ -39,15 +41,7 @@ def explain(
     json: bool,
     limits: Limits,
 ) -> int:
-    source = files.definition(
-        file,
-        files.parameters(param, params, limits),
-        "STANDARD",
-        None,
-        lambda resource: resource,  # any: nothing is called
-        limits,
-        runs=False,
-    )
+    source = _definition(file, files.parameters(param, params, limits), limits)
     machine = json_text.loads(source.text)
     name = state or machine["StartAt"]
     definition = _state(file, machine, name)
@@ -74,6 +68,24 @@ def explain(
     else:
         screen.write(flow.lines(found, screen.width(), stored=False), sys.stdout)
     return exit_codes.SUCCEEDED
+
+
+def _definition(file: Path, parameters: Mapping[str, Any], limits: Limits) -> Source:
+    """A valid definition. Any Resource is known: nothing is called. Else its problems are printed,
+    with the mends that are known.
+    """
+    known: Callable[[str], str] = lambda resource: resource
+    given = (file, parameters, "STANDARD", None, known, limits)
+    try:
+        return files.definition(*given, runs=False)
+    except UsageError:
+        source, problems = files.problems(*given)
+        machine = None if source is None else json_text.loads(source.text)
+        for problem in problems:
+            if text := mend(problem.message, problem.location, machine):
+                place = f"{problem.file}:{problem.line}:{problem.column}"
+                print(printable(f"{place}: mend: {text}"), file=sys.stderr)
+        raise
 
 
 def _state(file: Path, machine: Mapping[str, Any], name: str) -> Mapping[str, Any]:
