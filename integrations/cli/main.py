@@ -18,6 +18,7 @@ from stepwell.integrations.cli.declarations import (
     definitions,
     executions,
     lint,
+    mocks,
     running,
     tasks,
     time,
@@ -36,6 +37,7 @@ app.add_typer(executions.executions, name="executions")
 app.add_typer(tasks.activity, name="activity")
 app.add_typer(tasks.task, name="task")
 app.add_typer(time.time, name="time")
+app.add_typer(mocks.mock, name="mock")
 app.add_typer(database.database, name="db")
 
 

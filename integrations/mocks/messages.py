@@ -35,6 +35,9 @@ RETURN_OR_THROW: Final = "{key!r} must have either Return or Throw"
 ITERATION: Final = '{key!r} is not an iteration such as "0", or a range such as "1-3"'
 THROW_FIELD: Final = "{field} of Throw must be a string"
 
+# --- recordings -----------------------------------------------------------------------------------
+NO_OUTPUT: Final = "event {id} ({type}) has no output: get the history with its execution data, which must not be truncated"
+
 # --- test cases -----------------------------------------------------------------------------------
 UNKNOWN_CASE: Final = "Invalid Name: '{case}': the mock file has no such test case of the state machine '{machine}'; {known}"
 KNOWN_CASES: Final = "it has {cases}"

@@ -11,15 +11,16 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.integrations.mocks.samples import MOCKS, invoke, lambda_and_sqs, machine
 from tests.integrations.server.live import ROLE, Live, aws, eventually
+from typer.testing import CliRunner
 
-from stepwell.integrations.cli.commands import run
+from stepwell.integrations.cli.main import app
 
 
 class Folder:
     """A definition and a mock file, and `stepwell run` of them in this process."""
 
-    def __init__(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.path, self._capsys = path, capsys
+    def __init__(self, path: Path) -> None:
+        self.path, self.said = path, ""
         self.definition, self.mocks = path / "sample.asl.json", path / "mocks.json"
         self.definition.write_text(json.dumps(lambda_and_sqs()))
         self.write(MOCKS)
@@ -28,22 +29,19 @@ class Folder:
         self.mocks.write_text(json.dumps(mocks, indent=1))
 
     def run(self, case: str | None, mocks: bool = True, check: str = "PRESENT") -> tuple[int, Any]:
-        code = run.run(
-            *(self.definition, "{}", None, "STANDARD", None, [], str(self.path / "run.db")),
-            *(False, True, None),
-            mocks=(self.mocks if mocks else None, case, check),
-            limits=None,
-        )
-        said = self._capsys.readouterr()
-        return code, (json.loads(said.out) if said.out else said.err)
+        """The exit code, and the output or else what it printed on standard error."""
+        words = ["run", str(self.definition), "--quiet", "--db", str(self.path / "run.db")]
+        words += ["--mocks", str(self.mocks)] if mocks else []
+        words += ["--case", case] if case else []
+        ran = CliRunner().invoke(app, [*words, "--mock-validation", check])
+        self.said = ran.stderr
+        return ran.exit_code, json.loads(ran.stdout) if ran.stdout else ran.stderr
 
 
 @pytest.fixture
-def folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Folder:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     monkeypatch.delenv("SFN_MOCK_CONFIG", raising=False)
-    return Folder(tmp_path, capsys)
+    return Folder(tmp_path)
 
 
 def test_run(folder: Folder) -> None:
@@ -81,13 +79,8 @@ def test_run_reports_what_is_not_used(folder: Folder) -> None:
     cases["HappyPath"] |= {"LambdaStat": "MockedLambdaSuccess"}
     mocks["MockedResponses"]["MockedSQSSuccess"]["1-4"] = {"Throw": {"Error": "E"}}
     folder.write(mocks)
-    code = run.run(
-        *(folder.definition, "{}", None, "STANDARD", None, [], str(folder.path / "run.db")),
-        *(False, True, None),
-        mocks=(folder.mocks, "HappyPath", "PRESENT"),
-        limits=None,
-    )
-    lines = folder._capsys.readouterr().err.splitlines()
+    code, _ = folder.run("HappyPath")
+    lines = folder.said.splitlines()
     file = str(folder.mocks)
     assert code == 0
     assert [line.removeprefix(file) for line in lines] == [

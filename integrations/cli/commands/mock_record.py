@@ -1,0 +1,156 @@
+"""What `stepwell mock record` does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stepwell.asl import json_text
+from stepwell.engine import arns
+from stepwell.engine.engine import Engine
+from stepwell.integrations import database
+from stepwell.integrations.cli import exit_codes, files, lookup
+from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.output.text import printable
+from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import Limits
+from stepwell.integrations.mocks.files import MockFileError, parse_mocks
+from stepwell.integrations.mocks.recording import Recording, RecordingError, merge
+from stepwell.visualize import read_history
+
+
+class Recorded(NamedTuple):
+    """warnings  what the recording lacks"""
+
+    recording: Recording
+    machine: str
+    case: str
+    warnings: list[str]
+
+
+@with_limits
+def record(
+    execution: str | None,
+    history: Path | None,
+    definition: Path | None,
+    machine: str | None,
+    case: str | None,
+    output: Path | None,
+    force: bool,
+    db: str | None,
+    limits: Limits,
+) -> int:
+    if (execution is None) == (history is None):
+        raise UsageError("name either an execution, or a file of its history with --history")
+    before = _existing(output)
+    try:
+        if history is not None:
+            if machine is None and definition is not None:
+                machine = files.machine_name(definition, "STANDARD", limits)
+            found = _of_file(history, machine)
+        else:
+            found = asyncio.run(_of_execution(str(execution), db, limits))
+    except RecordingError as fault:
+        raise UsageError(f"{history or execution}: {fault}") from None
+    name, test_case = machine or found.machine, case or found.case
+    cases = before.get("StateMachines", {}).get(name, {}).get("TestCases", {})
+    if test_case in cases and not force:
+        raise UsageError(
+            f"{output} has the test case {test_case} of {name}: use another --case, or --force"
+        )
+    for warning in found.warnings:
+        print(printable(warning), file=sys.stderr)
+    merged = merge(before, name, test_case, found.recording)
+    _write(json.dumps(merged, indent=2, ensure_ascii=False) + "\n", output)
+    return exit_codes.SUCCEEDED
+
+
+# --- where the history is -------------------------------------------------------------------------
+
+
+def _of_file(file: Path, machine: str | None) -> Recorded:
+    if not machine:
+        raise UsageError("a history does not name its state machine: use --definition or --machine")
+    try:
+        events = read_history(files.read(file, str(file), most=files.HISTORY_BYTES))
+    except ValueError as fault:
+        raise UsageError(f"{file}: {fault}") from None
+    recording = Recording(sorted(events, key=lambda event: int(event["id"])))
+    warnings = [
+        f"warning: the children of {arn} have histories of their own, which are not in this file"
+        for arn in recording.map_runs
+    ]
+    return Recorded(recording, machine, "Recorded", warnings)
+
+
+async def _of_execution(execution: str, db: str | None, limits: Limits) -> Recorded:
+    async with database.reading(database.database(db), limits) as engine:
+        return await of_execution(engine, execution)
+
+
+async def of_execution(engine: Engine, execution: str) -> Recorded:
+    """With the children of its Map Runs. Raises UsageError, RecordingError."""
+    described = await lookup.find(engine, execution)
+    arn, warnings = described["executionArn"], []
+    if described["status"] == "RUNNING":
+        warnings.append(f"warning: {described['name']} is running: what it does later is missing")
+    recording = Recording([event async for event in lookup.all_events(engine, arn)])
+    pending = list(recording.map_runs)
+    for map_run in pending:  # children may have Map Runs, too
+        if not await _add_children(engine, map_run, recording):
+            warnings.append(f"warning: {map_run} has Express children, which have no history")
+        pending += [each for each in recording.map_runs if each not in pending]
+    name = arns.machine_name(described["stateMachineArn"])
+    return Recorded(recording, name, described["name"], warnings)
+
+
+async def _add_children(engine: Engine, map_run: str, recording: Recording) -> bool:
+    """False: there are items, but no executions."""
+    path, run = recording.map_runs[map_run]
+    children, token = [], None
+    while True:
+        page = await engine.list_executions(map_run_arn=map_run, next_token=token)
+        children += page["executions"]
+        token = page.get("nextToken")
+        if token is None:
+            break
+    for child in children:
+        slot = int(child["name"].rpartition("-")[2])
+        events = [event async for event in lookup.all_events(engine, child["executionArn"])]
+        recording.add(events, (*path, (slot, run)))
+    counts = (await engine.describe_map_run(map_run_arn=map_run))["itemCounts"]
+    return bool(children) or not counts["total"]
+
+
+# --- the mock file --------------------------------------------------------------------------------
+
+
+def _existing(output: Path | None) -> dict[str, Any]:
+    """The JSON value of the file to add to. Raises UsageError."""
+    if output is None or not output.exists():
+        return {}
+    try:
+        data = output.read_bytes()
+        parse_mocks(data, str(output))
+        value: dict[str, Any] = json_text.loads(data.decode("utf-8-sig"))
+    except OSError as fault:
+        raise UsageError(f"{output}: {fault.strerror or fault}") from None
+    except MockFileError as error:
+        raise UsageError(f"{output} is not a valid mock file: {error.faults[0]}") from None
+    return value
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+        return
+    new = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(output)
+    except OSError as fault:
+        raise UsageError(f"{output}: {fault.strerror or fault}") from None
