@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -36,14 +36,22 @@ from stepwell.integrations.host import Host
 from stepwell.integrations.tasks import messages
 
 _COUNTED: Final = ("Sfn",)  # services whose causes end with the number of attempts; recorded
-# calls that wait for something
+# calls that wait for what is outside
 _WAITING: Final = frozenset(
     {
-        ("stepfunctions", "StartSyncExecution"),
         ("stepfunctions", "GetActivityTask"),
         ("sqs", "ReceiveMessage"),
     }
 )
+
+
+def _waiting(
+    host: Host, request: TaskRequest, name: str, action: str
+) -> AbstractAsyncContextManager[None]:
+    """Around the call of an operation: what waits holds no slot."""
+    if (name, action) == ("stepfunctions", "StartSyncExecution"):
+        return request.waiting()
+    return host.waiting(request) if (name, action) in _WAITING else nullcontext()
 
 
 class _Actions(dict[str, Handler]):
@@ -79,7 +87,7 @@ async def _call(host: Host, name: str, action: str, request: TaskRequest) -> Jso
         raise requests.bad_parameters(request.payload, str(fault)) from None
     try:
         read_input(name, action, parameters, host.limits)
-        async with request.waiting() if (name, action) in _WAITING else nullcontext():
+        async with _waiting(host, request, name, action):
             answer, _ = await exchange(host, name, action, parameters)
     except ApiError as error:
         raise _failed(

@@ -244,7 +244,7 @@ async def _ended(
     assert operation is not None
     pause = host.limits.job_pause_seconds
     while True:
-        async with request.waiting():
+        async with host.waiting(request):
             await sleep_until(host.clock, host.clock.now() + round(1000 * pause))
         pause = min(pause * 1.5, host.limits.job_pause_most_seconds)
         try:

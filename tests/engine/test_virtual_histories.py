@@ -133,3 +133,27 @@ async def test_a_synchronous_function_takes_no_time() -> None:
     described, events = await skipped({"StartAt": "0", "States": states}, {})
     assert described["stopDate"] - described["startDate"] == 60
     assert {each["timestamp"] for each in events} == {START / 1000, START / 1000 + 60}
+
+
+async def test_the_wait_of_a_task_for_a_message_takes_real_time() -> None:
+    sqs = "arn:aws:states:::aws-sdk:sqs:"
+    url = "http://localhost:8083/123456789012/empty"
+    asked = {"QueueUrl": url, "WaitTimeSeconds": 1}
+    states = {
+        "Create": {
+            "Type": "Task",
+            "Resource": f"{sqs}createQueue",
+            "Parameters": {"QueueName": "empty"},
+            "Next": "Ask",
+        },
+        "Ask": {
+            "Type": "Task",
+            "Resource": f"{sqs}receiveMessage",
+            "Parameters": asked,
+            "TimeoutSeconds": 60,
+            "End": True,
+        },
+    }
+    described, _ = await skipped({"StartAt": "Create", "States": states}, {})
+    assert described["status"] == "SUCCEEDED", described
+    assert 0.9 < described["stopDate"] - described["startDate"] < 30
