@@ -10,42 +10,31 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock
 from stepwell.engine.engine import Engine
-from stepwell.engine.errors import StoreError, WrongShardError
+from stepwell.engine.errors import ApiError, StoreError, WrongShardError
 from stepwell.engine.runtime.execution_logs import LogSink
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import Store, StoreInUseError
 from stepwell.engine.store.opening import is_postgres, open_store, sqlite_path, without_password
 from stepwell.integrations import operation_socket
+from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.log_sink import Sink
 from stepwell.integrations.machine_tasks import MachineTasks, ServerTasks
+from stepwell.integrations.private_files import default_path
 from stepwell.integrations.tracing.telemetry import Telemetry
 from stepwell.integrations.tracing.traces import Traces
 
-
-def default_path() -> Path:
-    """stepwell.db in the user's data folder: $XDG_DATA_HOME, on macOS ~/Library/Application
-    Support, else ~/.local/share.
-    """
-    data_home = os.environ.get("XDG_DATA_HOME", "")
-    if os.path.isabs(data_home):  # the specification says to ignore relative ones
-        folder = Path(data_home)
-    elif sys.platform == "darwin":
-        folder = Path.home() / "Library" / "Application Support"
-    else:
-        folder = Path.home() / ".local" / "share"
-    return folder / "stepwell" / "stepwell.db"
+SOCKET_PATH_BYTES: Final = 103  # what every system takes
 
 
 @dataclass(frozen=True)
@@ -65,8 +54,11 @@ class Database:
     def socket(self) -> Path:
         """Where its owner listens for other commands of this machine (operation_socket.py)."""
         if self.file is not None:
-            return Path(f"{self.file.resolve()}.sock")
-        digest = hashlib.sha256(self.url.encode()).hexdigest()[:16]
+            beside = f"{self.file.resolve()}.sock"
+            if len(os.fsencode(beside)) <= SOCKET_PATH_BYTES:
+                return Path(beside)
+        named = self.url if self.file is None else str(self.file.resolve())
+        digest = hashlib.sha256(os.fsencode(named)).hexdigest()[:16]
         return default_path().with_name(f"{digest}.sock")
 
     def __str__(self) -> str:
@@ -104,12 +96,13 @@ async def owned(
     limits: Limits = DEFAULT_LIMITS,
     shard: Shard | None = None,
     clock: Clock | None = None,
+    outside: Outside | None = None,
 ) -> AsyncIterator[tuple[Engine, MachineTasks]]:
     """Open the database as its owner: one with several shards as the owner of one, the first if it
     is None. No effect starts before MachineTasks.begin. Raises StoreInUseError, UsageError.
     """
     home = await home_of(database)
-    tasks = MachineTasks(functions, output, limits=limits)
+    tasks = MachineTasks(functions, output, outside, limits=limits)
     engine = Engine(
         database.url,
         tasks=tasks,
@@ -133,10 +126,12 @@ async def served(
     telemetry: Telemetry | None,
     shard: Store | None = None,
     clock: Clock | None = None,
+    url: str | None = None,
 ) -> AsyncIterator[Engine]:
     """The same for a server. Raises StoreInUseError, UsageError.
 
     shard  the store of the shard to own; None: the whole database
+    url    of the server
     """
     traces = Traces(telemetry, limits) if telemetry else None
     engine = Engine(
@@ -154,7 +149,7 @@ async def served(
         traces.connect(engine.store.history, engine.supervisor)
     if isinstance(log_sink, Sink):
         log_sink.supervisor = engine.supervisor
-    async with _open(database, engine, alone=shard is None):
+    async with _open(database, engine, alone=shard is None, url=url):
         tasks.begin([], None)
         yield engine
 
@@ -165,21 +160,24 @@ async def temporary(
     output: Callable[[str, str], None] | None,
     limits: Limits,
     clock: Clock,
+    outside: Outside | None = None,
 ) -> AsyncIterator[tuple[Engine, MachineTasks]]:
     """An empty database in memory, which ends with the process."""
-    tasks = MachineTasks(functions, output, limits=limits)
+    tasks = MachineTasks(functions, output, outside, limits=limits)
     async with Engine(tasks=tasks, limits=limits, clock=clock) as engine:
         yield engine, tasks
 
 
 @asynccontextmanager
-async def _open(database: Database, engine: Engine, alone: bool = True) -> AsyncIterator[None]:
+async def _open(
+    database: Database, engine: Engine, alone: bool = True, url: str | None = None
+) -> AsyncIterator[None]:
     """alone: it carries out the operations of this machine's other processes."""
-    folder = database.socket.parent
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as fault:
-        raise UsageError(f"{folder}: {fault.strerror}") from None
+    for each in {database.socket.parent, *([database.file.parent] if database.file else [])}:
+        try:
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as fault:
+            raise UsageError(f"{each}: {fault.strerror}") from None
     if database.file is not None and database.file.is_dir():
         raise UsageError(f"{database} is a folder, not a database")
     try:
@@ -191,7 +189,9 @@ async def _open(database: Database, engine: Engine, alone: bool = True) -> Async
     try:
         async with AsyncExitStack() as exits:
             if alone:
-                await exits.enter_async_context(operation_socket.listening(engine, database.socket))
+                await exits.enter_async_context(
+                    operation_socket.listening(engine, database.socket, url)
+                )
             yield
     finally:
         await engine.close()
@@ -263,10 +263,13 @@ async def _stored_home(store: Store) -> Home | None:
 
 
 async def request(
-    database: Database, operation: str, *arguments: Any, limits: Limits = DEFAULT_LIMITS
+    database: Database,
+    operation: str,
+    arguments: Mapping[str, Any] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> dict[str, Any]:
-    """Carry out one of operation_socket.OPERATIONS: in the owner of the database, or here if there
-    is none. Raises ApiError, UsageError, StoreInUseError.
+    """Carry out an operation of the API, by the name of the Engine's method: in the owner of the
+    database, or here if there is none. Raises ApiError, UsageError, StoreInUseError.
     """
     shard = None
     try:
@@ -274,12 +277,22 @@ async def request(
             try:
                 # effects of all executions are held
                 async with owned(existing(database), limits=limits, shard=shard) as (engine, _):
-                    return await operation_socket.OPERATIONS[operation](engine, *arguments)
+                    return await operation_socket.carry_out(engine, operation, arguments or {})
             except WrongShardError as elsewhere:
                 shard = Shard(elsewhere.shard, elsewhere.count)
     except StoreInUseError as fault:
         in_use = fault
     try:
-        return await operation_socket.request(database.socket, operation, *arguments, limits=limits)
+        return await operation_socket.request(database.socket, operation, arguments, limits)
     except OSError:
         raise in_use from None
+
+
+async def owner(database: Database) -> dict[str, Any] | None:
+    """{"pid", "url"?} of the process of this machine that has the database open, with the URL of a
+    server; None if none listens.
+    """
+    try:
+        return await operation_socket.request(database.socket, operation_socket.OWNER)
+    except (OSError, UsageError, ApiError):  # ApiError: of an earlier version
+        return None

@@ -1,18 +1,22 @@
-"""How the process that has a database open carries out a few operations for other processes.
+"""How the process that has a database open carries out operations for other processes.
 
 It listens on a Unix socket for processes of the same user: PATH.sock beside the database file, or,
-for a database on a server, in the user's data folder. One request a connection, one line of JSON
-each way:
+for a database on a server, in the user's data folder. The operations are those of the API, by the
+names of the Engine's methods. One request a connection, one line of JSON each way:
 
-    ["stop_execution", ARN, error, cause]  ->  {"answer": {...}} or {"code", "message"}
+    {"operation": "stop_execution", "arguments": {"execution_arn": ARN}}
+        ->  {"answer": {...}} or {"code", "message"}
+
+The operation `owner` answers with the process itself: {"pid", "url"?}; url: of a server.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -22,39 +26,44 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.errors import UsageError
 
-OPERATIONS: Final[dict[str, Callable[..., Awaitable[dict[str, Any]]]]] = {
-    "stop_execution": lambda engine, arn, error, cause: engine.stop_execution(
-        arn, error=error, cause=cause
-    ),
-    "fire_timer": lambda engine, arn, state: engine.fire_timer(arn, state_name=state),
-    "advance_time": lambda engine, seconds, until: engine.advance_time(
-        seconds=seconds, until=until
-    ),
-    "send_task_success": lambda engine, token, output: engine.send_task_success(token, output),
-    "send_task_failure": lambda engine, token, error, cause: engine.send_task_failure(
-        token, error, cause
-    ),
-    "send_task_heartbeat": lambda engine, token: engine.send_task_heartbeat(token),
-    "get_activity_task": lambda engine, arn, worker, timeout: engine.get_activity_task(
-        arn, worker, timeout
-    ),
-}
+OWNER: Final = "owner"
+NOT_OFFERED: Final = frozenset({"open", "close"})
+
+
+async def carry_out(engine: Any, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of an operation. Raises ApiError.
+
+    engine  an Engine, or what has its operations
+    """
+    method = getattr(Engine, operation, None)
+    if operation.startswith("_") or operation in NOT_OFFERED or not _is_operation(method):
+        raise ApiError("UnknownOperationException", f"{operation} is not an operation")
+    answer: dict[str, Any] = await getattr(engine, operation)(**arguments)
+    return answer
+
+
+def _is_operation(method: object) -> bool:
+    return inspect.iscoroutinefunction(method)
 
 
 def _line_bytes(limits: Limits) -> int:
-    """A payload with every character escaped."""
-    return 8 * limits.payload_bytes
+    """A definition, or a payload, with every character escaped."""
+    return 8 * max(limits.payload_bytes, limits.definition_bytes)
 
 
 async def request(
-    socket: Path, operation: str, *arguments: Any, limits: Limits = DEFAULT_LIMITS
+    socket: Path,
+    operation: str,
+    arguments: Mapping[str, Any] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> dict[str, Any]:
     """The answer of the process that has the database open. Raises OSError if it does not listen,
     ApiError, UsageError if it ends meanwhile.
     """
     reader, writer = await asyncio.open_unix_connection(str(socket), limit=_line_bytes(limits))
     with suppress(ConnectionError):
-        writer.write(json.dumps([operation, *arguments]).encode() + b"\n")
+        asked = {"operation": operation, "arguments": arguments or {}}
+        writer.write(json.dumps(asked).encode() + b"\n")
         await writer.drain()
         line = await reader.readline()
         writer.close()
@@ -68,14 +77,19 @@ async def request(
 
 
 @asynccontextmanager
-async def listening(engine: Engine, socket: Path) -> AsyncIterator[None]:
-    """Answer the requests of other processes meanwhile."""
+async def listening(engine: Any, socket: Path, url: str | None = None) -> AsyncIterator[None]:
+    """Answer the requests of other processes meanwhile.
+
+    engine  an Engine, or what has its operations
+    url     of the server that this process is; None: it is another command
+    """
+    owner = {"pid": os.getpid(), **({} if url is None else {"url": url})}
     connections: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.add(task := asyncio.current_task())  # type: ignore[arg-type]
         task.add_done_callback(connections.discard)  # type: ignore[union-attr]
-        work = asyncio.ensure_future(_carry_out(engine, await reader.readline()))
+        work = asyncio.ensure_future(_answered(engine, owner, await reader.readline()))
         disconnected = asyncio.ensure_future(reader.read(1))
         try:
             # a client that disconnects cancels its request: it must not take a task
@@ -113,10 +127,12 @@ async def listening(engine: Engine, socket: Path) -> AsyncIterator[None]:
                 os.unlink(name)
 
 
-async def _carry_out(engine: Engine, line: bytes) -> dict[str, Any]:
+async def _answered(engine: Any, owner: dict[str, Any], line: bytes) -> dict[str, Any]:
     try:
-        operation, *arguments = json.loads(line)
-        return {"answer": await OPERATIONS[operation](engine, *arguments)}
+        asked = json.loads(line)
+        if asked["operation"] == OWNER:
+            return {"answer": owner}
+        return {"answer": await carry_out(engine, asked["operation"], asked["arguments"])}
     except ApiError as error:
         return {"code": error.code, "message": error.message}
     except (ValueError, KeyError, TypeError) as error:

@@ -1,10 +1,14 @@
-"""Files that only their owner may read, like the database: execution logs, keys."""
+"""Where the database is by default, and files that only their owner may read, like it: execution
+logs, keys.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 MODE: Final = 0o600
@@ -34,3 +38,17 @@ def restrict(path: str) -> None:
     """The same for a file that is not opened."""
     with suppress(PermissionError):  # of another owner
         os.close(opener(path, os.O_RDONLY))
+
+
+def default_path() -> Path:
+    """stepwell.db in the user's data folder: $XDG_DATA_HOME, on macOS ~/Library/Application
+    Support, else ~/.local/share.
+    """
+    data_home = os.environ.get("XDG_DATA_HOME", "")
+    if os.path.isabs(data_home):  # the specification says to ignore relative ones
+        folder = Path(data_home)
+    elif sys.platform == "darwin":
+        folder = Path.home() / "Library" / "Application Support"
+    else:
+        folder = Path.home() / ".local" / "share"
+    return folder / "stepwell" / "stepwell.db"

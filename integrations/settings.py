@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stepwell.integrations import database
+from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import Limits
 from stepwell.integrations.mocks.checks import Validation
 from stepwell.integrations.server import log as server_log
 from stepwell.integrations.server.host_check import is_loopback
@@ -21,7 +23,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class TaskSettings:
+    """How tasks reach functions and services: what `run` and `serve` have in common."""
+
+    functions: Path | None = None
+    """Folder of the Lambda functions; None: for each machine the one that `stepwell run` stored."""
+    aws_endpoints: tuple[tuple[str, str], ...] = ()
+    """(botocore's name of a service, or "" for all others, URL): where tasks reach services that
+    are not served here."""
+    allow_aws: bool = False
+    """Call services without an endpoint at AWS."""
+    allow_private: bool = False
+    """Let HTTP tasks and targets call this machine and private networks."""
+
+    def outside(self, limits: Limits, smtp: tuple[str, int] | None = None) -> Outside:
+        """The services outside. smtp: see Outside."""
+        return Outside(
+            dict(self.aws_endpoints),
+            allow_aws=self.allow_aws,
+            allow_private=self.allow_private,
+            smtp=smtp,
+            limits=limits,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(TaskSettings):
     """What a server does: one field for each option of `stepwell serve`."""
 
     db: database.Database
@@ -30,8 +57,6 @@ class Settings:
     """Address to listen on. Addresses other than loopback require `credentials`."""
     port: int = 8083
     """0: a free port, which the log names."""
-    functions: Path | None = None
-    """Folder of the Lambda functions; None: for each machine the one that `stepwell run` stored."""
     region: str | None = None
     """Region of the ARNs; None: that of the database, else us-east-1."""
     account: str | None = None
@@ -53,13 +78,6 @@ class Settings:
     """Serve the console page at /."""
     read_only: bool = False
     """Refuse the actions of browsers; SDKs are not affected."""
-    aws_endpoints: tuple[tuple[str, str], ...] = ()
-    """(botocore's name of a service, or "" for all others, URL): where tasks reach services that
-    the server does not implement."""
-    allow_aws: bool = False
-    """Call services without an endpoint at AWS."""
-    allow_private: bool = False
-    """Let HTTP tasks and targets call this machine and private networks."""
     policies: Path | None = None
     """JSON file that maps role ARNs to IAM policies; None: tasks may call everything."""
     mqtt: Address | None = None

@@ -23,7 +23,6 @@ from stepwell.engine.runtime.execution_logs import LogSink
 from stepwell.engine.store.base import Health, Store
 from stepwell.engine.virtual_clock import VirtualClock
 from stepwell.integrations import database
-from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.console.routes import Console
 from stepwell.integrations.host import Executions, Peers
 from stepwell.integrations.limits import Limits
@@ -176,13 +175,7 @@ async def opened(
     place       in a cluster; None: it has the whole database
     """
     settings, limits = around.settings, around.limits
-    outside = Outside(
-        dict(settings.aws_endpoints),
-        allow_aws=settings.allow_aws,
-        allow_private=settings.allow_private,
-        smtp=settings.smtp,
-        limits=limits,
-    )
+    outside = settings.outside(limits, settings.smtp)
     tasks = ServerTasks(settings.functions, around.printer, outside, policies_of(settings), limits)
     if settings.mocks is not None:
         tasks.use_mocks(settings.mocks, settings.mock_validation)
@@ -195,7 +188,9 @@ async def opened(
     if settings.skip_time:
         clock = VirtualClock(paced=True, outside_seconds=limits.skip_worker_seconds, limits=limits)
     async with database.served(
-        settings.db, tasks, around.home, limits, around.log_sink, around.telemetry, store, clock
+        *(settings.db, tasks, around.home, limits, around.log_sink, around.telemetry, store),
+        clock,
+        around.url,
     ) as engine:
         services = {OPERATIONS: engine, **await tasks.services()}
         if settings.mqtt is not None and "iot" in services:

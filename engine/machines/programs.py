@@ -46,16 +46,10 @@ class Programs:
         row = await self._store.definition(definition_id)
         assert row is not None, "a definition is kept as long as an execution is pinned to it"
 
-        def work() -> Program:
-            validation = validate(row.definition, row.type, self._limits, lambda resource: resource)
-            if validation.definition is None:  # it was valid for the version that stored it
-                faults = "; ".join(each.message for each in validation.errors)
-                raise StoreFormatError(
-                    f"a definition of {row.machine_arn} is refused by this version: {faults}"
-                )
-            return compile_machine(validation.definition, self._limits, Payload)
-
-        program = await self.offload(row.definition, work)
+        program = await self.offload(
+            row.definition,
+            lambda: compiled(row.definition, row.type, self._limits, row.machine_arn),
+        )
         self.keep(definition_id, program)
         return program
 
@@ -67,3 +61,15 @@ class Programs:
             return work()
         async with self._compilers:
             return await asyncio.to_thread(work)
+
+
+def compiled(definition: str, type: str, limits: Limits, owner: str) -> Program:
+    """A definition that was valid where it is stored. Raises StoreFormatError.
+
+    owner  what the error's text says that it is of
+    """
+    validation = validate(definition, type, limits, lambda resource: resource)
+    if validation.definition is None:
+        faults = "; ".join(each.message for each in validation.errors)
+        raise StoreFormatError(f"a definition of {owner} is refused by this version: {faults}")
+    return compile_machine(validation.definition, limits, Payload)

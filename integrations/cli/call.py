@@ -20,7 +20,7 @@ PLAIN: Final[dict[str, Any]] = {
 """What all groups of commands have in common."""
 
 
-def call(function: str, *arguments: Any, **options: Any) -> NoReturn:
+def call(function: str, /, *arguments: Any, **options: Any) -> NoReturn:
     """Call MODULE.FUNCTION of commands/ and exit with its code. An unexpected exception is
     reported in one line, with exit code 70.
     """

@@ -10,14 +10,14 @@ from stepwell.asl import json_text, summaries
 from stepwell.asl.explain import CAUSE, Hint
 from stepwell.asl.history_visits import Visits
 from stepwell.asl.state_visits import Visit
-from stepwell.engine.engine import Engine
 from stepwell.engine.operations.data_flow import data_flow
+from stepwell.integrations.cli.clients.base import Client
 
 _EVENTS: Final = 5_000  # of a history that is evaluated again only for a line of the output
 
 
 async def likely_cause(
-    engine: Engine, execution: Mapping[str, Any], visits: Visits
+    client: Client, execution: Mapping[str, Any], visits: Visits
 ) -> tuple[Visit, Hint] | None:
     """Why an execution failed, and the visit that the hint is about: the one that failed, or the
     first one whose error was caught before. None if nothing is known.
@@ -25,9 +25,9 @@ async def likely_cause(
     failed = summaries.failure(visits)
     if failed is None or visits.events > _EVENTS:
         return None
-    pinned, program = await engine.inspect_machine(execution["executionArn"])
-    definition = json_text.loads(pinned["definition"])
-    events = [event async for event in engine.inspect_history(execution["executionArn"])]
+    text, _ = await client.definition(execution)
+    program, definition = await client.program(execution), json_text.loads(text)
+    events = [event async for event in client.history(execution["executionArn"])]
     for visit in (failed.visit, *(each.innermost() for each in failed.caught[:1])):
         named = [each.entered for each in visits.all if each.name == visit.name]
         number = named.index(visit.entered) + 1

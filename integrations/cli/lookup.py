@@ -1,7 +1,8 @@
-"""Where commands find an execution, its definition and its events."""
+"""Where commands find a machine, an execution, its definition and its events."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -10,40 +11,81 @@ from stepwell.asl import json_text
 from stepwell.asl.history_visits import Visits
 from stepwell.asl.items import Items
 from stepwell.engine import arns
-from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
-from stepwell.engine.operations.results import DescribeExecutionOutput, HistoryEvent
-from stepwell.integrations import database
 from stepwell.integrations.cli import files
+from stepwell.integrations.cli.clients import polling
+from stepwell.integrations.cli.clients.base import SEVERAL, Client
 from stepwell.integrations.cli.output import text
 from stepwell.integrations.errors import UsageError
 
 
-def database_options(db: str | None) -> tuple[database.Database, list[str]]:
-    """The database, and the words that name it in the commands that the output proposes."""
-    named = database.database(db)
-    return named, [] if named == database.database(None) else ["--db", str(named)]
+async def machines(client: Client) -> AsyncIterator[Mapping[str, Any]]:
+    """ListStateMachines' items."""
+    async for page in polling.pages(client.call, "list_state_machines"):
+        for each in page["stateMachines"]:
+            yield each
 
 
-async def machine_arns(engine: Engine) -> list[str]:
-    return [
-        each["stateMachineArn"] for each in (await engine.list_state_machines())["stateMachines"]
-    ]
+async def home(client: Client) -> arns.Home:
+    """The region and account of a place: of any state machine, else the default ones."""
+    page = await client.call("list_state_machines", max_results=1)
+    for each in page["stateMachines"]:
+        _, partition, _, region, account, *_ = each["stateMachineArn"].split(":")
+        return arns.Home(region, account, partition)
+    return arns.Home()
 
 
-async def find(engine: Engine, execution: str) -> DescribeExecutionOutput:
+async def machine_arn(client: Client, name: str) -> str:
+    """The ARN of a machine, a version or an alias that NAME, NAME:QUALIFIER or an ARN names. Raises
+    UsageError if there is no such machine.
+    """
+    if name.startswith("arn:"):
+        return name
+    page = await client.call("list_state_machines", max_results=1)
+    for any_machine in page["stateMachines"]:  # its ARN has the region and the account
+        arn = f"{any_machine['stateMachineArn'].rpartition(':')[0]}:{name}"
+        with suppress(ApiError):
+            await client.call("describe_state_machine", state_machine_arn=_unqualified(arn))
+            return arn
+    command = text.command("machines", "list", *client.words)
+    raise UsageError(f"there is no state machine called {name} (`{command}` shows all)")
+
+
+async def activity_arn(client: Client, name: str) -> str:
+    """Raises UsageError if there is no such activity."""
+    if name.startswith("arn:"):
+        return name
+    page = await client.call("list_activities", max_results=1)
+    for any_activity in page["activities"]:  # its ARN has the region and the account
+        return f"{any_activity['activityArn'].rpartition(':')[0]}:{name}"
+    raise UsageError(f"there is no activity called {name}")
+
+
+def _unqualified(arn: str) -> str:
+    return ":".join(arn.split(":")[:7])
+
+
+async def find(client: Client, execution: str) -> Mapping[str, Any]:
     """DescribeExecution's answer for a name, MACHINE/NAME or ARN. Raises UsageError."""
     if execution.startswith("arn:"):
-        return await engine.describe_execution(execution)
+        return await client.describe(execution)
     machine, _, name = execution.rpartition("/")
-    matches = []
-    for machine_arn in await machine_arns(engine):
-        if machine in ("", arns.machine_name(machine_arn)):
+    if machine:
+        candidates = [await machine_arn(client, machine)]
+    else:
+        candidates = [each["stateMachineArn"] async for each in machines(client)]
+    free = asyncio.Semaphore(SEVERAL)
+
+    async def described(arn: str) -> Mapping[str, Any] | None:
+        async with free:
             with suppress(ApiError):  # this machine has no execution of that name
-                arn = arns.execution_arn(machine_arn, name)
-                matches.append(await engine.describe_execution(arn))
+                return await client.describe(arns.execution_arn(arn, name))
+        return None
+
+    found = await asyncio.gather(*map(described, candidates))
+    matches = [each for each in found if each is not None]
     if not matches:
-        command = text.command("executions", "list")
+        command = text.command("list", *client.words)
         raise UsageError(f"there is no execution called {execution} (`{command}` shows all)")
     if len(matches) > 1:
         names = ", ".join(map(full_name, matches))
@@ -55,47 +97,22 @@ def full_name(execution: Mapping[str, Any]) -> str:
     return f"{arns.machine_name(execution['stateMachineArn'])}/{execution['name']}"
 
 
-async def all_events(
-    engine: Engine, arn: str, reverse: bool = False
-) -> AsyncIterator[HistoryEvent]:
-    """The history of an execution, read page by page."""
-    token = None
-    while True:
-        page = await engine.get_execution_history(arn, reverse_order=reverse, next_token=token)
-        for each in page["events"]:
-            yield each
-        token = page.get("nextToken")
-        if token is None:
-            return
-
-
-async def pinned(engine: Engine, execution: Mapping[str, Any]) -> tuple[str, str, int | None]:
-    """Text, type and number in the store of the definition that an execution runs, also if its
-    machine was updated or deleted.
-    """
-    row = await engine.store.describe(execution["executionArn"])
-    definition = None if row is None else await engine.store.definition(row.definition)
-    if definition is None:  # Express executions are not stored
-        machine = await engine.describe_state_machine(execution["stateMachineArn"])
-        return machine["definition"], machine["type"], None
-    return definition.definition, definition.type, definition.id
-
-
-async def count_map_runs(engine: Engine, visits: Visits) -> None:
+async def count_map_runs(client: Client, visits: Visits) -> None:
     """Add the item counts of their Map Runs to the visits: events do not have them."""
     for arn in visits.map_runs:
-        visits.count(arn, Items.of_map_run(await engine.describe_map_run(arn)))
+        visits.count(arn, Items.of_map_run(await client.call("describe_map_run", map_run_arn=arn)))
 
 
 async def machine_of(
-    engine: Engine, execution: Mapping[str, Any]
+    client: Client, execution: Mapping[str, Any]
 ) -> tuple[text.Machine, dict[str, str]]:
     """The machine of an execution, and where the file that it came from defines its states."""
-    definition, type, _ = await pinned(engine, execution)
+    definition, type = await client.definition(execution)
     machine_arn = execution["stateMachineArn"].partition("/")[0]
     extras: Mapping[str, Any] = {}
     with suppress(ApiError):  # the machine was deleted
-        extras = (await engine.describe_state_machine(machine_arn))["extras"]
+        described = await client.call("describe_state_machine", state_machine_arn=machine_arn)
+        extras = described.get("extras") or {}
     name = arns.machine_name(machine_arn)
     machine = text.machine(name, type, json_text.loads(definition))
-    return machine, files.places(extras, definition, engine.limits)
+    return machine, files.places(extras, definition, client.limits)

@@ -5,12 +5,14 @@ A declaration passes its options to a function of commands/, which returns the e
 (exit_codes.py). The module of that function is imported only then, so that --help stays fast.
 """
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
-from stepwell.integrations.cli import exit_codes
+from stepwell.integrations.cli import completion, exit_codes
+from stepwell.integrations.cli import options as o
 from stepwell.integrations.cli.call import PLAIN
 from stepwell.integrations.cli.declarations import (
     changes,
@@ -18,6 +20,7 @@ from stepwell.integrations.cli.declarations import (
     definitions,
     executions,
     lint,
+    machines,
     mocks,
     running,
     tasks,
@@ -33,12 +36,16 @@ app = typer.Typer(
 )
 for group in (running.top, definitions.top, lint.top, changes.top, executions.top):
     app.add_typer(group)
-app.add_typer(executions.executions, name="executions")
-app.add_typer(tasks.activity, name="activity")
-app.add_typer(tasks.task, name="task")
-app.add_typer(time.time, name="time")
-app.add_typer(mocks.mock, name="mock")
-app.add_typer(database.database, name="db")
+for group, name, panel in (
+    (machines.machines, "machines", o.DEFINITIONS),
+    (executions.executions, "executions", o.EXECUTIONS),
+    (tasks.activity, "activity", o.RUNNING),
+    (tasks.task, "task", o.RUNNING),
+    (time.time, "time", o.RUNNING),
+    (mocks.mock, "mock", o.DEFINITIONS),
+    (database.database, "db", o.ADMINISTRATION),
+):
+    app.add_typer(group, name=name, rich_help_panel=panel)
 
 
 def _version(wanted: bool) -> None:
@@ -73,6 +80,8 @@ def main() -> None:
     except UnicodeEncodeError:
         print("stepwell: an argument is not UTF-8 text", file=sys.stderr)
         sys.exit(exit_codes.USAGE)
+    if completion.VARIABLE in os.environ:
+        completion.prepare()
     app(prog_name="stepwell")
 
 

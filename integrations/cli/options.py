@@ -3,11 +3,12 @@
 Typer does not check paths: the commands report problems with files in one line, with exit code 2.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
-from typer import Argument, Option
+from typer import Argument, Context, Option
 
 # --- choices --------------------------------------------------------------------------------------
 
@@ -15,14 +16,6 @@ from typer import Argument, Option
 class Type(StrEnum):
     STANDARD = "STANDARD"
     EXPRESS = "EXPRESS"
-
-
-class Status(StrEnum):
-    RUNNING = "RUNNING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-    TIMED_OUT = "TIMED_OUT"
-    ABORTED = "ABORTED"
 
 
 class LogFormat(StrEnum):
@@ -64,6 +57,27 @@ class Direction(StrEnum):
     LR = "LR"
 
 
+# --- sections of --help ---------------------------------------------------------------------------
+
+RUNNING: Final = "Run"
+EXECUTIONS: Final = "Executions"
+DEFINITIONS: Final = "Definitions"
+ADMINISTRATION: Final = "Server and database"
+SECTIONS: Final = (DEFINITIONS, RUNNING, EXECUTIONS, ADMINISTRATION)
+
+
+def complete(what: str) -> Callable[[str], list[str]]:
+    """Completes "machines" or "executions" by their names: see completion.py."""
+
+    def names(ctx: Any, incomplete: str) -> list[str]:
+        from stepwell.integrations.cli import completion
+
+        return completion.names(what, ctx.params, incomplete)
+
+    names.__annotations__ = {"ctx": Context, "incomplete": str, "return": list[str]}
+    return names  # type: ignore[return-value]
+
+
 # --- of several commands --------------------------------------------------------------------------
 
 Db = Annotated[
@@ -74,6 +88,16 @@ Db = Annotated[
         help="Database: a file, or postgresql://....  [default: stepwell.db in your data folder]",
     ),
 ]
+Server = Annotated[
+    str | None,
+    Option(
+        metavar="URL",
+        help="Use the server at this URL, or `aws`.  [default: STEPWELL_SERVER, or "
+        "AWS_ENDPOINT_URL_SFN, or else the database]",
+    ),
+]
+Yes = Annotated[bool, Option("--yes", "-y", help="Do not ask before changing many things.")]
+Utc = Annotated[bool, Option("--utc", help="Times in UTC.  [default: the zone of this machine]")]
 NewFile = Annotated[str, Argument(metavar="FILE", help="The SQLite file to create.")]
 Source = Annotated[str, Argument(metavar="FROM", help="A file, or postgresql://....")]
 Target = Annotated[str, Argument(metavar="TO", help="A new file, or postgresql://....")]
@@ -107,7 +131,12 @@ ParamsFile = Annotated[
 ]
 WorkflowType = Annotated[Type, Option("--type", case_sensitive=False, help="Type of workflow.")]
 Execution = Annotated[
-    str, Argument(metavar="EXECUTION", help="Name, MACHINE/NAME or ARN of an execution.")
+    str,
+    Argument(
+        metavar="EXECUTION",
+        help="Name, MACHINE/NAME or ARN of an execution.",
+        autocompletion=complete("executions"),
+    ),
 ]
 Token = Annotated[str, Argument(metavar="TOKEN", help="Task token.")]
 EarlierFunctions = Annotated[
@@ -214,7 +243,7 @@ AwsEndpoint = Annotated[
     list[str] | None,
     Option(
         metavar="[SERVICE=]URL",
-        help="Endpoint of a service that the server does not implement; repeatable.",
+        help="Endpoint of a service that stepwell does not implement; repeatable.",
     ),
 ]
 AllowAws = Annotated[bool, Option("--allow-aws", help="Call services without an endpoint at AWS.")]
@@ -281,12 +310,8 @@ AllServices = Annotated[
     Option("--all", help="Also the variables of the other services: Lambda, SQS, SNS and so on."),
 ]
 
-# --- inspect, render ------------------------------------------------------------------------------
+# --- render ------------------------------------------------------------------------------
 
-StateName = Annotated[str, Argument(metavar="STATE", help="Name of a state.")]
-Visit = Annotated[
-    int | None, Option(min=1, help="Visit of the state, from 1.  [default: the last]")
-]
 OptionalFile = Annotated[
     Path | None,
     Argument(
@@ -321,7 +346,11 @@ Collapse = Annotated[
 ]
 DrawnExecution = Annotated[
     str | None,
-    Option(metavar="EXECUTION", help="Draw this execution: name, MACHINE/NAME or ARN."),
+    Option(
+        metavar="EXECUTION",
+        help="Draw this execution: name, MACHINE/NAME or ARN.",
+        autocompletion=complete("executions"),
+    ),
 ]
 HistoryFile = Annotated[
     Path | None,
@@ -331,22 +360,8 @@ HistoryFile = Annotated[
     ),
 ]
 
-# --- executions, activity, task -------------------------------------------------------------------
+# --- activity, task -------------------------------------------------------------------------------
 
-MachineName = Annotated[
-    str | None, Option(metavar="NAME", help="Only executions of this state machine.")
-]
-StatusFilter = Annotated[
-    Status | None, Option(case_sensitive=False, help="Only executions with this status.")
-]
-Limit = Annotated[int, Option(min=1, help="Maximum number of executions.")]
-Reverse = Annotated[bool, Option("--reverse", help="Last event first.")]
-FiredState = Annotated[
-    str | None,
-    Argument(metavar="STATE", help="The state that waits; needed if several do."),
-]
-StopError = Annotated[str | None, Option(help="Error name to record.")]
-StopCause = Annotated[str | None, Option(help="Cause to record.")]
 ActivityName = Annotated[str, Argument(metavar="ACTIVITY", help="Name or ARN of the activity.")]
 WorkerName = Annotated[
     str | None, Option(metavar="NAME", help="Name of the worker in the history.")

@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.history_visits import ENDINGS
-from stepwell.engine import arns
 from stepwell.engine.core.history import TABLE
-from stepwell.integrations.cli import api, files
-from stepwell.integrations.cli.api import Api
+from stepwell.integrations.cli import files, lookup
+from stepwell.integrations.cli.clients import selection
+from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.errors import UsageError
 from stepwell.visualize import read_history
 
@@ -25,7 +25,6 @@ _DETAILS: Final = {row[0]: row[1] for row in TABLE if len(row) > 1}
 _NUMBERS: Final = (
     "length", "index", "timeoutInSeconds", "heartbeatInSeconds", "redriveCount",
 )  # fmt: skip
-_PAGE: Final = 1_000
 
 
 class Recorded(NamedTuple):
@@ -105,54 +104,20 @@ def _event(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def of_machine(
-    source: Api, machine: str, status: str | None, since: float | None, limit: int
+    client: Client, machine: str, status: str | None, since: float | None, limit: int
 ) -> AsyncIterator[str]:
     """The ARNs of the newest executions of a state machine, version or alias. since: epoch
     seconds.
     """
-    arn, found = api.machine_arn(source, machine), 0
-    options: dict[str, Any] = {"stateMachineArn": arn, "statusFilter": status}
-    async for each in api.pages(
-        source, "list_executions", "executions", **options, maxResults=min(limit, _PAGE)
-    ):
-        if found >= limit or (since is not None and each["startDate"] < since):
-            return
-        found += 1
+    wanted = selection.Wanted(machine, (status,) if status else (), since)
+    async for each in selection.executions(client, wanted, limit):
         yield each["executionArn"]
 
 
-async def find(source: Api, name: str) -> str:
-    """The ARN of an execution: a name, MACHINE/NAME or ARN. Raises UsageError."""
-    if name.startswith("arn:"):
-        return name
-    machine, slash, short = name.rpartition("/")
-    if slash:
-        return arns.execution_arn(api.machine_arn(source, machine), short)
-    found = []
-    async for each in api.pages(source, "list_state_machines", "stateMachines"):
-        async for execution in api.pages(
-            source, "list_executions", "executions", stateMachineArn=each["stateMachineArn"]
-        ):
-            if execution["name"] == short:
-                found.append(execution["executionArn"])
-                break
-    if len(found) != 1:
-        several = f"{len(found)} executions are" if found else "no execution is"
-        raise UsageError(f"{several} called {name}: use MACHINE/NAME or an ARN, or name a file")
-    return str(found[0])
-
-
-async def recorded(source: Api, arn: str) -> Recorded:
+async def recorded(client: Client, arn: str) -> Recorded:
     """An execution of a database or server."""
-    described = await source.call("describe_execution", executionArn=arn)
-    events = [
-        each
-        async for each in api.pages(
-            source, "get_execution_history", "events", executionArn=arn, maxResults=_PAGE
-        )
-    ]
-    machine = await source.call("describe_state_machine_for_execution", executionArn=arn)
-    name = f"{arns.machine_name(described['stateMachineArn'])}/{described['name']}"
-    row = None if source.engine is None else await source.engine.store.describe(arn)
-    id, uuid = (0, "") if row is None else (row.id, row.uuid)
-    return Recorded(name, described, events, machine["definition"], id, uuid)
+    described = await client.describe(arn)
+    events = [each async for each in client.history(arn)]
+    machine = await client.call("describe_state_machine_for_execution", execution_arn=arn)
+    id, uuid = await client.seed(arn)
+    return Recorded(lookup.full_name(described), described, events, machine["definition"], id, uuid)

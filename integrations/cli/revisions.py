@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
-from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
-from stepwell.integrations import database
-from stepwell.integrations.cli import files
+from stepwell.integrations.cli import files, lookup
+from stepwell.integrations.cli.clients import choosing
+from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 
@@ -35,7 +35,13 @@ class Revision(NamedTuple):
         return value
 
 
-def read(name: str, parameters: Mapping[str, Any], db: str | None, limits: Limits) -> Revision:
+def read(
+    name: str,
+    parameters: Mapping[str, Any],
+    server: str | None,
+    db: str | None,
+    limits: Limits,
+) -> Revision:
     """A file, git:REV:PATH, or a state machine: name, NAME:VERSION, NAME:ALIAS or ARN. Raises
     UsageError.
     """
@@ -43,7 +49,7 @@ def read(name: str, parameters: Mapping[str, Any], db: str | None, limits: Limit
         return _from_git(name, parameters, limits)
     if os.path.exists(name) or _is_path(name):
         return Revision(name, _from_file(Path(name), parameters, limits))
-    return asyncio.run(_from_database(name, db, limits))
+    return asyncio.run(_stored(name, server, db, limits))
 
 
 def _is_path(name: str) -> bool:
@@ -78,19 +84,22 @@ def _from_git(name: str, parameters: Mapping[str, Any], limits: Limits) -> Revis
         return Revision(name, _from_file(file, parameters, limits))
 
 
-async def _from_database(name: str, db: str | None, limits: Limits) -> Revision:
-    named = database.database(db)
-    async with database.reading(named, limits) as engine:
-        return Revision(name, (await describe(engine, name))["definition"])
+async def _stored(name: str, server: str | None, db: str | None, limits: Limits) -> Revision:
+    async with choosing.opened(server, db, limits) as client:
+        return Revision(name, (await describe(client, name))["definition"])
 
 
-async def describe(engine: Engine, name: str) -> Mapping[str, Any]:
+async def describe(client: Client, name: str) -> Mapping[str, Any]:
     """DescribeStateMachine's answer for a machine, version or alias. Raises UsageError."""
-    arn = name if name.startswith("arn:") else engine.home.arn("stateMachine", name)
+    hint = "" if name.startswith("arn:") else "; there is no file of this name either"
+    try:
+        arn = await lookup.machine_arn(client, name)
+    except UsageError as fault:
+        raise UsageError(f"{fault}{hint}") from None
     qualifier = arn.split(":", 7)[7:]
     try:
         if qualifier and not qualifier[0].isdigit():
-            alias = await engine.describe_state_machine_alias(arn)
+            alias = await client.call("describe_state_machine_alias", state_machine_alias_arn=arn)
             routes = [
                 each["stateMachineVersionArn"]
                 for each in alias["routingConfiguration"]
@@ -100,7 +109,9 @@ async def describe(engine: Engine, name: str) -> Mapping[str, Any]:
                 versions = " and ".join(each.rpartition(":")[2] for each in routes)
                 raise UsageError(f"{name} routes to the versions {versions}: name one of them")
             arn = routes[0]
-        return await engine.describe_state_machine(arn)
+        found: Mapping[str, Any] = await client.call(
+            "describe_state_machine", state_machine_arn=arn
+        )
+        return found
     except ApiError as fault:
-        hint = "" if name.startswith("arn:") else "; there is no file of this name either"
         raise UsageError(f"{name}: {fault.message}{hint}") from None

@@ -47,7 +47,8 @@ async def joined(around: Surroundings) -> AsyncIterator[Front]:
     front, pool = Front(node, around), Pool(limits, around.printer)
     try:
         await node.open(listening)
-        async with operation_socket.listening(front.services[OPERATIONS], settings.db.socket):
+        operations = front.services[OPERATIONS]
+        async with operation_socket.listening(operations, settings.db.socket, around.url):
             yield front
     finally:
         await front.close()

@@ -339,7 +339,7 @@ def test_a_failure_names_the_error_the_place_and_the_next_commands(command, writ
         "  at Try it (caught Broken) → Give up",
         f"  {file}:{line}",
         "  next: stepwell inspect bad-one 'Give up' · stepwell inspect bad-one 'Try it' · "
-        "stepwell executions history bad-one"
+        "stepwell history bad-one"
         " · stepwell render --execution bad-one -o bad-one.svg",
     ]
     shown = command("executions", "show", "bad-one").stdout
@@ -957,7 +957,7 @@ def test_commands_during_a_run(command, start, write, tmp_path):
     assert refused.stderr.count("\n") == 1
     assert command("resume", "w").returncode == 2
     assert json.loads(command("executions", "list", "--json").stdout)["status"] == "RUNNING"
-    assert "next: stepwell resume w" in command("executions", "show", "w").stdout
+    assert "next: stepwell tail -f w" in command("executions", "show", "w").stdout
     assert "└── Seconds" in command("inspect", "w", "Only").stdout
     stopped = command("executions", "stop", "w", "--error", "Enough", "--cause", "by hand")
     assert (stopped.returncode, stopped.stderr) == (0, "stopped wait/w\n")

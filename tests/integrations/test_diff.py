@@ -30,7 +30,8 @@ def changed() -> dict[str, Any]:
 
 def run(old: object, new: object, **options: Any) -> int:
     known: dict[str, Any] = {
-        "db": None, "json": False, "output": None, "theme": "auto", "direction": "TB",
+        "server": None, "db": None, "json": False, "output": None, "theme": "auto",
+        "direction": "TB",
     }  # fmt: skip
     return diff(str(old), str(new), [], None, **{**known, **options})
 
@@ -102,6 +103,6 @@ def test_versions_and_aliases_of_a_database(
         assert run(old, new, db=str(file)) == 1
         assert LINE in capsys.readouterr().out
     assert run("order", "order:2", db=str(file)) == 0
-    for wrong, words in (("order:both", "versions 1 and 2"), ("other", "Does Not Exist")):
+    for wrong, words in (("order:both", "versions 1 and 2"), ("other", "called other")):
         assert run(wrong, "order", db=str(file)) == 2
         assert words in capsys.readouterr().err

@@ -107,9 +107,11 @@ def test_a_run_needs_values(
     Path("p.json").write_text('{"Delay": 0, "Queue": "no"}')
 
     def start(*param: str, params: Path | None) -> int:
-        options = ("{}", None, "STANDARD", None, param, params, "m.db", False, True, 9)
-        options += ((None, None, "STRICT"), False)
-        return run(Path("m.asl.json"), *options)
+        return run(
+            **{"file": Path("m.asl.json"), "input": "{}", "name": None, "type": "STANDARD"},
+            **{"param": param, "params": params, "server": None, "db": "m.db", "json": False},
+            **{"quiet": True, "timeout": 9, "mocks": (None, None, "STRICT"), "skip_time": False},
+        )
 
     assert start("Delay=1", params=None) == 2
     assert capsys.readouterr().err.splitlines() == [

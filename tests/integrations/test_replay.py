@@ -115,7 +115,7 @@ def test_mistakes(
     broken.write_text('{"id": 1}')
     cases: list[tuple[tuple[object, ...], dict[str, Any], str]] = [
         ((), {}, "name executions"),
-        (("nowhere",), {}, "no execution is called nowhere"),
+        (("nowhere",), {}, "no execution called nowhere"),
         ((broken,), {}, "broken.json"),
         (("n1",), {"since": "yesterday"}, "--since yesterday"),
     ]

@@ -36,6 +36,7 @@ def diff(
     new: str,
     param: Sequence[str],
     params: Path | None,
+    server: str | None,
     db: str | None,
     json: bool,
     output: Path | None,
@@ -44,7 +45,7 @@ def diff(
     limits: Limits,
 ) -> int:
     given = files.parameters(param, params, limits)
-    before, after = (revisions.read(name, given, db, limits) for name in (old, new))
+    before, after = (revisions.read(name, given, server, db, limits) for name in (old, new))
     found = compare(before.definition, after.definition)
     if output is not None:
         _draw(output, before, after, found, theme, direction)

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.engine import arns
-from stepwell.engine.engine import Engine
-from stepwell.integrations import database
 from stepwell.integrations.cli import exit_codes, files, lookup
+from stepwell.integrations.cli.clients import choosing, polling
+from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output.text import printable
 from stepwell.integrations.errors import UsageError
@@ -41,6 +41,7 @@ def record(
     case: str | None,
     output: Path | None,
     force: bool,
+    server: str | None,
     db: str | None,
     limits: Limits,
 ) -> int:
@@ -53,7 +54,7 @@ def record(
                 machine = files.machine_name(definition, "STANDARD", limits)
             found = _of_file(history, machine)
         else:
-            found = asyncio.run(_of_execution(str(execution), db, limits))
+            found = asyncio.run(_of_execution(str(execution), server, db, limits))
     except RecordingError as fault:
         raise UsageError(f"{history or execution}: {fault}") from None
     name, test_case = machine or found.machine, case or found.case
@@ -87,43 +88,43 @@ def _of_file(file: Path, machine: str | None) -> Recorded:
     return Recorded(recording, machine, "Recorded", warnings)
 
 
-async def _of_execution(execution: str, db: str | None, limits: Limits) -> Recorded:
-    async with database.reading(database.database(db), limits) as engine:
-        return await of_execution(engine, execution)
+async def _of_execution(
+    execution: str, server: str | None, db: str | None, limits: Limits
+) -> Recorded:
+    async with choosing.opened(server, db, limits) as client:
+        return await of_execution(client, execution)
 
 
-async def of_execution(engine: Engine, execution: str) -> Recorded:
+async def of_execution(client: Client, execution: str) -> Recorded:
     """With the children of its Map Runs. Raises UsageError, RecordingError."""
-    described = await lookup.find(engine, execution)
+    described = await lookup.find(client, execution)
     arn, warnings = described["executionArn"], []
     if described["status"] == "RUNNING":
         warnings.append(f"warning: {described['name']} is running: what it does later is missing")
-    recording = Recording([event async for event in lookup.all_events(engine, arn)])
+    recording = Recording([event async for event in client.history(arn)])
     pending = list(recording.map_runs)
     for map_run in pending:  # children may have Map Runs, too
-        if not await _add_children(engine, map_run, recording):
+        if not await _add_children(client, map_run, recording):
             warnings.append(f"warning: {map_run} has Express children, which have no history")
         pending += [each for each in recording.map_runs if each not in pending]
     name = arns.machine_name(described["stateMachineArn"])
     return Recorded(recording, name, described["name"], warnings)
 
 
-async def _add_children(engine: Engine, map_run: str, recording: Recording) -> bool:
+async def _add_children(client: Client, map_run: str, recording: Recording) -> bool:
     """False: there are items, but no executions."""
     path, run = recording.map_runs[map_run]
-    children, token = [], None
-    while True:
-        page = await engine.list_executions(map_run_arn=map_run, next_token=token)
-        children += page["executions"]
-        token = page.get("nextToken")
-        if token is None:
-            break
+    children = [
+        each
+        async for page in polling.pages(client.call, "list_executions", map_run_arn=map_run)
+        for each in page["executions"]
+    ]
     for child in children:
         slot = int(child["name"].rpartition("-")[2])
-        events = [event async for event in lookup.all_events(engine, child["executionArn"])]
+        events = [event async for event in client.history(child["executionArn"])]
         recording.add(events, (*path, (slot, run)))
-    counts = (await engine.describe_map_run(map_run_arn=map_run))["itemCounts"]
-    return bool(children) or not counts["total"]
+    described = await client.call("describe_map_run", map_run_arn=map_run)
+    return bool(children) or not described["itemCounts"]["total"]
 
 
 # --- the mock file --------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from stepwell.asl import json_text
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.definition_files import displayed
 from stepwell.asl.state_visits import details
-from stepwell.engine.engine import Engine
-from stepwell.integrations import database
 from stepwell.integrations.cli import exit_codes, files, lookup
+from stepwell.integrations.cli.clients import choosing
+from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
@@ -44,6 +44,7 @@ def render(
     history: Path | None,
     param: Sequence[str],
     params: Path | None,
+    server: str | None,
     db: str | None,
     limits: Limits,
 ) -> int:
@@ -55,7 +56,7 @@ def render(
     format = format or (_format(output) if output else _to_terminal())
     if format in ("png", "pdf") and output is None and sys.stdout.isatty():
         raise UsageError(f"{format} cannot be printed on a terminal: use --output FILE")
-    shown = Shown() if execution is None else asyncio.run(_execution(execution, db, limits))
+    shown = Shown() if execution is None else asyncio.run(_execution(execution, server, db, limits))
     if history is not None:
         shown = shown._replace(history=_events(history))
     definition: StateMachine | str = (
@@ -114,18 +115,18 @@ def _events(file: Path) -> list[dict[str, Any]]:
         raise UsageError(f"{file}: {fault}") from None
 
 
-async def _execution(name: str, db: str | None, limits: Limits) -> Shown:
-    async with database.reading(database.database(db), limits) as engine:
-        described = await lookup.find(engine, name)
-        definition, _, _ = await lookup.pinned(engine, described)
-        events = [event async for event in lookup.all_events(engine, described["executionArn"])]
-        now = engine.clock.now() / 1000 if described["status"] == "RUNNING" else None
-        return Shown(definition, events, now, await _map_runs(engine, events))
+async def _execution(name: str, server: str | None, db: str | None, limits: Limits) -> Shown:
+    async with choosing.opened(server, db, limits) as client:
+        described = await lookup.find(client, name)
+        definition, _ = await client.definition(described)
+        events = [event async for event in client.history(described["executionArn"])]
+        now = client.now() if described["status"] == "RUNNING" else None
+        return Shown(definition, events, now, await _map_runs(client, events))
 
 
-async def _map_runs(engine: Engine, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+async def _map_runs(client: Client, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     arns = dict.fromkeys(arn for event in events if (arn := details(event).get("mapRunArn")))
-    return {arn: await engine.describe_map_run(map_run_arn=arn) for arn in arns}
+    return {arn: await client.call("describe_map_run", map_run_arn=arn) for arn in arns}
 
 
 def _write(drawn: bytes, output: Path | None) -> None:

@@ -6,20 +6,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import sys
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from stepwell.asl import json_text
-from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import ApiError
 from stepwell.engine.replay import Divergence, Replayed, Replayer
 from stepwell.engine.replay.shapes import as_json
-from stepwell.integrations.cli import api, exit_codes, files, recordings, revisions
+from stepwell.integrations.cli import exit_codes, files, lookup, recordings, revisions
+from stepwell.integrations.cli.clients import choosing, selection
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import DIM, Line, count, ndjson, printable
@@ -31,8 +29,6 @@ from stepwell.visualize.changes import texts
 
 _SHOWN: Final = 20  # executions whose differences are listed
 _REPLAYERS: Final = 16  # old definitions that are kept compiled
-_AGO: Final = re.compile(r"(\d+)([smhd])")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @with_limits
@@ -55,29 +51,15 @@ def replay(
     if not executions and machine is None:
         raise UsageError("name executions or files of histories, or a state machine by --machine")
     given = files.parameters(param, params, limits)
-    new = revisions.read(definition, given, db, limits)
-    known = None if old is None else revisions.read(old, given, db, limits)
+    new = revisions.read(definition, given, server, db, limits)
+    known = None if old is None else revisions.read(old, given, server, db, limits)
     summary = _Summary(json)
-    chosen = _Chosen(executions, machine, status, _since(since), limit)
+    chosen = _Chosen(executions, machine, status, selection.read({"since": since}).since, limit)
     asyncio.run(_replay(chosen, _Replayers(new, known, limits), summary, db, server, limits))
     summary.show()
     if summary.failed or not summary.total:
         return exit_codes.USAGE
     return exit_codes.FAILED if summary.differ else exit_codes.SUCCEEDED
-
-
-def _since(text: str | None) -> float | None:
-    """Epoch seconds of 2d, 12h, or a time in ISO 8601."""
-    if text is None:
-        return None
-    ago = _AGO.fullmatch(text)
-    if ago:
-        return SystemClock().now() / 1000 - int(ago[1]) * _SECONDS[ago[2]]
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"--since {text}: not 30m, 12h, 7d or 2026-11-28T12:00:00") from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 class _Chosen:
@@ -104,15 +86,16 @@ class _Chosen:
                 yield one
         if not self.names and self.machine is None:
             return
-        async with api.opened(db, server, limits) as source:
+        async with choosing.opened(server, db, limits) as client:
             for name in self.names:
-                yield await recordings.recorded(source, await recordings.find(source, name))
+                arn = (await lookup.find(client, name))["executionArn"]
+                yield await recordings.recorded(client, arn)
             if self.machine is not None:
                 async for arn in recordings.of_machine(
-                    source, self.machine, self.status, self.since, self.limit
+                    client, self.machine, self.status, self.since, self.limit
                 ):
                     try:
-                        yield await recordings.recorded(source, arn)
+                        yield await recordings.recorded(client, arn)
                     except ApiError as fault:
                         if fault.code != "ExecutionDoesNotExist":  # deleted meanwhile
                             raise

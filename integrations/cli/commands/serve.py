@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 from stepwell.engine.arns import Home
 from stepwell.integrations import database
-from stepwell.integrations.cli import exit_codes
-from stepwell.integrations.cli.commands import mocks as mock_options
+from stepwell.integrations.cli import exit_codes, mock_options
 from stepwell.integrations.cli.errors import reports_errors
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.errors import UsageError
@@ -46,12 +45,10 @@ def serve(*, limits: Limits, **options: Any) -> int:
 def settings(
     *,
     db: str | None,
-    functions: Path | None,
     account: str | None,
     allow_host: Sequence[str] | None,
     log_format: str,
     log_level: str,
-    aws_endpoint: Sequence[str] | None,
     mqtt: str | None,
     smtp: str | None,
     node_address: str | None,
@@ -60,14 +57,14 @@ def settings(
     skip_time: bool,
     **others: Any,
 ) -> Settings:
-    """The Settings of the command's options; `others` are its fields as they are. Raises
-    UsageError.
+    """The Settings of the command's options; `others` are those of task_settings.read(), and its
+    fields as they are. Raises UsageError.
     """
+    from stepwell.integrations.cli import task_settings
     from stepwell.integrations.server.log import Format
     from stepwell.integrations.settings import Settings
 
-    if functions is not None and not functions.is_dir():
-        raise UsageError(f"--functions {functions}: no such folder")
+    tasks = {name: others.pop(name) for name in task_settings.OPTIONS}
     if account is not None and not (len(account) == 12 and account.isascii() and account.isdigit()):
         raise UsageError(f"--account {account}: an account id has twelve digits")
     mocking = mock_options.read(mocks, None, str(mock_validation))
@@ -80,17 +77,16 @@ def settings(
     return Settings(
         db=named,
         skip_time=skip_time,
-        functions=functions.resolve() if functions else None,
         account=account,
         allow_host=tuple(allow_host or ()),
         log_format=Format(log_format),
         log_level=str(log_level),
-        aws_endpoints=tuple(map(_endpoint, aws_endpoint or ())),
         mqtt=_broker(mqtt) if mqtt else None,
         smtp=_host_and_port("--smtp", smtp, 25) if smtp else None,
         node_address=_host_and_port("--node-address", node_address, 0) if node_address else None,
         mocks=mocking.file,
         mock_validation=mocking.validation,
+        **vars(task_settings.read(**tasks)),
         **others,
     )
 
@@ -116,20 +112,6 @@ def _host_and_port(option: str, text: str, port: int) -> tuple[str, int]:
     except ValueError:
         pass
     raise UsageError(f"{option} {text}: not HOST:PORT")
-
-
-def _endpoint(text: str) -> tuple[str, str]:
-    """[SERVICE=]URL -> (botocore's name of the service or "", URL). Raises UsageError."""
-    from stepwell.integrations.aws.models import service_name
-
-    has_service = not text.startswith(("http://", "https://"))
-    service, _, url = text.partition("=") if has_service else ("", "", text)
-    name = service_name(service) if service else ""
-    if name is None:
-        raise UsageError(f"--aws-endpoint {text}: there is no AWS service {service!r}")
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(f"--aws-endpoint {text}: not [SERVICE=]URL")
-    return name, url
 
 
 # --- env ------------------------------------------------------------------------------------------

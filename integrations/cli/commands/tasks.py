@@ -6,51 +6,69 @@ import asyncio
 import sys
 from typing import Any
 
-from stepwell.integrations import database
-from stepwell.integrations.cli import exit_codes, files
+from stepwell.integrations.cli import exit_codes, files, lookup
+from stepwell.integrations.cli.clients.base import Client
+from stepwell.integrations.cli.commands.executions import using
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output.text import ndjson
 from stepwell.integrations.limits import Limits
 
 
 @with_limits
-def poll(name: str, worker: str | None, timeout: float, db: str | None, limits: Limits) -> int:
-    path = database.database(db)
+def poll(
+    name: str,
+    worker: str | None,
+    timeout: float,
+    server: str | None,
+    db: str | None,
+    limits: Limits,
+) -> int:
+    async def work(client: Client) -> int:
+        arn = await lookup.activity_arn(client, name)
+        task: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(timeout):
+                while not task.get("taskToken"):  # a request waits for a minute at most
+                    task = await client.call(
+                        "get_activity_task", activity_arn=arn, worker_name=worker
+                    )
+        except TimeoutError:
+            print(f"no task for {name} within {timeout:g} s", file=sys.stderr)
+            return exit_codes.TIMED_OUT
+        print(ndjson(task))
+        return exit_codes.SUCCEEDED
 
-    async def poll() -> dict[str, Any]:
-        home = await database.home_of(path)
-        arn = name if name.startswith("arn:") else home.arn("activity", name)
-        return await database.request(
-            path, "get_activity_task", arn, worker, timeout, limits=limits
-        )
-
-    task = asyncio.run(poll())
-    if not task:
-        print(f"no task for {name} within {timeout:g} s", file=sys.stderr)
-        return exit_codes.TIMED_OUT
-    print(ndjson(task))
-    return exit_codes.SUCCEEDED
+    return using(server, db, limits, work)
 
 
 @with_limits
-def succeed(token: str, output: str, db: str | None, limits: Limits) -> int:
+def succeed(token: str, output: str, server: str | None, db: str | None, limits: Limits) -> int:
     text = files.read_json(output, "--output", limits)
-    return _report(db, limits, "send_task_success", token, text)
+    return _report(server, db, limits, "send_task_success", task_token=token, output=text)
 
 
 @with_limits
-def fail(token: str, error: str | None, cause: str | None, db: str | None, limits: Limits) -> int:
-    return _report(db, limits, "send_task_failure", token, error, cause)
+def fail(
+    token: str,
+    error: str | None,
+    cause: str | None,
+    server: str | None,
+    db: str | None,
+    limits: Limits,
+) -> int:
+    given = {"task_token": token, "error": error, "cause": cause}
+    return _report(server, db, limits, "send_task_failure", **given)
 
 
 @with_limits
-def heartbeat(token: str, db: str | None, limits: Limits) -> int:
-    return _report(db, limits, "send_task_heartbeat", token)
+def heartbeat(token: str, server: str | None, db: str | None, limits: Limits) -> int:
+    return _report(server, db, limits, "send_task_heartbeat", task_token=token)
 
 
 def _report(
-    db: str | None, limits: Limits, operation: str, token: str, *arguments: str | None
+    server: str | None, db: str | None, limits: Limits, operation: str, **arguments: str | None
 ) -> int:
-    request = database.request(database.database(db), operation, token, *arguments, limits=limits)
-    asyncio.run(request)
-    return exit_codes.SUCCEEDED
+    async def work(client: Client) -> None:
+        await client.call(operation, **arguments)
+
+    return using(server, db, limits, work)

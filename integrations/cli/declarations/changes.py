@@ -8,6 +8,7 @@ from typer import Argument, Option
 
 from stepwell.integrations.cli import options as o
 from stepwell.integrations.cli.call import PLAIN, call
+from stepwell.integrations.cli.declarations import executions as executions_
 
 top = typer.Typer(**PLAIN)
 
@@ -25,7 +26,7 @@ Drawing = Annotated[
 ]
 
 
-@top.command()
+@top.command(rich_help_panel=o.DEFINITIONS)
 def diff(
     old: Old,
     new: New,
@@ -34,13 +35,14 @@ def diff(
     direction: o.DirectionOption = o.Direction.TB,
     param: o.Params = None,
     params: o.ParamsFile = None,
+    server: o.Server = None,
     db: o.Db = None,
     json: o.Json = False,
     limits: o.LimitsFile = None,
 ) -> None:
     """Show what a change of a definition means. Exit code 1 if anything changed."""
     call(
-        *("diff.diff", old, new, param or [], params, db, json, output),
+        *("diff.diff", old, new, param or [], params, server, db, json, output),
         *(theme.value, direction.value),
         limits=limits,
     )
@@ -64,25 +66,21 @@ Since = Annotated[
     str | None,
     Option(metavar="TIME", help="Executions that were started since: 12h, 7d, or ISO 8601."),
 ]
-Server = Annotated[
-    str | None,
-    Option(metavar="URL", envvar="STEPWELL_SERVER", help="Use this server instead of a database."),
-]
 
 
-@top.command()
+@top.command(rich_help_panel=o.DEFINITIONS)
 def replay(
     definition: Definition,
     executions: Recordings = None,
-    machine: o.MachineName = None,
-    status: o.StatusFilter = None,
+    machine: executions_.Filter = None,
+    status: executions_.StatusFilter = None,
     since: Since = None,
-    limit: o.Limit = 100,
+    limit: executions_.Limit = 100,
     old: OldDefinition = None,
     param: o.Params = None,
     params: o.ParamsFile = None,
     db: o.Db = None,
-    server: Server = None,
+    server: o.Server = None,
     json: o.Json = False,
     limits: o.LimitsFile = None,
 ) -> None:

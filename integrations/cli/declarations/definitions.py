@@ -32,7 +32,7 @@ Errors = Annotated[
 Cause = Annotated[str | None, Option(metavar="TEXT", help="Cause of the errors.")]
 
 
-@top.command()
+@top.command(rich_help_panel=o.DEFINITIONS)
 def validate(
     files: o.DefinitionFiles,
     param: o.Params = None,
@@ -41,11 +41,11 @@ def validate(
     json: o.Json = False,
     limits: o.LimitsFile = None,
 ) -> None:
-    """Report all problems of definitions, with file, line and column."""
+    """Report all problems of definitions, with their places."""
     call("validate.validate", files, param or [], params, type.value, json, limits=limits)
 
 
-@top.command()
+@top.command(rich_help_panel=o.DEFINITIONS)
 def render(
     file: o.OptionalFile = None,
     output: o.OutputFile = None,
@@ -57,19 +57,21 @@ def render(
     history: o.HistoryFile = None,
     param: o.Params = None,
     params: o.ParamsFile = None,
+    server: o.Server = None,
     db: o.Db = None,
     limits: o.LimitsFile = None,
 ) -> None:
-    """Draw a state machine or an execution: SVG, PNG, PDF, DOT, Mermaid or text."""
+    """Draw a state machine or an execution, as SVG, text and others."""
     look = {"theme": theme.value, "direction": direction.value, "collapse": collapse or []}
     kind = format and format.value
     call(
-        *("render.render", file, output, kind, look, execution, history, param or [], params, db),
+        *("render.render", file, output, kind, look, execution, history, param or [], params),
+        *(server, db),
         limits=limits,
     )
 
 
-@top.command()
+@top.command(rich_help_panel=o.DEFINITIONS)
 def explain(
     file: o.DefinitionFile,
     state: State = None,

@@ -1,78 +1,269 @@
-"""Commands that show and stop executions."""
+"""Commands that show, start and change executions. Most are also in the group `executions`, where
+they were before they had short names.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from stepwell.integrations.cli import options as o
 from stepwell.integrations.cli.call import PLAIN, call
 
 top = typer.Typer(**PLAIN)
-executions = typer.Typer(help="List, show and stop executions.", **PLAIN)
+executions = typer.Typer(help="The same as list, show, history, tail, stop and redrive.", **PLAIN)
 
 
-@top.command()
-def inspect(
-    execution: o.Execution,
-    state: o.StateName,
-    visit: o.Visit = None,
-    db: o.Db = None,
-    json: o.Json = False,
-    limits: o.LimitsFile = None,
-) -> None:
-    """Show each stage of the data flow of a state."""
-    call("executions.inspect", execution, state, visit, db, json, limits=limits)
+class Status(StrEnum):
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED_OUT"
+    ABORTED = "ABORTED"
 
 
-@executions.command("list")
+StateName = Annotated[str, Argument(metavar="STATE", help="Name of a state.")]
+Visit = Annotated[
+    int | None, Option(min=1, help="Visit of the state, from 1.  [default: the last]")
+]
+Executions = Annotated[
+    list[str] | None,
+    Argument(
+        metavar="[EXECUTION...]",
+        help="Names, MACHINE/NAME or ARNs of executions.",
+        autocompletion=o.complete("executions"),
+    ),
+]
+Machine = Annotated[
+    str,
+    Argument(
+        metavar="MACHINE",
+        help="Name or ARN of a state machine; NAME:VERSION or NAME:ALIAS for one of those.",
+        autocompletion=o.complete("machines"),
+    ),
+]
+Filter = Annotated[
+    str | None,
+    Option(
+        "--machine",
+        metavar="NAME",
+        help="Only executions of this state machine.",
+        autocompletion=o.complete("machines"),
+    ),
+]
+StatusFilter = Annotated[
+    Status | None, Option("--status", case_sensitive=False, help="Only executions of this status.")
+]
+Since = Annotated[
+    str | None,
+    Option(metavar="TIME", help="Only those that started since: 30m, 2h, 7d (ago), or a date."),
+]
+Until = Annotated[str | None, Option(metavar="TIME", help="Only those that started until then.")]
+ErrorFilter = Annotated[
+    str | None, Option("--error", metavar="NAME", help="Only those that ended with this error.")
+]
+Limit = Annotated[int, Option(min=1, help="Maximum number of executions.")]
+Reverse = Annotated[bool, Option("--reverse", help="Last event first.")]
+StopError = Annotated[str | None, Option("--error", help="Error name to record.")]
+StopCause = Annotated[str | None, Option("--cause", help="Cause to record.")]
+DryRun = Annotated[bool, Option("--dry-run", help="Only list what would be changed.")]
+Follow = Annotated[
+    bool, Option("--follow", "-f", help="Go on: print each event as it is committed.")
+]
+Lines = Annotated[
+    int, Option("--lines", "-n", min=0, help="Events of the past to print, of each execution.")
+]
+
+
+FiredState = Annotated[
+    str | None, Argument(metavar="STATE", help="The state that waits; needed if several do.")
+]
+
+
+def both(name: str, panel: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a command at the top and in the group `executions`."""
+
+    def declare(command: Callable[..., Any]) -> Callable[..., Any]:
+        executions.command(name)(command)
+        return top.command(name, rich_help_panel=panel)(command)
+
+    return declare
+
+
+# --- shown ----------------------------------------------------------------------------------------
+
+
+@both("list", o.EXECUTIONS)
 def list_(
-    machine: o.MachineName = None,
-    status: o.StatusFilter = None,
-    limit: o.Limit = 100,
+    machine: Filter = None,
+    status: StatusFilter = None,
+    since: Since = None,
+    until: Until = None,
+    error: ErrorFilter = None,
+    limit: Limit = 100,
+    server: o.Server = None,
     db: o.Db = None,
     json: o.Json = False,
+    utc: o.Utc = False,
     limits: o.LimitsFile = None,
 ) -> None:
     """List executions, newest first."""
-    call("executions.list_", machine, status and status.value, limit, db, json, limits=limits)
+    wanted = _wanted(machine, status, since, until, error)
+    call("executions.list_", wanted, limit, server, db, json, utc, limits=limits)
 
 
-@executions.command()
+@both("show", o.EXECUTIONS)
 def show(
-    execution: o.Execution, db: o.Db = None, json: o.Json = False, limits: o.LimitsFile = None
+    execution: o.Execution,
+    server: o.Server = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    utc: o.Utc = False,
+    limits: o.LimitsFile = None,
 ) -> None:
     """Show the status, input, output and states of an execution."""
-    call("executions.show", execution, db, json, limits=limits)
+    call("executions.show", execution, server, db, json, utc, limits=limits)
 
 
-@executions.command()
+@both("history", o.EXECUTIONS)
 def history(
     execution: o.Execution,
-    reverse: o.Reverse = False,
+    reverse: Reverse = False,
+    server: o.Server = None,
     db: o.Db = None,
     json: o.Json = False,
     limits: o.LimitsFile = None,
 ) -> None:
     """Show the history events of an execution."""
-    call("executions.history", execution, reverse, db, json, limits=limits)
+    call("executions.history", execution, reverse, server, db, json, limits=limits)
 
 
-@executions.command()
-def stop(
+@both("tail", o.EXECUTIONS)
+def tail(
+    execution: Executions = None,
+    follow: Follow = False,
+    machine: Filter = None,
+    since: Since = None,
+    lines: Lines = 10,
+    server: o.Server = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    utc: o.Utc = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Print the last events of executions, and with -f the next ones.
+
+    Without a name: of all that run.
+    """
+    options: dict[str, Any] = {"follow": follow, "lines": lines, "json": json, "utc": utc}
+    call(*("tail.tail", execution or [], machine, since, server, db), **options, limits=limits)
+
+
+@top.command(rich_help_panel=o.EXECUTIONS)
+def inspect(
     execution: o.Execution,
-    error: o.StopError = None,
-    cause: o.StopCause = None,
+    state: StateName,
+    visit: Visit = None,
+    server: o.Server = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Show each stage of the data flow of a state."""
+    call("executions.inspect", execution, state, visit, server, db, json, limits=limits)
+
+
+# --- started and changed --------------------------------------------------------------------------
+
+
+@top.command(rich_help_panel=o.RUNNING)
+def start(
+    machine: Machine,
+    input: o.Input = "{}",
+    name: o.ExecutionName = None,
+    server: o.Server = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Start an execution of a state machine, and print its ARN."""
+    call("changes.start", machine, input, name, server, db, json, limits=limits)
+
+
+@both("stop", o.RUNNING)
+def stop(
+    execution: Executions = None,
+    machine: Filter = None,
+    status: StatusFilter = None,
+    since: Since = None,
+    until: Until = None,
+    error: StopError = None,
+    cause: StopCause = None,
+    dry_run: DryRun = False,
+    yes: o.Yes = False,
+    server: o.Server = None,
     db: o.Db = None,
     limits: o.LimitsFile = None,
 ) -> None:
-    """Stop an execution. It ends as ABORTED."""
-    call("executions.stop", execution, error, cause, db, limits=limits)
+    """Stop executions: named ones, or all that match.
+
+    They end as ABORTED.
+    """
+    wanted = _wanted(machine, status, since, until)
+    bulk: dict[str, Any] = {"dry_run": dry_run, "yes": yes}
+    call(
+        *("changes.stop", execution or [], wanted, error, cause, server, db),
+        **bulk,
+        limits=limits,
+    )
 
 
-@executions.command()
+@both("redrive", o.RUNNING)
+def redrive(
+    execution: Executions = None,
+    machine: Filter = None,
+    status: StatusFilter = None,
+    since: Since = None,
+    until: Until = None,
+    error: ErrorFilter = None,
+    dry_run: DryRun = False,
+    yes: o.Yes = False,
+    server: o.Server = None,
+    db: o.Db = None,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Redrive executions that failed: named ones, or all that match."""
+    wanted = _wanted(machine, status, since, until, error)
+    bulk: dict[str, Any] = {"dry_run": dry_run, "yes": yes}
+    call("changes.redrive", execution or [], wanted, server, db, **bulk, limits=limits)
+
+
+@both("fire", o.RUNNING)
 def fire(
     execution: o.Execution,
-    state: o.FiredState = None,
+    state: FiredState = None,
+    server: o.Server = None,
     db: o.Db = None,
     limits: o.LimitsFile = None,
 ) -> None:
     """End a wait now: of a Wait state, or before a retry."""
-    call("executions.fire", execution, state, db, limits=limits)
+    call("changes.fire", execution, state, server, db, limits=limits)
+
+
+def _wanted(
+    machine: str | None,
+    status: Status | None,
+    since: str | None,
+    until: str | None,
+    error: str | None = None,
+) -> dict[str, str | None]:
+    """The fields of selection.Wanted, as options."""
+    return {
+        "machine": machine,
+        "status": status and status.value,
+        "since": since,
+        "until": until,
+        "error": error,
+    }

@@ -53,7 +53,7 @@ _Report = Annotated[
 _Rules = Annotated[bool, Option("--rules", help="Print the table of rules and exit.")]
 
 
-@top.command()
+@top.command(rich_help_panel=o.DEFINITIONS)
 def lint(
     context: typer.Context,
     files: _OptionalFiles = None,

@@ -62,11 +62,13 @@ def record(
     case: Case = None,
     output: Output = None,
     force: Force = False,
+    server: o.Server = None,
     db: o.Db = None,
     limits: o.LimitsFile = None,
 ) -> None:
     """Write a test case that repeats what the tasks of an execution returned."""
     call(
-        *("mock_record.record", execution, history, definition, machine, case, output, force, db),
+        *("mock_record.record", execution, history, definition, machine, case, output, force),
+        *(server, db),
         limits=limits,
     )

@@ -1,4 +1,4 @@
-"""Commands that run executions, here or on a server."""
+"""Commands that run executions, here or on a server, and those around a server."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -39,7 +39,20 @@ MockValidationOption = Annotated[
 ]
 
 
-@top.command()
+class CompletedShell(StrEnum):
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+    POWERSHELL = "powershell"
+
+
+ShellName = Annotated[
+    CompletedShell,
+    typer.Argument(metavar="SHELL", case_sensitive=False, help="bash, zsh, fish or powershell."),
+]
+
+
+@top.command(rich_help_panel=o.RUNNING)
 def run(
     file: o.DefinitionFile,
     input: o.Input = "{}",
@@ -48,52 +61,56 @@ def run(
     functions: o.Functions = None,
     param: o.Params = None,
     params: o.ParamsFile = None,
+    server: o.Server = None,
     db: o.Db = None,
-    json: o.JsonEvents = False,
-    quiet: o.Quiet = False,
-    timeout: o.Timeout = None,
+    aws_endpoint: o.AwsEndpoint = None,
+    allow_aws: o.AllowAws = False,
+    allow_private: o.AllowPrivate = False,
     mocks: Mocks = None,
     case: Case = None,
     mock_validation: MockValidationOption = MockValidation.PRESENT,
     skip_time: o.SkipTime = False,
+    json: o.JsonEvents = False,
+    quiet: o.Quiet = False,
+    timeout: o.Timeout = None,
     limits: o.LimitsFile = None,
 ) -> None:
     """Run a state machine and print its output.
 
+    Where a server is named, or has the database open, it runs there.
+
     Exit code: 0 succeeded, 1 failed, 2 bad usage or definition, 3 timed out, 4 aborted, 130
     interrupted, 70 internal error.
     """
-    call(
-        *("run.run", file, input, name, type.value, functions, param or [], params, db),
-        *(json, quiet, timeout),
-        mocks=(mocks, case, mock_validation.value),
-        skip_time=skip_time,
-        limits=limits,
-    )
+    options = {**locals(), "type": type.value, "param": param or []}
+    options["mocks"] = (options.pop("mocks"), options.pop("case"), mock_validation.value)
+    del options["mock_validation"]
+    call("run.run", **options)
 
 
-@top.command()
+@top.command(rich_help_panel=o.RUNNING)
 def resume(
     execution: o.OptionalExecution = None,
     all: o.All = False,
     functions: o.EarlierFunctions = None,
     db: o.Db = None,
+    aws_endpoint: o.AwsEndpoint = None,
+    allow_aws: o.AllowAws = False,
+    allow_private: o.AllowPrivate = False,
+    mocks: Mocks = None,
+    mock_validation: MockValidationOption = MockValidation.PRESENT,
     json: o.Json = False,
     quiet: o.Quiet = False,
     timeout: o.Timeout = None,
-    mocks: Mocks = None,
-    mock_validation: MockValidationOption = MockValidation.PRESENT,
     limits: o.LimitsFile = None,
 ) -> None:
     """Resume an execution that was interrupted or killed."""
-    call(
-        *("run.resume", execution, all, functions, db, json, quiet, timeout),
-        mocks=(mocks, None, mock_validation.value),
-        limits=limits,
-    )
+    options = {**locals(), "mocks": (mocks, None, mock_validation.value)}
+    del options["mock_validation"]
+    call("run.resume", **options)
 
 
-@top.command()
+@top.command(rich_help_panel=o.ADMINISTRATION)
 def serve(
     port: o.Port = 8083,
     host: o.Host = "127.0.0.1",
@@ -121,16 +138,34 @@ def serve(
     skip_time: o.SkipTime = False,
     limits: o.LimitsFile = None,
 ) -> None:
-    """Serve the AWS API and a console page over HTTP, until SIGTERM or Ctrl-C."""
+    """Serve the AWS API and a console page, until SIGTERM or Ctrl-C."""
     call("serve.serve", **locals())
 
 
-@top.command()
+@top.command(rich_help_panel=o.ADMINISTRATION)
 def env(
     endpoint: o.Endpoint = "http://127.0.0.1:8083",
     region: o.ClientRegion = None,
     shell: o.ShellSyntax = o.Shell.SH,
     every: o.AllServices = False,
 ) -> None:
-    """Print the variables that direct AWS clients to a server: eval "$(stepwell env)"."""
+    """Print the variables that direct AWS clients to a server.
+
+    For a shell: eval "$(stepwell env)".
+    """
     call("serve.env", endpoint, region, shell.value, every)
+
+
+@top.command(rich_help_panel=o.ADMINISTRATION)
+def completion(shell: ShellName) -> None:
+    """Print the script that completes the command in a shell.
+
+    bash, zsh: source <(stepwell completion bash) in ~/.bashrc, or with zsh in ~/.zshrc.
+
+    fish: stepwell completion fish > ~/.config/fish/completions/stepwell.fish
+
+    PowerShell, in $PROFILE: stepwell completion powershell | Out-String | Invoke-Expression
+    """
+    from stepwell.integrations.cli.completion import script
+
+    print(script(shell.value))

@@ -14,19 +14,24 @@ def poll(
     name: o.ActivityName,
     worker: o.WorkerName = None,
     timeout: o.PollTimeout = 60,
+    server: o.Server = None,
     db: o.Db = None,
     limits: o.LimitsFile = None,
 ) -> None:
     """Wait for a task and print {"taskToken", "input"}. Without a task: no output, exit code 3."""
-    call("tasks.poll", name, worker, timeout, db, limits=limits)
+    call("tasks.poll", name, worker, timeout, server, db, limits=limits)
 
 
 @task.command()
 def succeed(
-    token: o.Token, output: o.Result = "{}", db: o.Db = None, limits: o.LimitsFile = None
+    token: o.Token,
+    output: o.Result = "{}",
+    server: o.Server = None,
+    db: o.Db = None,
+    limits: o.LimitsFile = None,
 ) -> None:
     """Report that a task succeeded."""
-    call("tasks.succeed", token, output, db, limits=limits)
+    call("tasks.succeed", token, output, server, db, limits=limits)
 
 
 @task.command()
@@ -34,14 +39,17 @@ def fail(
     token: o.Token,
     error: o.TaskError = None,
     cause: o.TaskCause = None,
+    server: o.Server = None,
     db: o.Db = None,
     limits: o.LimitsFile = None,
 ) -> None:
     """Report that a task failed."""
-    call("tasks.fail", token, error, cause, db, limits=limits)
+    call("tasks.fail", token, error, cause, server, db, limits=limits)
 
 
 @task.command()
-def heartbeat(token: o.Token, db: o.Db = None, limits: o.LimitsFile = None) -> None:
+def heartbeat(
+    token: o.Token, server: o.Server = None, db: o.Db = None, limits: o.LimitsFile = None
+) -> None:
     """Report that a task is still in progress."""
-    call("tasks.heartbeat", token, db, limits=limits)
+    call("tasks.heartbeat", token, server, db, limits=limits)

@@ -20,8 +20,9 @@ def advance(
         str | None,
         typer.Option(metavar="TIME", help="Until then: 2030-01-31T12:00:00Z."),
     ] = None,
+    server: o.Server = None,
     db: o.Db = None,
     limits: o.LimitsFile = None,
 ) -> None:
     """Skip to a later time; all that is due until then happens on the way."""
-    call("time.advance", duration, until, db, limits=limits)
+    call("changes.advance", duration, until, server, db, limits=limits)

@@ -106,7 +106,8 @@ class Board:
             board.feed(event)           after each event
             board.refresh(now)          some ten times a second, for clocks and spinners
 
-    hint    the command that resumes the execution later, "" if there is none
+    hint    the command that resumes the execution later, or shows it again; "" if there is none
+    here    this process runs it: it stops with the process
     quiet   show nothing
     skip    events up to this id were shown before: they get no plain lines
     prefix  of each plain line, where several executions share the stream without a live board
@@ -119,12 +120,13 @@ class Board:
         hint: str,
         stream: TextIO,
         *,
+        here: bool = True,
         quiet: bool = False,
         skip: int = 0,
         prefix: str = "",
     ) -> None:
         self.about, self.run, self.hint, self.stream = about, run, hint, stream
-        self.quiet, self.skip, self.prefix = quiet, skip, prefix
+        self.here, self.quiet, self.skip, self.prefix = here, quiet, skip, prefix
         self.visits = about.visits()
         self._live: Any = None
         self._turn = 0
@@ -199,9 +201,10 @@ class Board:
             if len(names) > len(shown) and len(rows) < room:
                 rows.append(_note(f"…{len(names) - len(shown)} more on the main path"))
         seconds = int(max(0, now - self.visits.start)) if self.visits.events else 0
-        later = f" (resume: {self.hint})" if self.hint else ""
+        what, again = ("stops", "resume") if self.here else ("leaves it running", "again")
+        later = f"{what} ({again}: {self.hint})" if self.hint else what
         events = count(self.visits.events, "event")
-        foot = _text([(f"  running {_clock(seconds)} · {events} · Ctrl-C stops{later}", DIM)])
+        foot = _text([(f"  running {_clock(seconds)} · {events} · Ctrl-C {later}", DIM)])
         foot.truncate(width, overflow="ellipsis")
         return Group(self.grid(rows, width), foot)
 

@@ -41,7 +41,20 @@ DIM: Final = "dim"
 
 # --- words ----------------------------------------------------------------------------------------
 
-printable, took, count, when = words.printable, words.took, words.count, words.when
+printable, took, count = words.printable, words.took, words.count
+
+
+def when(seconds: float, exact: bool = False, utc: bool = False) -> str:
+    """An instant, in epoch seconds: 2026-11-28 12:24:08 +01:00 in the zone of this machine, or
+    2026-11-28 11:24:08 UTC. exact: with milliseconds.
+    """
+    milliseconds = round(seconds * 1000)
+    local = datetime.fromtimestamp(milliseconds // 1000).astimezone()
+    if utc or local.tzname() == "UTC":
+        return words.when(seconds, exact)
+    offset = f"{local:%z}"
+    fraction = f".{milliseconds % 1000:03d}" if exact else ""
+    return f"{local:%Y-%m-%d %H:%M:%S}{fraction} {offset[:3]}:{offset[3:5]}"
 
 
 def iso(timestamp: float) -> str:

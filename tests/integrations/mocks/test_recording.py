@@ -15,8 +15,10 @@ from tests.integrations.mocks.samples import machine
 from stepwell import Engine
 from stepwell.engine.engine import Engine as EngineClass
 from stepwell.engine.virtual_clock import VirtualClock
+from stepwell.integrations.cli.clients.local import EngineClient
 from stepwell.integrations.cli.commands import mock_record
 from stepwell.integrations.cli.commands.mock_record import of_execution
+from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.mocks.files import parse_mocks, read_mocks
 from stepwell.integrations.mocks.recording import merge
 from stepwell.integrations.mocks.tasks import MockedTasks
@@ -32,6 +34,10 @@ class Ended(NamedTuple):
     cause: str | None
 
 
+def client(engine: EngineClass) -> EngineClient:
+    return EngineClient(engine, "the database", [], DEFAULT_LIMITS)
+
+
 async def end(engine: EngineClass, target: str, input: Any) -> tuple[str, Ended]:
     arn = (await engine.start_execution(target, input=json.dumps(input)))["executionArn"]
     done = await engine.wait(arn, 20)
@@ -44,7 +50,7 @@ async def record(definition: Any, functions: Functions, input: Any) -> tuple[End
     async with Engine(tasks=Registry(functions=functions), clock=VirtualClock()) as engine:
         made = await engine.create_state_machine("m", json.dumps(definition))
         arn, ended = await end(engine, made["stateMachineArn"], input)
-        found = await of_execution(engine, arn)
+        found = await of_execution(client(engine), arn)
         return ended, merge({}, "m", "C", found.recording)
 
 
@@ -161,7 +167,7 @@ async def test_examples(example: str) -> None:
     async with Engine(tasks=tasks, clock=VirtualClock()) as engine:
         made = await engine.create_state_machine("m", json.dumps(definition))
         arn, ended = await end(engine, made["stateMachineArn"], input)
-        value = merge({}, "m", "C", (await of_execution(engine, arn)).recording)
+        value = merge({}, "m", "C", (await of_execution(client(engine), arn)).recording)
     assert (await replay(definition, value, input))[:3] == ended[:3]
 
 
@@ -178,7 +184,13 @@ class Command:
         """The exit code and what it printed."""
         options = {"history": None, "definition": None, "machine": None, "output": self.output}
         code = mock_record.record(
-            execution, case=case, **{**options, **more}, force=False, db=str(self.db), limits=None
+            execution,
+            case=case,
+            **{**options, **more},
+            force=False,
+            server=None,
+            db=str(self.db),
+            limits=None,
         )
         said = self._capsys.readouterr()
         return code, said.out + said.err

@@ -10,7 +10,7 @@ from tests.conftest import Command
 from tests.integrations.server.conftest import Serve
 from tests.integrations.server.live import ROLE, SHARED, eventually, one, request
 
-from stepwell.integrations.cli.commands.time import seconds
+from stepwell.integrations.cli.commands.changes import seconds
 from stepwell.integrations.errors import UsageError
 
 DAY = 24 * 3600

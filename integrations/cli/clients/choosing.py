@@ -1,0 +1,103 @@
+"""Which database or server a command uses.
+
+In this order: --server, --db, STEPWELL_SERVER, STEPWELL_DB, AWS_ENDPOINT_URL_SFN, the default
+database. A process that works on a database is found by its socket (database.request).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from stepwell.integrations.cli.clients.base import Client
+from stepwell.integrations.errors import UsageError
+
+if TYPE_CHECKING:
+    from stepwell.integrations.database import Database
+    from stepwell.integrations.limits import Limits
+
+SERVER: Final = "STEPWELL_SERVER"
+DATABASE: Final = "STEPWELL_DB"
+ENDPOINT: Final = "AWS_ENDPOINT_URL_SFN"
+AWS: Final = "aws"
+
+
+class Place(NamedTuple):
+    """What the options and the environment name.
+
+    server  URL, or "aws"; None: a database
+    db      None: the default one
+    words   the options that lead there again; empty if the environment does
+    source  of `server`: the option or variable, for texts
+    """
+
+    server: str | None
+    db: str | None
+    words: list[str]
+    source: str = "--server"
+
+
+def database(db: str | None) -> tuple[Database, list[str]]:
+    """The database of a command that needs one, and the words that lead there again."""
+    from stepwell.integrations import database as databases  # imported late: it has the engine
+
+    named = databases.database(db)
+    return named, [] if db in (None, os.environ.get(DATABASE)) else ["--db", str(named)]
+
+
+def place(server: str | None, db: str | None) -> Place:
+    """Of the options --server and --db, whose value may be that of STEPWELL_DB. Raises UsageError
+    if both are named.
+    """
+    environment = os.environ
+    named = db is not None and db != environment.get(DATABASE)
+    if server is not None and named:
+        raise UsageError("use either --server or --db, not both")
+    if server is not None:
+        return Place(server, None, ["--server", server])
+    if named:
+        return Place(None, db, database(db)[1])
+    if value := environment.get(SERVER):
+        return Place(value, None, [], SERVER)
+    if db is None and (value := environment.get(ENDPOINT)):
+        return Place(value, None, [], ENDPOINT)
+    return Place(None, db, [])
+
+
+@asynccontextmanager
+async def opened(server: str | None, db: str | None, limits: Limits) -> AsyncIterator[Client]:
+    """The client of what `server` and `db` name. Raises UsageError."""
+    at = place(server, db)
+    if at.server is None:
+        from stepwell.integrations import database as databases
+        from stepwell.integrations.cli.clients.local import DatabaseClient
+
+        named, words = database(at.db)
+        async with databases.reading(named, limits) as engine:
+            client = DatabaseClient(engine, named, words, limits)
+            try:
+                yield client
+            finally:
+                await client.close()
+        return
+    from stepwell.integrations.cli.clients.server import ServerClient
+
+    server_client = ServerClient(_url(at), at.words, limits)
+    try:
+        yield server_client
+    finally:
+        server_client.close()
+
+
+def _url(at: Place) -> str:
+    from stepwell.integrations.cli.clients.transport import read_url
+
+    assert at.server is not None
+    if at.server == AWS:
+        from stepwell.integrations.cli.clients.signing import Signer
+
+        return Signer().endpoint()
+    read_url(at.server, at.source)
+    return at.server.rstrip("/")

@@ -1,0 +1,120 @@
+"""Clients of a database: of the engine that this process has opened on it, and beside, or without,
+the process that works on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import Any, Final
+
+from stepwell.asl.program import Program
+from stepwell.engine.engine import Engine
+from stepwell.engine.errors import WrongShardError
+from stepwell.engine.store.base import StoreInUseError
+from stepwell.integrations import database
+from stepwell.integrations.cli.clients import polling
+from stepwell.integrations.cli.clients.base import machine_of
+from stepwell.integrations.limits import Limits
+
+READING: Final = ("describe_", "list_", "get_execution_", "validate_")
+
+
+class EngineClient:
+    """Of an engine that this process has opened as the owner of its database."""
+
+    def __init__(self, engine: Engine, where: str, words: Sequence[str], limits: Limits) -> None:
+        self._engine, self.where, self.words, self.limits = engine, where, words, limits
+
+    async def call(self, operation: str, **arguments: Any) -> Any:
+        return await getattr(self._engine, operation)(**arguments)
+
+    async def describe(self, execution_arn: str) -> Mapping[str, Any]:
+        return await self._engine.inspect_execution(execution_arn)
+
+    async def definition(self, execution: Mapping[str, Any]) -> tuple[str, str]:
+        arn = execution["executionArn"]
+        text = (await self._engine.inspect_machine(arn))[0]["definition"]
+        return machine_of(text), "EXPRESS" if ":express:" in arn else "STANDARD"
+
+    async def program(self, execution: Mapping[str, Any]) -> Program:
+        return (await self._engine.inspect_machine(execution["executionArn"]))[1]
+
+    async def seed(self, execution_arn: str) -> tuple[int, str]:
+        row = await self._engine.store.describe(execution_arn)
+        return (0, "") if row is None else (row.id, row.uuid)
+
+    def history(
+        self, execution_arn: str, reverse: bool = False
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        if ":express:" in execution_arn:
+            return self._engine.inspect_history(execution_arn)
+        return polling.events(self, execution_arn, reverse)
+
+    def watch(self, execution_arn: str, after: int = 0) -> AsyncIterator[Mapping[str, Any]]:
+        return self._engine.watch(execution_arn, after)
+
+    async def executions(
+        self, machine_arn: str | None, status: str | None
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        pages: Callable[..., Any] = self._engine.list_all_executions
+        if machine_arn is not None:
+            pages = partial(self._engine.list_executions, machine_arn)
+        async for page in polling.pages(pages, status_filter=status):
+            for each in page["executions"]:
+                if machine_arn is not None or "/" not in each["stateMachineArn"]:
+                    yield each
+
+    async def parked(self) -> Mapping[str, str]:
+        return await self._engine.parked_executions()
+
+    async def runs(self) -> bool:
+        return True
+
+    def now(self) -> float:
+        return self._engine.clock.now() / 1000
+
+
+class DatabaseClient(EngineClient):
+    """Reads what is committed; what changes something is carried out by the process that works on
+    the database. Without one, this process works on it until the client is closed, and runs
+    nothing.
+    """
+
+    def __init__(
+        self, engine: Engine, named: database.Database, words: Sequence[str], limits: Limits
+    ) -> None:
+        super().__init__(engine, f"the database {named}", words, limits)
+        self._database, self._opening = named, asyncio.Lock()
+        self._own: Engine | None = None
+        self._exits = AsyncExitStack()
+
+    async def close(self) -> None:
+        await self._exits.aclose()
+
+    async def call(self, operation: str, **arguments: Any) -> Any:
+        if operation.startswith(READING):
+            return await super().call(operation, **arguments)
+        if (own := await self._owned()) is not None:
+            with suppress(WrongShardError):
+                return await getattr(own, operation)(**arguments)
+            self._own = None
+            await self._exits.aclose()
+        return await database.request(self._database, operation, arguments, self.limits)
+
+    async def _owned(self) -> Engine | None:
+        """An engine of this process that owns the database; None if another process does."""
+        async with self._opening:
+            if self._own is None and await database.owner(self._database) is None:
+                opened = database.owned(self._database, limits=self.limits)
+                with suppress(StoreInUseError):
+                    self._own, _ = await self._exits.enter_async_context(opened)
+            return self._own
+
+    def watch(self, execution_arn: str, after: int = 0) -> AsyncIterator[Mapping[str, Any]]:
+        return polling.watch(self, execution_arn, after)
+
+    async def runs(self) -> bool:
+        return self._own is None and await database.owner(self._database) is not None

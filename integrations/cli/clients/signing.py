@@ -1,0 +1,51 @@
+"""The signatures of requests to a server, with the credentials and the region that AWS's clients
+find: environment, profiles, and so on.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError
+from botocore.session import Session
+
+from stepwell.engine.arns import Home
+from stepwell.integrations.errors import UsageError
+
+SERVICE: Final = "states"
+
+
+class Signer:
+    """Raises UsageError where the profile or the credentials cannot be read."""
+
+    def __init__(self) -> None:
+        session = Session()
+        try:
+            self.region: str = session.get_config_variable("region") or Home().region
+            self._credentials = session.get_credentials()
+        except BotoCoreError as fault:
+            raise UsageError(f"the AWS credentials cannot be read: {fault}") from None
+
+    @property
+    def known(self) -> bool:
+        """Whether there are credentials."""
+        return self._credentials is not None
+
+    def endpoint(self) -> str:
+        """The URL of Step Functions at AWS, in this region."""
+        suffix = ".cn" if self.region.startswith("cn-") else ""
+        return f"https://{SERVICE}.{self.region}.amazonaws.com{suffix}"
+
+    def sign(self, url: str, headers: dict[str, str], body: bytes) -> dict[str, str]:
+        """The headers with the signature; as they are without credentials."""
+        if self._credentials is None:
+            return headers
+        request = AWSRequest("POST", url, headers=headers, data=body)
+        try:
+            frozen = self._credentials.get_frozen_credentials()
+            SigV4Auth(frozen, SERVICE, self.region).add_auth(request)
+        except BotoCoreError as fault:
+            raise UsageError(f"the AWS credentials cannot be read: {fault}") from None
+        return dict(request.headers.items())

@@ -1,0 +1,332 @@
+"""What `stepwell machines` does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from stepwell.asl import json_text
+from stepwell.engine import arns
+from stepwell.engine.errors import ApiError
+from stepwell.integrations.cli import exit_codes, files, lookup
+from stepwell.integrations.cli.clients import polling
+from stepwell.integrations.cli.clients.base import Client
+from stepwell.integrations.cli.commands.executions import using
+from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.output import screen
+from stepwell.integrations.cli.output.text import DIM, count, every_state, ndjson, printable, when
+from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import Limits
+
+ROLE: Final = "arn:aws:iam::123456789012:role/stepwell"
+"""Of machines without --role. A server of stepwell asks for none, but the API does."""
+EXISTS: Final = "StateMachineAlreadyExists"
+
+
+# --- list, show -----------------------------------------------------------------------------------
+
+
+@with_limits
+def list_(server: str | None, db: str | None, json: bool, utc: bool, limits: Limits) -> int:
+    async def read(client: Client) -> None:
+        found = [each async for each in lookup.machines(client)]
+        if json:
+            for each in found:
+                print(ndjson(each))
+            return
+        rows = [
+            [printable(each["name"]), each["type"], when(each["creationDate"], utc=utc)]
+            for each in found
+        ]
+        screen.table(["name", "type", "created"], rows, sys.stdout)
+
+    return using(server, db, limits, read)
+
+
+@with_limits
+def show(
+    machine: str,
+    definition: bool,
+    server: str | None,
+    db: str | None,
+    json: bool,
+    utc: bool,
+    limits: Limits,
+) -> int:
+    """definition: print nothing but the JSON text of the definition."""
+
+    async def read(client: Client) -> None:
+        arn = await lookup.machine_arn(client, machine)
+        described = await client.call("describe_state_machine", state_machine_arn=arn)
+        if json or definition:
+            print(described["definition"] if definition else ndjson(described))
+            return
+        value = json_text.loads(described["definition"])
+        states = count(len(every_state(value)), "state")
+        facts = [
+            ("type", f"{described['type'].lower()} · {value.get('QueryLanguage', 'JSONPath')}"),
+            ("states", f"{states}, starts at {printable(value['StartAt'])}"),
+            ("status", described["status"]),
+            ("created", when(described["creationDate"], True, utc)),
+            ("revision", described.get("revisionId", "")),
+            ("role", described["roleArn"]),
+            ("comment", printable(str(value.get("Comment", "")), 200)),
+            ("file", printable(str((described.get("extras") or {}).get("file") or ""))),
+            ("ARN", described["stateMachineArn"]),
+        ]
+        lines = [[(f"{name:<9}", DIM), (text, "")] for name, text in facts if text]
+        screen.write([[(printable(described["name"]), "bold")], *lines], sys.stdout)
+
+    return using(server, db, limits, read)
+
+
+# --- create, update, apply, delete ----------------------------------------------------------------
+
+
+@with_limits
+def put(
+    how: str,
+    *,
+    file: Path,
+    name: str | None,
+    type: StrEnum,
+    role: str | None,
+    param: Sequence[str] | None,
+    params: Path | None,
+    publish: bool,
+    server: str | None,
+    db: str | None,
+    json: bool,
+    limits: Limits,
+) -> int:
+    """how: "create", "update", or "apply", which does what is needed."""
+    given = files.parameters(param or [], params, limits)
+    called = name or files.machine_name(file, type.value, limits)
+
+    async def work(client: Client) -> None:
+        parameters = files.with_pseudo_parameters(file, given, await lookup.home(client))
+        source = files.definition(file, parameters, type.value, None, lambda each: each, limits)
+        answer, did = await stored(
+            client, called, type.value, source.text, how, role=role, publish=publish
+        )
+        if json:
+            print(ndjson(answer))
+            return
+        print(answer.get("stateMachineVersionArn") or answer["stateMachineArn"])
+        print(f"{did} {called}", file=sys.stderr)
+
+    return using(server, db, limits, work)
+
+
+async def stored(
+    client: Client,
+    name: str,
+    type: str,
+    definition: str,
+    how: str = "apply",
+    *,
+    role: str | None = None,
+    publish: bool = False,
+    **more: Any,
+) -> tuple[dict[str, Any], str]:
+    """(the answer, with the ARN of the machine; "created", "updated" or "unchanged"). Raises
+    ApiError, UsageError.
+
+    more  parameters of a client of an engine: extras
+    """
+    asked: dict[str, Any] = {"definition": definition, "publish": publish or None, **more}
+    known = await _described(client, name)
+    if known is None:
+        if how == "update":
+            raise UsageError(f"there is no state machine called {name}: use `machines create`")
+        made = {"name": name, "type": type, "role_arn": role or ROLE}
+        return await client.call("create_state_machine", **made, **asked), "created"
+    if how == "create":
+        raise UsageError(f"there is a state machine called {name}: use `machines update`")
+    if known["type"] != type:
+        raise UsageError(f"{name} is {known['type']}: a state machine cannot become {type}")
+    arn = known["stateMachineArn"]
+    same = known["definition"] == definition and role in (None, known["roleArn"])
+    if same and not publish and known.get("extras", {}) == more.get("extras", {}):
+        return {"stateMachineArn": arn}, "unchanged"
+    changed = await client.call(
+        "update_state_machine", state_machine_arn=arn, role_arn=role, **asked
+    )
+    return {"stateMachineArn": arn, **changed}, "updated"
+
+
+async def _described(client: Client, name: str) -> dict[str, Any] | None:
+    page = await client.call("list_state_machines", max_results=1)
+    for any_machine in page["stateMachines"]:
+        arn = f"{any_machine['stateMachineArn'].rpartition(':')[0]}:{name}"
+        try:
+            described: dict[str, Any] = await client.call(
+                "describe_state_machine", state_machine_arn=arn
+            )
+            return described
+        except ApiError as fault:
+            if fault.code != "StateMachineDoesNotExist":
+                raise
+    return None
+
+
+@with_limits
+def delete(
+    machines: Sequence[str], yes: bool, server: str | None, db: str | None, limits: Limits
+) -> int:
+    async def work(client: Client) -> int:
+        found = [await lookup.machine_arn(client, each) for each in dict.fromkeys(machines)]
+        if not yes and not _confirmed(len(found)):
+            print("nothing was changed", file=sys.stderr)
+            return exit_codes.USAGE
+        for arn in found:
+            await client.call("delete_state_machine", state_machine_arn=arn)
+            print(f"deleted {arns.machine_name(arn)}", file=sys.stderr)
+        return exit_codes.SUCCEEDED
+
+    return using(server, db, limits, work)
+
+
+def _confirmed(number: int) -> bool:
+    what = count(number, "state machine")
+    if not sys.stdin.isatty():
+        raise UsageError(f"this would delete {what}: use --yes to do so")
+    print(f"delete {what}? Running executions end. [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+# --- versions, aliases ----------------------------------------------------------------------------
+
+
+@with_limits
+def versions(
+    *,
+    machine: str,
+    publish: bool,
+    description: str | None,
+    delete: int | None,
+    server: str | None,
+    db: str | None,
+    json: bool,
+    utc: bool,
+    limits: Limits,
+) -> int:
+    async def work(client: Client) -> None:
+        arn = await lookup.machine_arn(client, machine)
+        if publish:
+            answer = await client.call(
+                "publish_state_machine_version", state_machine_arn=arn, description=description
+            )
+            print(ndjson(answer) if json else answer["stateMachineVersionArn"])
+            return
+        if delete is not None:
+            version = f"{arn}:{delete}"
+            await client.call("delete_state_machine_version", state_machine_version_arn=version)
+            print(f"deleted version {delete} of {machine}", file=sys.stderr)
+            return
+        found = [
+            each
+            async for page in polling.pages(
+                client.call, "list_state_machine_versions", state_machine_arn=arn
+            )
+            for each in page["stateMachineVersions"]
+        ]
+        if json:
+            for each in found:
+                print(ndjson(each))
+            return
+        rows = [
+            [each["stateMachineVersionArn"].rpartition(":")[2], when(each["creationDate"], utc=utc)]
+            for each in found
+        ]
+        screen.table(["version", "created"], rows, sys.stdout)
+
+    return using(server, db, limits, work)
+
+
+@with_limits
+def aliases(
+    *,
+    machine: str,
+    set: str | None,
+    delete: str | None,
+    server: str | None,
+    db: str | None,
+    json: bool,
+    utc: bool,
+    limits: Limits,
+) -> int:
+    """set: ALIAS=VERSION or ALIAS=VERSION:WEIGHT,VERSION:WEIGHT."""
+
+    async def work(client: Client) -> None:
+        arn = await lookup.machine_arn(client, machine)
+        if set is not None:
+            await _route(client, arn, set)
+        elif delete is not None:
+            alias = f"{arn}:{delete}"
+            await client.call("delete_state_machine_alias", state_machine_alias_arn=alias)
+            print(f"deleted alias {delete} of {machine}", file=sys.stderr)
+        else:
+            await _show_aliases(client, arn, json, utc)
+
+    return using(server, db, limits, work)
+
+
+async def _route(client: Client, arn: str, text: str) -> None:
+    name, routes = _routes(arn, text)
+    alias = f"{arn}:{name}"
+    try:
+        await client.call("describe_state_machine_alias", state_machine_alias_arn=alias)
+    except ApiError as fault:
+        if fault.code != "ResourceNotFound":
+            raise
+        await client.call("create_state_machine_alias", name=name, routing_configuration=routes)
+    else:
+        asked = {"state_machine_alias_arn": alias, "routing_configuration": routes}
+        await client.call("update_state_machine_alias", **asked)
+    print(alias)
+
+
+def _routes(arn: str, text: str) -> tuple[str, list[dict[str, Any]]]:
+    """ALIAS=1:90,2:10 -> the alias and its routingConfiguration. Raises UsageError."""
+    name, sign, pairs = text.partition("=")
+    routes: list[dict[str, Any]] = []
+    for pair in pairs.split(","):
+        version, _, weight = pair.partition(":")
+        if not (name and sign and version.isdigit() and (weight or "100").isdigit()):
+            raise UsageError(f"--set {text}: not ALIAS=VERSION or ALIAS=VERSION:WEIGHT,...")
+        version_arn = f"{arn}:{version}"
+        routes.append({"stateMachineVersionArn": version_arn, "weight": int(weight or "100")})
+    return name, routes
+
+
+async def _show_aliases(client: Client, arn: str, json: bool, utc: bool) -> None:
+    listed = [
+        each
+        async for page in polling.pages(
+            client.call, "list_state_machine_aliases", state_machine_arn=arn
+        )
+        for each in page["stateMachineAliases"]
+    ]
+    found: list[Mapping[str, Any]] = [
+        await client.call(
+            "describe_state_machine_alias",
+            state_machine_alias_arn=each["stateMachineAliasArn"],
+        )
+        for each in listed
+    ]
+    if json:
+        for each in found:
+            print(ndjson(each))
+        return
+    rows = []
+    for each in found:
+        routes = (
+            f"{route['stateMachineVersionArn'].rpartition(':')[2]} ({route['weight']} %)"
+            for route in each["routingConfiguration"]
+        )
+        rows.append([each["name"], ", ".join(routes), when(each["updateDate"], utc=utc)])
+    screen.table(["alias", "versions", "updated"], rows, sys.stdout)

@@ -1,0 +1,197 @@
+"""What `stepwell tail` does: the last events of executions, and those that follow."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from stepwell.engine.errors import ApiError
+from stepwell.integrations.cli import exit_codes, lookup
+from stepwell.integrations.cli.clients import selection
+from stepwell.integrations.cli.clients.base import Client, UnreachableError
+from stepwell.integrations.cli.commands.executions import using
+from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.output.tables import summary
+from stepwell.integrations.cli.output.text import ndjson, printable, when
+from stepwell.integrations.limits import Limits
+
+FOLLOWED: Final = 100  # executions that are followed at the same time
+LOOK_SECONDS: Final = 1.0  # between two looks for new executions
+AGAIN_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)  # between two tries to reach a server; the last repeats
+
+
+class Format(NamedTuple):
+    """How events are printed.
+
+    lines  events of the past to print, of each execution
+    names  each line has the name of its execution
+    """
+
+    lines: int
+    json: bool
+    utc: bool
+    names: bool
+
+    def show(self, execution: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+        if self.json:
+            print(ndjson({"executionArn": execution["executionArn"], **event}), flush=True)
+            return
+        parts = [when(event["timestamp"], True, self.utc)]
+        parts += [printable(lookup.full_name(execution))] if self.names else []
+        parts += [f"{event['id']:>4}", event["type"], summary(event)]
+        print("  ".join(part for part in parts if part), flush=True)
+
+
+@with_limits
+def tail(
+    named: Sequence[str],
+    machine: str | None,
+    since: str | None,
+    server: str | None,
+    db: str | None,
+    *,
+    follow: bool,
+    lines: int,
+    json: bool,
+    utc: bool,
+    limits: Limits,
+) -> int:
+    """Without names: all executions of a machine, or all, that run or started since then."""
+    wanted = selection.read({"machine": machine, "since": since})
+    format = Format(lines, json, utc, len(named) != 1)
+
+    async def work(client: Client) -> int:
+        if named:
+            found = [await lookup.find(client, each) for each in dict.fromkeys(named)]
+        else:
+            found = await _present(client, wanted)
+        if not follow:
+            await _print_past(client, found, format)
+        elif named:
+            await asyncio.gather(*(_follow(client, each, format) for each in found))
+        else:
+            await _follow_all(client, found, wanted, format)
+        return exit_codes.SUCCEEDED
+
+    return using(server, db, limits, work)
+
+
+async def _present(client: Client, wanted: selection.Wanted) -> list[Mapping[str, Any]]:
+    """Those that run, or started since; the newest first."""
+    if wanted.since is None:
+        wanted = wanted._replace(statuses=("RUNNING",))
+    return [each async for each in selection.executions(client, wanted, FOLLOWED)]
+
+
+async def _last(
+    client: Client, execution: Mapping[str, Any], lines: int
+) -> list[Mapping[str, Any]]:
+    """Its last events, oldest first; at least one."""
+    page = await client.call(
+        "get_execution_history",
+        execution_arn=execution["executionArn"],
+        reverse_order=True,
+        max_results=min(max(lines, 1), 1000),
+    )
+    return list(page["events"][::-1])
+
+
+async def _print_past(
+    client: Client, executions: Sequence[Mapping[str, Any]], format: Format
+) -> None:
+    """The last events of all, in the order of their times."""
+    shown = []
+    for each in executions:
+        events = await _last(client, each, format.lines)
+        shown += [
+            (event["timestamp"], each, event) for event in events[-format.lines or len(events) :]
+        ]
+    for _, execution, event in sorted(shown, key=lambda each: each[0]):
+        format.show(execution, event)
+
+
+# --- following ------------------------------------------------------------------------------------
+
+
+async def _follow(client: Client, execution: Mapping[str, Any], format: Format) -> None:
+    """Print its last events, and each new one until it closes, also while the server is started
+    again.
+    """
+    shown = None
+    async for event in _persistent(client, execution, format.lines):
+        if shown is None or event["id"] > shown:
+            format.show(execution, event)
+            shown = event["id"]
+
+
+async def _persistent(
+    client: Client, execution: Mapping[str, Any], lines: int
+) -> AsyncIterator[Mapping[str, Any]]:
+    after, tries = None, 0
+    while True:
+        try:
+            if after is None:
+                past = await _last(client, execution, lines)
+                after = past[-1]["id"] if past else 0
+                for event in past[len(past) - lines if lines < len(past) else 0 :]:
+                    yield event
+            async for event in client.watch(execution["executionArn"], after):
+                yield event
+                after, tries = event["id"], 0
+            return
+        except UnreachableError as fault:
+            await _pause(fault, tries)
+            tries += 1
+
+
+async def _pause(fault: UnreachableError, tries: int) -> None:
+    if not tries:
+        print(f"{fault}; trying again", file=sys.stderr)
+    await asyncio.sleep(AGAIN_SECONDS[min(tries, len(AGAIN_SECONDS) - 1)])
+
+
+async def _follow_all(
+    client: Client,
+    found: Sequence[Mapping[str, Any]],
+    wanted: selection.Wanted,
+    format: Format,
+) -> None:
+    """Follow those, and each execution that starts from now on. Ends only with the process."""
+    began, full, tries = client.now(), False, 0
+    seen = {each["executionArn"] for each in found}
+    running = {asyncio.ensure_future(_follow(client, each, format)) for each in found}
+    # an execution that has started meanwhile is shown from its first event on
+    whole = format._replace(lines=1000)
+    while True:
+        for task in [task for task in running if task.done()]:
+            running.discard(task)
+            await _result(task)
+        try:
+            # one that started while the last list was made has an earlier time than that
+            recent = wanted._replace(since=max(wanted.since or 0.0, began - 5), statuses=())
+            async for each in selection.executions(client, recent):
+                if each["executionArn"] in seen:
+                    continue
+                if len(running) >= FOLLOWED:
+                    if not full:
+                        print(f"more than {FOLLOWED} run: the others are left out", file=sys.stderr)
+                    full = True
+                    break
+                seen.add(each["executionArn"])
+                running.add(asyncio.ensure_future(_follow(client, each, whole)))
+            tries = 0
+        except UnreachableError as fault:
+            await _pause(fault, tries)
+            tries += 1
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _result(task: asyncio.Future[None]) -> None:
+    """Raises what the task raised, but for an execution that was deleted meanwhile."""
+    try:
+        await task
+    except ApiError as fault:
+        if fault.code != "ExecutionDoesNotExist":
+            raise

@@ -1,0 +1,173 @@
+"""Commands of state machines."""
+
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from stepwell.integrations.cli import options as o
+from stepwell.integrations.cli.call import PLAIN, call
+
+machines = typer.Typer(help="List, show, create, update and delete state machines.", **PLAIN)
+
+Machine = Annotated[
+    str,
+    Argument(
+        metavar="MACHINE",
+        help="Name or ARN of a state machine.",
+        autocompletion=o.complete("machines"),
+    ),
+]
+Machines = Annotated[
+    list[str],
+    Argument(
+        metavar="MACHINE...",
+        help="Names or ARNs of state machines.",
+        autocompletion=o.complete("machines"),
+    ),
+]
+Definition = Annotated[
+    bool, Option("--definition", help="Print nothing but the JSON of the definition.")
+]
+Name = Annotated[str | None, Option(help="Name of the state machine.  [default: that of FILE]")]
+Role = Annotated[
+    str | None, Option(metavar="ARN", help="Role of the state machine.  [default: a placeholder]")
+]
+Publish = Annotated[bool, Option("--publish", help="Publish a version, too.")]
+PublishVersion = Annotated[bool, Option("--publish", help="Publish the current revision.")]
+Description = Annotated[str | None, Option(help="Description of the version.")]
+DeleteVersion = Annotated[
+    int | None, Option("--delete", metavar="VERSION", min=1, help="Delete this version.")
+]
+SetAlias = Annotated[
+    str | None,
+    Option(
+        "--set",
+        metavar="ALIAS=VERSION",
+        help="Create or change an alias; ALIAS=1:90,2:10 distributes starts by weight.",
+    ),
+]
+DeleteAlias = Annotated[str | None, Option("--delete", metavar="ALIAS", help="Delete this alias.")]
+
+
+@machines.command("list")
+def list_(
+    server: o.Server = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    utc: o.Utc = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """List state machines by name."""
+    call("machines.list_", server, db, json, utc, limits=limits)
+
+
+@machines.command()
+def show(
+    machine: Machine,
+    definition: Definition = False,
+    server: o.Server = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    utc: o.Utc = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Show a state machine, or print its definition."""
+    call("machines.show", machine, definition, server, db, json, utc, limits=limits)
+
+
+@machines.command()
+def create(
+    file: o.DefinitionFile,
+    name: Name = None,
+    type: o.WorkflowType = o.Type.STANDARD,
+    role: Role = None,
+    param: o.Params = None,
+    params: o.ParamsFile = None,
+    publish: Publish = False,
+    server: o.Server = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Create a state machine from a file, and print its ARN."""
+    call("machines.put", "create", **locals())
+
+
+@machines.command()
+def update(
+    file: o.DefinitionFile,
+    name: Name = None,
+    type: o.WorkflowType = o.Type.STANDARD,
+    role: Role = None,
+    param: o.Params = None,
+    params: o.ParamsFile = None,
+    publish: Publish = False,
+    server: o.Server = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Update a state machine from a file. Running executions keep their definition."""
+    call("machines.put", "update", **locals())
+
+
+@machines.command()
+def apply(
+    file: o.DefinitionFile,
+    name: Name = None,
+    type: o.WorkflowType = o.Type.STANDARD,
+    role: Role = None,
+    param: o.Params = None,
+    params: o.ParamsFile = None,
+    publish: Publish = False,
+    server: o.Server = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Create a state machine from a file, or update it if there is one."""
+    call("machines.put", "apply", **locals())
+
+
+@machines.command()
+def delete(
+    machine: Machines,
+    yes: o.Yes = False,
+    server: o.Server = None,
+    db: o.Db = None,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Delete state machines. Their running executions end at their next transition."""
+    call("machines.delete", machine, yes, server, db, limits=limits)
+
+
+@machines.command()
+def versions(
+    machine: Machine,
+    publish: PublishVersion = False,
+    description: Description = None,
+    delete: DeleteVersion = None,
+    server: o.Server = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    utc: o.Utc = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """List the versions of a state machine, publish one, or delete one."""
+    call("machines.versions", **locals())
+
+
+@machines.command()
+def aliases(
+    machine: Machine,
+    set: SetAlias = None,
+    delete: DeleteAlias = None,
+    server: o.Server = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    utc: o.Utc = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """List the aliases of a state machine, set one, or delete one."""
+    call("machines.aliases", **locals())
