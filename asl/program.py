@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl import field_evaluators, messages
+from stepwell.asl import field_evaluators, messages, search_attributes
 from stepwell.asl.choice import compile_rule
 from stepwell.asl.definition import DISTRIBUTED, JSONATA, MapState, StateMachine
 from stepwell.asl.definition import Catcher as CatcherModel
@@ -170,13 +170,16 @@ class Block:
 
 
 class Program:
-    """A compiled machine: immutable, shared by all its executions. timeout: seconds."""
+    """A compiled machine: immutable, shared by all its executions. timeout: seconds; search: its
+    search attributes.
+    """
 
-    __slots__ = ("blocks", "timeout", "definition", "limits")
+    __slots__ = ("blocks", "timeout", "definition", "limits", "search")
 
     def __init__(self, blocks: tuple[Block, ...], definition: StateMachine, limits: Limits) -> None:
         self.blocks, self.definition, self.limits = blocks, definition, limits
         self.timeout = definition.timeout_seconds
+        self.search = search_attributes.of_comment(definition.comment)
 
     def states(self) -> Mapping[str, State]:
         """All states by name; names are unique in a machine."""

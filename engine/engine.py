@@ -46,6 +46,7 @@ from stepwell.engine.operations.machines import StateMachines
 from stepwell.engine.operations.map_runs import MapRuns
 from stepwell.engine.operations.paging import Pages
 from stepwell.engine.operations.redrive import Redrives
+from stepwell.engine.operations.searches import Searches
 from stepwell.engine.operations.starts import Starts
 from stepwell.engine.operations.tags import Tags
 from stepwell.engine.operations.test_state.operation import TestStates
@@ -177,6 +178,7 @@ class Engine:
         )
         self.tags = Tags(base, self.activities)
         self.starts, self.histories = Starts(base), Histories(base)
+        self.searches = Searches(base)
         self.map_runs, self.redrives = MapRuns(base), Redrives(base, self.retention)
         failed = self.map_runs.failed_children
         self.streams = Streams(store, self.tasks, limits, failed, worker.park)
@@ -319,6 +321,7 @@ class Engine:
         "executions", Executions.describe_state_machine_for_execution
     )
     list_executions = delegated("executions", Executions.list_executions)
+    search_executions = delegated("searches", Searches.search_executions)
     list_all_executions = delegated("executions", Executions.list_all_executions)
     fire_timer = delegated("timers", Timers.fire_timer)
     advance_time = delegated("timers", Timers.advance_time)

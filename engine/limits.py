@@ -112,6 +112,7 @@ class Limits(language.Limits):
     foreign_lock_seconds: float = 60.0  # a write waits for a lock of another program
     closing_seconds: float = 5.0  # for the last commit of an engine that is closed
     wal_bytes: int = 67_108_864  # write-ahead log; beyond it, it is truncated as soon as possible
+    search_rows: int = 10_000  # executions that one page of a search looks at
     recovery_page: int = 1_000  # executions that recovery reads at a time
     retention_page: int = 50  # closed executions that one transaction deletes
     retention_pause_seconds: float = 60.0  # between two rounds of deletion

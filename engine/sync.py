@@ -185,6 +185,7 @@ class SyncEngine:
     wait = _plain(Engine.wait)
     describe_execution = _plain(Engine.describe_execution)
     list_executions = _plain(Engine.list_executions)
+    search_executions = _plain(Engine.search_executions)
     list_all_executions = _plain(Engine.list_all_executions)
     get_execution_history = _plain(Engine.get_execution_history)
     fire_timer = _plain(Engine.fire_timer)

@@ -415,6 +415,7 @@ class ExecutionExtras(TypedDict, total=False):
     logging: dict[str, Json]  # loggingConfiguration of the machine at the start
     sync: bool  # its caller waits for the end: StartSyncExecution, or a state under test
     case: str  # the test case that answers its tasks
+    search: str  # search attributes that a tag of the machine names
     attempts: dict[str, int]  # of each state, for its test case
     iteration: list[list[int]]  # of a child of a Map Run, for its test case: see test_cases.py
     redrives: int

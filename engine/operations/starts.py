@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from stepwell.asl.program import Program
+from stepwell.asl.search_attributes import MARKER
 from stepwell.engine import arns, messages
 from stepwell.engine.arns import split_case
 from stepwell.engine.core import model
@@ -13,7 +14,7 @@ from stepwell.engine.core.events import Start
 from stepwell.engine.core.model import Execution, ExecutionExtras, Payload
 from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.inputs import JsonInput
-from stepwell.engine.machines import configuration
+from stepwell.engine.machines import configuration, machine_parts
 from stepwell.engine.machines.machine_parts import Target
 from stepwell.engine.observers.names import TakenNames
 from stepwell.engine.observers.trace_context import current_trace
@@ -293,6 +294,8 @@ def _extras(target: Target, trace_header: str | None, case: str | None) -> Execu
         extras["version"] = target.version
     if target.alias is not None:
         extras["alias"] = target.alias
+    if (tagged := machine_parts.part(target.machine, "tags").get(MARKER)) is not None:
+        extras["search"] = tagged
     if target.configuration:
         logging: Any = target.configuration.get("loggingConfiguration")
         if execution_logs.wanted(logging):

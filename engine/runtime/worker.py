@@ -53,6 +53,7 @@ from stepwell.engine.runtime.live import Answer, Live, LiveExecutions, resolve
 from stepwell.engine.runtime.long_decisions import Also, LongDecisions
 from stepwell.engine.runtime.parking import Parking
 from stepwell.engine.runtime.timers import Wakes
+from stepwell.engine.search.attributes import attributes
 from stepwell.engine.store.base import NO_WRITES, Store, Unit, Writes
 from stepwell.engine.tasks import Tasks
 
@@ -354,6 +355,7 @@ class Worker:
             passing,
             size,
             decision.rows,
+            attributes(x, live.program.search, created) if created or x.stopped is not None else (),
         )
         live.pending += 1
         live.more = live.more or decision.more

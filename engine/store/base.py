@@ -35,6 +35,8 @@ from stepwell.engine.core.model import (
     Payload,
 )
 from stepwell.engine.errors import StoreError
+from stepwell.engine.search.attributes import Stored
+from stepwell.engine.search.wanted import Search
 from stepwell.engine.sharding import Shard
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class Unit(NamedTuple):
     writes     records that its task stores with it: key -> bytes, None: delete
     size       about how many bytes are to be encoded
     rows       inputs and outputs of children of its Map Runs
+    attributes by which searches find the execution
     """
 
     execution: Execution
@@ -85,6 +88,7 @@ class Unit(NamedTuple):
     passing: bool = False
     size: int = 0
     rows: Sequence[ChildRows] = ()
+    attributes: Sequence[Stored] = ()
 
     @property
     def stored(self) -> bool:
@@ -348,6 +352,13 @@ class Store(Protocol):
 
         One of: machine_arn; parent (execution, frame, seq), which names a Map Run; qualifier, the
         ARN of a version or alias; or none.
+        """
+
+    async def search(
+        self, wanted: Search, limit: int = 100, after: tuple[int, int] | None = None
+    ) -> tuple[list[ExecutionRow], tuple[int, int] | None]:
+        """Up to `limit` executions without those of Map Runs, newest first; and where to go on,
+        None at the end. It may find fewer before the end: it looks at `search_rows` at most.
         """
 
     async def history(

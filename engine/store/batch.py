@@ -45,6 +45,7 @@ INSERT_RESULTS: Final = Change("insert_results", "execution frame n blob")
 INSERT_CHILD_INPUTS: Final = Change("insert_child_inputs", "execution frame seq n blob")
 INSERT_CHILD_OUTPUTS: Final = Change("insert_child_outputs", "execution frame seq n slots blob")
 PUT_MAP_RUN: Final = Change("put_map_run", "execution event frame seq uuid blob")
+INSERT_ATTRIBUTE: Final = Change("insert_attribute", "name value execution closing")
 PUT_RECORD: Final = Change("put_record", "key blob")
 DELETE_RECORD: Final = Change("delete_record", "key")
 
@@ -56,6 +57,7 @@ ORDER: Final = (
     PUT_MAP_RUN,
     INSERT_EXECUTION,
     UPDATE_EXECUTION,
+    INSERT_ATTRIBUTE,
     INSERT_PAYLOAD,
     INSERT_HISTORY,
     INSERT_LONG_HISTORY,
@@ -72,6 +74,7 @@ ORDER: Final = (
 """The order in which the changes of a commit are made; those of records come last."""
 
 # Deletions of many rows at once: names of statements.
+DELETE_CLOSING_ATTRIBUTES: Final = "delete_closing_attributes"  # execution
 DELETE_FRAMES: Final = "delete_frames"  # first key, last key
 DELETE_PAYLOADS: Final = "delete_payloads"  # first key, last key
 DELETE_USED_INPUTS: Final = "delete_used_inputs"  # execution, frame, seq, all again, end

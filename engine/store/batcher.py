@@ -20,14 +20,17 @@ from typing import Any, Final
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import RUNNING, Execution, MapRun
 from stepwell.engine.errors import StoreError
+from stepwell.engine.search.attributes import Stored
 from stepwell.engine.store import blobs, child_rows, codec
 from stepwell.engine.store.base import STATUSES, Unit, Writes
 from stepwell.engine.store.batch import (
+    DELETE_CLOSING_ATTRIBUTES,
     DELETE_CONTINUATION,
     DELETE_EXECUTIONS,
     DELETE_FIRST_HISTORY,
     DELETE_PAYLOADS,
     DELETE_RECORD,
+    INSERT_ATTRIBUTE,
     INSERT_EXECUTION,
     INSERT_HISTORY,
     INSERT_LONG_HISTORY,
@@ -164,6 +167,7 @@ class Batcher:
             rows[INSERT_EXECUTION] += self._new(batch, execution)
         elif not running or any(unit.history and unit.history[0][0] == _REDRIVEN for unit in units):
             rows[UPDATE_EXECUTION] += (execution.id, *_ending(execution))
+        self._attributes(batch, execution.id, units)
         map_runs = {run.state.event: run for unit in units for run in unit.map_runs}
         self.continuations.begin(execution)
         if running or execution.snapshot:
@@ -180,6 +184,17 @@ class Batcher:
                     rows[PUT_MAP_RUN] += _map_run(execution.id, run)
         for payload, number in self._writer.fresh.values():
             rows[INSERT_PAYLOAD] += (row_key(execution.id, number), blobs.pack(payload.data))
+
+    def _attributes(self, batch: Batch, execution_id: int, units: list[Unit]) -> None:
+        stored: list[Stored] = []
+        for unit in units:
+            if unit.history and unit.history[0][0] == _REDRIVEN:
+                batch.deletes.append((DELETE_CLOSING_ATTRIBUTES, (execution_id,)))
+                stored = [each for each in stored if not each.closing]
+            stored += unit.attributes
+        for each in stored:
+            row = (each.name, each.value, execution_id, int(each.closing))
+            batch.rows[INSERT_ATTRIBUTE] += row
 
     def _drop(self, batch: Batch, execution_id: int, created: bool) -> None:
         """Delete an execution with all its rows. Only its start was stored: one unit with few

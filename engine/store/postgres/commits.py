@@ -68,6 +68,10 @@ PARTS: Final[dict[Change, Part]] = {
             f"bigint bigint text bytea {'bigint ' * 8}{_ENDING}",
         ),
         (_update, batch.UPDATE_EXECUTION, "execution", f"bigint {_ENDING}"),
+        (
+            _insert, batch.INSERT_ATTRIBUTE, "attribute", "text bytea bigint smallint",
+            "ON CONFLICT DO NOTHING",
+        ),
         (_insert, batch.INSERT_HISTORY, "history", "bigint bytea"),
         (_insert, batch.INSERT_LONG_HISTORY, "long_history", "bigint bigint bytea"),
         (_insert, batch.INSERT_PAYLOAD, "payload", "bigint bytea"),

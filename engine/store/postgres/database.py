@@ -55,6 +55,12 @@ class PostgresDatabase:
     folder = None
     wal_bytes = 0
     executions = staticmethod(lists.executions)
+    attribute_page = staticmethod(lists.attribute_page)
+    place_before = staticmethod(lists.place_before)
+
+    @staticmethod
+    def ids(execution_ids: Sequence[int]) -> list[int]:
+        return list(execution_ids)
 
     def __init__(
         self,

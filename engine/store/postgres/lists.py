@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from stepwell.engine.core.model import SUCCEEDED
+from stepwell.engine.search.values import Range
 from stepwell.engine.store.base import STATUSES, ExecutionRow
-from stepwell.engine.store.sql.queries import Query
+from stepwell.engine.store.sql.queries import Asked, Query
 from stepwell.engine.store.sql.rows import execution_row
 
-_NEWEST: Final = ((1 << 63) - 1, (1 << 63) - 1)  # above every (started, id)
+NEWEST: Final = ((1 << 63) - 1, (1 << 63) - 1)  # above every (started, id)
 
 
 def executions(
@@ -24,7 +25,7 @@ def executions(
     if status is not None and status not in STATUSES:
         return []
     codes = list(range(len(STATUSES))) if status is None else [STATUSES.index(status)]
-    started, execution_id = after or _NEWEST
+    started, execution_id = after or NEWEST
     values: tuple[Any, ...]
     if parent is not None:
         name, values = "page_of_map_run", (codes, execution_id, *parent, limit, limit)
@@ -40,3 +41,17 @@ def executions(
     else:
         name, values = "page_not_succeeded", (codes[0], started, execution_id, limit)
     return [execution_row(row) for row in (yield name, values)]
+
+
+def attribute_page(name: str, values: Range, after: tuple[int, int] | None, limit: int) -> Asked:
+    """See Database.attribute_page()."""
+    page = (*(after or NEWEST), limit)
+    if values.single:
+        return "attribute_equal", (name, values.low, *page)
+    return "attribute_within", (name, *values, *page)
+
+
+def place_before(at: int) -> Query[tuple[int, int]]:
+    """See Database.place_before()."""
+    yield from ()
+    return at, 0

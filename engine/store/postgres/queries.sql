@@ -26,6 +26,21 @@ SELECT id, blob FROM continuation WHERE id = ANY (?::bigint[])
 -- name: executions_of
 {executions} WHERE e.id = ANY (?::bigint[])
 
+-- name: attribute_equal
+-- (id, started), newest first.
+SELECT e.id, e.started FROM attribute a JOIN execution e ON e.id = a.execution
+WHERE a.name = ? AND a.value = ? AND (e.started, e.id) < (?, ?)
+ORDER BY e.started DESC, e.id DESC LIMIT ?
+
+-- name: attribute_within
+SELECT e.id, e.started FROM attribute a JOIN execution e ON e.id = a.execution
+WHERE a.name = ? AND a.value >= ? AND a.value < ? AND (e.started, e.id) < (?, ?)
+ORDER BY e.started DESC, e.id DESC LIMIT ?
+
+-- name: attribute_among
+SELECT DISTINCT a.execution FROM attribute a
+WHERE a.execution = ANY (?::bigint[]) AND a.name = ? AND a.value >= ? AND a.value < ?
+
 -- name: first_histories
 SELECT key, blob FROM history WHERE key = ANY (?::bigint[])
 
@@ -49,6 +64,7 @@ WHERE key = r.first
 WITH r AS (SELECT unnest(?::bigint[]) AS id),
 a AS (DELETE FROM continuation USING r WHERE continuation.id = r.id),
 b AS (DELETE FROM parked USING r WHERE parked.id = r.id),
+l AS (DELETE FROM attribute USING r WHERE execution = r.id),
 c AS (DELETE FROM map_item USING r WHERE execution = r.id),
 d AS (DELETE FROM map_result USING r WHERE execution = r.id),
 e AS (DELETE FROM map_run USING r WHERE execution = r.id),

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from stepwell.engine.errors import StoreError
+from stepwell.engine.search.values import Range
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import ExecutionRow, Health
 from stepwell.engine.store.batch import Batch
-from stepwell.engine.store.sql.queries import Known, Query
+from stepwell.engine.store.sql.queries import Asked, Known, Query
 
 T = TypeVar("T")
 
@@ -60,6 +61,19 @@ class Database(Protocol):
     @property
     def executions(self) -> Callable[..., Query[list[ExecutionRow]]]:
         """The query of Store.list_executions(), with its parameters."""
+
+    def ids(self, execution_ids: Sequence[int]) -> Any:
+        """Ids as one parameter."""
+
+    def attribute_page(
+        self, name: str, values: Range, after: tuple[int, int] | None, limit: int
+    ) -> Asked:
+        """The statement for (id, started) of executions with such an attribute, newest first."""
+
+    def place_before(self, at: int) -> Query[tuple[int, int]]:
+        """A place in the order of (started, id) before which are the executions that started
+        before a time, epoch ms.
+        """
 
     async def commit(self, encode: Callable[[], Batch], apart: bool) -> Batch:
         """What `encode` returns, durable: calls are encoded and committed in their order. apart: it

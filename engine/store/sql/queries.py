@@ -50,7 +50,7 @@ MERGE_BYTES: Final = 4096  # larger rows of history are not merged
 MERGE_ROWS: Final = 3
 DELETED_EVENTS: Final = 25_000  # of the executions that one transaction deletes, but for the last
 HISTORY_ROWS: Final = 8  # that are read at a time: each holds up to 512 events
-_ALL: Final = (1 << 63) - 1  # above every id
+ALL: Final = (1 << 63) - 1  # above every id
 
 
 def first_row(name: str, *values: Any) -> Query[Row | None]:
@@ -198,7 +198,7 @@ def executions(
     if status is not None and status not in STATUSES:
         return []
     codes = range(len(STATUSES)) if status is None else [STATUSES.index(status)]
-    page = (after[1] if after else _ALL, limit)
+    page = (after[1] if after else ALL, limit)
     pages: list[tuple[str, tuple[Any, ...]]]
     if parent is not None:
         pages = [("page_of_map_run", (*parent, code, *page)) for code in codes]
@@ -222,11 +222,27 @@ def executions(
     return [execution_row(row) for row in islice(rows, limit)]
 
 
+def place_before(at: int) -> Query[tuple[int, int]]:
+    """See Database.place_before(): where ids are in the order of starts, by bisection."""
+    newest = yield from first_row("execution_up_to", ALL)
+    if newest is None or newest[1] < at:
+        return at, ALL
+    low, high = 0, newest[0]  # the first that started at that time or later is one of these
+    while low < high:
+        middle = (low + high) // 2
+        found = yield from first_row("execution_up_to", middle)
+        if found is None or found[1] < at:
+            low = middle + 1
+        else:
+            high = found[0]
+    return at, high
+
+
 def history(
     execution_id: int, after: int, limit: int, reverse: bool, most_bytes: int
 ) -> Query[list[tuple[int, int, HistoryEvent]]]:
     reader, page = Reader(execution_id), list[tuple[int, int, HistoryEvent]]()
-    last, size = after or (_ALL if reverse else 0), 0
+    last, size = after or (ALL if reverse else 0), 0
     while True:
         rows = yield from (
             _rows_before(execution_id, last, HISTORY_ROWS)

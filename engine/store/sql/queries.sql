@@ -61,6 +61,10 @@ DELETE FROM child_input WHERE execution = ?
 -- name: delete_child_outputs
 DELETE FROM child_output WHERE execution = ?
 
+-- name: delete_closing_attributes
+-- A redrive takes back the end of an execution.
+DELETE FROM attribute WHERE execution = ? AND closing = 1
+
 -- name: delete_frames
 DELETE FROM frame WHERE key BETWEEN ? AND ?
 

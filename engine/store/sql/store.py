@@ -14,6 +14,7 @@ from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.model import RUNNING, Payload
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
+from stepwell.engine.search.wanted import Search
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store import blobs, child_rows
 from stepwell.engine.store.base import (
@@ -34,7 +35,7 @@ from stepwell.engine.store.base import (
 from stepwell.engine.store.batch import Batch
 from stepwell.engine.store.batcher import Batcher
 from stepwell.engine.store.keys import first_number, split_arn, uuid_bytes
-from stepwell.engine.store.sql import check, queries
+from stepwell.engine.store.sql import check, queries, searching
 from stepwell.engine.store.sql.database import Database
 from stepwell.engine.store.sql.loading import Loading
 from stepwell.engine.store.sql.queries import Query
@@ -211,6 +212,13 @@ class SqlStore:
         return await self.database.query(
             self.database.executions(machine_arn, status, limit, after, parent, qualifier)
         )
+
+    async def search(
+        self, wanted: Search, limit: int = 100, after: tuple[int, int] | None = None
+    ) -> tuple[list[ExecutionRow], tuple[int, int] | None]:
+        most = self._limits.search_rows
+        query = searching.search(self.database, wanted, limit, after, most)
+        return await self.database.query(query)
 
     async def history(
         self, execution_id: int, after_event: int = 0, limit: int = 1000, reverse: bool = False

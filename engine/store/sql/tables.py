@@ -16,6 +16,7 @@ TABLES: Final[dict[str, str]] = {
     "qualifier": "id arn",
     "execution": "id series tail uuid pin started parent parent_frame parent_seq parent_index"
     " version alias extras status stopped events error cause",
+    "attribute": "name value execution closing",
     "map_run": "execution event frame seq uuid blob",
     "continuation": "id wake events blob",
     "frame": "key blob",

@@ -27,10 +27,19 @@ from typing import Any, Final, TypeVar
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
+from stepwell.engine.search.values import Range
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import Health, StoreFormatError, StoreLostError
 from stepwell.engine.store.batch import Batch
-from stepwell.engine.store.sql.queries import Known, Query, executions, merge_history
+from stepwell.engine.store.sql.queries import (
+    ALL,
+    Asked,
+    Known,
+    Query,
+    executions,
+    merge_history,
+    place_before,
+)
 from stepwell.engine.store.sql.rows import named
 from stepwell.engine.store.sql.tables import META, PAGE, TABLES
 from stepwell.engine.store.sqlite.file import LockedFile
@@ -54,7 +63,7 @@ _DELETIONS: Final = (
     *("delete_all_continuation", "delete_all_parked", "delete_all_map_item"),
     *("delete_all_map_result", "delete_all_map_run", "delete_all_frame", "delete_all_history"),
     *("delete_all_child_input", "delete_all_child_output", "delete_all_long_history"),
-    *("delete_all_payload", "delete_all_execution"),
+    *("delete_all_attribute", "delete_all_payload", "delete_all_execution"),
 )
 """One for each table with rows that belong to an execution."""
 
@@ -252,6 +261,23 @@ class SqliteDatabase:
         batch = encode()
         self.in_transaction(partial(write, batch), connection)
         return batch
+
+    @staticmethod
+    def ids(execution_ids: Sequence[int]) -> str:
+        return json.dumps(execution_ids)
+
+    @staticmethod
+    def attribute_page(
+        name: str, values: Range, after: tuple[int, int] | None, limit: int
+    ) -> Asked:
+        page = (after[1] if after else ALL, limit)  # ids are in the order of starts
+        if values.single:
+            return "attribute_equal", (name, values.low, *page)
+        return "attribute_within", (name, *values, *page)
+
+    @staticmethod
+    def place_before(at: int) -> Query[tuple[int, int]]:
+        return (yield from place_before(at))
 
     @staticmethod
     def delete_executions(execution_ids: Sequence[int]) -> Query[None]:

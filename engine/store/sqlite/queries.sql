@@ -31,6 +31,10 @@ SET status = changed.column2, stopped = changed.column3, events = changed.column
 FROM (VALUES (?, ?, ?, ?, ?, ?, ?)) AS changed
 WHERE execution.id = changed.column1
 
+-- name: insert_attribute
+INSERT INTO attribute (name, value, execution, closing) VALUES (?, ?, ?, ?)
+ON CONFLICT (name, value, execution) DO NOTHING
+
 -- name: insert_history
 -- A plain insert: committing a unit twice is an error.
 INSERT INTO history (key, blob) VALUES (?, ?)
@@ -98,6 +102,32 @@ CREATE TEMP TABLE IF NOT EXISTS parked (id INTEGER PRIMARY KEY, at INTEGER, reas
 -- name: create_empty_long_history
 CREATE TEMP TABLE IF NOT EXISTS long_history (execution INTEGER, event INTEGER, blob BLOB)
 
+-- name: create_empty_attribute
+CREATE TEMP TABLE IF NOT EXISTS attribute
+(name TEXT, value BLOB, execution INTEGER, closing INTEGER)
+
+-- name: attribute_equal
+-- (id, started), newest first, in the order of the index.
+SELECT a.execution, e.started FROM attribute a CROSS JOIN execution e ON e.id = a.execution
+WHERE a.name = ? AND a.value = ? AND a.execution < ? ORDER BY a.execution DESC LIMIT ?
+
+-- name: attribute_within
+SELECT a.execution, e.started FROM attribute a CROSS JOIN execution e ON e.id = a.execution
+WHERE a.name = ? AND a.value >= ? AND a.value < ? AND a.execution < ?
+ORDER BY a.execution DESC LIMIT ?
+
+-- name: attribute_among
+-- CROSS JOIN: this order, by attribute_execution.
+SELECT DISTINCT a.execution FROM json_each(?) asked CROSS JOIN attribute a
+WHERE a.execution = asked.value AND +a.name = ? AND a.value >= ? AND a.value < ?
+
+-- name: executions_of
+{executions} WHERE e.id IN (SELECT value FROM json_each(?))
+
+-- name: execution_up_to
+-- The last one whose id is not greater.
+SELECT id, started FROM execution WHERE id <= ? ORDER BY id DESC LIMIT 1
+
 -- name: taken
 -- CROSS JOIN: this order.
 SELECT s.prefix || ':' || e.tail
@@ -112,6 +142,9 @@ CROSS JOIN execution e ON e.series = s.id AND e.tail = json_extract(asked.value,
 
 -- name: delete_all_continuation
 DELETE FROM continuation WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: delete_all_attribute
+DELETE FROM attribute WHERE execution IN (SELECT value FROM json_each(?))
 
 -- name: delete_all_parked
 DELETE FROM parked WHERE id IN (SELECT value FROM json_each(?))

@@ -18,13 +18,16 @@ from stepwell.engine.store.base import StoreFormatError
 MIGRATIONS: Final = files(__package__).joinpath("migrations")
 APPLICATION_ID: Final = 0x5374_7077  # "Stpw", in the header of the file
 # statement -> the format that brought the table which it creates empty
-LATER_TABLES: Final = {"create_empty_parked": 4, "create_empty_long_history": 5}
+LATER_TABLES: Final = {
+    "create_empty_parked": 4,
+    "create_empty_long_history": 5,
+    "create_empty_attribute": 8,
+}
 
 
 _TEMPLATE_LOCK: Final = Lock()
 
 
-@cache
 def _migrations() -> list[tuple[int, Traversable]]:
     return sorted(
         (int(file.name[:4]), file) for file in MIGRATIONS.iterdir() if file.name.endswith(".sql")

@@ -38,6 +38,13 @@ _STEP_FUNCTIONS: Final[Mapping[str, Any]] = {
         enteredEventId="EventId",
         dueDate="Timestamp",
     ),
+    "SearchExecutionsInput": _structure(
+        (), query="SearchQuery", maxResults="PageSize", nextToken="PageToken"
+    ),
+    "SearchExecutionsOutput": _structure(
+        ("executions",), executions="ExecutionList", nextToken="PageToken"
+    ),
+    "SearchQuery": {"type": "string", "max": 4096},
     "AdvanceTimeInput": _structure((), seconds="OwnSeconds", until="OwnText"),
     "AdvanceTimeOutput": _structure(("now",), now="Timestamp"),
     "OwnSeconds": {"type": "double"},

@@ -1,0 +1,1 @@
+"""Searches for executions by their search attributes."""

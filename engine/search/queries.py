@@ -1,0 +1,189 @@
+"""The text of a search -> what it asks. Pure.
+
+    customer=ada total>100 sku=lamp-* machine=order
+    status=FAILED,TIMED_OUT error=BankBusy started>=2h
+
+Words are joined by "and". `name=value` finds a value of a search attribute, `name=a,b` any of
+several, `name=begin*` strings that begin so; <, <=, > and >= compare numbers, or strings if the
+value is none. A value that can be a number, a boolean or null is also found as a string: quotes
+("42") ask for the string alone. Times are ISO 8601, or how long ago: 90s, 15m, 2h, 7d.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from stepwell.asl import json_text
+from stepwell.asl.search_attributes import ERROR
+from stepwell.engine.search.values import Range, Scalar, beginning, compared, equal
+from stepwell.engine.search.wanted import Condition, Search
+from stepwell.engine.store.base import STATUSES
+
+CONDITIONS: Final = 8  # of one search
+ALTERNATIVES: Final = 16  # values of one condition
+
+_WORD: Final = re.compile(
+    r"""\s*(?P<name>[A-Za-z_][\w-]*)\s*(?P<operator>>=|<=|=|>|<)\s*"""
+    r"""(?P<values>(?:"(?:[^"\\]|\\.)*"|[^\s,"]+)(?:,(?:"(?:[^"\\]|\\.)*"|[^\s,"]+))*)(?=\s|$)"""
+)
+_VALUE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^,]+')
+_AGO: Final = re.compile(r"(\d{1,9})([smhdw])")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+class SearchError(ValueError):
+    """column: in the text, from 1"""
+
+    def __init__(self, message: str, column: int) -> None:
+        super().__init__(message)
+        self.column = column
+
+
+class Word(NamedTuple):
+    """at: its column"""
+
+    name: str
+    operator: str
+    values: list[str]
+    at: int
+
+
+def read(text: str, now: int, machine_arn: Callable[[str], str]) -> Search:
+    """now: epoch ms. machine_arn: its name or ARN -> ARN. Raises SearchError."""
+    wanted = Search()
+    for word in _words(text):
+        wanted = _FIELDS.get(word.name, _attribute)(wanted, word, now, machine_arn)
+    if len(wanted.conditions) > CONDITIONS:
+        raise SearchError(f"more than {CONDITIONS} attributes in one search", 1)
+    return wanted
+
+
+def _words(text: str) -> list[Word]:
+    words, place = [], 0
+    while text[place:].strip():
+        found = _WORD.match(text, place)
+        if found is None:
+            rest = text[place:].split(maxsplit=1)[0]
+            column = text.index(rest, place) + 1
+            raise SearchError(
+                f"{rest!r} at column {column}: not NAME=VALUE, NAME>VALUE or the like; quote a "
+                "value with spaces or commas",
+                column,
+            )
+        values = _VALUE.findall(found["values"])
+        at = found.start("name") + 1
+        if len(values) > ALTERNATIVES:
+            raise SearchError(f"{found['name']}: more than {ALTERNATIVES} values", at)
+        words.append(Word(found["name"], found["operator"], values, at))
+        place = found.end()
+    return words
+
+
+def _plain(value: str) -> str:
+    """Without its quotes."""
+    if not value.startswith('"'):
+        return value
+    try:
+        return str(json_text.loads(value))
+    except json_text.JsonError:
+        return value[1:-1]
+
+
+def _only_equal(word: Word) -> None:
+    if word.operator != "=":
+        raise SearchError(f"{word.name} can be compared with = only", word.at)
+
+
+def _machine(wanted: Search, word: Word, now: int, machine_arn: Callable[[str], str]) -> Search:
+    _only_equal(word)
+    if len(word.values) > 1 or wanted.machine_arn is not None:
+        raise SearchError("a search names one machine, or none for all", word.at)
+    return wanted._replace(machine_arn=machine_arn(_plain(word.values[0])))
+
+
+def _status(wanted: Search, word: Word, now: int, machine_arn: Callable[[str], str]) -> Search:
+    _only_equal(word)
+    statuses = [_plain(each).upper() for each in word.values]
+    unknown = [each for each in statuses if each not in STATUSES]
+    if unknown:
+        raise SearchError(f"status {unknown[0]}: not one of {', '.join(STATUSES)}", word.at)
+    return wanted._replace(statuses=statuses)
+
+
+def _time(wanted: Search, word: Word, now: int, machine_arn: Callable[[str], str]) -> Search:
+    if word.operator == "=" or len(word.values) > 1:
+        raise SearchError(f"{word.name} can be compared with <, <=, > and >= only", word.at)
+    at = _instant(word, now)
+    known = wanted.started if word.name == "started" else wanted.stopped
+    if word.operator.startswith(">"):
+        start = at + (word.operator == ">")
+        known = known._replace(start=max(start, known.start or start))
+    else:
+        stop = at + (word.operator == "<=")
+        known = known._replace(stop=min(stop, known.stop or stop))
+    if word.name == "started":
+        return wanted._replace(started=known)
+    return wanted._replace(stopped=known)
+
+
+def _instant(word: Word, now: int) -> int:
+    """Epoch ms."""
+    text = _plain(word.values[0])
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return now - int(ago[1]) * _SECONDS[ago[2]] * 1000
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise SearchError(
+            f"{word.name} {text}: not a time such as 2026-03-01T12:00:00Z, nor how long ago, such "
+            "as 2h",
+            word.at,
+        ) from None
+    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _attribute(wanted: Search, word: Word, now: int, machine_arn: Callable[[str], str]) -> Search:
+    if word.operator == "=":
+        ranges = [each for value in word.values for each in _equal(value)]
+    elif len(word.values) > 1:
+        raise SearchError(f"{word.name}: {word.operator} takes one value", word.at)
+    else:
+        value = word.values[0]
+        scalar = _scalar(value)
+        if scalar is None or isinstance(scalar, bool | str):
+            scalar = _plain(value)
+        ranges = [compared(word.operator, scalar)]
+    return wanted._replace(conditions=[*wanted.conditions, Condition(word.name, ranges)])
+
+
+def _equal(value: str) -> list[Range]:
+    plain = _plain(value)
+    if value.endswith("*") and not value.startswith('"'):
+        return [beginning(plain[:-1])]
+    scalar = _scalar(value)
+    return [equal(plain), *([] if isinstance(scalar, str) else [equal(scalar)])]
+
+
+def _scalar(value: str) -> Scalar:
+    """What an unquoted value can be besides a string."""
+    if value.startswith('"'):
+        return value
+    try:
+        found: Any = json_text.loads(value)
+    except json_text.JsonError:
+        return value
+    return found if not isinstance(found, dict | list) else value
+
+
+Reader = Callable[[Search, Word, int, Callable[[str], str]], Search]
+_FIELDS: Final[Mapping[str, Reader]] = {
+    "machine": _machine,
+    "status": _status,
+    "started": _time,
+    "stopped": _time,
+    ERROR: _attribute,
+}
