@@ -38,7 +38,7 @@ WHERE a.name = ? AND a.value >= ? AND a.value < ? AND (e.started, e.id) < (?, ?)
 ORDER BY e.started DESC, e.id DESC LIMIT ?
 
 -- name: attribute_among
-SELECT DISTINCT a.execution FROM attribute a
+SELECT a.execution FROM attribute a
 WHERE a.execution = ANY (?::bigint[]) AND a.name = ? AND a.value >= ? AND a.value < ?
 
 -- name: first_histories

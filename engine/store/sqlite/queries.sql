@@ -118,7 +118,7 @@ ORDER BY a.execution DESC LIMIT ?
 
 -- name: attribute_among
 -- CROSS JOIN: this order, by attribute_execution.
-SELECT DISTINCT a.execution FROM json_each(?) asked CROSS JOIN attribute a
+SELECT a.execution FROM json_each(?) asked CROSS JOIN attribute a
 WHERE a.execution = asked.value AND +a.name = ? AND a.value >= ? AND a.value < ?
 
 -- name: executions_of

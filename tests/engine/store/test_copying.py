@@ -15,6 +15,7 @@ from stepwell.engine.core.events import Stop
 from stepwell.engine.core.maps.rows import ChildInputs, ChildOutputs
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import StoreError
+from stepwell.engine.search.attributes import Stored
 from stepwell.engine.store.base import ActivityRow, Writes
 from stepwell.engine.store.postgres.store import PostgresStore
 from stepwell.engine.store.sql.copying import copy
@@ -51,7 +52,9 @@ async def fill(store: SqlStore) -> list[Run]:
         ChildInputs(frame.id, frame.seq, 0, [large] * 3),
         ChildOutputs(frame.id, frame.seq, [(0, large), (2, large)]),
     )
-    await store.commit([unit, unit._replace(first=40_000, created=False, rows=rows)])
+    found = (Stored("customer", b"sada", False), Stored("error", b"s\xff\0", True))
+    more = unit._replace(first=40_000, created=False, rows=rows, attributes=found)
+    await store.commit([unit, more])
     await store.commit([Writes({"sqs/ä\0": b"\0", "sns/t": b""})])
     await store.put_machine(machine_row("m"))
     await store.put_activity(ActivityRow("arn:a", "a", 1, {"n": 1}))
