@@ -46,7 +46,6 @@ from stepwell.engine.operations.machines import StateMachines
 from stepwell.engine.operations.map_runs import MapRuns
 from stepwell.engine.operations.paging import Pages
 from stepwell.engine.operations.redrive import Redrives
-from stepwell.engine.operations.searches import Searches
 from stepwell.engine.operations.starts import Starts
 from stepwell.engine.operations.tags import Tags
 from stepwell.engine.operations.test_state.operation import TestStates
@@ -56,6 +55,7 @@ from stepwell.engine.runtime.execution_logs import LogSink
 from stepwell.engine.runtime.records import Records
 from stepwell.engine.runtime.retention import Retention
 from stepwell.engine.runtime.worker import Worker
+from stepwell.engine.search.operation import Searches
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import Store
 from stepwell.engine.store.opening import open_store

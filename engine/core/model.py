@@ -425,9 +425,8 @@ class ExecutionExtras(TypedDict, total=False):
     round: int  # in which it was started or redriven last; absent: 0
     items: int  # of its batch; absent: 1
     whole: bool  # the ResultWriter writes its description, not its output alone
-    # of a state under test
-    retried: int  # attempts before this one
-    context: dict[str, Json] | None  # the Context object, if its caller gives one
+    retried: int  # of a state under test: attempts before this one
+    context: dict[str, Json] | None  # and the Context object, if its caller gives one
 
 
 @dataclass(slots=True)
