@@ -19,10 +19,14 @@ class WorkerActivity:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        self._transitions = 0  # at the last look: an Express execution proceeds without commits
         self.probes: list[Callable[[], bool]] = []
 
     def working(self) -> asyncio.Future[Any] | bool:
-        worker = self._worker
+        worker, before = self._worker, self._transitions
+        self._transitions = worker.counts.transitions
+        if self._transitions != before:
+            return True
         if worker.life.background:
             return next(iter(worker.life.background))
         return bool(worker.writer.busy or worker.executions.loading)

@@ -4,15 +4,27 @@ moved by hand, and the same each time.
 
 import json
 import random
+import time
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.engine.engine_fixture import DAY, EngineFixture, Shape, each, every_event, task, wait
+from tests.engine.engine_fixture import (
+    DAY,
+    SPIN,
+    EngineFixture,
+    Shape,
+    each,
+    every_event,
+    task,
+    wait,
+)
 from tests.engine.replay.histories import generated, work
 
 from stepwell.engine import Engine
 from stepwell.engine.clock import Clock
+from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.virtual_clock import VirtualClock
 from stepwell.integrations.tasks.registry import Registry
 
@@ -94,6 +106,27 @@ async def test_an_express_execution_takes_five_minutes_at_most() -> None:
         answer = await engine.start_sync_execution(created["stateMachineArn"])
         assert answer["status"] == "TIMED_OUT"
         assert answer["stopDate"] - answer["startDate"] == 300
+
+
+async def test_a_long_express_execution_is_not_overtaken_by_its_timeout() -> None:
+    async with engine_with(VirtualClock(START)) as engine:
+        passes = each({"Type": "Pass", "End": True})
+        definition = json.dumps(machine({**passes, "MaxConcurrency": 1}, TimeoutSeconds=60))
+        created = await engine.create_state_machine("m", definition, type="EXPRESS")
+        items = json.dumps(list(range(3000)))
+        answer = await engine.start_sync_execution(created["stateMachineArn"], input=items)
+        assert answer["status"] == "SUCCEEDED", answer
+        assert answer["stopDate"] == START / 1000
+
+
+async def test_work_without_an_end_times_out_in_real_time() -> None:
+    limits = replace(DEFAULT_LIMITS, skip_busy_seconds=0.1)
+    async with Engine(clock=VirtualClock(START, limits=limits)) as engine:
+        definition = json.dumps({"StartAt": "Spin", "States": SPIN, "TimeoutSeconds": 1})
+        created = await engine.create_state_machine("m", definition, type="EXPRESS")
+        began = time.monotonic()
+        answer = await engine.start_sync_execution(created["stateMachineArn"])
+        assert answer["status"] == "TIMED_OUT" and time.monotonic() - began > 1
 
 
 async def test_a_redrive_after_two_weeks_is_too_late() -> None:
