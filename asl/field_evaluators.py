@@ -79,7 +79,7 @@ def _string(value: Json) -> str:
     return value if isinstance(value, str) else dumps(value)
 
 
-def _integer(value: Json) -> int | None:
+def integer(value: Json) -> int | None:
     """A whole number, or a string of one, within the range of Java's long; None for other
     values.
     """
@@ -121,7 +121,7 @@ def number(
     if path is not None:
         find, convert = (
             compile_path(path, language.limits).evaluate,
-            _integer if kind is int else _float,
+            integer if kind is int else _float,
         )
         text = messages.PATH_NOT_INTEGER if kind is int else messages.PATH_NOT_FLOAT
 
@@ -313,7 +313,7 @@ def _seconds_path(language: Language, path: str, most: int) -> _Due:
         found = find(value, env)
         if found is MISSING:
             raise StateError(messages.RUNTIME, messages.SECONDS_PATH_MISSING.format(path=path))
-        number = _integer(found)
+        number = integer(found)
         if number is None or number < 0:
             text = messages.SECONDS_PATH_TYPE if number is None else messages.SECONDS_PATH_NEGATIVE
             raise StateError(messages.RUNTIME, text.format(path=path, value=_string(found)))

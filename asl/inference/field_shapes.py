@@ -307,7 +307,11 @@ def _expression_shape(source: str, scene: Scene, location: str) -> Shape:
             "result": scene.result,
             "errorOutput": scene.error_output,
         }
-        known = members.get(keys[0]) if keys else None
+        if keys and keys[0] not in members:
+            raise FieldFailure(
+                messages.QUERY_EVALUATION_ERROR, location, UNDEFINED, unknown_member(keys[0])
+            )
+        known = members[keys[0]] if keys else None
         if known is None:
             return ANY  # checks.py reports members that a field does not have
         shape, keys = known, keys[1:]
@@ -321,6 +325,13 @@ def _expression_shape(source: str, scene: Scene, location: str) -> Shape:
             "source",
         )
     return s.present(found)
+
+
+def unknown_member(name: str) -> str:
+    return (
+        f"$states has the members input, context, result and errorOutput, and no '{name}'. "
+        "Correct the name"
+    )
 
 
 def _is_function(source: str) -> bool:

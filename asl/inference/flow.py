@@ -10,14 +10,15 @@ answers is known from `results` only; everything else that is not known is ANY.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from stepwell.asl import messages
+from stepwell.asl import json_text, messages
 from stepwell.asl.definition import DISTRIBUTED
-from stepwell.asl.evaluation import Json
+from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.field_evaluators import integer
 from stepwell.asl.inference import shapes as s
 from stepwell.asl.inference.choice_shapes import Results, rule_results
 from stepwell.asl.inference.contexts import ERROR_OUTPUT, context
@@ -36,6 +37,7 @@ from stepwell.asl.json_text import item as item_of
 from stepwell.asl.json_text import member
 from stepwell.asl.paths import ReferencePath
 from stepwell.asl.resources import Resource
+from stepwell.asl.timestamps import parse_timestamp
 
 Variables: TypeAlias = Mapping[str, Shape]
 ResultsOfTasks: TypeAlias = Callable[[Resource], Shape | None]  # None: nothing is known
@@ -48,6 +50,14 @@ _NUMBERS: Final = (  # fields that read a number, by path
     "ToleratedFailureCountPath",
     "ToleratedFailurePercentagePath",
 )
+# field -> (its reader, which returns None for a text of another form; the form)
+_FORMS: Final[dict[str, tuple[Callable[[Json], Any], str]]] = {
+    "SecondsPath": (integer, "a whole number"),
+    "TimeoutSecondsPath": (integer, "a whole number"),
+    "HeartbeatSecondsPath": (integer, "a whole number"),
+    "MaxConcurrencyPath": (integer, "a whole number"),
+    "TimestampPath": (parse_timestamp, "a timestamp"),
+}
 
 
 class Flow(NamedTuple):
@@ -97,8 +107,10 @@ class Facts:
 
     @property
     def failures(self) -> Iterator[Failure]:
-        for (state, _), cause in self.failed.items():
-            yield Failure(state, cause, _handled(state, cause.error))
+        for (state, part), cause in self.failed.items():
+            catching = part.startswith(state.at("Catch"))  # its own catchers do not see that
+            inner = tuple(state.around()) if catching else (state, *state.around())
+            yield Failure(state, cause, _handled(inner, cause.error))
 
 
 def infer(
@@ -112,16 +124,15 @@ def infer(
     return walk.facts
 
 
-def _handled(state: State, error: str) -> bool:
-    """Whether a catcher of the state, or of one around it, takes the error; or a Map tolerates
-    it.
-    """
-    if error == messages.RUNTIME:
-        return any(each.distributed and _tolerant(each) for each in state.around())
+def _handled(states: Iterable[State], error: str) -> bool:
+    """Whether a catcher of one of the states takes the error, or a Map tolerates it."""
     return any(
-        any(covers(error_names(catcher), error) for catcher in entries(each.fields, "Catch"))
-        or (each.distributed and _tolerant(each))
-        for each in (state, *state.around())
+        (each.distributed and _tolerant(each))
+        or (
+            error != messages.RUNTIME
+            and any(covers(error_names(entry), error) for entry in entries(each.fields, "Catch"))
+        )
+        for each in states
     )
 
 
@@ -252,14 +263,20 @@ class _Walk:
         output, variables = _shaped(state, result, scene)
         return [(_next(state), Flow(output, variables))]
 
-    def expect(self, state: State, name: str, scene: Scene, *kinds: str) -> Shape:
-        """What a path field finds; one of the kinds."""
+    def expect(self, state: State, name: str, scene: Scene, *kinds: str) -> None:
+        """What a path field finds must be of one of the kinds, a constant text of its form."""
         where, text = state.at(name), state.fields[name]
         found = required(text, scene, where)
         if found.never(*kinds):
             wanted = s.described(Shape(frozenset(kinds)))
             raise _wrong(f"{name} always fails: {text} is", found, wanted, where)
-        return found
+        read, wanted = _FORMS.get(name, (lambda value: value, ""))
+        if found.kinds == {s.STRING} and found.value is not MISSING and read(found.value) is None:
+            message = (
+                f"{name} always fails: {text} is {json_text.dumps(found.value)}, not {wanted}. "
+                "Select a value of that form"
+            )
+            raise FieldFailure(messages.RUNTIME, where, WRONG_TYPE, message)
 
     def wait(self, state: State, selected: Scene) -> None:
         if "SecondsPath" in state.fields:

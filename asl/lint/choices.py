@@ -8,6 +8,7 @@ regions are not known (patterns, other paths) are left out.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import Any, Final, NamedTuple
@@ -18,7 +19,7 @@ from stepwell.asl.evaluation import MISSING, Json, StateError
 from stepwell.asl.expression_errors import ExpressionError
 from stepwell.asl.inference.choice_shapes import NO, YES, mismatches
 from stepwell.asl.inference.field_shapes import NO_ENV
-from stepwell.asl.inference.machine import State, entries
+from stepwell.asl.inference.machine import State, entries, texts
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.json_text import dumps, item, member
 from stepwell.asl.jsonata import is_expression
@@ -29,6 +30,9 @@ _MOST_SAMPLES: Final = 2_000  # of the variables of a rule together
 _MOST_RULES: Final = 400  # of a state; the work grows with their square
 _ALWAYS: Final[tuple[Json, ...]] = (MISSING, None, True, False, [], {}, "", "a", 0)
 _ANOTHER_TIME: Final = "2000-01-01T00:00:00Z"
+_EQUALS: Final = ("StringEquals", "NumericEquals", "BooleanEquals", "TimestampEquals")
+_TEXT_OPERATORS: Final = tuple(name for name in OPERATORS if f"{name}Path" in OPERATORS)
+_PATH: Final = re.compile(r"\$\.[A-Za-z_]|\$\$\.[A-Z]")
 _INSTANT: Final = 0.001  # seconds
 _NEXT_TEXT: Final = "\x00"  # the least letter: no text is between `a` and `a` with it
 
@@ -40,10 +44,13 @@ class _Comparison(NamedTuple):
 
 
 class _Test(NamedTuple):
-    """A rule whose regions are known. test: of {variable: value}, None if it raises an error."""
+    """A rule whose regions are known. test: of {variable: value}, None if it raises an error;
+    exact: it is true for one value only, which is among its samples.
+    """
 
     comparisons: tuple[_Comparison, ...]
     test: Callable[[Mapping[str, Json]], bool | None]
+    exact: bool
 
     @property
     def variables(self) -> frozenset[str]:
@@ -66,23 +73,23 @@ def _comparisons(rule: Json) -> Iterator[_Comparison]:
                 yield from _comparisons(value)
 
 
-def _known(comparison: _Comparison) -> bool:
+def _known(comparison: _Comparison, patterns: bool) -> bool:
     variable, operator, operand = comparison
-    patterned = operator == "StringMatches" or operator.endswith("Path")
-    return not (patterned or has_hole(operand) or has_hole(variable))
+    unknown = operator.endswith("Path") or (operator == "StringMatches" and not patterns)
+    return not (unknown or has_hole(operand) or has_hole(variable))
 
 
-def _readable(rule: dict[str, Any]) -> _Test | None:
-    """A rule whose regions are known, else None."""
+def _readable(rule: dict[str, Any], patterns: bool = False) -> _Test | None:
+    """A rule whose regions are known, else None. patterns: or whose result for each value is."""
     found = tuple(_comparisons(rule))
-    if not found or not all(map(_known, found)):
+    if not found or not all(_known(each, patterns) for each in found):
         return None
     names = {variable: f"v{i}" for i, variable in enumerate(dict.fromkeys(c[0] for c in found))}
     try:
         run = compile_rule(_renamed(rule, names))
     except ExpressionError:
         return None
-    return _Test(found, _runner(run, names))
+    return _Test(found, _runner(run, names), any(each in rule for each in _EQUALS))
 
 
 def _renamed(rule: Json, names: Mapping[str, str]) -> Json:
@@ -184,12 +191,13 @@ def _examined(state: State) -> tuple[tuple[int, _Verdict], ...]:
 def _examine(state: State) -> Iterator[tuple[int, _Verdict]]:
     rules = entries(state.fields, "Choices")[:_MOST_RULES]
     tests = [_readable(rule) for rule in rules]
+    patterns = [each or _readable(rule, patterns=True) for each, rule in zip(tests, rules)]
     for index, test in enumerate(tests):
         if test is None:
             continue
         earlier = {
             place: each
-            for place, each in enumerate(tests[:index])
+            for place, each in enumerate((patterns if test.exact else tests)[:index])
             if each is not None and each.variables <= test.variables
         }
         assignments = _assignments([test, *earlier.values()], test.variables)
@@ -314,6 +322,17 @@ def other_type(subject: Subject) -> Iterator[Found]:
                 yield from mismatches(rule, scene, _rule(state, index))
 
 
+def path_as_text(subject: Subject) -> Iterator[Found]:
+    for state in _choices(subject):
+        for key, text, where in texts(state.fields.get("Choices"), state.at("Choices")):
+            if key.startswith("String") and key in _TEXT_OPERATORS and _PATH.match(text):
+                yield (
+                    where,
+                    f"{key} compares with the text {text}. To compare with its value, use "
+                    f"{key}Path",
+                )
+
+
 def without_default(subject: Subject) -> Iterator[Found]:
     for state in _choices(subject):
         rules = entries(state.fields, "Choices")
@@ -380,7 +399,7 @@ RULES: Final = (
     Rule("W002", "contradictory-rule", "No value meets the conditions of a rule.", contradictory),
     Rule("N003", "constant-condition", "A Condition is written as true or false.", after_true),
     Rule(
-        "W004",
+        "N004",
         "state-never-entered",
         "Only rules that are never taken lead to a state.",
         never_entered,
@@ -388,5 +407,6 @@ RULES: Final = (
     Rule("W005", "endless-loop", "A loop has no way to an end.", endless),
     Rule("N006", "constant-rule", "What flows in makes a rule always or never true.", constant),
     Rule("N007", "no-default", "A Choice without Default may match nothing.", without_default),
+    Rule("W009", "path-as-text", "An operand is a path, and compared as text.", path_as_text),
     Rule("W008", "other-type", "A value always has another type than its operator.", other_type),
 )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from stepwell.asl.explain.jsonata_chains import chains
 from stepwell.asl.inference import field_shapes as fields
+from stepwell.asl.inference.contexts import ERROR_OUTPUT, context
 from stepwell.asl.inference.flow import Failure
 from stepwell.asl.inference.machine import State, own_fields, texts
 from stepwell.asl.inference.shapes import (
@@ -40,6 +41,7 @@ def _of(code: str) -> Find:
     return find
 
 
+_MEMBERS: Final = ("input", "context", "result", "errorOutput")
 # what an expression may do with a value that may be absent
 _COPES: Final = re.compile(r"\?|\$(?:exists|count|append|merge|not|boolean|type)\b")
 
@@ -58,6 +60,8 @@ def reads_nothing(subject: Subject) -> Iterator[Found]:
 def _dead_chains(subject: Subject, state: State, source: str, where: str) -> Iterator[Found]:
     for chain in chains(source):
         keys = list(takewhile(lambda key: isinstance(key, str), (link.key for link in chain.links)))
+        if chain.root == "$states" and keys and keys[0] not in _MEMBERS:
+            yield where, fields.unknown_member(str(keys[0]))
         root = _root(subject, state, chain.root, keys, where)
         if root is None:
             continue
@@ -77,12 +81,19 @@ def _root(
     """What a chain reads, and the names below it; None if it is not known."""
     flow = subject.facts.flows[state]
     if root == "$states" and keys:
-        if keys[0] == "input":
-            return flow.input, keys[1:]
-        result = subject.facts.results.get(state)
-        if keys[0] == "result" and result is not None and "/Catch[" not in where:
-            return result, keys[1:]
-    elif root[1:] in flow.variables:
+        catching = "/Catch[" in where.removeprefix(state.location)
+        result = None if catching else subject.facts.results.get(state)
+        roots = {
+            "input": flow.input,
+            "result": result,
+            "errorOutput": ERROR_OUTPUT if catching else None,
+            "context": None
+            if where.startswith(state.at("ItemSelector"))
+            else context(state, subject.execution_input),
+        }
+        shape = roots.get(keys[0])
+        return None if shape is None else (shape, keys[1:])
+    if root[1:] in flow.variables:
         return present(flow.variables[root[1:]]), keys
     return None
 

@@ -48,6 +48,8 @@ _PREFIXES: Final = {
     "bedrock": frozenset({"bedrock", "bedrockruntime"}),
     "databrew": frozenset({"databrew", "gluedatabrew"}),
 }
+# recorded prefixes, which differ by their case only
+_EXACT: Final = {"dynamodb": "DynamoDB", "aws-sdk:dynamodb": "DynamoDb"}
 TRANSIENT: Final = (
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
@@ -78,7 +80,7 @@ class _Raisable(NamedTuple):
             or name in self.names
             or name.startswith(_RESERVED)
             or has_hole(name)
-            or (bool(dot) and _plain(prefix) in self.prefixes)
+            or (bool(dot) and not self.prefixes.isdisjoint({prefix, _plain(prefix)}))
         )
 
 
@@ -93,7 +95,9 @@ def _of_resource(resource: Resource | None) -> _Raisable:
     known = resource.pattern in (REQUEST_RESPONSE, SYNC, SYNC_2)
     if not known or (service in _ANY_ERROR and not resource.service.startswith("aws-sdk:")):
         return _Raisable(any=True)
-    return _Raisable(prefixes=_PREFIXES.get(service, frozenset({service})))
+    exact = _EXACT.get(resource.service)
+    known_prefixes = frozenset({exact}) if exact else _PREFIXES.get(service, frozenset({service}))
+    return _Raisable(prefixes=known_prefixes)
 
 
 def _raisable(state: State) -> _Raisable:
@@ -160,10 +164,10 @@ def _noun(field: str) -> str:
 
 
 def _example(state: State) -> str:
-    prefix = "States.TaskFailed"
-    if state.resource is not None and state.resource.service == "dynamodb":
-        prefix = "DynamoDB.ConditionalCheckFailedException, States.TaskFailed"
-    return f"such as {prefix}"
+    exact = None if state.resource is None else _EXACT.get(state.resource.service)
+    return (
+        f"such as {exact}.ConditionalCheckFailedException" if exact else "such as States.TaskFailed"
+    )
 
 
 def taken_before(subject: Subject) -> Iterator[Found]:

@@ -16,7 +16,9 @@ from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.intrinsics import FUNCTIONS
 from stepwell.asl.jsonata import compile_jsonata, is_expression
 from stepwell.asl.lint.rule import Find, Found, Rule, Subject
+from stepwell.asl.templates import DYNAMIC
 
+_PATH: Final = re.compile(r"\$\$?\.[A-Za-z_]\w*(?:\.\w+|\[\d+\])*")
 _INTRINSIC: Final = re.compile(r"\bStates\.([A-Z]\w+)\s*\(")
 _QUOTED: Final = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 
@@ -83,6 +85,18 @@ def intrinsic_in_jsonata(subject: Subject) -> Iterator[Found]:
             )
 
 
+def path_in_result(subject: Subject) -> Iterator[Found]:
+    for state in subject.machine.states:
+        if state.type == "Pass" and not state.jsonata:
+            for key, text, where in texts(state.fields.get("Result"), state.at("Result")):
+                if _PATH.fullmatch(text) and not key.endswith(DYNAMIC):
+                    yield (
+                        where,
+                        f"the Result of a Pass state is plain JSON: {text} is a text. Use "
+                        "Parameters, with .$ at the end of the name",
+                    )
+
+
 def _literal(code: str, jsonata: bool) -> Find:
     """The texts that explain's table of them reports under a code."""
 
@@ -130,4 +144,5 @@ RULES: Final = (
         "A key of a JSONata state ends in .$.",
         _literal("jsonpath-in-jsonata", True),
     ),
+    Rule("W417", "path-in-result", "A path in the Result of a Pass is text.", path_in_result),
 )

@@ -52,7 +52,7 @@ def test_a_finding_is_a_line_with_its_place_and_the_mend(put: Path) -> None:
     assert lines(result) == [
         f"{put}:14:11: warning W201 this catcher never matches: dynamodb:putItem raises no "
         "Lambda.ServiceException. Name an error that it raises (such as "
-        "DynamoDB.ConditionalCheckFailedException, States.TaskFailed), or remove the catcher at "
+        "DynamoDB.ConditionalCheckFailedException), or remove the catcher at "
         "/States/Put/Catch[0]/ErrorEquals"
     ]
     assert result.stderr == "1 file: 1 warning\n"
