@@ -20,26 +20,24 @@ from stepwell.asl.definition import DISTRIBUTED
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.field_evaluators import integer
 from stepwell.asl.inference import shapes as s
+from stepwell.asl.inference import stages
 from stepwell.asl.inference.choice_shapes import Results, rule_results
 from stepwell.asl.inference.contexts import ERROR_OUTPUT, context
 from stepwell.asl.inference.field_shapes import (
-    RESULT_PATH,
     WRONG_TYPE,
     FieldFailure,
     Scene,
-    compiled,
     required,
     value_shape,
 )
 from stepwell.asl.inference.machine import Block, Edge, Machine, State, entries
 from stepwell.asl.inference.shapes import ANY, Shape, has_hole
+from stepwell.asl.inference.stages import Variables
 from stepwell.asl.json_text import item as item_of
 from stepwell.asl.json_text import member
-from stepwell.asl.paths import ReferencePath
 from stepwell.asl.resources import Resource
 from stepwell.asl.timestamps import parse_timestamp
 
-Variables: TypeAlias = Mapping[str, Shape]
 ResultsOfTasks: TypeAlias = Callable[[Resource], Shape | None]  # None: nothing is known
 
 _VISITS: Final = 12  # of a state; then everything that flows into it is ANY
@@ -234,7 +232,7 @@ class _Walk:
 
     def work(self, state: State, scene: Scene) -> list[Way]:
         """Pass, Task, Wait, Succeed, Parallel and Map: up to the state's output."""
-        selected = _selected(state, scene)
+        selected = stages.selected(state, scene)
         for name in _NUMBERS:
             if name in state.fields:
                 self.expect(state, name, selected, s.NUMBER, s.STRING)
@@ -244,8 +242,8 @@ class _Walk:
             value_shape(
                 state.jsonata, state.fields["Credentials"], selected, state.at("Credentials")
             )
-        effective = _effective(state, selected)
-        if _constant(state) and not state.jsonata:
+        effective = stages.effective(state, selected)
+        if stages.constant(state) and not state.jsonata:
             result = s.of(state.fields["Result"])
         elif state.type == "Task":
             result = (state.resource and self.results(state.resource)) or ANY
@@ -260,7 +258,7 @@ class _Walk:
         if not result.reached:
             return []
         self.facts.results[state] = result
-        output, variables = _shaped(state, result, scene)
+        output, variables = stages.shaped(state, result, scene)
         return [(_next(state), Flow(output, variables))]
 
     def expect(self, state: State, name: str, scene: Scene, *kinds: str) -> None:
@@ -313,18 +311,28 @@ class _Walk:
         return s.array(s.join_all(outputs), len(outputs))
 
     def map(self, state: State, selected: Scene) -> Shape:
-        item = self.items(state, selected)
+        self.facts.failed.pop((state, "ItemSelector"), None)
+        items = self.items(state, selected)
+        item = items.items if items.only(s.ARRAY) and items.items is not None else ANY
+        try:
+            item = self.selector(state, selected, item if item.reached else ANY)
+        except FieldFailure as failure:  # it is evaluated for each item, if there are any
+            if items.length != 0:
+                self.facts.failed[(state, "ItemSelector")] = failure
+            return s.NOTHING if items.length else s.array(s.NOTHING)
         for block in state.blocks:
             separate = block.config.get("Mode") == DISTRIBUTED
             start = item
             if "ItemBatcher" in state.fields:
                 start = s.record({"Items": s.array(item)}, open=True)
             output = self.block(block, Flow(start, {} if separate else selected.variables))
-            return ANY if separate else s.array(output)
+            if separate:
+                return ANY
+            return s.array(output) if output.reached or not items.length else s.NOTHING
         return ANY
 
     def items(self, state: State, selected: Scene) -> Shape:
-        """What an iteration gets."""
+        """What a Map iterates over."""
         kinds = (s.ARRAY, s.OBJECT) if state.distributed else (s.ARRAY,)
         if "ItemReader" in state.fields:
             items = s.LIST
@@ -341,10 +349,10 @@ class _Walk:
             if items.never(*kinds):
                 text = "the Map always fails: without Items it iterates over its input, which is"
                 raise _wrong(text, items, "an array", state.location, error)
-        item = items.items if items.only(s.ARRAY) and items.items is not None else ANY
-        return self.selector(state, selected, item if item.reached else ANY)
+        return items
 
     def selector(self, state: State, selected: Scene, item: Shape) -> Shape:
+        """What an iteration gets."""
         name = "ItemSelector" if "ItemSelector" in state.fields else "Parameters"
         if name not in state.fields:
             return item
@@ -354,7 +362,7 @@ class _Walk:
     # --- transitions ------------------------------------------------------------------------------
 
     def choice(self, state: State, scene: Scene) -> list[Way]:
-        selected = _selected(state, scene)
+        selected = stages.selected(state, scene)
         known: list[Results | None] = []
         self.facts.rules[state], self.facts.scenes[state] = known, selected
         found: list[Way] = []
@@ -376,7 +384,9 @@ class _Walk:
         if target is not None:
             where = state.location
             found += self.attempt(
-                state, "Default", partial(_taken, state, state.fields, where, selected, target)
+                state,
+                "Default",
+                partial(_taken, state, state.fields, where, selected, target),
             )
         return found
 
@@ -393,17 +403,14 @@ class _Walk:
         catcher = entries(state.fields, "Catch")[edge.place]
         where = item_of(state.at("Catch"), edge.place)
         scene = replace(scene, root=ERROR_OUTPUT, error_output=ERROR_OUTPUT)
-        variables = _assigned(state, catcher, where, scene)
+        variables = stages.assigned(state, catcher, where, scene)
         if state.jsonata:
             output = ERROR_OUTPUT
             if "Output" in catcher:
                 output = value_shape(True, catcher["Output"], scene, member(where, "Output"))
         else:
-            output = _put(catcher, where, scene.input, ERROR_OUTPUT)
+            output = stages.put(catcher, where, scene.input, ERROR_OUTPUT)
         return [(edge.target, Flow(output, variables))]
-
-
-# --- stages of the data flow ----------------------------------------------------------------------
 
 
 def _join(left: Flow, right: Flow) -> Flow:
@@ -417,6 +424,13 @@ def _join(left: Flow, right: Flow) -> Flow:
     )
 
 
+def _taken(
+    state: State, rule: Mapping[str, Json], where: str, selected: Scene, target: str
+) -> list[Way]:
+    output, variables = stages.taken(state, rule, where, selected)
+    return [(target, Flow(output, variables))]
+
+
 def _next(state: State) -> str | None:
     following = state.fields.get("Next")
     return following if isinstance(following, str) and following in state.block.states else None
@@ -427,87 +441,3 @@ def _wrong(
 ) -> FieldFailure:
     message = f"{text} {s.described(found)}, not {wanted}. Select a value of that type"
     return FieldFailure(error, location, WRONG_TYPE, message)
-
-
-def _path(state: State, name: str, scene: Scene) -> Shape:
-    """InputPath, OutputPath: what it selects of the scene's root."""
-    text = state.fields.get(name, "$")
-    if text is None:
-        return s.of({})
-    return scene.root if text == "$" else required(text, scene, state.at(name))
-
-
-def _selected(state: State, scene: Scene) -> Scene:
-    if state.jsonata or _constant(state):
-        return scene
-    return scene.at(_path(state, "InputPath", scene))
-
-
-def _constant(state: State) -> bool:
-    """Whether it is a Pass with a Result: such a state ignores its input."""
-    return state.type == "Pass" and "Result" in state.fields
-
-
-def _effective(state: State, selected: Scene) -> Shape:
-    name = "Arguments" if state.jsonata else "Parameters"
-    ignored = (state.type == "Map" and not state.jsonata) or _constant(state)
-    if ignored or name not in state.fields:
-        return selected.root
-    return value_shape(state.jsonata, state.fields[name], selected, state.at(name))
-
-
-def _shaped(state: State, result: Shape, scene: Scene) -> tuple[Shape, Variables]:
-    """(output, variables from the next state on), from the result of the state's work."""
-    with_result = state.type in ("Task", "Parallel", "Map")
-    scene = replace(scene, root=result, result=result if with_result else None)
-    variables, output = _assigned(state, state.fields, state.location, scene), result
-    if state.jsonata:
-        if "Output" in state.fields:
-            output = value_shape(True, state.fields["Output"], scene, state.at("Output"))
-        return output, variables
-    if "ResultSelector" in state.fields:
-        where = state.at("ResultSelector")
-        output = value_shape(False, state.fields["ResultSelector"], scene, where)
-    output = _put(state.fields, state.location, scene.input, output)
-    return _path(state, "OutputPath", scene.at(output)), variables
-
-
-def _taken(
-    state: State, rule: Mapping[str, Json], location: str, scene: Scene, target: str
-) -> list[Way]:
-    """What leaves a Choice by a rule, or by Default (the fields of the state)."""
-    variables = _assigned(state, rule, location, scene)
-    if "Output" in rule:
-        where = member(location, "Output")
-        output = value_shape(state.jsonata, rule["Output"], scene, where)
-    else:
-        output = scene.root if state.jsonata else _path(state, "OutputPath", scene)
-    return [(target, Flow(output, variables))]
-
-
-def _assigned(state: State, holder: Mapping[str, Json], location: str, scene: Scene) -> Variables:
-    assign = holder.get("Assign")
-    if not isinstance(assign, dict):
-        return scene.variables
-    where = member(location, "Assign")
-    return {**scene.variables, **value_shape(state.jsonata, assign, scene, where).members}
-
-
-def _put(holder: Mapping[str, Json], location: str, raw: Shape, result: Shape) -> Shape:
-    """ResultPath: the result within the raw input."""
-    text = holder.get("ResultPath", "$")
-    if text is None:
-        return raw
-    path = compiled(text) if isinstance(text, str) and not has_hole(text) else None
-    if not isinstance(path, ReferencePath):
-        return ANY
-    output = s.put(raw, path.keys, result)
-    if output is None:
-        raise FieldFailure(
-            messages.RESULT_PATH_MATCH_FAILURE,
-            member(location, "ResultPath"),
-            RESULT_PATH,
-            f"ResultPath {text} always fails: the state input is {s.described(raw)}, which has no "
-            "such place. Let an object flow in, or replace the input with ResultPath $",
-        )
-    return output

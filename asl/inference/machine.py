@@ -15,8 +15,11 @@ from stepwell.asl.definition import DISTRIBUTED, JSONATA, JSONPATH
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import item, member
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.asl.placeholders import PLACEHOLDER
 from stepwell.asl.resources import Resource, parse_resource
 
+_HOLE: Final = "\0"
+_SAMPLES: Final = {1: "aws", 3: "us-east-1", 4: "123456789012"}  # parts of an ARN
 _PROCESSORS: Final = ("ItemProcessor", "Iterator")
 
 
@@ -73,9 +76,17 @@ class State:
 
     @cached_property
     def resource(self) -> Resource | None:
-        """Of a Task; None if it is not known."""
+        """Of a Task; None if it is not known. A placeholder may be the partition, the region or
+        the account.
+        """
         text = self.fields.get("Resource")
-        return parse_resource(text) if self.type == "Task" and isinstance(text, str) else None
+        if self.type != "Task" or not isinstance(text, str):
+            return None
+        parts = PLACEHOLDER.sub(_HOLE, text).split(":")
+        for place, value in _SAMPLES.items():
+            if len(parts) > place and _HOLE in parts[place]:
+                parts[place] = value
+        return None if any(_HOLE in part for part in parts) else parse_resource(":".join(parts))
 
     @property
     def distributed(self) -> bool:

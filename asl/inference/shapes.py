@@ -266,7 +266,8 @@ def reason(shape: Shape, keys: tuple[str | int, ...]) -> str:
             if isinstance(key, str) and OBJECT in shape.kinds:
                 return f"{shape.origin or at} has {_names(shape)}, and no '{key}'"
             if isinstance(key, int) and ARRAY in shape.kinds:
-                return f"{at} has {shape.length} items, and no [{key}]"
+                known = f"has {shape.length} items, and no [{key}]"
+                return f"{at} is empty" if not shape.length else f"{at} {known}"
             return f"{at} is {described(present(shape))}"
         at = f"'{key}'" if isinstance(key, str) else f"{at}[{key}]"
         shape = following

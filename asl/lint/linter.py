@@ -29,6 +29,7 @@ def lint(
     limits: Limits = DEFAULT_LIMITS,
     known_resource: Callable[[str], str | None] | None = None,
     *,
+    sample: str | None = None,
     inputs: Sequence[Json] = (),
     results: ResultsOfTasks = lambda resource: None,
     parameters: CheckOfParameters = lambda resource, names: (),
@@ -41,12 +42,14 @@ def lint(
     value: no finding is about them.
 
     known_resource  see validate()
+    sample          the text with values for its placeholders, which is validated in its place
+                    (definition_files.sampled)
     inputs          examples of the input; also those in the machine's Comment count
     results         what tasks return: Resource -> its Shape, or None
     parameters      (Resource, names of its parameters) -> what is wrong with them
     select, ignore  codes, or beginnings of codes, of the rules: "W2"; empty: all, and none
     """
-    diagnostics = validate(text, type, limits, known_resource).diagnostics
+    diagnostics = validate(sample or text, type, limits, known_resource).diagnostics
     try:
         value = json_text.loads(text, limits.definition_depth)
     except json_text.JsonError:

@@ -162,6 +162,30 @@ def test_unfilled_placeholders_are_accepted(tmp_path: Path) -> None:
     assert codes(filled) == ["W201"]
 
 
+def test_placeholders_in_an_arn_leave_the_service_known(tmp_path: Path) -> None:
+    put = {**PUT, "Resource": "arn:${AWS::Partition}:states:${Region}:${Account}:dynamodb:putItem"}
+    assert codes(lint(write(tmp_path, {"Put": put, "Failed": FAILED}))) == ["W201"]
+    put["Resource"] = "arn:aws:states:::${Service}:putItem"
+    assert codes(lint(write(tmp_path, {"Put": put, "Failed": FAILED}))) == []
+
+
+def test_samples_of_placeholders_are_no_facts(tmp_path: Path) -> None:
+    """A value that makes the definition valid is not what flows in."""
+    path = tmp_path / "m.asl.json"
+    path.write_text(
+        """{"StartAt": "Set", "States": {
+        "Set": {"Type": "Pass", "Result": {"n": ${Count}, "t": "${Time}"}, "Next": "Wait"},
+        "Wait": {"Type": "Wait", "SecondsPath": "$.n", "Next": "Until"},
+        "Until": {"Type": "Wait", "TimestampPath": "$.t", "Next": "Loop"},
+        "Loop": {"Type": "Wait", "Seconds": ${Pause}, "Next": "Check"},
+        "Check": {"Type": "Choice", "QueryLanguage": "JSONata", "Default": "${Next}", "Choices": [
+            {"Condition": "{% $states.input.n > ${Most} %}", "Next": "Done"}]},
+        "Other": {"Type": "Pass", "Next": "Done"}, "Done": {"Type": "Succeed"}}}"""
+    )
+    result = lint(path)
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
 def test_json(put: Path) -> None:
     (found,) = [json.loads(line) for line in lines(lint("--format", "json", put))]
     assert (found["file"], found["line"], found["column"]) == (str(put), 14, 11)

@@ -95,12 +95,13 @@ def _problems(
     def known(resource: str) -> str | None:
         return resource if has_hole(resource) else functions(resource)
 
-    source = sampled(source, options.type, limits, known)
+    filled = sampled(source, options.type, limits, known)
     findings = lint(
         source.text,
         options.type,
         limits,
         known,
+        sample=filled.text,
         inputs=inputs,
         results=result_shape,
         parameters=parameter_faults,
@@ -109,7 +110,7 @@ def _problems(
     )
     problems = [
         files.placed(
-            name, source, Diagnostic(each.code, each.message, each.location, each.severity)
+            name, filled, Diagnostic(each.code, each.message, each.location, each.severity)
         )
         for each in findings
     ]
