@@ -12,7 +12,7 @@ from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.explain.values import near, shown
 from stepwell.asl.intrinsics import FUNCTIONS
 
-# (match of the message, name of the field, its value) -> sentence
+# (match of the message, the last name of the location, its value) -> sentence
 _Mend = Callable[[re.Match[str], str, Json], str | None]
 
 _IN_JSONATA: Final = {

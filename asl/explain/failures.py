@@ -13,47 +13,30 @@ from typing import Any, Final, NamedTuple
 from stepwell.asl import messages
 from stepwell.asl.error_matching import matches
 from stepwell.asl.evaluation import MISSING, Json
-from stepwell.asl.explain.jsonata_chains import top_level
-from stepwell.asl.explain.readings import Reading, matching_rule, readings, value_of
+from stepwell.asl.explain import jsonata_failures
+from stepwell.asl.explain.readings import Reading, matching_rule, readings
 from stepwell.asl.explain.subject import Subject
 from stepwell.asl.explain.values import (
     attribute_type,
+    counted,
     described,
     follow,
     near,
     parsed,
     search,
+    shown,
     spelled,
 )
-from stepwell.asl.jsonata_functions import HOSTS
 from stepwell.asl.paths import compile_path
 
 When = Callable[[Subject], tuple[str, str] | None]  # -> (place, sentence)
 
-_FIELD: Final = re.compile(
-    r"The JSONata expression '(.*)' specified for the field '([^']*)' ", re.S
-)
 _NUMBER: Final = re.compile(r"\s*[-+]?\d+(\.\d+)?\s*")
 
 
 class Rule(NamedTuple):
     code: str
     when: When
-
-
-def field_of(subject: Subject) -> tuple[str, str] | None:
-    """(field, expression) of the JSONata expression that failed."""
-    match = _FIELD.search(subject.cause or "")
-    if match is None:
-        return None
-    field = match[2]
-    if field == "Condition" and (index := matching_rule(subject)) is not None:
-        field = f"Choices[{index}]/Condition"
-    return field, match[1]
-
-
-def _in_field(subject: Subject, field: str) -> list[Reading]:
-    return [each for each in readings(subject) if each.field == field]
 
 
 # --- JSONPath fields ------------------------------------------------------------------------------
@@ -75,17 +58,11 @@ def _not_an_array(subject: Subject) -> tuple[str, str] | None:
         text = f"Without {needs} the Map iterates over its input, which is {described(value)}"
     if isinstance(parsed(value), list):
         return needs, f"{text}: a list as JSON text, parse it before."
-    if lists := _lists(value):
+    if lists := jsonata_failures.lists_of(value):
         member = spelled(path, (lists[0],), subject.jsonata)
         member = f"{{% {member} %}}" if subject.jsonata else member
         return needs, f'{text}: did you mean "{needs}": "{member}"?'
     return needs, f"{text}."
-
-
-def _lists(value: Json) -> list[str]:
-    """The members of an object that are lists."""
-    members = value.items() if isinstance(value, dict) else ()
-    return [name for name, each in members if isinstance(each, list)]
 
 
 def _result_path(subject: Subject) -> tuple[str, str] | None:
@@ -124,6 +101,30 @@ def _wait(subject: Subject) -> tuple[str, str] | None:
     return None
 
 
+def _number_path(subject: Subject) -> tuple[str, str] | None:
+    """A field such as MaxConcurrencyPath, whose value is no number."""
+    match = _NOT_NUMBER.search(subject.cause or "")
+    if match is None:
+        return None
+    needs = "a whole number" if match[2] == "integer" else "a number"
+    value = compile_path(match[3]).find(subject.documents.get("selected"), subject.env())
+    return match[1], f"{match[1]} needs {needs}, and `{match[3]}` is {described(value)}."
+
+
+_NOT_NUMBER: Final = re.compile(
+    r"The (\w+) field refers to value .* which is not a valid (integer|float): (\$\S+)", re.DOTALL
+)
+
+
+def _timestamp(subject: Subject) -> tuple[str, str] | None:
+    """The Timestamp of a JSONata Wait."""
+    match = re.search(r"The Timestamp field cannot be parsed .*: (.*)", subject.cause or "")
+    if match is None:
+        return None
+    text = f"The value is the text {shown(match[1])}"
+    return "Timestamp", f'{text}: a timestamp has a "T" and a zone, as "2024-01-31T12:00:00Z".'
+
+
 _WANTS: Final[dict[str, tuple[str, type | tuple[type, ...]]]] = {
     "States.MathAdd": ("numbers", (int, float)),
     "States.MathRandom": ("numbers", (int, float)),
@@ -158,8 +159,13 @@ def _intrinsic(subject: Subject) -> tuple[str, str] | None:
             return each.field, f"{text}{_conversion(each, wants[1])}"
         if each.call == "States.StringToJson":
             return each.field, f"`{each.text}` is {described(each.found)}, which is not JSON."
+        if "out of the bounds" in cause and isinstance(each.found, list):
+            size = counted(len(each.found), "item")
+            return each.field, f"`{each.text}` has {size}, and positions count from 0."
     for each in readings(subject):
         if each.call == "States.Format" and "template needs" in cause:
+            if slot := re.search(r"\{\w+\}", cause):
+                return each.field, f"{slot[0]} is no slot of States.Format: write {{}}."
             return each.field, "Each {} of States.Format takes one value: give as many as it has."
     return None
 
@@ -199,151 +205,6 @@ def _too_large(subject: Subject) -> tuple[str, str] | None:
         f"A payload may have {subject.limits.payload_bytes:,} bytes: keep less of the result with "
         f"{'Output' if subject.jsonata else 'ResultSelector'}, or pass a reference (S3) instead."
     )
-
-
-# --- JSONata --------------------------------------------------------------------------------------
-
-_ARITHMETIC: Final = ("T2001", "T2002")
-
-
-def _jsonata_operands(subject: Subject) -> tuple[str, str] | None:
-    """`+` on a string; a comparison of different types."""
-    found, cause = field_of(subject), subject.cause or ""
-    if found is None or not any(f"{code}:" in cause for code in (*_ARITHMETIC, "T2009", "T2010")):
-        return None
-    values = [each for each in _in_field(subject, found[0]) if each.found is not MISSING]
-    compares = "T2009:" in cause or "T2010:" in cause
-    for each in values:
-        if not isinstance(each.found, int | float) or isinstance(each.found, bool):
-            here = f"`{each.text}` is {described(each.found)}"
-            if attribute_type(each.found):
-                return found[0], f"{here}, an attribute value of DynamoDB."
-            if isinstance(each.found, str) and _NUMBER.fullmatch(each.found):
-                return found[0], f"{here}, not a number: write `$number({each.text})`."
-            if "+" in found[1] and isinstance(each.found, str) and not compares:
-                return found[0], f"{here}: `+` adds numbers, `&` joins strings."
-            if compares:
-                return found[0], f"{here}: `<` and `>` compare numbers, or strings."
-            return found[0], f"{here}, not a number."
-    if "+" in found[1] and not compares:
-        return found[0], "`+` adds numbers: join strings with `&`."
-    return None
-
-
-def _jsonata_function(subject: Subject) -> tuple[str, str] | None:
-    found, cause = field_of(subject), subject.cause or ""
-    if found is None:
-        return None
-    if re.search(r"\bStates\.\w+\s*\(", found[1]):
-        return found[0], (
-            "`States.*` functions exist in JSONPath only: JSONata has functions of its own."
-        )
-    if "T1005:" not in cause and "T1006:" not in cause:
-        return None
-    env = subject.env()
-    for name in re.findall(r"\$(\w+)\s*\(", found[1]):
-        if value_of(f"$type(${name})", env, subject) == "function" or name in HOSTS:
-            continue
-        meant = near(name, _FUNCTIONS)
-        return found[0], f"There is no function `${name}`" + (
-            f": did you mean `${meant}`?" if meant else "."
-        )
-    bare = re.search(r"(?<![$\w.])([a-z]\w*)\s*\(", found[1])
-    if bare and bare[1] in _FUNCTIONS:
-        return found[0], f"A function has a `$` before its name: write `${bare[1]}(...)`."
-    return None
-
-
-_NAMES: Final = """
-    string length substring substringBefore substringAfter uppercase lowercase trim pad
-    contains split join match replace base64encode base64decode encodeUrl decodeUrl number
-    abs floor ceil round power sqrt random formatNumber formatBase formatInteger
-    parseInteger sum max min average boolean not exists count append sort reverse shuffle
-    distinct zip keys lookup spread merge sift each error assert type map filter single
-    reduce now millis fromMillis toMillis partition range hash uuid parse
-"""
-_FUNCTIONS: Final = tuple(_NAMES.split())  # of JSONata, and those that AWS adds
-
-
-def _jsonata_type(subject: Subject) -> tuple[str, str] | None:
-    """An expression has a value of another type than its field needs."""
-    found, cause = field_of(subject), subject.cause or ""
-    expected = re.search(r"Expected '(.*)', but was '(\w+)' for value", cause)
-    if found is None or expected is None:
-        return None
-    field, source = found
-    if "array" in expected[1] and ("[" in source or "." in source or "(" in source):
-        if "[" in source or "$filter" in source or "$map" in source:
-            return field, (
-                "JSONata returns a single match without a list around it: write "
-                f"`[{source}]`, or append `[]` to the path."
-            )
-        value = value_of(source, subject.env(), subject)
-        if isinstance(parsed(value), list):
-            return field, f"The value is a list as JSON text: write `$parse({source})`."
-        if lists := _lists(value):
-            return field, f"It is {described(value)}: did you mean `{source}.{lists[0]}`?"
-        return field, f"It is {described(value)}: write `[{source}]` for a list of one."
-    if expected[1] == "boolean":
-        return field, f"A Condition must be true or false: compare, or write `$boolean({source})`."
-    if expected[1] == "number" and expected[2] == "string":
-        return field, f"It is text: write `$number({source})`."
-    if expected[1] == "string":
-        return field, f"It is {_article(expected[2])}: write `$string({source})`."
-    return None
-
-
-def _article(word: str) -> str:
-    return f"{'an' if word[0] in 'aeio' else 'a'} {word}" if word != "null" else word
-
-
-def _jsonata_argument(subject: Subject) -> tuple[str, str] | None:
-    """A function got a value of another type."""
-    found, cause = field_of(subject), subject.cause or ""
-    if found is None or not re.search(r"\b(T0410|T0411|T0412|D3030|D3110|D3120):", cause):
-        return None
-    code = re.search(r"\b([TD]\d{4}):", cause)
-    for each in _in_field(subject, found[0]):
-        if each.found is MISSING or isinstance(each.found, int | float):
-            continue
-        here = f"`{each.text}` is {described(each.found)}"
-        inner = parsed(each.found)
-        if inner is not MISSING and "$parse" not in found[1]:
-            return found[0], f"{here}, JSON as text: write `$parse({each.text})`."
-        if attribute_type(each.found):
-            return found[0], f"{here}, an attribute value of DynamoDB."
-        if code and code[1] == "D3030":
-            return found[0], f"{here}, which is not a number."
-        if code and code[1] == "D3120":
-            return found[0], f"{here}, which is not JSON."
-        if code and code[1] == "D3110":
-            return found[0], f"{here}, which is not a timestamp of ISO 8601."
-        return found[0], f"{here}: the function needs another type."
-    return None
-
-
-def _jsonata_nothing(subject: Subject) -> tuple[str, str] | None:
-    """The expression is undefined though its paths lead to values."""
-    found = field_of(subject)
-    if found is None or messages.JSONATA_UNDEFINED not in (subject.cause or ""):
-        return None
-    field, source = found
-    text = top_level(source)
-    if "?" in text and ":" not in text.partition("?")[2]:
-        condition = source[: source.index("?")].strip()
-        return field, (
-            f"`{condition}` is false and there is no else: write `... : null` behind it. An "
-            "expression must return a value."
-        )
-    call = re.match(r"\s*\$(\w+)\s*\(", source)
-    if call and call[1] in ("filter", "single", "lookup", "match", "sift", "max", "min", "average"):
-        return (
-            field,
-            f"`${call[1]}` found nothing: give a default, `$exists(...) ? ... : null`.",
-        )
-    if re.search(r"\[[^\]]*\]\s*$", source):
-        return field, "No item passes the predicate: write `[...]` around it for an empty list."
-    return field, "An expression must return a value: write `null` or `[]` where there is none."
 
 
 # --- Retry and Catch ------------------------------------------------------------------------------
@@ -416,7 +277,10 @@ def _function_error(subject: Subject) -> tuple[str, str] | None:
     name = next(filter(None, match.groups()))
     sent = subject.documents.get("sent", subject.documents.get("selected"))
     if isinstance(sent, dict) and ":states:::lambda:invoke" in subject.fields["Resource"]:
-        sent = sent.get("Payload")
+        if "Payload" not in sent:
+            text = f"The function reads `{name}`, and its event is empty: there is no Payload."
+            return "Arguments" if subject.jsonata else "Parameters", text
+        sent = sent["Payload"]
     if not isinstance(sent, dict):
         return None
     meant = near(name, sent)
@@ -433,16 +297,18 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("not-a-list", _not_an_array),
     Rule("result-path", _result_path),
     Rule("wait-value", _wait),
+    Rule("number-path", _number_path),
+    Rule("timestamp", _timestamp),
     Rule("intrinsic-argument", _intrinsic),
     Rule("no-choice", _no_choice),
     Rule("too-large", _too_large),
-    Rule("operand-type", _jsonata_operands),
-    Rule("no-function", _jsonata_function),
-    Rule("value-type", _jsonata_type),
-    Rule("argument-type", _jsonata_argument),
+    Rule("operand-type", jsonata_failures.operands),
+    Rule("no-function", jsonata_failures.function),
+    Rule("value-type", jsonata_failures.value_type),
+    Rule("argument-type", jsonata_failures.argument),
     Rule("function-event", _function_error),
 )
 LAST: Final[tuple[Rule, ...]] = (  # if no path ends without a value
-    Rule("returns-nothing", _jsonata_nothing),
+    Rule("returns-nothing", jsonata_failures.nothing),
 )
 HANDLERS: Final = Rule("not-handled", _handlers)

@@ -9,7 +9,7 @@ from typing import Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING
-from stepwell.asl.explain import choices, failures, literals, requests, upstream
+from stepwell.asl.explain import choices, failures, jsonata_failures, literals, requests, upstream
 from stepwell.asl.explain.missing import close, missing, source_name
 from stepwell.asl.explain.readings import Ending, Reading, readings
 from stepwell.asl.explain.subject import CAUSE, NOTE, WARNING, Hint, Subject
@@ -40,7 +40,7 @@ def explain(subject: Subject) -> tuple[Hint, ...]:
     if failures.no_choice_matched(subject):
         found = [*map(_as_cause, warnings), *found]  # the comparison that is wrong says more
         warnings = []
-    every = [*found, *warnings, *_nulls(subject)]
+    every = [*found, *warnings, *_nulls(subject), *_nothing(subject)]
     unique = {(each.code, each.field, each.text): each for each in every}
     return tuple(sorted(unique.values(), key=lambda each: _RANKS[each.level]))
 
@@ -68,7 +68,7 @@ def _culprit(subject: Subject) -> Reading | None:
     """The first path without a result, in the order of evaluation. The cause names a JSONata field
     or a path.
     """
-    cause, failed = subject.cause or "", failures.field_of(subject)
+    cause, failed = subject.cause or "", jsonata_failures.field_of(subject)
     if failed is not None and messages.JSONATA_UNDEFINED not in cause:
         return None  # the values are there, but their types are wrong
     ending = [
@@ -99,6 +99,17 @@ def _tests(subject: Subject) -> Iterator[Hint]:
                 f"`{each.text}` is empty: an index behind a filter applies to each match, not to "
                 f"the list. Write `States.ArrayGetItem({bare}, 0)`.",
             )
+
+
+def _nothing(subject: Subject) -> Iterator[Hint]:
+    """Parts of a state that did not fail which found nothing: JSONata leaves such a member out, a
+    filter is an empty list.
+    """
+    if subject.error in _EVALUATION:
+        return
+    for each in readings(subject):
+        if each.ending is not None and not each.optional and close(subject, each) is None:
+            yield Hint("found-nothing", NOTE, each.field, missing(subject, each).text)
 
 
 def _nulls(subject: Subject) -> Iterator[Hint]:

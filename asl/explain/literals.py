@@ -20,6 +20,8 @@ _TEMPLATES: Final = {
 _PATH: Final = re.compile(r"\$\$?(\.\.?[^\W\d][\w.\[\]*'?@$-]*|\[.+\].*)")
 _CALL: Final = re.compile(r"States\.[A-Z]\w*\(.*\)")
 _STATES: Final = re.compile(r"\$states\.\w[\w.\[\]]*")
+# members that often get the whole input: elsewhere "$" may be a currency
+_WHOLE: Final = ("payload", "input", "message", "messagebody", "detail", "body", "data", "event")
 # members whose value is a path by purpose
 _MEANS_PATH: Final = re.compile(r"path|expression|pointer|query|template|filter", re.IGNORECASE)
 
@@ -52,7 +54,8 @@ def _jsonpath(where: str, key: str | None, value: Json) -> tuple[str, str] | Non
         return None
     if not isinstance(value, str) or key is None or key.endswith(DYNAMIC):
         return None
-    if _PATH.fullmatch(value) or _CALL.fullmatch(value):
+    whole = value in ("$", "$$") and key.lower() in _WHOLE
+    if whole or _PATH.fullmatch(value) or _CALL.fullmatch(value):
         return "literal-path", (
             f"`{key}` is the text {shown(value)}, not its value: name the key `{key}.$`."
         )

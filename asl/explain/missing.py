@@ -89,6 +89,9 @@ def ended(subject: Subject, reading: Reading, ending: Ending) -> str:
 
 def source_name(subject: Subject, reading: Reading) -> str:
     """What the root of a path is, in words."""
+    source = reading.source
+    if source == "joined" and subject.type not in (*WORKING, "Pass"):
+        source = "selected"  # nothing was joined
     return {
         "input": "the state input",
         "selected": "the value after InputPath" if _narrowed(subject) else "the state input",
@@ -96,7 +99,7 @@ def source_name(subject: Subject, reading: Reading) -> str:
         "joined": "the value after ResultPath",
         "error": "the Error Output",
         "context": "the Context object",
-    }.get(reading.source, "")
+    }.get(source, "")
 
 
 RESULTS: Final = {
@@ -256,6 +259,11 @@ def _close_name(subject: Subject, reading: Reading, ending: Ending) -> str | Non
 
 def _alike(reading: Reading, ending: Ending, strong: bool) -> str | None:
     value = ending.value
+    for end in range(len(ending.rest), 1, -1) if isinstance(value, dict) else ():
+        name = ".".join(map(str, ending.rest[:end]))
+        if name in value:
+            path = spelled(ending.reached, (name, *ending.rest[end:]), reading.jsonata)
+            return f"The name has a dot in it: write `{path}`."
     if isinstance(value, list) and value:  # JSONata reads the member of each item
         value = value[0]
     if not isinstance(value, dict) or not isinstance(ending.key, str):
@@ -281,6 +289,8 @@ def _deeper(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     if found is not None:
         return _elsewhere(reading, ending.reached, found, subject)
     for drop in range(1, len(whole)):
+        if all(isinstance(key, int) for key in whole[drop:]):
+            break
         if follow(reading.document, whole[drop:]) is not MISSING:
             path = spelled(reading.root, whole[drop:], reading.jsonata)
             why = ""

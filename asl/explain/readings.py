@@ -135,6 +135,8 @@ def _catches(subject: Subject, where: str) -> bool:
     if "error" not in subject.documents:
         return False
     index = int(where.partition("[")[2].partition("]")[0])
+    if f"'Catch[{index}]" in (subject.cause or ""):  # it failed itself
+        return True
     catchers = subject.fields["Catch"]
     first = next(
         (

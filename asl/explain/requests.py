@@ -9,6 +9,7 @@ from typing import Any, Final
 from stepwell.asl.evaluation import Json
 from stepwell.asl.explain.subject import WARNING, Hint, Subject
 from stepwell.asl.explain.values import DYNAMODB, attribute_type, shown
+from stepwell.asl.json_text import dumps
 from stepwell.asl.templates import DYNAMIC
 
 _DYNAMODB: Final = re.compile(r":states:::(aws-sdk:)?dynamodb:")
@@ -20,18 +21,32 @@ def hints(subject: Subject) -> Iterator[Hint]:
     resource, fields = str(subject.fields.get("Resource", "")), subject.fields
     field = "Arguments" if subject.jsonata else "Parameters"
     written = fields.get(field)
+    if resource.endswith(".waitForTaskToken") and "Task.Token" not in dumps(written):
+        yield Hint(
+            "no-token",
+            WARNING,
+            field,
+            "The state waits for its task token, and does not send it: "
+            + (
+                "`$states.context.Task.Token`."
+                if subject.jsonata
+                else '"TaskToken.$": "$$.Task.Token".'
+            ),
+        )
     if ":states:::" not in resource or not isinstance(written, dict):
         return
     for key in written:
         name = key.removesuffix(DYNAMIC)
         if name[:1].islower():
             right = name[:1].upper() + name[1:]
+            instead = f"names of parameters begin with a capital letter, `{right}`."
+            if ":states:::lambda:invoke" in resource:
+                instead = "the function's event is in `Payload`."
             yield Hint(
                 "pascal-case",
                 WARNING,
                 f"{field}/{key}",
-                f"`{name}` is not a parameter of `{resource.partition(':::')[2]}`: names of "
-                f"parameters begin with a capital letter, `{right}`.",
+                f"`{name}` is not a parameter of `{resource.partition(':::')[2]}`: {instead}",
             )
     if _DYNAMODB.search(resource):
         yield from _attributes(subject, field)

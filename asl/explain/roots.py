@@ -12,6 +12,7 @@ from stepwell.asl.explain.readings import Ending, Reading
 from stepwell.asl.explain.subject import WORKING, Subject, scopes, states
 from stepwell.asl.explain.values import follow, near, spelled
 
+_STATES: Final = ("input", "result", "context", "errorOutput")  # members of $states
 _SECTIONS: Final = ("Execution", "State", "StateMachine", "Task", "Map")  # of the Context object
 
 
@@ -49,7 +50,7 @@ def no_member(subject: Subject, reading: Reading, ending: Ending) -> str | None:
         return None
     if member in subject.variables:
         return f"`{member}` is a variable: write `${reading.text.removeprefix('$states.')}`."
-    meant = near(member, ("input", "result", "context", "errorOutput"))
+    meant = near(member, _STATES) or next((n for n in _STATES if n.startswith(member)), None)
     has = "`$states` has input, result, context and errorOutput"
     return f"{has}: did you mean `$states.{meant}`?" if meant else f"{has}."
 

@@ -35,7 +35,9 @@ def _around(earlier: Earlier, path: str, reading: Reading) -> str:
             f"`{path}` is in the input of the Map `{earlier.name}`, but an iteration gets only its "
             "item: pass the value in its ItemSelector."
         )
-    return f"`{path}` is in the input of `{earlier.name}`: its Parameters leave it out."
+    fields = ("Parameters", "Arguments", "InputPath")
+    by = next((name for name in fields if name in earlier.fields), "state")
+    return f"`{path}` is in the input of `{earlier.name}`: its {by} leaves it out."
 
 
 def how(earlier: Earlier) -> str:
@@ -60,6 +62,8 @@ def how(earlier: Earlier) -> str:
         )
     if fields.get("OutputPath", "$") != "$":
         return f"its OutputPath is `{fields['OutputPath'] or 'null'}`"
+    if fields.get("Type") not in (*WORKING, "Pass"):
+        return f"its InputPath is `{fields.get('InputPath', '$') or 'null'}`"
     if fields.get("ResultPath", "$") == "$":
         what = "Result" if "Result" in fields else "Parameters" if _builds(fields) else "result"
         if what == "result" and fields.get("Type") == "Pass":

@@ -717,6 +717,155 @@ JSONPATH = [
         rules({"Variable": "$.a.status", "StringEquals": "PAID"}),
     ),
     Mistake(
+        "item-selector-with-one-dollar",
+        {
+            "S": {
+                "Type": "Map",
+                "ItemsPath": "$.items",
+                "ItemSelector": {"sku.$": "$.Map.Item.Value.sku"},
+                "ItemProcessor": inner(passes()),
+            }
+        },
+        {"items": [{"sku": "a"}]},
+        ("Context object", "write `$$.Map.Item.Value.sku`"),
+        {"S": {"ItemSelector": {"sku.$": "$$.Map.Item.Value.sku"}}},
+    ),
+    Mistake(
+        "item-selector-without-dollar-key",
+        {
+            "S": {
+                "Type": "Map",
+                "ItemsPath": "$.items",
+                "ItemSelector": {"sku": "$$.Map.Item.Value.sku"},
+                "ItemProcessor": inner(passes()),
+            }
+        },
+        {"items": [{"sku": "a"}]},
+        ("`sku` is the text", "`sku.$`"),
+        {"S": {"ItemSelector": {"sku.$": "$$.Map.Item.Value.sku"}}},
+    ),
+    Mistake(
+        "items-path-in-another-case",
+        {"S": {"Type": "Map", "ItemsPath": "$.Items", "ItemProcessor": inner(passes())}},
+        {"items": [1]},
+        ("`$.items`", "case-sensitive"),
+        {"S": {"ItemsPath": "$.items"}},
+    ),
+    Mistake(
+        "whole-input-as-text",
+        {
+            "S": {
+                "Type": "Task",
+                "Resource": INVOKE,
+                "Parameters": {"FunctionName": "f", "Payload": "$"},
+            }
+        },
+        ORDER,
+        ("`Payload` is the text", "`Payload.$`"),
+        {"S": {"Parameters": {"FunctionName": "f", "Payload.$": "$"}}},
+        functions={"f": {"Payload": 1}},
+    ),
+    Mistake(
+        "event-beside-the-payload",
+        {
+            "S": {
+                "Type": "Task",
+                "Resource": INVOKE,
+                "Parameters": {"FunctionName": "f", "id.$": "$.order.id"},
+            }
+        },
+        ORDER,
+        ("`id` is not a parameter of `lambda:invoke`", "event is in `Payload`"),
+        {"S": {"Parameters": {"FunctionName": "f", "Payload": {"id.$": "$.order.id"}}}},
+        functions={"f": {"Payload": 1}},
+    ),
+    Mistake(
+        "slots-with-numbers",
+        {"S": passes(Parameters={"m.$": "States.Format('Hi {0}', $.customer)"})},
+        ORDER,
+        ("{0} is no slot", "write {}"),
+        {"S": {"Parameters": {"m.$": "States.Format('Hi {}', $.customer)"}}},
+    ),
+    Mistake(
+        "item-out-of-bounds",
+        {"S": passes(Parameters={"m.$": "States.ArrayGetItem($.order.items, 2)"})},
+        ORDER,
+        ("`$.order.items` has 2 items", "from 0"),
+        {"S": {"Parameters": {"m.$": "States.ArrayGetItem($.order.items, 1)"}}},
+    ),
+    Mistake(
+        "concurrency-of-text",
+        {
+            "S": {
+                "Type": "Map",
+                "ItemsPath": "$.items",
+                "MaxConcurrencyPath": "$.most",
+                "ItemProcessor": inner(passes()),
+            }
+        },
+        {"items": [1], "most": "many"},
+        ("MaxConcurrencyPath needs a whole number", '`$.most` is the string "many"'),
+        mended_input={"items": [1], "most": 2},
+    ),
+    Mistake(
+        "dot-in-a-name",
+        {"S": passes(Parameters={"v.$": "$.app.version"})},
+        {"app.version": "1"},
+        ("dot in it", "`$['app.version']`"),
+        {"S": {"Parameters": {"v.$": "$['app.version']"}}},
+    ),
+    Mistake(
+        "cause-of-an-error-is-text",
+        {"S": passes(Parameters={"m.$": "$.error.Cause.errorMessage"})},
+        {"error": {"Error": "E", "Cause": '{"errorMessage": "no"}'}},
+        ("`$.error.Cause` is JSON as text", "States.StringToJson($.error.Cause)"),
+        {"S": {"Parameters": {"m.$": "States.StringToJson($.error.Cause)"}}},
+    ),
+    Mistake(
+        "wait-narrows-its-input",
+        {
+            "Wait": {"Type": "Wait", "Seconds": 0, "InputPath": "$.order"},
+            "S": passes(Parameters={"c.$": "$.customer"}),
+        },
+        ORDER,
+        ("`Wait`", "its InputPath is `$.order`"),
+        {"Wait": {"InputPath": "$"}},
+    ),
+    Mistake(
+        "cause-path-of-a-fail",
+        {"S": {"Type": "Fail", "Error": "E", "CausePath": "$.reason"}},
+        {"cause": "x"},
+        ("`$.reason` finds nothing", "it has `cause`"),
+        {"S": {"Type": "Succeed", "Error": ABSENT, "CausePath": ABSENT}},
+    ),
+    Mistake(
+        "parallel-parameters-cut",
+        {
+            "P": {
+                "Type": "Parallel",
+                "Parameters": {"id.$": "$.order.id"},
+                "Branches": [inner(passes(Parameters={"c.$": "$.customer"}), "S")],
+            }
+        },
+        ORDER,
+        ("in the input of `P`", "its Parameters leaves it out"),
+        {"P": {"Parameters": {"customer.$": "$.customer"}}},
+    ),
+    Mistake(
+        "assigned-text",
+        {"S": passes(Assign={"id": "$.order.id"})},
+        ORDER,
+        ("`id` is the text", "`id.$`"),
+        {"S": {"Assign": {"id.$": "$.order.id"}}},
+    ),
+    Mistake(
+        "nothing-in-a-rule-with-a-path",
+        choice({"Variable": "$.total", "NumericGreaterThanPath": "$.limit"}),
+        {"total": 5, "limits": 3},
+        ("`$.limit`", "did you mean `$.limits`"),
+        rules({"Variable": "$.total", "NumericGreaterThanPath": "$.limits"}),
+    ),
+    Mistake(
         "function-reads-another-name",
         {"S": task("f", Parameters={"orderID.$": "$.order.id"})},
         ORDER,
@@ -863,6 +1012,126 @@ JSONATA = [
         {"total": 1},
         ("has no `n`", "$exists"),
         mended_input={"n": 1},
+        jsonata=True,
+    ),
+    Mistake(
+        "states-without-dollar",
+        {"S": passes(Output="{% states.input.order.id %}")},
+        ORDER,
+        ("`$states` begins with a `$`",),
+        {"S": {"Output": "{% $states.input.order.id %}"}},
+        jsonata=True,
+    ),
+    Mistake(
+        "bare-name",
+        {"S": passes(Output="{% order.id %}")},
+        ORDER,
+        ("`order` is read from nothing", "`$states.input.order.id`"),
+        {"S": {"Output": "{% $states.input.order.id %}"}},
+        jsonata=True,
+    ),
+    Mistake(
+        "timestamp-of-a-wait",
+        {"S": {"Type": "Wait", "Timestamp": "{% $states.input.at %}"}},
+        {"at": "2020-01-01"},
+        ('the text "2020-01-01"', "zone"),
+        mended_input={"at": "2020-01-01T00:00:00Z"},
+        jsonata=True,
+    ),
+    Mistake(
+        "seconds-of-text",
+        {"S": {"Type": "Wait", "Seconds": "{% $states.input.s %}"}},
+        {"s": "0"},
+        ("It is text", "`$number($states.input.s)`"),
+        {"S": {"Seconds": "{% $number($states.input.s) %}"}},
+        jsonata=True,
+    ),
+    Mistake(
+        "sum-of-texts",
+        {"S": passes(Output="{% $sum($states.input.items.price) %}")},
+        {"items": [{"price": "1"}, {"price": "2"}]},
+        ("with texts in it", "$number"),
+        {"S": {"Output": "{% $sum($states.input.items.$number(price)) %}"}},
+        jsonata=True,
+    ),
+    Mistake(
+        "error-output-by-another-name",
+        {
+            "S": task(
+                "f",
+                Catch=[
+                    {
+                        "ErrorEquals": ["States.ALL"],
+                        "Output": "{% $states.error.Cause %}",
+                        "Next": "Done",
+                    }
+                ],
+                Next="Done",
+            ),
+            "Done": {"Type": "Succeed"},
+        },
+        ORDER,
+        ("did you mean `$states.errorOutput`",),
+        {
+            "S": {
+                "Catch": [
+                    {
+                        "ErrorEquals": ["States.ALL"],
+                        "Output": "{% $states.errorOutput.Cause %}",
+                        "Next": "Done",
+                    }
+                ]
+            }
+        },
+        functions={"f": ("E", "why")},
+        jsonata=True,
+    ),
+    Mistake(
+        "jsonata-catch-loses-the-input",
+        {
+            "Try": task("f", Catch=[{"ErrorEquals": ["States.ALL"], "Next": "S"}], Next="S"),
+            "S": passes(Output="{% $states.input.customer %}"),
+        },
+        ORDER,
+        ("`Try`", "its Catch has no Output"),
+        {
+            "Try": {
+                "Catch": [
+                    {"ErrorEquals": ["States.ALL"], "Output": "{% $states.input %}", "Next": "S"}
+                ]
+            }
+        },
+        functions={"f": ("E", "why")},
+        jsonata=True,
+    ),
+    Mistake(
+        "jsonata-iteration-reads-the-input",
+        {
+            "M": {
+                "Type": "Map",
+                "Items": "{% $states.input.items %}",
+                "ItemProcessor": inner(passes(Output="{% $states.input.customer %}"), "S"),
+            }
+        },
+        {"items": [{"sku": "a"}], "customer": "Ada"},
+        ("input of the Map `M`", "ItemSelector"),
+        {"M": {"ItemSelector": {"customer": "{% $states.input.customer %}"}}},
+        jsonata=True,
+    ),
+    Mistake(
+        "jsonata-member-left-out",
+        {"S": passes(Output="{% {'id': $states.input.order.idd} %}")},
+        ORDER,
+        ("did you mean `$states.input.order.id`",),
+        {"S": {"Output": "{% {'id': $states.input.order.id} %}"}},
+        jsonata=True,
+    ),
+    Mistake(
+        "jsonata-attribute-value",
+        {"S": passes(Output="{% $states.input.Item.total + 1 %}")},
+        {"Item": {"total": {"N": "5"}}},
+        ("attribute value of DynamoDB",),
+        {"S": {"Output": "{% $number($states.input.Item.total.N) + 1 %}"}},
         jsonata=True,
     ),
     Mistake(

@@ -68,6 +68,8 @@ class Walk:
         result = self.work(data, env)
         if self.visit.status == v.CAUGHT:
             self.caught()
+        elif "for the field 'Catch[" in (self.visit.cause or ""):
+            self.failed_catch()
         elif result is not MISSING and (
             self.visit.exited is not None or self.visit.failing or self.visit.status == v.FAILED
         ):
@@ -237,6 +239,15 @@ class Walk:
             self.add("OutputPath", output, before=value, default="$", note=note)
         else:
             self.add("OutputPath", output, before=value, default="$")
+
+    def failed_catch(self) -> None:
+        """The Error Output that a catcher got whose own expressions failed."""
+        for event in reversed(self.visit.events):
+            shown = v.details(self.past.history[event])
+            if "error" in shown and shown["error"] != self.visit.error:
+                error = {"Error": shown["error"], "Cause": shown.get("cause")}
+                self.stages.append(Stage("Error Output", value=error))
+                return
 
     def caught(self) -> None:
         """The Error Output, and the output of the catcher."""
