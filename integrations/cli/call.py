@@ -24,7 +24,7 @@ def call(function: str, /, *arguments: Any, **options: Any) -> NoReturn:
     """Call MODULE.FUNCTION of commands/ and exit with its code. An unexpected exception is
     reported in one line, with exit code 70.
     """
-    module, _, name = function.partition(".")
+    module, _, name = function.rpartition(".")
     try:
         command = getattr(import_module(f"stepwell.integrations.cli.commands.{module}"), name)
         code = command(*arguments, **options)

@@ -24,6 +24,7 @@ from stepwell.integrations.cli.declarations import (
     mocks,
     running,
     tasks,
+    testing,
     time,
 )
 from stepwell.integrations.cli.plugins import Commands
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     **PLAIN,
 )
-for group in (running.top, definitions.top, lint.top, changes.top, executions.top):
+for group in (*(running.top, definitions.top, lint.top, testing.top, changes.top, executions.top),):
     app.add_typer(group)
 for group, name, panel in (
     (machines.machines, "machines", o.DEFINITIONS),

@@ -3,6 +3,7 @@
 WorkflowTestError          a test cannot run: its text says what to change
 ├── InvalidDefinitionError the definition, with all of its problems
 ├── UnansweredTaskError    a task was called that nothing answers
+├── PlacedError            a mistake in a scenario file; its text begins with the place
 └── UnfinishedError        an execution did not end
 """
 
@@ -25,11 +26,34 @@ class InvalidDefinitionError(WorkflowTestError):
 
 
 class UnansweredTaskError(WorkflowTestError):
-    """state: its name."""
+    """state        its name
+    in_scenario  the text for scenario files, where mocks are written in YAML
+    """
 
-    def __init__(self, state: str, message: str) -> None:
-        super().__init__(message)
-        self.state = state
+    def __init__(self, state: str, problem: str, function: str | None = None) -> None:
+        """function: the name of the function that nothing answers; "" for another task; None: the
+        problem says all
+        """
+        python, yaml = [], []
+        if function is not None:
+            python.append(f"mock it with .mock({state!r}, RESULT)")
+            yaml.append(f"add it to mocks, as in {{{state}: RESULT}}")
+        if function:
+            python.append(f"pass functions={{{function!r}: CALLABLE}}")
+            for mends in (python, yaml):
+                mends.append(f"write functions/{function}.py")
+        super().__init__(problem + _either(python))
+        self.state, self.in_scenario = state, problem + _either(yaml)
+
+
+def _either(mends: list[str]) -> str:
+    """ ": a, b or c"; "" for none"""
+    *most, last = mends or [""]
+    return ": " * bool(last) + " or ".join(filter(None, (", ".join(most), last)))
+
+
+class PlacedError(WorkflowTestError):
+    """See above."""
 
 
 class UnfinishedError(WorkflowTestError):

@@ -7,12 +7,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from stepwell.asl.evaluation import Json
-from stepwell.integrations.mocks.cases import Items, Response, Responses, Return, Step, Throw
+from stepwell.integrations.mocks.cases import (
+    Items,
+    Response,
+    Responses,
+    Return,
+    Step,
+    Throw,
+    iterations,
+)
 from stepwell.integrations.testing.errors import WorkflowTestError
 
 MOCKABLE: Final = "Task"
@@ -20,11 +28,17 @@ MOCKABLE: Final = "Task"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response of so many calls; times None: of all further ones. item: of one Map iteration."""
+    """A response to calls of a state.
+
+    times  of so many; None: of all further ones
+    item   only in this Map iteration, or in these: 3, "1-3" (see mocks.cases.Iterations)
+    place  in the scenario: "file:line:column"
+    """
 
     response: Response
     times: int | None
-    item: int | None
+    item: int | str | None
+    place: str = ""
 
 
 Answers = tuple[Answer, ...]
@@ -35,7 +49,7 @@ def answers(
     error: str | None,
     cause: str | None,
     times: int | None,
-    item: int | None,
+    item: int | str | None,
 ) -> Answers:
     """Raises WorkflowTestError if the arguments of .mock() contradict each other."""
     if (error is None) == (not results):
@@ -44,8 +58,8 @@ def answers(
         raise WorkflowTestError("mock(cause=...) needs an error, too")
     if times is not None and times < 1:
         raise WorkflowTestError(f"mock(times={times}): at least 1")
-    if item is not None and item < 0:
-        raise WorkflowTestError(f"mock(item={item}): items are counted from 0")
+    if item is not None and (iterations(str(item)) is None):
+        raise WorkflowTestError(f"mock(item={item!r}): 0 is the first item, '1-3' the next three")
     given = (Throw(error, cause),) if error is not None else tuple(map(_response, results))
     if len(given) > 1:
         return tuple(Answer(each, times or 1, item) for each in given)
@@ -56,32 +70,31 @@ def _response(result: Json | Callable[[Json], Any]) -> Response:
     return result if callable(result) else Return(result)
 
 
-def added(before: Answers, new: Answers) -> Answers:
+def added(before: Answers, new: Answers, instead: bool) -> Answers:
     """A response of all calls is replaced by the next one; those of some calls are followed by
-    it.
+    it, unless it comes `instead`.
     """
     item = new[0].item
-    kept = tuple(each for each in before if each.item != item or each.times is not None)
+    kept = tuple(
+        each for each in before if each.item != item or (each.times is not None and not instead)
+    )
     return (*kept, *new)
 
 
 def plan(answers: Answers) -> Responses | Items:
     """The responses to a state."""
     items = {each.item for each in answers}
-    by_item = {
-        item: Responses(tuple(_steps(each for each in answers if each.item == item)))
-        for item in items
-    }
+    by_item = {item: _responses([each for each in answers if each.item == item]) for item in items}
     default = by_item.pop(None, None)
     if not by_item and default is not None:
         return default
     return Items({item: each for item, each in by_item.items() if item is not None}, default)
 
 
-def _steps(answers: Any) -> list[Step]:
+def _responses(answers: Sequence[Answer]) -> Responses:
     steps, first = [], 0
     for each in answers:
         last = None if each.times is None else first + each.times - 1
-        steps.append(Step(first, last, each.response))
+        steps.append(Step(first, last, each.response, each.place))
         first += each.times or 0
-    return steps
+    return Responses(tuple(steps), place=answers[0].place)

@@ -42,7 +42,7 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
     results = sys.modules.get(f"{_PACKAGE}.results")
     if results is None or not isinstance(left, results.Status):
         return None
-    return [f"{str(left)!r} {op} {str(right)!r}", *left.result.explanation()]
+    return [f"{str(left)!r} {op} {str(right)!r}", *str(left.result).splitlines()]
 
 
 def pytest_unconfigure() -> None:
@@ -145,8 +145,10 @@ def stepwell_engine(
 
 @pytest.fixture(scope="session")
 def stepwell_server_options() -> list[str]:
-    """More options of `stepwell serve` for stepwell_server. Override it in conftest.py."""
-    return []
+    """More options of `stepwell serve` for stepwell_server. Override it in conftest.py. By default
+    time is skipped, as in other tests.
+    """
+    return ["--skip-time"]
 
 
 @pytest.fixture(scope="session")

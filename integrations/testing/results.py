@@ -94,12 +94,12 @@ class Result:
         return [self.history, *self.run.children]
 
     @cached_property
-    def _machine(self) -> StateMachine:
+    def machine(self) -> StateMachine:
         return StateMachine.model_validate(json_text.loads(self.definition))
 
     @cached_property
     def visits(self) -> Visits:
-        return Visits(self.history, Reevaluation(self._machine))
+        return Visits(self.history, Reevaluation(self.machine))
 
     @cached_property
     def visited(self) -> list[str]:
@@ -162,7 +162,7 @@ class Result:
         if text is not None:
             return json_text.loads(text)
         number = [each for each in self.visits.all if each.name == visit.name].index(visit) + 1
-        program = compile_machine(self._machine)
+        program = compile_machine(self.machine)
         definition = json_text.loads(self.definition)
         flow = data_flow(program, definition, self.run.execution, self.history, visit.name, number)
         stages = {stage.name: stage.value for stage in flow.stages}
@@ -208,7 +208,6 @@ class Result:
         if open_at:
             lines.append(f"it waited at: {', '.join(open_at)} (a mock answers a task)")
         lines.append(self._way())
-        lines += self.unused
         return lines
 
     def __repr__(self) -> str:
@@ -216,7 +215,7 @@ class Result:
         return f"<{self.run.machine} {self._ending()}{at}; {self._way()}>"
 
     def __str__(self) -> str:
-        return "\n".join(self.explanation())
+        return "\n".join([*self.explanation(), *self.unused])
 
     # --- assertions ---
 

@@ -57,7 +57,6 @@ class TestTasks:
         self._registry = Registry(
             functions, folder, pool=pool, services=self._services, limits=limits
         )
-        self._functions, self._folder = functions, folder
         self.unanswered: list[UnansweredTaskError] = []
         answers = Answers(case)
         self.mocks: Mocks = _CheckedMocks(answers, activities, self.refusal, self.unanswered)
@@ -87,18 +86,14 @@ class TestTasks:
         """Record that nothing answers a task. The error cannot be caught: the execution fails."""
         function = function_name(resource, payload)
         called = f"the function {function}" if function else resource.text
-        mends = [f"mock it with .mock({state!r}, RESULT)"]
+        problem = f"the state {state!r} calls {called}, which nothing answers"
         if resource.service == "s3":  # the ItemReader or ResultWriter of a Map
-            mends = [f"pass functions={{{resource.text!r}: CALLABLE}}"]
-        if function:
-            mends.append(f"pass functions={{{function!r}: CALLABLE}}")
-            mends.append(f"write {self._folder or FOLDER}/{function}.py")
-        *most, last = mends
-        message = f"the state {state!r} calls {called}, which nothing answers: " + " or ".join(
-            filter(None, (", ".join(most), last))
-        )
-        self.unanswered.append(UnansweredTaskError(state, message))
-        return TaskError(asl_messages.RUNTIME, message, runtime=True)
+            mend = f"{problem}: pass functions={{{resource.text!r}: CALLABLE}}"
+            error = UnansweredTaskError(state, mend)
+        else:
+            error = UnansweredTaskError(state, problem, function or "")
+        self.unanswered.append(error)
+        return TaskError(asl_messages.RUNTIME, str(error), runtime=True)
 
     def known_text(self, resource: str) -> str | None:
         """A Resource that none of AWS's is valid: a mock may answer it."""

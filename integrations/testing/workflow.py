@@ -153,7 +153,7 @@ class Workflow:
         error: str | None = None,
         cause: str | None = None,
         times: int | None = None,
-        item: int | None = None,
+        item: int | str | None = None,
     ) -> Workflow:
         """Another Workflow, in which a Task is answered instead of carried out.
 
@@ -162,16 +162,23 @@ class Workflow:
                  is the error. A result has the shape of the service's answer: that of
                  lambda:invoke is {"Payload": ...}
         error, cause  the failure in place of a result
-        item     only in this iteration of the Map around it, from 0
+        item     only in this iteration of the Map around it, from 0, or in several: "1-3"
         A mock of every call is replaced by the next mock of the state; one of some calls is
         followed by it. Raises WorkflowTestError.
+        """
+        return self.with_answers(state, mocking.answers(results, error, cause, times, item))
+
+    def with_answers(self, state: str, new: mocking.Answers, instead: bool = False) -> Workflow:
+        """Another Workflow, with more responses of a state. Raises WorkflowTestError.
+
+        instead  of those that it has, of the same item
         """
         kind = self.known(state).get("Type")
         if kind != mocking.MOCKABLE:
             raise WorkflowTestError(f"the state {state!r} is a {kind}: only a Task can be mocked")
-        new = mocking.answers(results, error, cause, times, item)
         before = self.answers.get(state, ())
-        return replace(self, answers={**self.answers, state: mocking.added(before, new)})
+        added = mocking.added(before, new, instead)
+        return replace(self, answers={**self.answers, state: added})
 
     def mocks(self, file: str | Path, case: str, machine: str | None = None) -> Workflow:
         """Another Workflow, with the mocks of a test case of a mock file (MockConfigFile.json).

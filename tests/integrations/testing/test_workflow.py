@@ -114,7 +114,7 @@ def test_one_result_for_each_call() -> None:
     assert (polled.status, polled.duration) == ("SUCCEEDED", 2 * DAY)
     assert [each.result for each in polled.state("Poll").visits] == ["RUNNING", "RUNNING", "DONE"]
     early = workflow(loop).mock("Poll", "RUNNING", "DONE", "DONE").run()
-    assert early.unused == ["warning: response 2 of state 'Poll' in test case 'mocks' was not used"]
+    assert early.unused == ["response 2 of state 'Poll' in test case 'mocks' was not used"]
     with pytest.raises(UnansweredTaskError, match="'Poll' has no mocked response for attempt 1"):
         workflow(loop).mock("Poll", "RUNNING", times=1).run()
 
@@ -129,6 +129,7 @@ def test_items_of_a_map() -> None:
     assert result.state("All[2]/Resize").input == 3
     broken = tested.mock("Resize", error="Broken", item=2).run([1, 2, 3])
     assert (broken.error, broken.failed_at) == ("Broken", "All[2]/Resize")
+    assert tested.mock("Resize", 0, item="1-2").run([1, 2, 3]).output == [2, 0, 0]
 
 
 def test_a_task_that_nothing_answers() -> None:

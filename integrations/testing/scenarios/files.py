@@ -28,8 +28,10 @@ from stepwell.asl import json_text
 from stepwell.asl.definition_files import DefinitionFileError, Place, read_definition
 from stepwell.asl.evaluation import Json
 from stepwell.integrations.errors import UsageError
-from stepwell.integrations.testing.errors import suggestion
-from stepwell.integrations.testing.expectations import Expectation, StateExpectation
+from stepwell.integrations.mocks.cases import Response, Return, Throw
+from stepwell.integrations.testing.errors import WorkflowTestError, suggestion
+from stepwell.integrations.testing.mocking import Answer, Answers
+from stepwell.integrations.testing.scenarios.expectations import Expectation, StateExpectation
 
 SUFFIXES: Final = (".test.yaml", ".test.yml", ".test.json")
 DEFINITIONS: Final = (".asl.json", ".asl.yaml", ".asl.yml", ".asl")
@@ -149,15 +151,13 @@ def read_suite(file: Path) -> Suite:
     try:
         content = ScenarioFile.model_validate(value)
     except ValidationError as invalid:
+        placed = [(source.locate(_pointer(each)), _text(each)) for each in invalid.errors()]
         raise ScenarioFileError(
-            [
-                "{}:{}:{}: {}".format(file, *source.locate(_pointer(each)), _text(each))
-                for each in invalid.errors()
-            ]
+            [f"{file}:{line}:{column}: {text}" for (line, column), text in sorted(placed)]
         ) from None
     twice = _repeated(content.scenarios)
     if twice is not None:
-        line, column = source.locate(f"/scenarios/{twice}/name")
+        line, column = source.locate(json_text.item("/scenarios", twice) + "/name")
         name = content.scenarios[twice].name
         raise ScenarioFileError([f"{file}:{line}:{column}: another scenario is called {name!r}"])
     suite = Suite(file, content, _machine(file, content.machine), source.locate)
@@ -214,19 +214,23 @@ def _text(error: ErrorDetails) -> str:
     return f"{name}: {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
-def response(value: Json) -> list[dict[str, Json]]:
-    """A mock in short form -> responses, one for each call: {"result"} or {"error", "cause"}.
+def answers_of(value: Json, item: str | None, place: str) -> Answers:
+    """A mock in short form. A list has a response for each call; anything else answers every call.
 
-    A list has one for each call; anything else answers every call.
+    item, place  see Answer
     """
     values = value if isinstance(value, list) else [value]
-    return [_one(each) for each in values]
+    if not values:
+        raise WorkflowTestError("an empty list has no response: write {return: []} for that result")
+    times = 1 if isinstance(value, list) else None
+    return tuple(Answer(_response(each), times, item, place) for each in values)
 
 
-def _one(value: Json) -> dict[str, Json]:
+def _response(value: Json) -> Response:
+    """{error, cause} is a failure, {return} a result, as is anything else."""
     if isinstance(value, dict):
         if "error" in value and value.keys() <= {"error", "cause"}:
-            return value
+            return Throw(value["error"], value.get("cause"))
         if value.keys() == {"return"}:
-            return {"result": value["return"]}
-    return {"result": value}
+            return Return(value["return"])
+    return Return(value)

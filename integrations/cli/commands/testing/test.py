@@ -1,0 +1,171 @@
+"""What `stepwell test` does: find scenarios, run them and report what differs."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stepwell.integrations.cli import exit_codes, files
+from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.output import test_report
+from stepwell.integrations.cli.output.text import printable
+from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import Limits
+from stepwell.integrations.testing.scenarios import discovery, junit, processes, runs, watching
+from stepwell.integrations.testing.scenarios.discovery import Found
+from stepwell.integrations.testing.scenarios.runs import FAILED, Job, Outcome, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Of the command line; see declarations/testing.py."""
+
+    paths: tuple[Path, ...]
+    keyword: str | None
+    fail_fast: bool
+    jobs: int | None
+    junit: Path | None
+    json: bool
+    quiet: bool
+
+
+@with_limits
+def test(
+    paths: Sequence[Path],
+    keyword: str | None,
+    fail_fast: bool,
+    jobs: int | None,
+    junit_file: Path | None,
+    json: bool,
+    quiet: bool,
+    watch: bool,
+    param: Sequence[str],
+    limits: Limits,
+) -> int:
+    options = Options(tuple(paths or [Path()]), keyword, fail_fast, jobs, junit_file, json, quiet)
+    settings = Settings(tuple(files.parameters(param).items()), limits)
+    code = _run(options, settings, None)
+    if not watch:
+        return code
+    try:
+        _watch(options, settings)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+    return exit_codes.SUCCEEDED
+
+
+def _run(options: Options, settings: Settings, only: set[Path] | None) -> int:
+    """Run what was found once; the exit code.
+
+    only  the files whose change made it run again; None: everything
+    """
+    found = discovery.find(options.paths)
+    for problem in found.problems:
+        print(printable(problem), file=sys.stderr)
+    jobs = [
+        job
+        for job in runs.jobs(found.suites, found.cases)
+        if (options.keyword is None or options.keyword.lower() in job.title.lower())
+        and (only is None or only & set(_files_of(job, found)))
+    ]
+    if not jobs and only is None:
+        if found.problems:
+            return exit_codes.USAGE
+        raise UsageError(_nothing(options))
+    outcomes = _outcomes(jobs, options, settings)
+    if options.junit is not None:
+        try:
+            options.junit.write_text(junit.report(outcomes), encoding="utf-8")
+        except OSError as fault:
+            raise UsageError(f"--junit {options.junit}: {fault.strerror or fault}") from None
+    if found.problems:
+        return exit_codes.USAGE
+    failed = any(each.status == FAILED for each in outcomes)
+    return exit_codes.FAILED if failed else exit_codes.SUCCEEDED
+
+
+def _outcomes(jobs: Sequence[Job], options: Options, settings: Settings) -> list[Outcome]:
+    """Run the jobs, and show their outcomes as they come."""
+    began, outcomes = time.perf_counter(), list[Outcome]()
+    report = test_report.Report(len(jobs), options.quiet or options.json)
+    with report, closing(processes.run(jobs, settings, options.jobs)) as running:
+        for outcome in running:
+            outcomes.append(outcome)
+            if options.json:
+                print(json_module.dumps(_as_json(outcome), ensure_ascii=False), flush=True)
+            report.show(outcome)
+            if options.fail_fast and outcome.status == FAILED:
+                break
+    if not options.json:
+        left = len(jobs) - len(outcomes)
+        report.summarise(outcomes, left, time.perf_counter() - began)
+    return outcomes
+
+
+def _nothing(options: Options) -> str:
+    where = ", ".join(map(str, options.paths))
+    if options.keyword is not None:
+        return f"no scenario in {where} has {options.keyword!r} in its name (-k)"
+    return (
+        f"no scenarios in {where}: write NAME.test.yaml beside NAME.asl.json, or keep a "
+        "MockConfigFile.json there"
+    )
+
+
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "file": str(outcome.job.file),
+        "name": outcome.job.name,
+        "place": outcome.job.place,
+        "status": outcome.status,
+        "seconds": round(outcome.seconds, 4),
+        "simulatedSeconds": outcome.simulated,
+        "failures": outcome.failures,
+        "warnings": outcome.warnings,
+        **({"result": outcome.result} if outcome.result else {}),
+    }
+
+
+# --- --watch --------------------------------------------------------------------------------------
+
+
+def _watch(options: Options, settings: Settings) -> None:
+    """Run again what changed, until Ctrl-C."""
+    seen = watching.stamps(_watched(options))
+    while True:
+        print("waiting for changes (Ctrl-C ends)", file=sys.stderr)
+        changed, seen = watching.changed(seen, lambda: _watched(options))
+        runs.forget()
+        _run(options, settings, changed)
+
+
+def _watched(options: Options) -> list[Path]:
+    """The files that scenarios are made of, and the folders in which new ones may appear."""
+    found = discovery.find(options.paths)
+    jobs = runs.jobs(found.suites, found.cases)
+    return [*{file for job in jobs for file in _files_of(job, found)}, *_broken(options)]
+
+
+def _broken(options: Options) -> Iterable[Path]:
+    """Scenario files that cannot be read now: they may be mended."""
+    for path in options.paths:
+        yield from path.rglob("*.test.*") if path.is_dir() else [path]
+
+
+def _files_of(job: Job, found: Found) -> list[Path]:
+    """The files that a scenario depends on."""
+    parts = [job.file, job.machine]
+    suite = next((each for each in found.suites if each.file == job.file), None)
+    if suite is not None:
+        named = [suite.content.mock_file, *(each.input_file for each in suite.content.scenarios)]
+        parts += [suite.path(each) for each in named if each]
+    folder = job.machine.parent / "functions"
+    if suite is not None and suite.content.functions:
+        folder = suite.path(suite.content.functions)
+    return [*parts, *(folder.rglob("*.py") if folder.is_dir() else ())]

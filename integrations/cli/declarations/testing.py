@@ -1,0 +1,58 @@
+"""The command that tests workflows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from stepwell.integrations.cli import options as o
+from stepwell.integrations.cli.call import PLAIN, call
+
+top = typer.Typer(**PLAIN)
+
+Paths = Annotated[
+    list[Path] | None,
+    Argument(
+        metavar="[PATH...]",
+        help="Scenario files (NAME.test.yaml), mock files, definitions, or folders to search.  "
+        "[default: .]",
+        show_default=False,
+    ),
+]
+Keyword = Annotated[
+    str | None,
+    Option("-k", metavar="TEXT", help="Only scenarios with this text in their file or name."),
+]
+FailFast = Annotated[bool, Option("--fail-fast", "-x", help="Stop after the first failure.")]
+Jobs = Annotated[
+    int | None,
+    Option("--jobs", "-j", metavar="N", min=1, help="Processes.  [default: one for each core]"),
+]
+Junit = Annotated[Path | None, Option(metavar="FILE", help="Write a JUnit report (XML).")]
+Watch = Annotated[bool, Option("--watch", help="Run again what changes, until Ctrl-C.")]
+TestQuiet = Annotated[bool, Option("--quiet", "-q", help="Show only scenarios that failed.")]
+
+
+@top.command()
+def test(
+    paths: Paths = None,
+    keyword: Keyword = None,
+    fail_fast: FailFast = False,
+    jobs: Jobs = None,
+    junit: Junit = None,
+    json: o.Json = False,
+    quiet: TestQuiet = False,
+    watch: Watch = False,
+    param: o.Params = None,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Run the scenarios of workflows with mocks, in virtual time.
+
+    Exit code: 0 all passed, 1 some failed, 2 a file has errors, or there are no scenarios.
+    """
+    call(
+        *("testing.test.test", paths or [], keyword, fail_fast, jobs, junit, json, quiet, watch),
+        param or [],
+        limits=limits,
+    )

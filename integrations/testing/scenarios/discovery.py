@@ -1,0 +1,148 @@
+"""What `stepwell test` runs: scenario files, and the test cases of mock files that no scenario file
+uses.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from stepwell.integrations.mocks.files import MockFileError, read_mocks
+from stepwell.integrations.testing.scenarios.files import (
+    DEFINITIONS,
+    SUFFIXES,
+    ScenarioFileError,
+    Suite,
+    read_suite,
+)
+
+_SKIPPED: Final = frozenset({"node_modules", "__pycache__", "cdk.out", "venv", "dist", "build"})
+_MOCKS: Final = (b'"StateMachines"', b'"TestCases"')  # every mock file has both
+_MACHINE: Final = (b'"StartAt"', b'"States"')
+_MOST_BYTES: Final = 4 << 20  # of a JSON file that is looked into
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFile:
+    """A mock file whose test cases are run as they are.
+
+    machines  (name of a state machine in it, its definition)
+    """
+
+    file: Path
+    machines: tuple[tuple[str, Path], ...]
+
+
+@dataclass(slots=True)
+class Found:
+    """problems: one line each, with its place."""
+
+    suites: list[Suite] = field(default_factory=list)
+    cases: list[CaseFile] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def find(paths: Sequence[Path]) -> Found:
+    """Files that are named are taken as they are; folders are searched, without hidden ones and
+    those of tools. A definition stands for the scenario files beside it that test it.
+    """
+    found = Found()
+    files = list(dict.fromkeys(_files(paths, found)))
+    for file in files:
+        if file.name.endswith(SUFFIXES):
+            try:
+                found.suites.append(read_suite(file))
+            except ScenarioFileError as fault:
+                found.problems += fault.problems
+    used = {
+        suite.path(suite.content.mock_file).resolve()
+        for suite in found.suites
+        if suite.content.mock_file
+    }
+    jsons = {file: _head(file) for file in files if file.suffix == ".json"}
+    definitions = [
+        file
+        for file in files
+        if file.name.endswith(DEFINITIONS) or all(key in jsons.get(file, b"") for key in _MACHINE)
+    ]
+    for file, data in jsons.items():
+        is_mocks = all(key in data for key in _MOCKS) and not file.name.endswith(SUFFIXES)
+        if is_mocks and file.resolve() not in used:
+            _add_cases(found, file, definitions)
+    return found
+
+
+def _files(paths: Iterable[Path], found: Found) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            for folder, folders, names in os.walk(path):
+                folders[:] = sorted(
+                    each for each in folders if each[0] != "." and each not in _SKIPPED
+                )
+                yield from (Path(folder) / name for name in sorted(names))
+        elif not path.exists():
+            found.problems.append(f"{path}: there is no such file or folder")
+        elif path.name.endswith(SUFFIXES) or not path.name.endswith(DEFINITIONS):
+            yield path
+            if path.suffix == ".json":  # a mock file: its definitions are near
+                yield from _near(path)
+        else:
+            yield path
+            stem = path.name.split(".")[0]
+            beside = sorted(path.parent.glob(f"{stem}*"))
+            yield from (each for each in beside if each.name.endswith(SUFFIXES))
+
+
+def _near(file: Path) -> Iterator[Path]:
+    for each in sorted(file.parent.iterdir()):
+        if each.name.endswith(DEFINITIONS):
+            yield each
+
+
+def _head(file: Path) -> bytes:
+    """The content of a JSON file; empty if it is too large to be a definition or mocks."""
+    try:
+        return file.read_bytes() if file.stat().st_size <= _MOST_BYTES else b""
+    except OSError:
+        return b""
+
+
+def _add_cases(found: Found, file: Path, definitions: Sequence[Path]) -> None:
+    try:
+        mocks = read_mocks(file)
+    except MockFileError as fault:
+        found.problems += fault.faults
+        return
+    machines = []
+    for name, cases in mocks.machines.items():
+        definition = _definition(name, len(mocks.machines), file, definitions)
+        if definition is None:
+            at = next((case.place for case in cases.values()), f"{file}:1:1")
+            found.problems.append(
+                f"{at}: there is no definition of the state machine {name!r}: call its file "
+                f"{name}.asl.json, or name it in a scenario file with machine and mock_file"
+            )
+        else:
+            machines.append((name, definition))
+    found.cases.append(CaseFile(file, tuple(machines)))
+
+
+def _definition(name: str, machines: int, file: Path, definitions: Sequence[Path]) -> Path | None:
+    """The definition of the same name, whatever the case of its letters, "-" and "_"; else the only
+    one, if the mock file has one machine. The nearest goes before.
+    """
+    same = [each for each in definitions if _plain(each.name.split(".")[0]) == _plain(name)]
+    beside = [each for each in definitions if each.parent == file.parent]
+    chosen = same or (
+        (beside if len(beside) == 1 else definitions if len(definitions) == 1 else [])
+        if machines == 1
+        else []
+    )
+    return min(chosen, key=lambda each: len(os.path.relpath(each, file.parent)), default=None)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")

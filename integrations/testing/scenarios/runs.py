@@ -1,0 +1,280 @@
+"""One scenario from its file to its Outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from stepwell.asl import json_text
+from stepwell.asl.coverage import Coverage
+from stepwell.asl.evaluation import Json
+from stepwell.asl.limits import DEFAULT_LIMITS as ASL_LIMITS
+from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.mocks.cases import iterations
+from stepwell.integrations.mocks.files import MockFile, MockFileError, read_mocks
+from stepwell.integrations.testing import mock_files
+from stepwell.integrations.testing.errors import (
+    PlacedError,
+    UnansweredTaskError,
+    WorkflowTestError,
+)
+from stepwell.integrations.testing.results import Result
+from stepwell.integrations.testing.scenarios.expectations import Mismatch, mismatches
+from stepwell.integrations.testing.scenarios.files import Scenario, Suite, answers_of, read_suite
+from stepwell.integrations.testing.workflow import Workflow, workflow
+
+PASSED: Final = "passed"
+FAILED: Final = "failed"
+SKIPPED: Final = "skipped"
+RUNTIME: Final = "States.Runtime"  # what fails with it reads data that is not there
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A scenario to run.
+
+    file     scenario file, or mock file
+    name     of the scenario, or MACHINE#CASE
+    place    "order.test.yaml:12:5"
+    machine  definition
+    index    in the scenario file; None: a test case of a mock file
+    """
+
+    file: Path
+    name: str
+    place: str
+    machine: Path
+    index: int | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{self.file} {self.name}"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """status    PASSED, FAILED or SKIPPED
+    failures  what differs: each a list of lines, the first with its place
+    context   lines on what happened: error, state, path
+    warnings  on mocks
+    seconds   of real time; simulated: of the execution
+    """
+
+    job: Job
+    status: str
+    failures: list[list[str]] = field(default_factory=list)
+    context: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    simulated: float = 0.0
+    result: dict[str, Json] = field(default_factory=dict)
+    coverage: Coverage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Of all scenarios.
+
+    params   values of ${Placeholders}; those of a file go before
+    coverage  whether it is counted
+    """
+
+    params: tuple[tuple[str, str], ...] = ()
+    limits: Limits = DEFAULT_LIMITS
+    coverage: bool = False
+
+
+def run(job: Job, settings: Settings) -> Outcome:
+    """Run one scenario; its failure is part of the Outcome."""
+    began = time.perf_counter()
+    try:
+        outcome = _scenario(job, settings) if job.index is not None else _case(job, settings)
+    except PlacedError as fault:
+        outcome = Outcome(job, FAILED, [str(fault).splitlines()])
+    except UnansweredTaskError as fault:
+        has_place = fault.in_scenario.startswith(f"{job.file}:")
+        text = fault.in_scenario if has_place else f"{job.place}: {fault.in_scenario}"
+        outcome = Outcome(job, FAILED, [text.splitlines()])
+    except (WorkflowTestError, UsageError) as fault:
+        outcome = Outcome(job, FAILED, [f"{job.place}: {fault}".splitlines()])
+    outcome.seconds = time.perf_counter() - began
+    return outcome
+
+
+def _scenario(job: Job, settings: Settings) -> Outcome:
+    assert job.index is not None
+    suite = suite_of(job.file)
+    scenario = suite.content.scenarios[job.index]
+    if scenario.skip is not None:
+        return Outcome(job, SKIPPED, context=[scenario.skip])
+    at = json_text.item("/scenarios", job.index)
+    result = _tested(suite, scenario, at, settings).run(_input(suite, scenario, at))
+    outcome = _outcome(job, result, settings)
+    for mismatch in mismatches(scenario.expect, result):
+        outcome.failures.append(_located(suite, f"{at}/expect", mismatch))
+    named = [job.file, *([suite.path(file)] if (file := suite.content.mock_file) else [])]
+    outcome.warnings = [  # mocks of all scenarios, which have no place, need not be used in each
+        line for line in result.unused if line.startswith(tuple(f"{file}:" for file in named))
+    ]
+    return _judged(outcome)
+
+
+def _judged(outcome: Outcome) -> Outcome:
+    outcome.status = FAILED if outcome.failures else PASSED
+    return outcome
+
+
+def _located(suite: Suite, at: str, mismatch: Mismatch) -> list[str]:
+    first, *rest = mismatch.lines
+    return [f"{suite.at(at + mismatch.location)}: {first}", *rest]
+
+
+def _outcome(job: Job, result: Result, settings: Settings) -> Outcome:
+    outcome = Outcome(job, PASSED, context=result.explanation(), simulated=result.duration)
+    outcome.result = {
+        "status": str(result.status),
+        "output": result.output,
+        "error": result.error,
+        "cause": result.cause,
+        "visited": list(result.visited),
+    }
+    if settings.coverage:
+        outcome.coverage = Coverage(result.machine, ASL_LIMITS)
+        for history in result.histories:
+            outcome.coverage.add(history)
+    return outcome
+
+
+def _tested(suite: Suite, scenario: Scenario, at: str, settings: Settings) -> Workflow:
+    """The machine with the mocks of a scenario. Raises WorkflowTestError."""
+    content = suite.content
+    params = {**dict(settings.params), **content.params, **scenario.params}
+    functions = None if content.functions is None else str(suite.path(content.functions))
+    start = scenario.start or content.start
+    tested = machine(
+        suite.machine,
+        content.type,
+        tuple(params.items()),
+        functions,
+        None if start is None else start.isoformat(),
+        settings.limits,
+    )
+    if scenario.case is not None:
+        if content.mock_file is None:
+            text = "case needs mock_file, the file that has the test case"
+            raise PlacedError(f"{suite.at(at + '/case')}: {text}")
+        mocks = mocks_of(suite.path(content.mock_file))
+        try:
+            case = mock_files.case(mocks, tested.plan.name, scenario.case)
+        except WorkflowTestError as fault:
+            raise PlacedError(f"{suite.at(at + '/case')}: {fault}") from None
+        tested = tested.with_case(case)
+    for where, mocked in (("", content.mocks), (at, scenario.mocks)):
+        for key, value in mocked.items():
+            place = suite.at(json_text.member(f"{where}/mocks", key))
+            try:
+                tested = _mocked(tested, key, value, place if where else "")
+            except WorkflowTestError as fault:
+                raise PlacedError(f"{place}: {fault}") from None
+    return tested
+
+
+def _mocked(tested: Workflow, key: str, value: Json, place: str) -> Workflow:
+    """Add a mock in short form: of STATE, or of STATE[INDEX] in one Map iteration."""
+    state, item = key, None
+    if key not in tested.states and key.endswith("]"):
+        outer, _, index = key[:-1].rpartition("[")
+        if iterations(index) is not None:
+            state, item = outer, index
+    return tested.with_answers(state, answers_of(value, item, place), instead=True)
+
+
+def _input(suite: Suite, scenario: Scenario, at: str) -> Json:
+    if scenario.input_file is None:
+        return scenario.input
+    file = suite.path(scenario.input_file)
+    try:
+        return json_text.loads(file.read_bytes())
+    except OSError as fault:
+        reason = f"{file}: {fault.strerror or fault}"
+    except json_text.JsonError as fault:
+        reason = f"{file}:{fault.line or 1}:{fault.column or 1}: not JSON: {fault.message}"
+    raise PlacedError(f"{suite.at(at + '/input_file')}: {reason}")
+
+
+# --- test cases of mock files ---------------------------------------------------------------------
+
+
+def _case(job: Job, settings: Settings) -> Outcome:
+    """A test case runs with the input {}. It passes if the execution ends by itself, and not
+    because it reads what that input does not have.
+    """
+    name, _, case = job.name.rpartition("#")
+    tested = machine(job.machine, "STANDARD", settings.params, None, None, settings.limits)
+    mocks = mocks_of(job.file)
+    result = tested.with_case(mock_files.case(mocks, name, case, exact=True)).run({})
+    outcome = _outcome(job, result, settings)
+    outcome.warnings = result.unused
+    if result.status not in ("SUCCEEDED", "FAILED") or result.error == RUNTIME:
+        outcome.failures.append(
+            [
+                f"{job.place}: it ended with {result.error or result.status}",
+                "it ran with the input {}: a scenario file can name another one",
+            ]
+        )
+    return _judged(outcome)
+
+
+# --- what several scenarios share -----------------------------------------------------------------
+
+suite_of = lru_cache(maxsize=None)(read_suite)
+
+
+@cache
+def mocks_of(file: Path) -> MockFile:
+    """Raises WorkflowTestError."""
+    try:
+        return read_mocks(file)
+    except OSError as fault:
+        raise WorkflowTestError(f"{file}: {fault.strerror or fault}") from None
+    except MockFileError as fault:
+        raise WorkflowTestError(str(fault)) from None
+
+
+@lru_cache(maxsize=64)
+def machine(
+    file: Path,
+    type: str,
+    params: tuple[tuple[str, str], ...],
+    functions: str | None,
+    start: str | None,
+    limits: Limits,
+) -> Workflow:
+    """A definition without mocks. Raises WorkflowTestError."""
+    return workflow(
+        file, params=dict(params), functions=functions, type=type, start=start, limits=limits
+    )
+
+
+def forget() -> None:
+    """Files may have changed: read them again."""
+    for each in (suite_of, mocks_of, machine):
+        each.cache_clear()
+
+
+def jobs(suites: list[Suite], cases: list[Any]) -> Iterator[Job]:
+    """In the order of the files."""
+    for suite in suites:
+        for index, scenario in enumerate(suite.content.scenarios):
+            place = suite.at(json_text.item("/scenarios", index))
+            yield Job(suite.file, scenario.name, place, suite.machine, index)
+    for each in cases:
+        for name, definition in each.machines:
+            for case, mocked in mocks_of(each.file).machines[name].items():
+                place = mocked.place or f"{each.file}:1:1"
+                yield Job(each.file, f"{name}#{case}", place, definition)

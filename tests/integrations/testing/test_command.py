@@ -1,0 +1,345 @@
+"""`stepwell test`: scenario files and mock files, what differs, reports, and exit codes."""
+
+import json
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as xml
+
+import pytest
+from tests.conftest import ROOT, Command
+
+from stepwell.integrations.cli.commands.testing import test as command_module
+from stepwell.integrations.testing.scenarios import runs
+
+EXAMPLE = ROOT / "examples" / "testing"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the example's machine, in the current folder."""
+    shutil.copy(EXAMPLE / "checkout.asl.json", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    runs.forget()
+    return tmp_path
+
+
+def run(*paths: str, **options: Any) -> int:
+    """The command in this process."""
+    given: dict[str, Any] = {
+        **dict.fromkeys(("keyword", "jobs", "junit_file")),
+        **dict.fromkeys(("fail_fast", "json", "quiet", "watch"), False),
+        "param": [],
+        **options,
+    }
+    order = ("keyword", "fail_fast", "jobs", "junit_file", "json", "quiet", "watch", "param")
+    return command_module.test([Path(each) for each in paths], *(given[name] for name in order))
+
+
+def scenario(text: str, **members: Any) -> str:
+    """A scenario file whose tasks are mocked. YAML has JSON within."""
+    mocks = {
+        "Charge": {"Payload": {"chargeId": "c"}},
+        "Hand over": "t",
+        "Tell the customer": {"MessageId": "m"},
+    }
+    extra = "".join(f"{name}: {json.dumps(value)}\n" for name, value in members.items())
+    return f"{extra}mocks: {json.dumps(mocks)}\nscenarios:\n{text}"
+
+
+def test_the_example(command: Command) -> None:
+    ran = command("test", EXAMPLE)
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stderr.splitlines()
+    assert lines[0].startswith(f"ok {EXAMPLE}/checkout.test.yaml:8 An order with two parcels  1 d")
+    assert "passed" in lines[-1]
+    assert ran.stdout == ""
+
+
+def test_what_differs_is_shown_with_its_place(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "checkout.test.yaml").write_text(
+        scenario(
+            """
+  - name: wrong output
+    input: {orderId: "7", amount: 1, parcels: [a]}
+    expect:
+      output: {orderId: "8", tracking: [t], paid: true}
+      visited: [Charge, Ship, Hand over, Done]
+      states: {Charge: {attempts: 2, visits: 2}, Nowhere: {attempts: 1}}
+      duration: 3
+  - name: wrong error
+    input: {orderId: "7", amount: 1}
+    mocks: {Charge: {error: CardDeclined, cause: none}}
+    expect:
+      error: Other
+      cause_contains: blue
+      not_visited: [Charge]
+      visited_contains: [Declined, Charge]
+  - name: wrong status
+    input: {orderId: "7", amount: 1, parcels: []}
+    expect: {status: TIMED_OUT}
+""",
+        )
+    )
+    assert run() == 1
+    shown = capsys.readouterr().err
+    assert (
+        """
+    checkout.test.yaml:7:7: output differs
+      $.orderId: expected "8", got "7"
+      $.paid: missing, expected true
+    checkout.test.yaml:8:7: visited differs
+        Charge
+      + Cooling-off
+        Ship
+        Hand over
+        Done
+    checkout.test.yaml:10:7: duration: expected 3 s, got 86400 s
+    checkout.test.yaml:9:25: Charge: attempts differs
+      expected 2, got 1
+    checkout.test.yaml:9:38: Charge: expected 2 visits, got 1
+    checkout.test.yaml:9:50: there is no state 'Nowhere'"""
+        in shown
+    )
+    assert (
+        """
+    checkout.test.yaml:15:7: error differs
+      expected "Other", got "Declined"
+    checkout.test.yaml:16:7: cause differs
+      expected it to contain 'blue'
+      got 'The card was declined.'
+    checkout.test.yaml:18:7: not visited in this order: Charge
+    checkout.test.yaml:17:21: visited, but should not be: Charge
+    checkout FAILED: Declined: The card was declined.
+    failed at: Declined
+    its input: {"MessageId":"m"}
+    visited: Charge (caught CardDeclined) → Tell the customer → Declined
+"""
+        in shown
+    )
+    assert "21:14: status: expected TIMED_OUT, got SUCCEEDED" in shown
+    assert "\n3 failed  in " in shown
+
+
+def test_mistakes_in_a_scenario(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "checkout.test.yaml").write_text(
+        """
+mock_file: mocks.json
+scenarios:
+  - name: nothing answers
+    input: {orderId: "7", amount: 1}
+  - name: no such state
+    mocks: {Charg: 1}
+  - name: no such file
+    input_file: none.json
+  - name: no such case
+    case: Other
+  - name: exhausted
+    input: {orderId: "7", amount: 1}
+    mocks: {Charge: [{error: BankBusy}]}
+  - name: unused
+    input: {orderId: "7", amount: 1, parcels: []}
+    mocks: {Charge: [{Payload: {chargeId: c}}, 2], Hand over: 1}
+  - name: later
+    skip: not yet
+"""
+    )
+    (project / "mocks.json").write_text(
+        '{"StateMachines": {"Checkout": {"TestCases": {"Happy": {}}}}, "MockedResponses": {}}'
+    )
+    assert run() == 1
+    shown = capsys.readouterr().err
+    for line in (
+        "checkout.test.yaml:4:5: the state 'Charge' calls the function charge-card, which nothing "
+        "answers: add it to mocks, as in {Charge: RESULT} or write functions/charge-card.py",
+        "checkout.test.yaml:7:13: checkout has no state 'Charg': did you mean 'Charge'?",
+        "checkout.test.yaml:9:5: none.json: No such file or directory",
+        "checkout.test.yaml:11:5: mocks.json has no test case 'Other' of the state machine "
+        "'Checkout'; there are 'Happy'",
+        "12:5: State 'Charge' has no mocked response for attempt 1",
+        "    checkout.test.yaml:17:13: response 1 of state 'Charge' in test case 'mocks' was",
+        ": state 'Hand over' of test case 'mocks' was not run",
+        "skipped checkout.test.yaml:18 later  not yet",
+    ):
+        assert line in shown
+    assert "5 failed, 1 passed, 1 skipped, 1 with warnings  in " in shown
+
+
+def test_errors_of_files(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "good.test.yaml").write_text(
+        scenario(
+            "  - {name: good, input: {orderId: 1, amount: 1, parcels: []}}",
+            machine="checkout.asl.json",
+        )
+    )
+    (project / "a.test.yaml").write_text("scenarios: [{name: a}]")
+    (project / "b.test.yaml").write_text("scenarios:\n  - name: a\n    name: b\n")
+    (project / "checkout.test.yaml").write_text(
+        """machin: x
+scenarios:
+  - nam: y
+    expect: {outptu: 1, status: GOOD, states: {A: {inputs: 1}}}
+  - name: z
+    expect: {error: x, output: 1}
+"""
+    )
+    (project / "c.test.json").write_text('{"scenarios": [}')
+    (project / "MockConfigFile.json").write_text(
+        '{"StateMachines": {"Other": {"TestCases": {"A": {"Charge": "None"}}}}}'
+    )
+    assert run() == 2
+    shown = capsys.readouterr().err.splitlines()
+    for line in (
+        "a.test.yaml:1:1: there is no definition a.asl.json",
+        "b.test.yaml:3:5: duplicate key 'name', also at 2:5",
+        "checkout.test.yaml:1:1: unknown member 'machin': did you mean 'machine'?",
+        "checkout.test.yaml:3:5: the member 'name' is missing",
+        "checkout.test.yaml:3:5: unknown member 'nam': did you mean 'name'?",
+        "checkout.test.yaml:4:14: unknown member 'outptu': did you mean 'output'?",
+        "checkout.test.yaml:4:52: unknown member 'inputs': did you mean 'input'?",
+        "checkout.test.yaml:6:5: an execution that has FAILED has no output",
+    ):
+        assert line in shown
+    assert any(line.startswith("c.test.json:1:17: ") for line in shown), shown
+    assert any("MockedResponses has no 'None'" in line for line in shown)
+    assert any(line.startswith("ok good.test.yaml") for line in shown)
+
+
+def test_nothing_to_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 2
+    assert "no scenarios in .: write NAME.test.yaml beside NAME.asl.json" in capsys.readouterr().err
+    shutil.copy(EXAMPLE / "checkout.test.yaml", project)
+    assert run(keyword="nowhere") == 2
+    assert "has 'nowhere' in its name (-k)" in capsys.readouterr().err
+    assert run("missing") == 2
+    assert capsys.readouterr().err.startswith("missing: there is no such file or folder")
+    assert run("checkout.asl.json", keyword="TWO parcels") == 0
+    assert "1 passed" in capsys.readouterr().err
+
+
+def test_test_cases_of_a_mock_file(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    states = {"A": {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage"}}
+    states["A"] |= {"Parameters": {"MessageBody": "x"}, "End": True}  # type: ignore[dict-item]
+    definition = {"StartAt": "A", "States": states}
+    (project / "SendIt.asl.json").write_text(json.dumps(definition))
+    cases = {"Happy": {"A": "Sent"}, "Fails": {"A": "Fails"}, "Empty": {}}
+    responses = {
+        "Sent": {"0": {"Return": {"MessageId": "m"}}},
+        "Fails": {"0": {"Throw": {"Error": "Sqs.Broken", "Cause": "c"}}},
+    }
+    mocks = {
+        "StateMachines": {
+            "send-it": {"TestCases": cases},
+            "Checkout": {"TestCases": {"No input": {}}},
+        },
+        "MockedResponses": responses,
+    }
+    (project / "MockConfigFile.json").write_text(json.dumps(mocks, indent=1))
+    assert run() == 1
+    shown = capsys.readouterr().err
+    assert "ok MockConfigFile.json:5 send-it#Happy" in shown
+    assert "ok MockConfigFile.json:8 send-it#Fails" in shown  # its error may be what is tested
+    assert "the state 'A' calls arn:aws:states:::sqs:sendMessage, which nothing answers" in shown
+    assert "it ended with States.Runtime" in shown
+    assert "it ran with the input {}: a scenario file can name another one" in shown
+
+
+def test_reports(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "checkout.test.yaml").write_text(
+        scenario(
+            """
+  - {name: good, input: {orderId: 1, amount: 1, parcels: []}}
+  - {name: "bad \\u0001", input: {orderId: 1, amount: 1, parcels: []}, expect: {output: 1}}
+  - {name: later, skip: not yet}
+"""
+        )
+    )
+    assert run(json=True, junit_file=Path("junit.xml")) == 1
+    printed = capsys.readouterr()
+    good, bad, later = map(json.loads, printed.out.splitlines())
+    assert (good["status"], bad["status"], later["status"]) == ("passed", "failed", "skipped")
+    assert good["simulatedSeconds"] == 86400
+    assert good["result"]["visited"] == ["Charge", "Cooling-off", "Ship", "Done"]
+    assert bad["failures"][0][0] == "checkout.test.yaml:5:80: output differs"
+    root = xml.parse(project / "junit.xml").getroot()
+    assert root.attrib["tests"] == "3"
+    suite = root[0]
+    assert (suite.attrib["failures"], suite.attrib["skipped"]) == ("1", "1")
+    assert [case.attrib["line"] for case in suite] == ["4", "5", "6"]
+    failure = suite[1].find("failure")
+    assert failure is not None and "checkout SUCCEEDED with" in str(failure.text)
+
+
+def test_in_processes_and_fail_fast(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    many = "\n".join(
+        f"  - {{name: 'n{number}', input: {{orderId: {number}, amount: 1, parcels: []}}, expect: "
+        f"{{output_contains: {{orderId: {number if number != 6 else 0}}}}}}}"
+        for number in range(12)
+    )
+    (project / "checkout.test.yaml").write_text(scenario(many))
+    assert run(jobs=2) == 1
+    lines = capsys.readouterr().err.splitlines()
+    shown = [line.split("  ")[0].split()[-1] for line in lines if line[:1] != " "]
+    assert [each for each in shown if each.startswith("n")] == [f"n{each}" for each in range(12)]
+    assert run(jobs=2, fail_fast=True, quiet=True) == 1
+    assert "1 failed, 6 passed, 5 not run" in capsys.readouterr().err
+
+
+def test_placeholders_and_functions(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (project / "checkout.asl.json").read_text().replace("86400", "${Days}")
+    (project / "checkout.asl.json").write_text(text)
+    (project / "own").mkdir()
+    (project / "own" / "charge-card.py").write_text(
+        "def handler(event, context):\n    return {'chargeId': event['orderId']}\n"
+    )
+    (project / "checkout.test.yaml").write_text(
+        """
+params: {Days: 60}
+functions: own
+scenarios:
+  - name: own function
+    input: {orderId: c-7, amount: 1, parcels: []}
+    expect: {duration: 60, states: {Charge: {output_contains: {charge: {id: c-7}}}}}
+  - name: other days
+    params: {Days: 61}
+    start: 2026-03-01 12:00:00
+    input: {orderId: c-7, amount: 1, parcels: []}
+    expect: {duration: 61}
+"""
+    )
+    assert run() == 0, capsys.readouterr().err
+
+
+def test_watch_runs_what_changed(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = project / "checkout.test.yaml"
+    file.write_text(scenario("  - {name: first, input: {orderId: 1, amount: 1, parcels: []}}"))
+    other = project / "other.test.yaml"
+    other.write_text(
+        scenario(
+            "  - {name: other, input: {orderId: 1, amount: 1, parcels: []}}",
+            machine="checkout.asl.json",
+        )
+    )
+    shown = []
+    watching = threading.Event()
+
+    def end_after_a_change(*arguments: Any) -> Any:
+        shown.append(capsys.readouterr().err)
+        if watching.is_set():
+            raise KeyboardInterrupt
+        watching.set()
+        file.write_text(file.read_text().replace("first", "second"))
+        time.sleep(0)
+        return changed(*arguments)
+
+    changed = command_module.watching.changed
+    monkeypatch.setattr(command_module.watching, "changed", end_after_a_change)
+    assert run(watch=True) == 0
+    assert "first" in shown[0] and "other" in shown[0]
+    assert "second" in shown[1] and "other" not in shown[1]
