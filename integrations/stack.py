@@ -5,6 +5,7 @@ pages that show them. A server has one; a node of a cluster has one for each of 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -37,6 +38,8 @@ from stepwell.integrations.services.runtime.output import Printer
 from stepwell.integrations.services.runtime.pool import Pool
 from stepwell.integrations.settings import Settings, policies_of
 from stepwell.integrations.tracing.telemetry import Telemetry
+
+log: Final = logging.getLogger("stepwell.mocks")
 
 OPERATIONS: Final = "stepfunctions"
 
@@ -210,3 +213,5 @@ async def opened(
             yield stack
         finally:
             engine.worker.on_failure = before
+            for line in tasks.mocks.unused():
+                log.warning("a mock was not used", extra={"fields": {"mock": line}})

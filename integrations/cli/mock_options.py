@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from stepwell.engine.arns import machine_name
+from stepwell.engine.store.base import ExecutionRow
 from stepwell.integrations.cli import exit_codes
 from stepwell.integrations.cli.output.text import count, printable
 from stepwell.integrations.errors import UsageError
@@ -85,7 +87,7 @@ def chosen(mocking: Mocking, machine: str, states: Mapping[str, Mapping[str, Any
             names = ", ".join(sorted({case for _, case in found})) or "none"
             raise UsageError(f"--mocks {file.filename}: name a test case with --case ({names})")
         name = next(iter(found))[1]
-    owners = [entry for entry, case in found if case == name]
+    owners = _owners(file, machine, name)
     if not owners:
         known = ", ".join(sorted({case for _, case in found})) or "none"
         raise UsageError(
@@ -108,6 +110,34 @@ def chosen(mocking: Mocking, machine: str, states: Mapping[str, Mapping[str, Any
             f"test case {name!r} does not fit the definition: {count(len(errors), 'error')}"
         )
     return mocking._replace(file=file, case=name)
+
+
+def of_running(mocking: Mocking, running: Sequence[ExecutionRow], arns: set[str]) -> Mocking:
+    """For executions to resume, of which `arns` were chosen: `run` may have started them by another
+    name than the state machine has in the file. Raises UsageError.
+    """
+    file = mocking.file
+    for row in running:
+        case, machine = row.extras.get("case"), machine_name(row.machine_arn).partition("/")[0]
+        if case is None:
+            continue
+        if file is not None:
+            owners = _owners(file, machine, case)
+            if len(owners) == 1:
+                machines = {**file.machines, machine: file.machines[owners[0]]}
+                file = MockFile(machines, file.filename)
+        elif row.arn in arns:
+            raise UsageError(
+                f"{row.name} has the test case {case}: name the mock file with --mocks FILE or "
+                f"{VARIABLE}"
+            )
+    return mocking._replace(file=file)
+
+
+def _owners(file: MockFile, machine: str, case: str) -> list[str]:
+    """The state machines of a file whose test case may be meant."""
+    entries = [machine] if machine in file.machines else file.machines
+    return [entry for entry in entries if case in file.machines[entry]]
 
 
 def _show(lines: list[str]) -> None:

@@ -61,7 +61,9 @@ class Answers:
         await self._ready(request)
         case = self._find(attempt.machine, attempt.case)
         if case is None:
-            text = messages.CASE_LOST.format(case=attempt.case, machine=attempt.machine)
+            loaded = isinstance(self._mocks, TestCase) or self._mocks.loaded
+            text = messages.CASE_LOST if loaded else messages.NO_FILE_NOW
+            text = text.format(case=attempt.case, machine=attempt.machine)
             raise TaskError(asl_messages.RUNTIME, text, runtime=True)
         step, responses = case.step(attempt), case.responses(attempt)
         if step is None or responses is None:

@@ -59,13 +59,18 @@ class MockFile:
     def __init__(self, machines: Mapping[str, Mapping[str, TestCase]], filename: str = "") -> None:
         self.machines, self.filename = machines, filename
 
+    @property
+    def loaded(self) -> bool:
+        """False: it stands for the file that was not named."""
+        return bool(self.machines or self.filename)
+
     def find(self, machine: str, case: str) -> TestCase | None:
         return self.machines.get(machine, {}).get(case)
 
     def case(self, machine: str, case: str) -> TestCase:
         """Raises ApiError InvalidName, which names the test cases that exist."""
         found = self.find(machine, case)
-        if found is None and not self.machines and not self.filename:
+        if found is None and not self.loaded:
             raise ApiError("InvalidName", messages.NO_FILE.format(case=case))
         if found is None:
             cases = self.machines.get(machine, {})

@@ -43,7 +43,10 @@ UNKNOWN_CASE: Final = "Invalid Name: '{case}': the mock file has no such test ca
 KNOWN_CASES: Final = "it has {cases}"
 NO_CASES: Final = "it has no test case of it"
 NO_FILE: Final = "Invalid Name: '{case}': no mock file is loaded, so there is no test case. Name one with --mocks FILE or SFN_MOCK_CONFIG"
-CASE_LOST: Final = "The execution has the test case {case!r} of {machine!r}, which the mock file does not have (any more)"
+CASE_LOST: Final = (
+    "The execution has the test case {case!r} of {machine!r}, which the mock file does not have"
+)
+NO_FILE_NOW: Final = "The execution has the test case {case!r}, and no mock file is loaded: name one with --mocks FILE or SFN_MOCK_CONFIG"
 EXHAUSTED: Final = "State {state!r} has no mocked response for {attempt}: {responses} of test case {case!r} has {numbers}{place}"
 NO_ITERATION: Final = (
     "State {state!r} of test case {case!r} has no mocked response for iteration {iteration}"

@@ -292,11 +292,12 @@ def resume(
         own = settings.functions and settings.functions.resolve()
         opened = database.owned(named, own, follower.print_output, limits, outside=outside)
         async with _resumable(named, words), opened as (engine, tasks):
-            mocking.use(tasks)
             client = EngineClient(engine, f"the database {named}", words, limits)
             running = await machine_tasks.running(engine)
             chosen = await _chosen(client, engine, running, execution, all)
-            tasks.begin(running, None if all else {each["executionArn"] for each in chosen})
+            arns = {each["executionArn"] for each in chosen}
+            mock_options.of_running(mocking, running, arns).use(tasks)
+            tasks.begin(running, None if all else arns)
             if not chosen:
                 print("nothing to resume: no execution is running", file=sys.stderr)
             following: list[Coroutine[Any, Any, int]] = []

@@ -111,6 +111,25 @@ def test_run_shows_the_faults_of_the_file(folder: Folder) -> None:
     assert text.endswith(f"--mocks {folder.mocks} is not a valid mock file: 2 errors\n")
 
 
+def test_resume(folder: Folder) -> None:
+    """By another name of the state machine, and with the next response."""
+    states = {"A": invoke(), "Wait": {"Type": "Wait", "Seconds": 1}, "B": invoke()}
+    folder.definition.write_text(json.dumps(machine(states)))
+    folder.write(
+        {
+            "StateMachines": {"Other": {"TestCases": {"C": {"A": "R", "B": "R"}}}},
+            "MockedResponses": {"R": {"0": {"Return": {"Payload": 0}}}},
+        }
+    )
+    db, mocks = ("--db", str(folder.path / "run.db")), ("--mocks", str(folder.mocks))
+    words = ("run", str(folder.definition), *db, *mocks, "--case", "C", "--timeout", "0.1")
+    assert CliRunner().invoke(app, words).exit_code == 3
+    refused = CliRunner().invoke(app, ("resume", *db))
+    assert (refused.exit_code, "has the test case C: name the mock" in refused.stderr) == (2, True)
+    resumed = CliRunner().invoke(app, ("resume", *db, *mocks))
+    assert (resumed.exit_code, resumed.stdout) == (0, '{"Payload":0}\n')
+
+
 # --- the server -----------------------------------------------------------------------------------
 
 SLOW = machine(

@@ -31,6 +31,35 @@ SLEEPY = json.dumps(
 )
 
 
+ASK = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {}}
+# a test case with one response before a node dies, and others after that
+MOCKS = {
+    "StateMachines": {
+        "asking": {"TestCases": {"Twice": {"First": "Numbered", "Again": "Numbered"}}},
+        "asked": {"TestCases": {"Twice": {"Only": "Numbered"}}},
+    },
+    "MockedResponses": {"Numbered": {"0": {"Return": {"Payload": 0}}}},
+}
+
+
+def asking(child: str) -> str:
+    """A machine that waits between its mocked tasks; the last one starts an execution."""
+    nested = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::states:startExecution.sync:2",
+        "Parameters": {"StateMachineArn": child},
+        "OutputPath": "$.Output",
+        "End": True,
+    }
+    states = {
+        "First": {**ASK, "Next": "Wait"},
+        "Wait": {"Type": "Wait", "Seconds": 4, "Next": "Again"},
+        "Again": {**ASK, "Next": "Nested"},
+        "Nested": nested,
+    }
+    return json.dumps({"StartAt": "First", "States": states})
+
+
 def invoking(function: str) -> dict[str, Any]:
     state = {
         "Type": "Task",
@@ -51,8 +80,10 @@ def nodes(
     (functions / "local.py").write_text(FOLDER)
     whole = Cluster(module_home, f"{postgres_server.url}?search_path=functions")
     try:
+        mocks = tmp_path / "mocks.json"
+        mocks.write_text(json.dumps(MOCKS))
         for _ in range(2):
-            whole.start("--functions", functions)
+            whole.start("--functions", functions, "--mocks", mocks)
         whole.settled()
         yield whole
     finally:
@@ -104,6 +135,8 @@ def test_functions_and_nested_executions_of_every_shard(nodes: Cluster, tmp_path
         output = json.loads(ended(states, again["executionArn"])["output"])
         processes.add(output[0]["process"])
     assert len(processes) <= 2
+    asks = asking(machine(nodes, one({**ASK, "End": True}), "asked"))
+    mocked = started(machine(nodes, asks, "asking") + "#Twice", 8)
     waiting = started(outer, 16)
 
     def all_run() -> bool:
@@ -116,6 +149,9 @@ def test_functions_and_nested_executions_of_every_shard(nodes: Cluster, tmp_path
         found = states.describe_execution(executionArn=arn)
         return found["status"] != "RUNNING" and found
 
+    for arn in mocked:
+        found = eventually(lambda arn=arn: closed(arn), 60)
+        assert json.loads(found.get("output", "{}")) == {"Payload": 0}, found
     for arn in waiting:
         found = eventually(lambda arn=arn: closed(arn), 60)
         assert found["status"] == "SUCCEEDED", found
