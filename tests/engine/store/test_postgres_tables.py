@@ -67,8 +67,10 @@ async def closed(store: PostgresStore, seed: int) -> Run:
 
 
 async def test_histories_are_merged_for_many_executions_at_once(
-    store: PostgresStore, url: str
+    url: str,
 ) -> None:
+    store = PostgresStore(url, limits=Limits(owner_idle_seconds=600))  # no ping merges before
+    await store.open()
     runs = [await closed(store, seed) for seed in range(MERGES_AT_ONCE - 1)]
     before = await rows(url, "history")
     assert before > 3 * len(runs)
@@ -80,6 +82,7 @@ async def test_histories_are_merged_for_many_executions_at_once(
         assert row is not None and row.output == (
             run.execution.output.data if run.execution.output else None
         )
+    await store.close()
 
 
 async def test_an_idle_store_merges_the_rest(url: str) -> None:
