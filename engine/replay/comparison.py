@@ -111,12 +111,16 @@ class Trail:
             }
             for each in (known, details)
         )
-        self.compare(s.VARIABLES, at, "", old, new)
+        for name in dict.fromkeys((*old, *new)):
+            self.compare(
+                s.VARIABLES, at, f"${name}", old.get(name, MISSING), new.get(name, MISSING)
+            )
 
-    def ended(self, x: model.Execution, recording: Recording) -> None:
-        """Both have ended."""
+    def ended(self, x: model.Execution, recording: Recording, last: Tracked | None) -> None:
+        """Both have ended. last: the visit with which the replay ended."""
         if x.status != recording.status:
-            self.add(s.STATUS, None, Change(CHANGED, "status", recording.status, _status(x)))
+            failed = last if x.status == model.FAILED else None
+            self.add(s.STATUS, failed, Change(CHANGED, "status", recording.status, _status(x)))
             return
         if x.output is not None and recording.output is not None:
             self.compare(

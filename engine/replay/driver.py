@@ -75,6 +75,7 @@ class Driver:
         self.trail = Trail()
         self.known = True
         self.redriven: Report | None = None
+        self.last: Tracked | None = None  # the visit that was advanced last
         self.tracked: dict[int, Tracked] = {}  # the last visit of each frame
         self.counts: Counter[tuple[Place, int | None, str]] = Counter()
         self.types = {name: state.type for name, state in program.states().items()}
@@ -391,12 +392,12 @@ class Driver:
         if base is not None:
             self.x = copy_execution(self.x)
             self.x.events = base
-        parents = {each.id: each for each in self.x.frames.values()} if frame is not None else {}
         decision = decide(self.program, self.x, event, self.now, self.limits, True, _Every(), None)
         self.trail.order += 1
         self.x = decision.execution
         for number, each in enumerate(decision.history, decision.first):
-            self._take(to_aws(each, number, self.now), TABLE[each[0]], frame, parents)
+            self._take(to_aws(each, number, self.now), TABLE[each[0]], frame)
+        self.last = None if frame is None else self.tracked.get(frame.id)
         for number in () if frame is None else decision.touched:
             after = self.x.frames.get(number)
             if after is not None and after.due is not None and after.phase in SLEEPING:
@@ -409,7 +410,6 @@ class Driver:
         event: Mapping[str, Any],
         row: tuple[str, ...],
         frame: Frame | None,
-        frames: Mapping[int, Frame],
     ) -> None:
         """One history event of the replay."""
         if frame is None:
@@ -477,7 +477,7 @@ class Driver:
         if self.x.status == model.RUNNING and self.recording.status == model.RUNNING:
             return
         if self.x.status != model.RUNNING:
-            self.trail.ended(self.x, self.recording)
+            self.trail.ended(self.x, self.recording, self.last)
             return
         self.known = False
         for frame in self.x.frames.values():

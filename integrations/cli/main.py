@@ -39,6 +39,7 @@ for group in (*(running.top, definitions.top, lint.top, testing.top, changes.top
     app.add_typer(group)
 for group, name, panel in (
     (machines.machines, "machines", o.DEFINITIONS),
+    (changes.canary, "canary", o.DEFINITIONS),
     (executions.executions, "executions", o.EXECUTIONS),
     (tasks.activity, "activity", o.RUNNING),
     (tasks.task, "task", o.RUNNING),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stepwell import SyncEngine
-from stepwell.integrations.cli.commands.diff import diff
+from stepwell.integrations.cli.commands.revisions.diff import diff
 
 OLD: dict[str, Any] = {
     "StartAt": "A",

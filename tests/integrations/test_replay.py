@@ -8,7 +8,7 @@ import pytest
 
 from stepwell import SyncEngine
 from stepwell.engine.runtime.execution_logs import record
-from stepwell.integrations.cli.commands.replay import replay
+from stepwell.integrations.cli.commands.revisions.replay import replay
 from stepwell.integrations.tasks.registry import Registry
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:price"

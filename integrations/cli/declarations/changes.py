@@ -11,6 +11,7 @@ from stepwell.integrations.cli.call import PLAIN, call
 from stepwell.integrations.cli.declarations import executions as executions_
 
 top = typer.Typer(**PLAIN)
+canary = typer.Typer(help="Try a version with a part of new executions.", **PLAIN)
 
 _NAMED = "a file, git:REVISION:PATH, or a state machine: NAME, NAME:VERSION, NAME:ALIAS or ARN."
 Old = Annotated[str, Argument(metavar="OLD", help=f"Old definition: {_NAMED}")]
@@ -42,7 +43,7 @@ def diff(
 ) -> None:
     """Show what a change of a definition means. Exit code 1 if anything changed."""
     call(
-        *("diff.diff", old, new, param or [], params, server, db, json, output),
+        *("revisions.diff.diff", old, new, param or [], params, server, db, json, output),
         *(theme.value, direction.value),
         limits=limits,
     )
@@ -87,7 +88,81 @@ def replay(
     """Replay recorded executions with another definition: what would differ?"""
     shown = status and status.value
     call(
-        *("replay.replay", definition, executions or [], machine, shown, since, limit, old),
+        *(
+            "revisions.replay.replay",
+            definition,
+            executions or [],
+            machine,
+            shown,
+            since,
+            limit,
+            old,
+        ),
         *(param or [], params, db, server, json),
         limits=limits,
     )
+
+
+Machine = Annotated[str, Argument(metavar="MACHINE", help="Name or ARN of a state machine.")]
+Alias = Annotated[str, Option(metavar="NAME", help="Alias that starts the executions.")]
+Version = Annotated[
+    str | None, Option(metavar="VERSION", help="Version to try.  [default: the newest]")
+]
+Percent = Annotated[
+    int, Option(metavar="N", min=1, max=99, help="Part of new executions, in percent.")
+]
+
+
+@canary.command()
+def start(
+    machine: Machine,
+    alias: Alias,
+    to: Version = None,
+    percent: Percent = 10,
+    server: o.Server = None,
+    db: o.Db = None,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Route a part of new executions to a version; again: change the part."""
+    call("revisions.canary.start", machine, alias, to, percent, server, db, limits=limits)
+
+
+@canary.command("status")
+def status_(
+    machine: Machine,
+    alias: Alias,
+    since: Since = None,
+    limit: executions_.Limit = 10_000,
+    server: o.Server = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Compare both versions. Exit code 1 if the new one fails more often or is slower."""
+    call(
+        *("revisions.canary.status", machine, alias, since, limit, server, db, json), limits=limits
+    )
+
+
+@canary.command()
+def promote(
+    machine: Machine,
+    alias: Alias,
+    server: o.Server = None,
+    db: o.Db = None,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Route all new executions to the new version."""
+    call("revisions.canary.end", machine, alias, True, server, db, limits=limits)
+
+
+@canary.command()
+def rollback(
+    machine: Machine,
+    alias: Alias,
+    server: o.Server = None,
+    db: o.Db = None,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Route all new executions to the version before."""
+    call("revisions.canary.end", machine, alias, False, server, db, limits=limits)

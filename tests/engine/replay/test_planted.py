@@ -129,7 +129,7 @@ PLANTED: dict[str, tuple[Callable[[Json], None], list[str], bool]] = {
     ),
     "a removed catcher": (
         edit("Broken", Catch=MISSING),
-        ["status  0: status: 'SUCCEEDED' -> 'FAILED: Broken'"],
+        ["status Broken 1: status: 'SUCCEEDED' -> 'FAILED: Broken'"],
         True,
     ),
     "parameters": (
@@ -152,7 +152,7 @@ PLANTED: dict[str, tuple[Callable[[Json], None], list[str], bool]] = {
         edit("Busy", Retry=[{"ErrorEquals": ["Busy"], "IntervalSeconds": 2, "MaxAttempts": 1}]),
         [
             "retry Busy 1: attempt 3: 'made' -> MISSING",
-            "status  0: status: 'SUCCEEDED' -> 'FAILED: Busy'",
+            "status Busy 1: status: 'SUCCEEDED' -> 'FAILED: Busy'",
         ],
         True,
     ),

@@ -1,0 +1,1 @@
+"""Commands that compare definitions, and versions of a state machine."""
