@@ -22,6 +22,8 @@ __all__ = [
     "Source",
     "Unfilled",
     "displayed",
+    "is_yaml",
+    "missing_values",
     "read_definition",
     "sampled",
 ]
@@ -64,6 +66,7 @@ class Source:
     broken    (line, column) in the file where its text stops being JSON, and what to do about it
     draft     of a definition with unfilled placeholders
     calls     whether functions of a template, such as !GetAtt, are among them
+    embedded  whether the file is a template that contains the definition
     """
 
     text: str
@@ -73,6 +76,7 @@ class Source:
     broken: tuple[Place, str] | None = None
     draft: holes.Draft | None = None
     calls: bool = False
+    embedded: bool = False
 
     @property
     def written(self) -> str:
@@ -97,10 +101,9 @@ def read_definition(
     unfilled  accept placeholders without a value
     """
     text = _decode(data, filename)
-    yaml = filename.lower().endswith(_YAML_SUFFIXES)
     placeholders = Placeholders(parameters or {}, text)
     try:
-        read = _read_yaml if yaml else _read_json
+        read = _read_yaml if is_yaml(filename) else _read_json
         source = read(text, filename, placeholders, limits)
     except json_text.JsonError as fault:  # half of a surrogate pair in a parameter
         raise DefinitionFileError(filename, (1, 1), fault.message) from None
@@ -110,6 +113,10 @@ def read_definition(
             filename, min(each.place for each in source.unfilled), missing_values(names)
         )
     return source
+
+
+def is_yaml(filename: str) -> bool:
+    return filename.lower().endswith(_YAML_SUFFIXES)
 
 
 def missing_values(names: list[str]) -> str:
@@ -149,9 +156,9 @@ def displayed(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
 def _unfilled(draft: holes.Draft, locate: Callable[[str], Place]) -> tuple[Unfilled, ...]:
     found, source = draft.placeholders.found, draft.placeholders.source
     unfilled = []
-    for hole in draft.holes.values():
-        for number in MARK.findall(hole.marked):
-            name, written, offset = found[int(number)]
+    for marked, hole in draft.holes.items():  # several strings may share a hole
+        for number in MARK.findall(marked):
+            name, written, offset, _ = found[int(number)]
             location = draft.named(hole.location)
             place = json_text.place(source, offset) if offset >= 0 else locate(location)
             needed = hole.field != "Comment" and bool(
@@ -218,10 +225,11 @@ def _source(
         text = json_text.dumps(whole)
     draft = holes.Draft(text, whole, placeholders) if OPEN in text else None
     locate = _locator(places, draft, prefix)
+    embedded = bool(prefix)
     if draft is None or not draft.holes:
-        return Source(text, filename, locate)
+        return Source(text, filename, locate, embedded=embedded)
     unfilled = _unfilled(draft, locate)
-    return Source(draft.own, filename, locate, unfilled, None, draft, whole != value)
+    return Source(draft.own, filename, locate, unfilled, None, draft, whole != value, embedded)
 
 
 def _embedded(

@@ -41,27 +41,31 @@ _COLON: Final = re.compile(r"\s*:")
 
 
 class Found(NamedTuple):
-    """A placeholder without a value. offset: in the file, -1 if it is written in another way."""
+    """A placeholder without a value. offset: in the file, -1 if it is written in another way;
+    bare: outside of strings.
+    """
 
     name: str
     written: str
     offset: int
+    bare: bool = False
 
 
 class Placeholders:
     """Replaces placeholders by values; those without a value become marks.
 
-    values  of any JSON type: the text of a string stays text within a string
+    values   of any JSON type: the text of a string stays text within a string
+    escapes  replace ${!Name} and $${Name}, too; otherwise they are marked like placeholders
     """
 
-    def __init__(self, values: Mapping[str, Json], source: str = "") -> None:
-        self.values, self.source = values, source
+    def __init__(self, values: Mapping[str, Json], source: str = "", escapes: bool = True) -> None:
+        self.values, self.source, self.escapes = values, source, escapes
         self.found: list[Found] = []
 
-    def mark(self, name: str, written: str, offset: int) -> str:
+    def mark(self, name: str, written: str, offset: int, bare: bool = False) -> str:
         """A mark for a placeholder at an offset in the source, or after it; -1: elsewhere."""
         at = self.source.find(written, offset) if offset >= 0 else -1
-        self.found.append(Found(name, written, at))
+        self.found.append(Found(name, written, at, bare))
         return f"{OPEN}{len(self.found) - 1}{CLOSE}"
 
     def fill(self, text: str, offset: int = 0) -> Json:
@@ -83,7 +87,7 @@ class Placeholders:
 
     def text_of(self, match: re.Match[str], offset: int) -> str:
         """What replaces a placeholder within a string."""
-        if match[1] or match[2]:  # $${Name}, ${!Name}
+        if self.escapes and (match[1] or match[2]):  # $${Name}, ${!Name}
             return f"${{{match[3]}}}" if match[3] is not None else match[0]
         name = _name(match)
         if name not in self.values:
@@ -195,16 +199,16 @@ class MarkedJson:
         start, end, name = match.start(), match.end(), _name(match)
         self._copy(start)
         self.copied = end
-        if match[1] or match[2]:
+        if self.placeholders.escapes and (match[1] or match[2]):
             self._put(match[0], start, 0)
         elif name in self.placeholders.values:
             value = self.placeholders.values[name]
             self._put(value if isinstance(value, str) else json_text.dumps(value), start, 0)
         else:
-            text = f'"{self.placeholders.mark(name, match[0], start)}"'
+            text = f'"{self.placeholders.mark(name, match[0], start, True)}"'
             if before in ("{", ",") and self.opened[-1:] == ["{"] and not self._is_key(end):
                 # members of an object: one whose name and value are unknown
-                text += f': "{self.placeholders.mark(name, match[0], start)}"'
+                text += f': "{self.placeholders.mark(name, match[0], start, True)}"'
             if self.parts[-1] == "" and self.parts[-2:][0].endswith(f'{CLOSE}"'):  # ${A}${B}
                 self.parts[-2], text = self.parts[-2][:-1], text[1:]
                 self.length -= 1

@@ -29,6 +29,10 @@ Errors = Annotated[
         help="Error of an attempt; repeatable, in order. Without --result the last one repeats.",
     ),
 ]
+Check = Annotated[
+    bool, Option("--check", help="Write nothing; exit code 1 if a file is not formatted.")
+]
+Diff = Annotated[bool, Option("--diff", help="As --check, and print what would change.")]
 Cause = Annotated[str | None, Option(metavar="TEXT", help="Cause of the errors.")]
 
 
@@ -43,6 +47,20 @@ def validate(
 ) -> None:
     """Report all problems of definitions, with their places."""
     call("validate.validate", files, param or [], params, type.value, json, limits=limits)
+
+
+@top.command(rich_help_panel=o.DEFINITIONS)
+def format(
+    files: o.DefinitionFiles,
+    check: Check = False,
+    diff: Diff = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Put the fields of definitions in one order and indent them. YAML is left as it is.
+
+    Exit code: 0 done, 1 a file is not formatted (--check, --diff), 2 a file is not JSON.
+    """
+    call("format.format", files, check, diff, limits=limits)
 
 
 @top.command(rich_help_panel=o.DEFINITIONS)
