@@ -39,13 +39,13 @@ _WITH_PATH: Final = (  # fields that have an alternative <Field>Path
 )
 
 # (type, fields): a state of the type has exactly one of the fields
-_EXACTLY_ONE: Final = (
+EXACTLY_ONE: Final = (
     *((step, ("Next", "End")) for step in _STEPS),
     ("Wait", ("Seconds", "Timestamp", "SecondsPath", "TimestampPath")),
     ("Map", ("ItemProcessor", "Iterator")),
 )
 # (steps from the state to an object, fields): the object has at most one of the fields
-_AT_MOST_ONE: Final[tuple[tuple[tuple[str, ...], tuple[str, str]], ...]] = (
+AT_MOST_ONE: Final[tuple[tuple[tuple[str, ...], tuple[str, str]], ...]] = (
     *(((), (name, name + "Path")) for name in _WITH_PATH),
     (("ItemReader", "ReaderConfig"), ("MaxItems", "MaxItemsPath")),
     (("ItemBatcher",), ("MaxItemsPerBatch", "MaxItemsPerBatchPath")),
@@ -224,10 +224,10 @@ class Rules:
                 self.error(where + fault.location, fault.message)
             if language == JSONATA and not faults:
                 self.members(field, type_, value, where)
-        for kind, names in _EXACTLY_ONE:
+        for kind, names in EXACTLY_ONE:
             if kind == type_ and sum(_given(state, name) for name in names) != 1:
                 self.error(location, messages.EXACTLY_ONE.format(fields=", ".join(names)))
-        for steps, pair in _AT_MOST_ONE:
+        for steps, pair in AT_MOST_ONE:
             for holder, where in reach(state, steps, location):
                 if all(_given(_dict(holder), name) for name in pair):
                     self.error(where, messages.AT_MOST_ONE.format(fields=", ".join(pair)))
@@ -370,7 +370,7 @@ class Rules:
         for writer, place in reach(state, ("ResultWriter",), location):
             self.writer(_dict(writer), place, self.language_of(state))
         for batcher, place in reach(state, ("ItemBatcher",), location):
-            sizes = [size for _, pair in _AT_MOST_ONE[-2:] for size in pair]
+            sizes = [size for _, pair in AT_MOST_ONE[-2:] for size in pair]
             if isinstance(batcher, dict) and not any(_given(batcher, size) for size in sizes):
                 self.error(place, messages.AT_LEAST_ONE.format(fields=", ".join(sizes)))
         self.label(state.get("Label"), member(location, "Label"))

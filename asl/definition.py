@@ -13,19 +13,20 @@ Source: https://states-language.net and the Step Functions Developer Guide.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Final, Literal, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    PlainValidator,
     Strict,
     ValidationInfo,
 )
 from pydantic.alias_generators import to_pascal
-from pydantic_core import PydanticKnownError
+from pydantic_core import CoreSchema, PydanticKnownError
+from pydantic_core.core_schema import no_info_plain_validator_function
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import Limits
@@ -69,21 +70,33 @@ def _seconds(limits: Limits) -> int:
     return limits.timeout_seconds
 
 
-def _number(kind: type[int | float], least: int, most: int | None = None) -> PlainValidator:
+@dataclass(frozen=True)
+class _Number:
     """A number within bounds, or a string: checks.py checks that it is a JSONata expression."""
 
-    def check(value: Json) -> Json:
+    kind: type[int | float]
+    least: int
+    most: int | None = None
+
+    def check(self, value: Json) -> Json:
         if isinstance(value, str):
             return value
-        if isinstance(value, bool) or not isinstance(value, (int, kind)):
-            raise PydanticKnownError("int_type" if kind is int else "float_type")
-        if value < least:
-            raise PydanticKnownError("greater_than_equal", {"ge": least})
-        if most is not None and value > most:
-            raise PydanticKnownError("less_than_equal", {"le": most})
+        if isinstance(value, bool) or not isinstance(value, (int, self.kind)):
+            raise PydanticKnownError("int_type" if self.kind is int else "float_type")
+        if value < self.least:
+            raise PydanticKnownError("greater_than_equal", {"ge": self.least})
+        if self.most is not None and value > self.most:
+            raise PydanticKnownError("less_than_equal", {"le": self.most})
         return value
 
-    return PlainValidator(check)
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        """Without the string, which JSONata states may have: schema.py adds it."""
+        most = {} if self.most is None else {"maximum": self.most}
+        type_ = "integer" if self.kind is int else "number"
+        return {"numberOrExpression": {"type": type_, "minimum": self.least, **most}}
 
 
 class _Model(BaseModel):
@@ -159,7 +172,7 @@ class ReaderConfig(_Commented):
     csv_delimiter: Annotated[
         Literal["COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"], Field(alias="CSVDelimiter")
     ] = "COMMA"
-    max_items: Annotated[int | str, _number(int, 0)] = 0  # 0: all
+    max_items: Annotated[int | str, _Number(int, 0)] = 0  # 0: all
     max_items_path: str | None = None
     items_pointer: Annotated[str, AfterValidator(_no_longer)] | None = None
 
@@ -172,10 +185,10 @@ class ItemReader(_Commented):
 
 
 class ItemBatcher(_Commented):
-    max_items_per_batch: Annotated[int | str | None, _number(int, 1)] = None
+    max_items_per_batch: Annotated[int | str | None, _Number(int, 1)] = None
     max_items_per_batch_path: str | None = None
     max_input_bytes_per_batch: Annotated[
-        int | str | None, _number(int, 1), _within(lambda limits: limits.payload_bytes)
+        int | str | None, _Number(int, 1), _within(lambda limits: limits.payload_bytes)
     ] = None
     max_input_bytes_per_batch_path: str | None = None
     batch_input: Json = None
@@ -247,9 +260,9 @@ class TaskState(_Failing, _Result, _Step, _State):
     parameters: Json = None
     arguments: Json = None
     credentials: Credentials | None = None
-    timeout_seconds: Annotated[int | str | None, _number(int, 1), _within(_seconds)] = None
+    timeout_seconds: Annotated[int | str | None, _Number(int, 1), _within(_seconds)] = None
     timeout_seconds_path: str | None = None
-    heartbeat_seconds: Annotated[int | str | None, _number(int, 1), _within(_seconds)] = None
+    heartbeat_seconds: Annotated[int | str | None, _Number(int, 1), _within(_seconds)] = None
     heartbeat_seconds_path: str | None = None
 
 
@@ -264,7 +277,7 @@ class ChoiceState(_Paths, _State):
 class WaitState(_Step, _State):
     type: Literal["Wait"]
     seconds: Annotated[
-        int | str | None, _number(int, 0), _within(lambda limits: limits.wait_seconds)
+        int | str | None, _Number(int, 0), _within(lambda limits: limits.wait_seconds)
     ] = None
     seconds_path: str | None = None
     timestamp: str | None = None
@@ -307,12 +320,12 @@ class MapState(_Failing, _Result, _Step, _State):
     item_batcher: ItemBatcher | None = None
     result_writer: ResultWriter | None = None
     label: str | None = None
-    max_concurrency: Annotated[int | str, _number(int, 0)] = 0  # 0: as many as the mode allows
+    max_concurrency: Annotated[int | str, _Number(int, 0)] = 0  # 0: as many as the mode allows
     max_concurrency_path: str | None = None
     # without a count and a percentage, no failure is tolerated
-    tolerated_failure_count: Annotated[int | str | None, _number(int, 0)] = None
+    tolerated_failure_count: Annotated[int | str | None, _Number(int, 0)] = None
     tolerated_failure_count_path: str | None = None
-    tolerated_failure_percentage: Annotated[float | str | None, _number(float, 0, 100)] = None
+    tolerated_failure_percentage: Annotated[float | str | None, _Number(float, 0, 100)] = None
     tolerated_failure_percentage_path: str | None = None
 
 

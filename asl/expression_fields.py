@@ -187,6 +187,20 @@ _FIELDS: Final = tuple(
     for names, paths, expressions in _ROWS
     for name in names.split()
 )
+_HOLDERS: Final = {"Catch": "Catcher", "Choices": "ChoiceRule"}  # field -> model of its entries
+
+
+def foreign(language: str) -> dict[str, set[str]]:
+    """Model -> its fields that states of a query language do not have; "": of all states."""
+    found: dict[str, set[str]] = {}
+    for field in _FIELDS:
+        if field.checks[language] in (_NO_PATHS, _NO_EXPRESSIONS):
+            *holders, name = (step for step in field.steps if step != "[]")
+            holder = _HOLDERS.get(holders[-1], holders[-1]) if holders else ""
+            found.setdefault(holder, set()).add(name)
+    return found
+
+
 BY_MEMBER: Final[dict[str, tuple[Field, ...]]] = {
     first: tuple(field for field in _FIELDS if field.steps[0] == first)
     for first in {field.steps[0] for field in _FIELDS}

@@ -1,10 +1,15 @@
 """`stepwell format`, and the hooks of pre-commit."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
+from tests.conftest import ROOT
+from typer.testing import CliRunner
 
 from stepwell.integrations.cli.commands.format import format
+from stepwell.integrations.cli.main import app
 
 UGLY = '{"States": {"A": {"End": true, "Type": "Pass"}}, "StartAt": "A"}'
 PRETTY = """{
@@ -70,3 +75,18 @@ def test_other_files_stay_as_they_are(capsys: pytest.CaptureFixture[str]) -> Non
         "nowhere.json: No such file or directory",
         "1 file with an error",
     ]
+
+
+@pytest.mark.parametrize(
+    ("hook", "code"), [("stepwell-validate", 0), ("stepwell-format", 0), ("stepwell-lint", 0)]
+)
+def test_hooks_of_pre_commit_run_with_the_files_as_arguments(hook: str, code: int) -> None:
+    hooks = {each["id"]: each for each in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").open())}
+    assert len(hooks) == 3
+    for name in ("a.asl.json", "b.asl"):
+        assert re.search(hooks[hook]["files"], f"flows/{name}")
+        Path(name).write_text(UGLY)
+    assert not re.search(hooks[hook]["files"], "package.json")
+    program, *words = hooks[hook]["entry"].split()
+    done = CliRunner().invoke(app, [*words, "a.asl.json", "b.asl"])
+    assert (program, done.exit_code) == ("stepwell", code), done.output

@@ -64,6 +64,12 @@ def format(
 
 
 @top.command(rich_help_panel=o.DEFINITIONS)
+def schema() -> None:
+    """Print the JSON Schema of definitions, for editors."""
+    call("schema.schema")
+
+
+@top.command(rich_help_panel=o.DEFINITIONS)
 def render(
     file: o.OptionalFile = None,
     output: o.OutputFile = None,
