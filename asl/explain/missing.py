@@ -399,4 +399,5 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("dropped", upstream.dropped),
     Rule("may-be-lost", upstream.possibly_lost),
     Rule("absent-variable", _choice_absent),
+    Rule("never-there", upstream.never_there),
 )

@@ -116,6 +116,16 @@ def dropped(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     return None
 
 
+def never_there(subject: Subject, reading: Reading, ending: Ending) -> str | None:
+    """No state before had the value, nor the execution's input."""
+    if reading.source not in _FROM_INPUT or not reading.keys or subject.alone:
+        return None
+    if any(each.around for each in subject.earlier):  # its input is a part of another one
+        return None
+    before = " and no state before returned it" if subject.earlier else ""
+    return f"The execution's input does not have it{before}."
+
+
 def _in_result(result: Json, reading: Reading) -> Found | None:
     for drop in range(len(reading.keys)):
         keys = reading.keys[drop:]

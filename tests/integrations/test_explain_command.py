@@ -218,3 +218,16 @@ def test_a_failed_run_names_the_likely_cause(command: Callable[..., Any], tmp_pa
     assert lines[-2].startswith("  why: `$.order.id` finds nothing")
     assert "`Fetch` had `$.order.id` in its input and dropped it" in lines[-2]
     assert lines[-1].startswith("  next: stepwell inspect lost Reserve")
+
+
+def test_a_choice_before_a_fail_state_is_named(command: Callable[..., Any], tmp_path: Path) -> None:
+    rule = {"Variable": "$.status", "StringEquals": "PAID", "Next": "Ok"}
+    states = {
+        "Kind": {"Type": "Choice", "Choices": [rule], "Default": "Reject"},
+        "Ok": {"Type": "Succeed"},
+        "Reject": {"Type": "Fail", "Error": "NotPaid"},
+    }
+    file = tmp_path / "pay.asl.json"
+    file.write_text(json.dumps({"StartAt": "Kind", "States": states}))
+    ran = command("run", file, "--input", '{"status": "paid"}')
+    assert '  why: Kind: StringEquals is false: `$.status` is the string "paid"' in ran.stderr

@@ -121,6 +121,8 @@ class Walk:
         note = "" if result is not MISSING else "failed" if self.visit.failing else "not there yet"
         if self.visit.failing and result is MISSING:
             note = ": ".join(part for part in (self.visit.error, self.visit.cause) if part) or note
+        if result is MISSING and self.visit.culprit is not None:
+            note = f"failed in {self.visit.innermost().name}"
         resource = self.fields.get("Resource", MISSING) if kind == TASK else MISSING
         self.stages.append(Stage(WORK[kind], resource, value=result, note=note))
         return result
