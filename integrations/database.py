@@ -79,6 +79,8 @@ def database(option: str | None) -> Database:
 def existing(database: Database) -> Database:
     """Raises UsageError if there is no such file. (A server answers when it is asked.)"""
     file = database.file
+    if file is not None and file.is_dir():
+        raise UsageError(f"{database} is a folder, not a database")
     if file is not None and not file.is_file():
         hint = "" if file.exists() else " yet: `stepwell run FILE` creates it"
         raise UsageError(f"there is no database at {file}{hint}")
@@ -185,7 +187,7 @@ async def _open(
     except StoreInUseError:
         raise
     except StoreError as fault:
-        raise UsageError(f"{database} cannot be opened: {fault}") from None
+        raise UsageError(_failed(database, "opened", fault)) from None
     try:
         async with AsyncExitStack() as exits:
             if alone:
@@ -195,6 +197,13 @@ async def _open(
             yield
     finally:
         await engine.close()
+
+
+def _failed(database: Database, done: str, fault: StoreError) -> str:
+    """That it cannot be `done`, and why; some faults name the file themselves."""
+    text = str(fault)
+    named = database.file is not None and text.startswith(str(database.file.resolve()))
+    return text if named else f"{database} cannot be {done}: {text}"
 
 
 # --- as a reader ----------------------------------------------------------------------------------
@@ -209,7 +218,7 @@ async def reading(database: Database, limits: Limits = DEFAULT_LIMITS) -> AsyncI
     try:
         await store.open()
     except StoreError as fault:
-        raise UsageError(f"{database} cannot be read: {fault}") from None
+        raise UsageError(_failed(database, "read", fault)) from None
     try:
         home = await _stored_home(store) or Home()
         yield Engine(store=store, region=home.region, account=home.account, limits=limits)

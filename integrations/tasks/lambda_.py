@@ -140,6 +140,7 @@ def _wrapped(host: Host, call: Call, answer: Answer) -> dict[str, Json]:
 def _find(host: Host, reference: str, qualifier: str, request_id: str) -> FunctionTarget:
     target = host.functions.find(reference, qualifier) or _elsewhere(host, reference, qualifier)
     if target is None:
+        host.functions.report_missing(reference)
         message = lambda_messages.FUNCTION_UNKNOWN.format(
             arn=host.functions.invoked_arn(reference, qualifier)
         )

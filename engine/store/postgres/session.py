@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
+import socket
+import ssl
 from functools import cache
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import asyncpg
@@ -27,6 +30,26 @@ DatabaseError = (
     OSError,
     TimeoutError,
 )
+
+_MEANINGS: Final[tuple[tuple[Any, str], ...]] = (
+    (
+        (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError),
+        "the server refuses the user or the password",
+    ),
+    (asyncpg.InvalidCatalogNameError, "the server has no such database"),
+    (asyncpg.TooManyConnectionsError, "the server has no connection left"),
+    (asyncpg.CannotConnectNowError, "the server is starting or stopping"),
+    (asyncpg.InsufficientPrivilegeError, "the user lacks a privilege on the schema"),
+    (asyncpg.DiskFullError, "the server's disk is full"),
+    (asyncpg.ReadOnlySQLTransactionError, "the server takes no writes: it is a standby"),
+    (asyncpg.QueryCanceledError, "a statement took too long, and the server ended it"),
+    (ConnectionRefusedError, "nothing listens at that host and port"),
+    (socket.gaierror, "the name of the host is not known"),
+    (ssl.SSLError, "TLS failed: check sslmode and the certificates"),
+    (TimeoutError, "the server did not answer in time"),
+    (ConnectionError, "the connection was closed"),
+)
+"""Kinds of errors, and what they mean."""
 
 log: Final = logging.getLogger("stepwell.store")
 
@@ -87,12 +110,20 @@ async def connect(target: Target, **settings: str) -> Connection:
             server_settings=defaults | settings,
         )
     except (*DatabaseError, ValueError) as error:
-        raise failure(error) from error
+        host = urlsplit(target.name).netloc.rpartition("@")[2]
+        raise StoreError(f"{failure(error)} ({host})") from error
 
 
 def failure(error: BaseException) -> StoreError:
-    """The same as an error of ours."""
-    return StoreError(f"{type(error).__name__}: {error}".rstrip(": "))
+    """The same as an error of ours: what it means, and for errors of the server its own text."""
+    for kinds, meaning in _MEANINGS:
+        if isinstance(error, kinds):
+            return StoreError(meaning)
+    if isinstance(error, OSError):
+        return StoreError(f"the connection failed: {os.strerror(error.errno or 0)}")
+    if isinstance(error, asyncpg.PostgresError):
+        return StoreError(f"PostgreSQL reports: {error} ({error.sqlstate})")
+    return StoreError(f"no session with PostgreSQL: {error}".rstrip(": "))
 
 
 async def refuse_unfit(writer: Connection, reader: Connection, target: Target) -> None:

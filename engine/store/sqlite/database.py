@@ -42,6 +42,7 @@ from stepwell.engine.store.sql.queries import (
 )
 from stepwell.engine.store.sql.rows import named
 from stepwell.engine.store.sql.tables import META, PAGE, TABLES
+from stepwell.engine.store.sqlite.faults import meaning
 from stepwell.engine.store.sqlite.file import LockedFile
 from stepwell.engine.store.sqlite.schema import LATER_TABLES, create_in_memory, migrate, version_of
 from stepwell.engine.store.sqlite.sql import SQL, SQLITE_VERSION, for_rows
@@ -133,7 +134,7 @@ class SqliteDatabase:
         try:
             return await self._open(state)
         except sqlite3.Error as error:
-            raise StoreError(str(error)) from error
+            raise StoreError(meaning(error)) from error
 
     async def _open(self, state: Query[T]) -> T | None:
         if self.read_only:
@@ -193,7 +194,9 @@ class SqliteDatabase:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            raise StoreFormatError(f"{self.path} cannot be read as a database: {error}") from error
+            raise StoreFormatError(
+                f"{self.path} cannot be read as a database: {meaning(error)}"
+            ) from error
         connection.execute(f"PRAGMA synchronous = {'FULL' if self.full else 'NORMAL'}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {2 * CHECKPOINT_PAGES * 4096}")

@@ -51,7 +51,7 @@ class LockedFile:
             self._lock.flush()
         except OSError as error:
             self.close()
-            raise StoreError(f"{path} cannot be locked: {error}") from error
+            raise StoreError(f"{path} cannot be locked: {error.strerror}") from error
         except BaseException:
             self.close()
             raise
@@ -63,7 +63,7 @@ class LockedFile:
         try:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
         except OSError as error:
-            raise StoreError(f"{self.path} cannot be opened: {error}") from error
+            raise StoreError(f"{self.path} cannot be opened: {error.strerror}") from error
         try:
             _lock_byte(file)
         except OSError as error:
@@ -132,7 +132,7 @@ def _lock_file(path: str) -> IO[str]:
     try:
         file = open(f"{path}.lock", "a+", opener=lambda name, flags: os.open(name, flags, MODE))  # noqa: SIM115  # closed by LockedFile
     except OSError as error:
-        raise StoreError(f"{path} cannot be opened: {error}") from error
+        raise StoreError(f"{path} cannot be opened: {error.strerror}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -22,6 +22,7 @@ import msgspec
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import StoreFormatError
 from stepwell.engine.store.blobs import read_text
+from stepwell.engine.store.sqlite.faults import meaning
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -32,7 +33,7 @@ def _store_error(error: sqlite3.Error | msgspec.DecodeError) -> StoreError:
         return StoreFormatError(f"a stored value is damaged: {error}")
     # a page of the file is damaged
     damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
-    return (StoreFormatError if damaged else StoreError)(f"{type(error).__name__}: {error}")
+    return (StoreFormatError if damaged else StoreError)(meaning(error))
 
 
 class Inline:

@@ -4,17 +4,28 @@ find: environment, profiles, and so on.
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ProfileNotFound, SSOError
 from botocore.session import Session
 
 from stepwell.engine.arns import Home
 from stepwell.integrations.errors import UsageError
 
 SERVICE: Final = "states"
+
+
+def _unusable(fault: BotoCoreError) -> UsageError:
+    if isinstance(fault, ProfileNotFound):
+        profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
+        return UsageError(f"there is no AWS profile called {profile}")
+    if isinstance(fault, SSOError):
+        return UsageError("the session of AWS's single sign-on has expired: use `aws sso login`")
+    kind = type(fault).__name__.removesuffix("Error")
+    return UsageError(f"the AWS credentials cannot be used ({kind}): try `aws configure list`")
 
 
 class Signer:
@@ -26,7 +37,7 @@ class Signer:
             self.region: str = session.get_config_variable("region") or Home().region
             self._credentials = session.get_credentials()
         except BotoCoreError as fault:
-            raise UsageError(f"the AWS credentials cannot be read: {fault}") from None
+            raise _unusable(fault) from None
 
     @property
     def known(self) -> bool:
@@ -47,5 +58,5 @@ class Signer:
             frozen = self._credentials.get_frozen_credentials()
             SigV4Auth(frozen, SERVICE, self.region).add_auth(request)
         except BotoCoreError as fault:
-            raise UsageError(f"the AWS credentials cannot be read: {fault}") from None
+            raise _unusable(fault) from None
         return dict(request.headers.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import encode
 from stepwell.engine.supervisor import Supervisor
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.services.runtime import messages
 from stepwell.integrations.services.runtime.function import Function
 from stepwell.integrations.services.runtime.output import Printer
 from stepwell.integrations.services.runtime.pool import (
@@ -62,6 +64,7 @@ class Functions:
         self.environment: dict[str, str] = {}
         self.isolated = False
         self._added: dict[str, Function] = {}
+        self._reported: set[str] = set()  # missing ones
         self._printer = Printer(_to_stderr, limits) if output is None and pool is None else None
         self._owns_pool = pool is None
         self.pool = pool or Pool(limits, output or self._printer or _to_stderr)
@@ -122,6 +125,24 @@ class Functions:
             {name for file in files if self.find(name := file.removesuffix(".py"))}
             | self._added.keys()
         )
+
+    def report_missing(self, name: str) -> None:
+        """Print where a function was looked for that does not exist, and how to make it; once."""
+        if name in self._reported:
+            return
+        self._reported.add(name)
+        if self.folder is None:
+            text = messages.FUNCTION_NO_FOLDER.format(name=name)
+        else:
+            files = [layout.format(name=name) for layout, _, _ in _LAYOUTS]
+            near = difflib.get_close_matches(name, self.names(), 1)
+            text = messages.FUNCTION_MISSING.format(
+                files=f"{', '.join(files[:-1])} and {files[-1]}",
+                folder=self.folder,
+                near=messages.FUNCTION_NEAR.format(name=near[0]) if near else "",
+                path=self.folder / f"{name}.py",
+            )
+        self.pool.print(name, f"{text}\n")
 
     def supervise(self, supervisor: Supervisor) -> None:
         """A shared pool outlives the engines whose supervisors these are."""

@@ -144,6 +144,10 @@ class Pool:
     def supervisor(self, supervisor: Supervisor) -> None:
         self._orphans.supervisor = supervisor
 
+    def print(self, function: str, text: str) -> None:
+        """Print for a function, among what it prints itself."""
+        self._output(function, text)
+
     @property
     def busy(self) -> bool:
         """Whether a call runs, or a process for one starts."""

@@ -85,6 +85,12 @@ class FunctionResolver:
             return Target(arn, version, partial(self.sources.invoke, function))
         return None
 
+    def report_missing(self, reference: str) -> None:
+        """Print where a function that `find` did not find was looked for."""
+        match = REFERENCE.match(reference)
+        if match is not None and self._find(match["name"], "") is None:  # not only its version
+            self.sources.report_missing(match["name"])
+
     def names(self) -> list[str]:
         """Of the registered callables and the functions of the folder."""
         callables = [

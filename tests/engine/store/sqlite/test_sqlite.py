@@ -69,7 +69,7 @@ async def test_settings(store: SqliteStore, path: Path) -> None:
     assert await setting("synchronous") == 2
     assert await setting("application_id") == APPLICATION_ID
     assert await setting("user_version") == len(list(MIGRATIONS.iterdir()))
-    with pytest.raises(StoreError, match="readonly"):
+    with pytest.raises(StoreError, match="read-only"):
         await store.database.reader.run(lambda connection: connection.execute("DELETE FROM meta"))
     await store.close()
     relaxed = SqliteStore(path, full=False)
