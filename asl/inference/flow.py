@@ -160,6 +160,8 @@ class _Walk:
         self.facts = Facts()
         self.entered: dict[Block, Flow] = {}
         self.visits: dict[State, int] = {}
+        self.shapes: dict[int, Shape] = {}  # id -> bounded
+        self.kept: list[Shape] = []
 
     # --- blocks -----------------------------------------------------------------------------------
 
@@ -190,7 +192,9 @@ class _Walk:
         """Add what arrives at a state. Returns whether it is news."""
         if not flow.input.reached:
             return False
-        flow = Flow(s.bounded(flow.input), {n: s.bounded(v) for n, v in flow.variables.items()})
+        flow = Flow(
+            self.bounded(flow.input), {n: self.bounded(v) for n, v in flow.variables.items()}
+        )
         known = self.facts.flows.get(state)
         joined = flow if known is None else _join(known, flow)
         if known is not None and joined == known:
@@ -200,6 +204,15 @@ class _Walk:
             joined = Flow(ANY, dict.fromkeys(joined.variables, s.MAYBE))
         self.facts.flows[state] = joined
         return joined != known
+
+    def bounded(self, shape: Shape) -> Shape:
+        """shapes.bounded(), once for a Shape that flows through several states unchanged."""
+        known = self.shapes.get(id(shape))
+        if known is None:
+            known = s.bounded(shape)
+            self.shapes[id(shape)] = self.shapes[id(known)] = known
+            self.kept.append(shape)  # so that no other Shape has its id
+        return known
 
     # --- one state --------------------------------------------------------------------------------
 

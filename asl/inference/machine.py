@@ -6,7 +6,7 @@ It reads the JSON value, as checks.py does: texts with unfilled placeholders may
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -130,28 +130,52 @@ class Block:
         return self.owner.block.express if self.owner else self.machine.express
 
     @cached_property
-    def following(self) -> dict[str, frozenset[str]]:
-        """State -> the states that may follow it, at any distance."""
-        found: dict[str, frozenset[str]] = {}
-        for name in self.states:
-            reached: set[str] = set()
-            waiting = [name]
-            while waiting:
-                new = {edge.target for edge in self.states[waiting.pop()].edges} - reached
-                reached |= new
-                waiting += new
-            found[name] = frozenset(reached)
-        return found
-
-    @cached_property
     def loops(self) -> tuple[tuple[State, ...], ...]:
-        """The sets of states that lead to each other, in the order of the text."""
-        found: dict[frozenset[str], tuple[State, ...]] = {}
-        for name, after in self.following.items():
-            if name in after:
-                loop = frozenset(each for each in after if name in self.following[each])
-                found.setdefault(loop, tuple(self.states[n] for n in self.states if n in loop))
-        return tuple(found.values())
+        """The sets of states that lead to each other (Tarjan), in the order of the text."""
+        places: dict[str, int] = {}  # in the order of the visits
+        low: dict[str, int] = {}
+        open_: list[str] = []
+        found: list[set[str]] = []
+        for root in self.states:
+            waiting = [] if root in places else [(root, iter(self.states[root].edges))]
+            while waiting:
+                name, edges = waiting[-1]
+                if name not in places:
+                    places[name] = low[name] = len(places)
+                    open_.append(name)
+                edge = next(edges, None)
+                if edge is None:
+                    waiting.pop()
+                    if low[name] == places[name]:
+                        at = open_.index(name)
+                        found.append(set(open_[at:]))
+                        del open_[at:]
+                    if waiting:
+                        above = waiting[-1][0]
+                        low[above] = min(low[above], low[name])
+                elif edge.target not in places:
+                    waiting.append((edge.target, iter(self.states[edge.target].edges)))
+                elif edge.target in open_:
+                    low[name] = min(low[name], places[edge.target])
+        loops = [each for each in found if self._cyclic(each)]
+        return tuple(tuple(s for n, s in self.states.items() if n in loop) for loop in loops)
+
+    def _cyclic(self, names: set[str]) -> bool:
+        return any(edge.target in names for name in names for edge in self.states[name].edges)
+
+    def leading_to(self, names: Iterable[str]) -> set[str]:
+        """These states, and all that may come before them."""
+        before: dict[str, list[str]] = {}
+        for name, state in self.states.items():
+            for edge in state.edges:
+                before.setdefault(edge.target, []).append(name)
+        reached = set(names)
+        waiting = list(reached)
+        while waiting:
+            new = set(before.get(waiting.pop(), ())) - reached
+            reached |= new
+            waiting += new
+        return reached
 
 
 class Machine:

@@ -23,6 +23,7 @@ ARRAY, OBJECT, LACK = "array", "object", "absent"
 _SCALARS: Final = frozenset({NULL, BOOLEAN, NUMBER, STRING})
 _PRESENT: Final = _SCALARS | {ARRAY, OBJECT}
 _DEEPEST: Final = 16  # levels that are followed; values below are ANY
+_NODES: Final = 500  # of a Shape
 _WIDEST: Final = 200  # members of an object, items of a constant array; wider ones are open
 _KINDS: Final = {
     type(None): NULL,
@@ -108,18 +109,24 @@ def has_hole(text: Json) -> bool:
     return isinstance(text, str) and "${" in text and PLACEHOLDER.search(text) is not None
 
 
-def of(value: Json, depth: int = 0) -> Shape:
+def of(value: Json) -> Shape:
     """The Shape of one value. A text with a placeholder may be any value."""
+    return _of(value, 0, [_NODES])
+
+
+def _of(value: Json, depth: int, left: list[int]) -> Shape:
     kind = _KINDS[type(value)]
-    if depth > _DEEPEST or has_hole(value):
+    left[0] -= 1
+    if depth > _DEEPEST or left[0] < 0 or has_hole(value):
         return ANY
     if kind == OBJECT:
         names = [name for name in value if not has_hole(name)][:_WIDEST]
         return record(
-            {name: of(value[name], depth + 1) for name in names}, open=len(names) < len(value)
+            {name: _of(value[name], depth + 1, left) for name in names},
+            open=len(names) < len(value),
         )
     if kind == ARRAY:
-        items = join_all(of(each, depth + 1) for each in value[:_WIDEST])
+        items = join_all(_of(each, depth + 1, left) for each in value[:_WIDEST])
         return array(items if len(value) <= _WIDEST else ANY, len(value))
     return Shape(frozenset({kind}), value=value)
 
@@ -238,16 +245,21 @@ def put(shape: Shape, keys: tuple[str | int, ...], result: Shape) -> Shape | Non
     return record({**members, key: below}, open, shape.origin)
 
 
-def bounded(shape: Shape, depth: int = 0) -> Shape:
-    """Without what lies too deep, so that loops reach a fixed point."""
-    if depth > _DEEPEST:
+def bounded(shape: Shape) -> Shape:
+    """Without what lies too deep or is too much, so that loops reach a fixed point."""
+    return _bounded(shape, 0, [_NODES])
+
+
+def _bounded(shape: Shape, depth: int, left: list[int]) -> Shape:
+    left[0] -= 1
+    if depth > _DEEPEST or left[0] < 0:
         return MAYBE if LACK in shape.kinds else ANY
     if not shape.members and shape.items is None:
         return shape
     return replace(
         shape,
-        members={name: bounded(each, depth + 1) for name, each in shape.members.items()},
-        items=None if shape.items is None else bounded(shape.items, depth + 1),
+        members={name: _bounded(each, depth + 1, left) for name, each in shape.members.items()},
+        items=None if shape.items is None else _bounded(shape.items, depth + 1, left),
     )
 
 

@@ -27,7 +27,8 @@ from stepwell.asl.lint.rule import Found, Rule, Subject
 from stepwell.asl.timestamps import iso_milliseconds, parse_timestamp
 
 _MOST_SAMPLES: Final = 2_000  # of the variables of a rule together
-_MOST_RULES: Final = 400  # of a state; the work grows with their square
+_MOST_RULES: Final = 400  # of a state
+_MOST_TESTS: Final = 100_000  # of rules on samples, in a state; further rules are left out
 _ALWAYS: Final[tuple[Json, ...]] = (MISSING, None, True, False, [], {}, "", "a", 0)
 _ANOTHER_TIME: Final = "2000-01-01T00:00:00Z"
 _EQUALS: Final = ("StringEquals", "NumericEquals", "BooleanEquals", "TimestampEquals")
@@ -99,7 +100,7 @@ def _renamed(rule: Json, names: Mapping[str, str]) -> Json:
     if not isinstance(rule, dict):
         return rule
     return {
-        key: f"$.{names[value]}"
+        key: f"$.{names.get(str(value), '')}"
         if key == "Variable"
         else _renamed(value, names)
         if key in ("And", "Or", "Not")
@@ -191,6 +192,7 @@ def _examined(state: State) -> tuple[tuple[int, _Verdict], ...]:
 def _examine(state: State) -> Iterator[tuple[int, _Verdict]]:
     rules = entries(state.fields, "Choices")[:_MOST_RULES]
     tests = [_readable(rule) for rule in rules]
+    budget = _MOST_TESTS
     patterns = [each or _readable(rule, patterns=True) for each, rule in zip(tests, rules)]
     for index, test in enumerate(tests):
         if test is None:
@@ -201,8 +203,10 @@ def _examine(state: State) -> Iterator[tuple[int, _Verdict]]:
             if each is not None and each.variables <= test.variables
         }
         assignments = _assignments([test, *earlier.values()], test.variables)
-        if assignments is None:
+        work = len(assignments or ()) * (1 + len(earlier))
+        if assignments is None or work > budget:
             continue
+        budget -= work
         taken = [values for values in assignments if test.test(values)]
         if not taken:
             yield index, _Verdict(True, ())
@@ -383,15 +387,14 @@ def endless(subject: Subject) -> Iterator[Found]:
         ends |= {n for n, each in block.states.items() if each.fields.get("End") is True}
         if not ends:
             continue  # checks.py reports it
-        for name, after in block.following.items():
-            state = block.states[name]
-            if name not in ends and not after & ends and name in after:
+        leaving = block.leading_to(ends)
+        for loop in block.loops:
+            if loop[0].name not in leaving:
                 yield (
-                    state.location,
-                    f"no way leads from '{name}' to an end: the execution runs until its history "
-                    "is full, its time is over or it is stopped. Add a way out of the loop",
+                    loop[0].location,
+                    f"no way leads from '{loop[0].name}' to an end: the execution runs until its "
+                    "history is full, its time is over or it is stopped. Add a way out of the loop",
                 )
-                break
 
 
 RULES: Final = (

@@ -57,14 +57,14 @@ def check(case: Case, shape: Shape) -> None:
 SHAPES = {"any": lambda value: s.ANY, "the input": s.of, "inputs like it": s.like}
 
 
-@settings(max_examples=70)
+@settings(max_examples=50)
 @given(cases(), st.sampled_from(list(SHAPES)))
 def test_what_flows_in_an_execution_is_in_its_shape(case: Case, known: str) -> None:
     with contextlib.suppress(UndeterminedError):
         check(case, SHAPES[known](case.input))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(cases(), st.randoms(use_true_random=False))
 def test_placeholders_may_be_anywhere(case: Case, random: Random) -> None:
     """Any texts and members of a definition may be placeholders: lint() ends, and reports no

@@ -1,0 +1,93 @@
+"""lint() answers for any definition, within bounds."""
+
+import json
+import random
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.asl.test_fuzz_definitions import MACHINES, mutated
+
+from stepwell.asl.lint import lint
+
+VALID = '{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}'
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(MACHINES), st.randoms(use_true_random=False), st.integers(0, 4))
+def test_rules_answer_for_any_definition(
+    machine: dict[str, Any], source: random.Random, changes: int
+) -> None:
+    """A definition with placeholders may have any form while its sample is valid."""
+    text = json.dumps(mutated(machine, source, changes))
+    lint(text, sample=VALID)
+    lint(text)
+
+
+def row(states: list[dict[str, Any]]) -> dict[str, Any]:
+    last = len(states) - 1
+    following = [{"Next": f"S{i + 1}"} if i < last else {"End": True} for i in range(len(states))]
+    named = {
+        f"S{i}": {**state, **next_}
+        for i, (state, next_) in enumerate(zip(states, following, strict=True))
+    }
+    return {"StartAt": "S0", "States": named}
+
+
+TRIPLES = {"Type": "Pass", "Parameters": {"a.$": "$", "b.$": "$", "c.$": "$"}}
+GREATER = [{"Variable": "$.n", "NumericGreaterThan": 4000 - i, "Next": "D"} for i in range(600)]
+LARGE = {f"k{i}": {"a": {"b": [i] * 9}} for i in range(1000)}
+HEAVY = {
+    "values that triple": row([TRIPLES] * 100),
+    "a large constant": row([{"Type": "Pass", "Result": LARGE}, *[{"Type": "Pass"}] * 500]),
+    "many rules": {
+        "StartAt": "C",
+        "States": {
+            "C": {"Type": "Choice", "Choices": GREATER, "Default": "D"},
+            "D": {"Type": "Succeed"},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("definition", HEAVY.values(), ids=HEAVY)
+def test_work_is_bounded(definition: dict[str, Any]) -> None:
+    before = time.process_time()
+    lint(json.dumps(definition))
+    assert time.process_time() - before < 5
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "shadowed"),
+    [
+        ({"NumericGreaterThan": 5}, {"NumericGreaterThan": 6}, True),
+        ({"NumericGreaterThan": 5}, {"NumericGreaterThan": 4}, False),
+        ({"NumericGreaterThanEquals": 5}, {"NumericEquals": 5}, True),
+        ({"NumericGreaterThan": 5}, {"NumericEquals": 5}, False),
+        ({"StringLessThan": "b"}, {"StringEquals": "a"}, True),
+        ({"StringLessThan": "b"}, {"StringLessThan": "bb"}, False),
+        ({"StringMatches": "a*"}, {"StringEquals": "abc"}, True),
+        ({"StringMatches": "a*"}, {"StringMatches": "ab*"}, False),
+        ({"StringMatches": "a*"}, {"StringEquals": "b"}, False),
+        ({"TimestampLessThan": "2024-01-02T00:00:00Z"}, {"TimestampEquals": "2024-01-01T00:00:00Z"},
+         True),
+        ({"TimestampLessThan": "2024-01-02T00:00:00Z"}, {"StringEquals": "2024-01-01T00:00:00Z"},
+         False),  # true, but texts and times are not compared
+        ({"IsNumeric": True}, {"NumericLessThan": 3}, True),
+        ({"IsString": True}, {"NumericLessThan": 3}, False),
+        ({"IsPresent": True}, {"StringEquals": "x"}, True),
+        ({"IsNull": True}, {"IsPresent": True}, False),
+        ({"BooleanEquals": True}, {"BooleanEquals": False}, False),
+        ({"StringEqualsPath": "$.b"}, {"StringEquals": "x"}, False),
+    ],
+)  # fmt: skip
+def test_what_a_rule_takes(earlier: dict[str, Any], later: dict[str, Any], shadowed: bool) -> None:
+    rules = [{"Variable": "$.a", **each, "Next": "D"} for each in (earlier, later)]
+    states = {
+        "C": {"Type": "Choice", "Choices": rules, "Default": "D"},
+        "D": {"Type": "Succeed"},
+    }
+    codes = [each.code for each in lint(json.dumps({"StartAt": "C", "States": states}))]
+    assert ("W001" in codes) is shadowed
