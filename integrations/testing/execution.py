@@ -56,7 +56,7 @@ class Plan:
     text: str
     type: str = "STANDARD"
     file: Path | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Json] = field(default_factory=dict)
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     folder: Path | None = None
     mocks: Mapping[str, MockPlan | Items] = field(default_factory=dict)

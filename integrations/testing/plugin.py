@@ -19,6 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from stepwell.engine.sync import SyncEngine
     from stepwell.engine.virtual_clock import VirtualClock
+    from stepwell.integrations.testing.coverage import Coverages
     from stepwell.integrations.testing.results import Result
     from stepwell.integrations.testing.server_process import ServerProcess
     from stepwell.integrations.testing.workflow import Workflow
@@ -34,6 +35,74 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the snapshots of histories anew (stepwell_snapshot)",
     )
+    group.addoption(
+        "--stepwell-cov",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="show what tests cover of state machines; FILE: write it, too (.html or .json)",
+    )
+    group.addoption(
+        "--stepwell-cov-min",
+        type=float,
+        metavar="PERCENT",
+        help="fail if less is covered",
+    )
+
+
+_COVERAGE: Final[pytest.StashKey[Coverages]] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    options = config.option
+    if options.stepwell_cov is None and options.stepwell_cov_min is None:
+        return
+    from stepwell.integrations.errors import UsageError
+    from stepwell.integrations.testing import coverage
+
+    if options.stepwell_cov:
+        try:
+            coverage.check(Path(options.stepwell_cov))
+        except UsageError as fault:
+            raise pytest.UsageError(f"--stepwell-cov {fault}") from None
+    config.stash[_COVERAGE] = coverage.Coverages()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Too little coverage makes a run fail that has passed."""
+    counts, least = (
+        session.config.stash.get(_COVERAGE, None),
+        session.config.option.stepwell_cov_min,
+    )
+    if counts is None or least is None:
+        return
+    from stepwell.visualize.coverage import texts
+
+    if texts.total(counts.machines()).percent < least and not session.exitstatus:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    counts = config.stash.get(_COVERAGE, None)
+    if counts is None:
+        return
+    from stepwell.integrations.testing import coverage
+    from stepwell.visualize.coverage import texts
+
+    machines = counts.machines()
+    terminalreporter.section("coverage of state machines")
+    for line in texts.summary(machines) if machines else ["no execution of a definition in a file"]:
+        terminalreporter.write_line(line)
+    if config.option.stepwell_cov:
+        coverage.write(Path(config.option.stepwell_cov), machines)
+    whole, least = texts.total(machines), config.option.stepwell_cov_min
+    if least is not None and whole.percent < least:
+        terminalreporter.write_line(
+            f"{texts.percent(whole)} are covered, less than the {least:g} % of --stepwell-cov-min",
+            red=True,
+        )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -62,11 +131,13 @@ def workflow(request: pytest.FixtureRequest) -> Callable[..., Workflow]:
     from stepwell.integrations.testing import workflow as workflows
 
     folders = _folders(request)
+    counts = request.config.stash.get(_COVERAGE, None)
 
     def make(definition: Any, **options: Any) -> Workflow:
         if isinstance(options.get("functions"), str):
             options["functions"] = _found(options["functions"], folders)
-        return workflows.workflow(_found(definition, folders), **options)
+        made = workflows.workflow(_found(definition, folders), **options)
+        return made if counts is None else made.observed(counts.add)
 
     return make
 

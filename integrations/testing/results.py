@@ -53,7 +53,7 @@ class Run:
     machine: str
     type: str
     definition: str
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, Json]
     execution: Mapping[str, Any]
     history: Sequence[Event]
     children: Sequence[Sequence[Event]] = ()

@@ -91,7 +91,8 @@ class TestTasks:
             mend = f"{problem}: pass functions={{{resource.text!r}: CALLABLE}}"
             error = UnansweredTaskError(state, mend)
         else:
-            error = UnansweredTaskError(state, problem, function or "")
+            # a name with a ${Placeholder} is not one of a file
+            error = UnansweredTaskError(state, problem, (function or "") * ("$" not in called))
         self.unanswered.append(error)
         return TaskError(asl_messages.RUNTIME, str(error), runtime=True)
 

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from stepwell.asl import json_text
-from stepwell.asl.definition_files import DefinitionFileError, Source, read_definition
 from stepwell.asl.evaluation import Json
-from stepwell.asl.validate import ERROR, validate
+from stepwell.asl.validate import ERROR
+from stepwell.engine.arns import Home
+from stepwell.integrations.definitions import problems
+from stepwell.integrations.definitions.parameters import from_file, pseudo_parameters
+from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.mocks import checks
 from stepwell.integrations.mocks.cases import TestCase
@@ -33,15 +36,17 @@ from stepwell.integrations.testing.results import Result, every_state
 from stepwell.integrations.testing.state_tests import StateTest
 from stepwell.integrations.testing.tasks import FOLDER
 
+Params: TypeAlias = Mapping[str, Json] | str | Path | None
 Functions: TypeAlias = Mapping[str, Callable[..., Any]] | str | Path
 TIMEOUT_SECONDS: Final = 60.0
+_NO_FILE: Final = "definition"
 _TYPES: Final = ("STANDARD", "EXPRESS")
 
 
 def workflow(
     definition: str | Path | Mapping[str, Any],
     *,
-    params: Mapping[str, object] | None = None,
+    params: Params = None,
     functions: Functions | None = None,
     type: str = "STANDARD",
     start: datetime | str | None = None,
@@ -50,7 +55,8 @@ def workflow(
     """A state machine under test.
 
     definition  a file (.asl.json, .asl.yaml), JSON text, or the same as a dict
-    params      values of ${Placeholders}
+    params      values of ${Placeholders}, or a file of them (JSON, YAML, .env). Those without a
+                value are accepted, and named in Workflow.notes: tasks are mocked, not called
     functions   a folder of Lambda functions, or name -> callable: `f(event)`, `f(event, context)`.
                 Default: the folder functions/ beside the file, if there is one
     start       time at the start of executions, ISO 8601; default 2026-01-01T00:00:00Z
@@ -59,19 +65,14 @@ def workflow(
     kind = type.upper()
     if kind not in _TYPES:
         raise WorkflowTestError(f"type={type!r}: use 'STANDARD' or 'EXPRESS'")
-    parameters = {name: _parameter(value) for name, value in (params or {}).items()}
-    source, file = _read(definition, parameters, limits)
-    checked = validate(source.text, kind, limits, lambda resource: resource)
-    if checked.definition is None:
-        problems = []
-        for each in checked.diagnostics:
-            if each.severity == ERROR:
-                line, column = source.locate(each.location or "/")
-                problems.append(
-                    f"{source.filename}:{line}:{column}: {each.code} {each.message}"
-                    + (f" at {each.location}" if each.location else "")
-                )
-        raise InvalidDefinitionError(source.filename, problems)
+    data, filename, file = _read(definition)
+    parameters = {**pseudo_parameters(Home()), **_parameters(params, limits)}
+    source, found = problems.problems(
+        data, filename, parameters, kind, lambda resource: resource, limits
+    )
+    errors = [each.text() for each in found if each.severity == ERROR]
+    if source is None or errors:
+        raise InvalidDefinitionError(filename, errors)
     folder = None
     callables: Mapping[str, Callable[..., Any]] = {}
     if isinstance(functions, str | Path):
@@ -93,29 +94,35 @@ def workflow(
         start_ms=execution.START_MS if start is None else _epoch_ms(start),
         limits=limits,
     )
-    return Workflow(plan, dict(every_state(json_text.loads(source.text))))
+    notes = tuple(each.text() for each in found if each.severity == problems.NOTE)
+    return Workflow(plan, dict(every_state(json_text.loads(source.text))), notes)
 
 
-def _read(
-    definition: str | Path | Mapping[str, Any], parameters: Mapping[str, str], limits: Limits
-) -> tuple[Source, Path | None]:
-    """The definition, and the file that it is in. Raises WorkflowTestError."""
+def _read(definition: str | Path | Mapping[str, Any]) -> tuple[bytes | str, str, Path | None]:
+    """(content, name for texts, the file that it is in). Raises WorkflowTestError."""
+    if isinstance(definition, Mapping):
+        return json.dumps(definition), _NO_FILE, None
+    if isinstance(definition, str) and definition.lstrip().startswith("{"):
+        return definition, _NO_FILE, None
+    file = Path(definition)
+    return _bytes(file), str(file), file
+
+
+def _bytes(file: Path) -> bytes:
     try:
-        if isinstance(definition, Mapping):
-            text = json.dumps(definition)
-            return read_definition(text, "definition", parameters, limits), None
-        if isinstance(definition, str) and definition.lstrip().startswith("{"):
-            return read_definition(definition, "definition", parameters, limits), None
-        file = Path(definition)
-        return read_definition(file.read_bytes(), str(file), parameters, limits), file
+        return file.read_bytes()
     except OSError as fault:
-        raise WorkflowTestError(f"{definition}: {fault.strerror or fault}") from None
-    except DefinitionFileError as fault:
+        raise WorkflowTestError(f"{file}: {fault.strerror or fault}") from None
+
+
+def _parameters(params: Params, limits: Limits) -> Mapping[str, Json]:
+    """Raises WorkflowTestError."""
+    if not isinstance(params, str | Path):
+        return params or {}
+    try:
+        return from_file(str(params), _bytes(Path(params)), limits)
+    except UsageError as fault:
         raise WorkflowTestError(str(fault)) from None
-
-
-def _parameter(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _epoch_ms(start: datetime | str) -> int:
@@ -137,11 +144,16 @@ def _name(file: Path | None) -> str:
 
 @dataclass(frozen=True, repr=False)
 class Workflow:
-    """A state machine with the mocks of its tasks. `workflow()` makes one."""
+    """A state machine with the mocks of its tasks. `workflow()` makes one.
+
+    notes  on the definition: placeholders without a value
+    """
 
     plan: Plan
     states: Mapping[str, Mapping[str, Any]]
+    notes: tuple[str, ...] = ()
     answers: Mapping[str, mocking.Answers] = field(default_factory=dict)
+    observer: Callable[[Result], object] | None = None
 
     def __repr__(self) -> str:
         return f"<workflow {self.plan.name}>"
@@ -248,7 +260,14 @@ class Workflow:
         self, input: Json, name: str | None, timeout: float, pool: Pool | None
     ) -> Result:
         text = "{}" if input is None else execution.text_of(input, "input")
-        return Result(await execution.run(self._planned(), text, name, timeout, pool))
+        result = Result(await execution.run(self._planned(), text, name, timeout, pool))
+        if self.observer is not None:
+            self.observer(result)
+        return result
+
+    def observed(self, observer: Callable[[Result], object]) -> Workflow:
+        """Another Workflow, whose results `observer` gets, too."""
+        return replace(self, observer=observer)
 
     def known(self, state: str) -> Mapping[str, Any]:
         """A state of the definition. Raises WorkflowTestError."""

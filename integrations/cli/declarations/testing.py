@@ -30,8 +30,19 @@ Jobs = Annotated[
     Option("--jobs", "-j", metavar="N", min=1, help="Processes.  [default: one for each core]"),
 ]
 Junit = Annotated[Path | None, Option(metavar="FILE", help="Write a JUnit report (XML).")]
-Watch = Annotated[bool, Option("--watch", help="Run again what changes, until Ctrl-C.")]
 TestQuiet = Annotated[bool, Option("--quiet", "-q", help="Show only scenarios that failed.")]
+Watch = Annotated[bool, Option("--watch", help="Run again what changes, until Ctrl-C.")]
+Cov = Annotated[
+    bool, Option("--cov", help="Show what is covered: states, rules, branches, catchers, retriers.")
+]
+CovReport = Annotated[
+    Path | None,
+    Option("--cov-report", metavar="FILE", help="Write it: .html with diagrams, or .json."),
+]
+CovMin = Annotated[
+    float | None,
+    Option("--cov-min", metavar="PERCENT", min=0, max=100, help="Fail if less is covered."),
+]
 
 
 @top.command()
@@ -44,7 +55,11 @@ def test(
     json: o.Json = False,
     quiet: TestQuiet = False,
     watch: Watch = False,
+    cov: Cov = False,
+    cov_report: CovReport = None,
+    cov_min: CovMin = None,
     param: o.Params = None,
+    params: o.ParamsFile = None,
     limits: o.LimitsFile = None,
 ) -> None:
     """Run the scenarios of workflows with mocks, in virtual time.
@@ -53,6 +68,6 @@ def test(
     """
     call(
         *("testing.test.test", paths or [], keyword, fail_fast, jobs, junit, json, quiet, watch),
-        param or [],
+        *(cov, cov_report, cov_min, param or [], params),
         limits=limits,
     )

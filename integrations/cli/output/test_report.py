@@ -28,7 +28,7 @@ class Report:
     def __init__(self, total: int, quiet: bool) -> None:
         self._total, self._quiet = total, quiet
         self._done = self._failed = 0
-        self._fancy = screen.fancy(sys.stderr)
+        self._fancy, self._notes = screen.fancy(sys.stderr), set[str]()
 
     def __enter__(self) -> Report:
         self._progress()
@@ -41,6 +41,9 @@ class Report:
         self._done += 1
         self._failed += outcome.status == FAILED
         self._clear()
+        new = [note for note in outcome.notes if note not in self._notes]
+        self._notes.update(new)
+        screen.write([[(printable(note), "yellow")] for note in new], sys.stderr)
         if not self._quiet or outcome.status == FAILED:
             lines = list(_lines(outcome, self._fancy))
             screen.write(lines, sys.stderr)

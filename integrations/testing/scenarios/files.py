@@ -15,7 +15,7 @@ docs/reference/scenario-files.md describes all members.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,8 +25,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from stepwell.asl import json_text
-from stepwell.asl.definition_files import DefinitionFileError, Place, read_definition
+from stepwell.asl.definition_files import DefinitionFileError, Place
 from stepwell.asl.evaluation import Json
+from stepwell.asl.limits import DEFAULT_LIMITS
+from stepwell.asl.placeholders import Placeholders
+from stepwell.asl.yaml_values import YamlReader
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.mocks.cases import Response, Return, Throw
 from stepwell.integrations.testing.errors import WorkflowTestError, suggestion
@@ -42,18 +45,8 @@ def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
 
-def _texts(value: Any) -> Any:
-    """Values of parameters are texts: 10 and true may be written without quotes."""
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: json_text.dumps(each) if isinstance(each, bool | int | float) else each
-        for name, each in value.items()
-    }
-
-
 Type = Annotated[Literal["STANDARD", "EXPRESS"], BeforeValidator(_upper)]
-Params = Annotated[dict[str, str], BeforeValidator(_texts)]
+Params = dict[str, Any]
 
 
 class _Model(BaseModel):
@@ -120,51 +113,47 @@ class Suite:
         return self.file.parent / relative
 
 
-class _Verbatim(Mapping[str, str]):
-    """Every ${Placeholder} stands for itself: a scenario file has none."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-    def __getitem__(self, name: str) -> str:
-        return f"${{{name}}}"
-
-    def __len__(self) -> int:
-        return 1
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-
 def read_suite(file: Path) -> Suite:
     """Raises ScenarioFileError with all problems of the file."""
-    try:
-        source = read_definition(file.read_bytes(), str(file), _Verbatim())
-        value = json_text.loads(source.text)
-    except OSError as fault:
-        raise ScenarioFileError([f"{file}: {fault.strerror or fault}"]) from None
-    except DefinitionFileError as fault:
-        raise ScenarioFileError([str(fault)]) from None
-    except json_text.JsonError as fault:
-        place = f"{fault.line or 1}:{fault.column or 1}"
-        raise ScenarioFileError([f"{file}:{place}: {fault.message}"]) from None
+    value, locate = _value(file)
     try:
         content = ScenarioFile.model_validate(value)
     except ValidationError as invalid:
-        placed = [(source.locate(_pointer(each)), _text(each)) for each in invalid.errors()]
+        placed = [(locate(_pointer(each)), _text(each)) for each in invalid.errors()]
         raise ScenarioFileError(
             [f"{file}:{line}:{column}: {text}" for (line, column), text in sorted(placed)]
         ) from None
     twice = _repeated(content.scenarios)
     if twice is not None:
-        line, column = source.locate(json_text.item("/scenarios", twice) + "/name")
+        line, column = locate(json_text.item("/scenarios", twice) + "/name")
         name = content.scenarios[twice].name
         raise ScenarioFileError([f"{file}:{line}:{column}: another scenario is called {name!r}"])
-    suite = Suite(file, content, _machine(file, content.machine), source.locate)
+    suite = Suite(file, content, _machine(file, content.machine), locate)
     if not suite.machine.is_file():
         where = suite.at("/machine") if content.machine else f"{file}:1:1"
         raise ScenarioFileError([f"{where}: there is no definition {suite.machine}"])
     return suite
+
+
+def _value(file: Path) -> tuple[Json, Callable[[str], Place]]:
+    """The content of a file, and JSON pointer -> place. Raises ScenarioFileError."""
+    try:
+        text, placeholders = file.read_bytes().decode("utf-8-sig"), Placeholders({})
+        if file.suffix == ".json":
+            places = json_text.positions(text)
+            return json_text.loads(text), lambda at: json_text.nearest(places, at)
+        reader = YamlReader(str(file), placeholders, DEFAULT_LIMITS)
+        value = json_text.loads(placeholders.unmarked(json_text.dumps(reader.read(text))))
+        return value, lambda at: json_text.nearest(reader.places, at)
+    except OSError as fault:
+        problem = f"{file}: {fault.strerror or fault}"
+    except UnicodeDecodeError:
+        problem = f"{file}:1:1: not UTF-8 text"
+    except DefinitionFileError as fault:
+        problem = str(fault)
+    except json_text.JsonError as fault:
+        problem = f"{file}:{fault.line or 1}:{fault.column or 1}: {fault.message}"
+    raise ScenarioFileError([problem])
 
 
 def _machine(file: Path, named: str | None) -> Path:

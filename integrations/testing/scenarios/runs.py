@@ -12,12 +12,11 @@ from typing import Any, Final
 from stepwell.asl import json_text
 from stepwell.asl.coverage import Coverage
 from stepwell.asl.evaluation import Json
-from stepwell.asl.limits import DEFAULT_LIMITS as ASL_LIMITS
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.mocks.cases import iterations
 from stepwell.integrations.mocks.files import MockFile, MockFileError, read_mocks
-from stepwell.integrations.testing import mock_files
+from stepwell.integrations.testing import coverage, mock_files
 from stepwell.integrations.testing.errors import (
     PlacedError,
     UnansweredTaskError,
@@ -62,6 +61,7 @@ class Outcome:
     failures  what differs: each a list of lines, the first with its place
     context   lines on what happened: error, state, path
     warnings  on mocks
+    notes     on the definition
     seconds   of real time; simulated: of the execution
     """
 
@@ -70,6 +70,7 @@ class Outcome:
     failures: list[list[str]] = field(default_factory=list)
     context: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0
     simulated: float = 0.0
     result: dict[str, Json] = field(default_factory=dict)
@@ -84,7 +85,7 @@ class Settings:
     coverage  whether it is counted
     """
 
-    params: tuple[tuple[str, str], ...] = ()
+    params: tuple[tuple[str, Json], ...] = ()
     limits: Limits = DEFAULT_LIMITS
     coverage: bool = False
 
@@ -113,8 +114,10 @@ def _scenario(job: Job, settings: Settings) -> Outcome:
     if scenario.skip is not None:
         return Outcome(job, SKIPPED, context=[scenario.skip])
     at = json_text.item("/scenarios", job.index)
-    result = _tested(suite, scenario, at, settings).run(_input(suite, scenario, at))
+    tested = _tested(suite, scenario, at, settings)
+    result = tested.run(_input(suite, scenario, at))
     outcome = _outcome(job, result, settings)
+    outcome.notes = tested.notes
     for mismatch in mismatches(scenario.expect, result):
         outcome.failures.append(_located(suite, f"{at}/expect", mismatch))
     named = [job.file, *([suite.path(file)] if (file := suite.content.mock_file) else [])]
@@ -144,9 +147,7 @@ def _outcome(job: Job, result: Result, settings: Settings) -> Outcome:
         "visited": list(result.visited),
     }
     if settings.coverage:
-        outcome.coverage = Coverage(result.machine, ASL_LIMITS)
-        for history in result.histories:
-            outcome.coverage.add(history)
+        outcome.coverage = coverage.of(result)
     return outcome
 
 
@@ -159,7 +160,7 @@ def _tested(suite: Suite, scenario: Scenario, at: str, settings: Settings) -> Wo
     tested = machine(
         suite.machine,
         content.type,
-        tuple(params.items()),
+        json_text.dumps(params),
         functions,
         None if start is None else start.isoformat(),
         settings.limits,
@@ -215,11 +216,13 @@ def _case(job: Job, settings: Settings) -> Outcome:
     because it reads what that input does not have.
     """
     name, _, case = job.name.rpartition("#")
-    tested = machine(job.machine, "STANDARD", settings.params, None, None, settings.limits)
+    tested = machine(
+        job.machine, "STANDARD", json_text.dumps(dict(settings.params)), None, None, settings.limits
+    )
     mocks = mocks_of(job.file)
     result = tested.with_case(mock_files.case(mocks, name, case, exact=True)).run({})
     outcome = _outcome(job, result, settings)
-    outcome.warnings = result.unused
+    outcome.warnings, outcome.notes = result.unused, tested.notes
     if result.status not in ("SUCCEEDED", "FAILED") or result.error == RUNTIME:
         outcome.failures.append(
             [
@@ -232,7 +235,7 @@ def _case(job: Job, settings: Settings) -> Outcome:
 
 # --- what several scenarios share -----------------------------------------------------------------
 
-suite_of = lru_cache(maxsize=None)(read_suite)
+suite_of = cache(read_suite)
 
 
 @cache
@@ -250,14 +253,19 @@ def mocks_of(file: Path) -> MockFile:
 def machine(
     file: Path,
     type: str,
-    params: tuple[tuple[str, str], ...],
+    params: str,
     functions: str | None,
     start: str | None,
     limits: Limits,
 ) -> Workflow:
-    """A definition without mocks. Raises WorkflowTestError."""
+    """A definition without mocks. params: JSON text. Raises WorkflowTestError."""
     return workflow(
-        file, params=dict(params), functions=functions, type=type, start=start, limits=limits
+        file,
+        params=json_text.loads(params),
+        functions=functions,
+        type=type,
+        start=start,
+        limits=limits,
     )
 
 

@@ -29,12 +29,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(*paths: str, **options: Any) -> int:
     """The command in this process."""
     given: dict[str, Any] = {
-        **dict.fromkeys(("keyword", "jobs", "junit_file")),
-        **dict.fromkeys(("fail_fast", "json", "quiet", "watch"), False),
+        **dict.fromkeys(("keyword", "jobs", "junit_file", "params", "cov_report", "cov_min")),
+        **dict.fromkeys(("fail_fast", "json", "quiet", "watch", "cov"), False),
         "param": [],
         **options,
     }
-    order = ("keyword", "fail_fast", "jobs", "junit_file", "json", "quiet", "watch", "param")
+    order = ("keyword", "fail_fast", "jobs", "junit_file", "json", "quiet", "watch")
+    order += ("cov", "cov_report", "cov_min", "param", "params")
     return command_module.test([Path(each) for each in paths], *(given[name] for name in order))
 
 
@@ -314,6 +315,20 @@ scenarios:
     assert run() == 0, capsys.readouterr().err
 
 
+def test_placeholders_without_a_value(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (project / "checkout.asl.json").read_text()
+    text = text.replace(
+        "arn:aws:lambda:us-east-1:123456789012:function:hand-over-parcel", "${Hand}"
+    )
+    (project / "checkout.asl.json").write_text(text)
+    one = "  - {name: %s, input: {orderId: 1, amount: 1, parcels: [p]}, expect: %s}"
+    good = one % ("a", "{output_contains: {tracking: [t]}}")
+    (project / "checkout.test.yaml").write_text(scenario(f"{good}\n{one % ('b', '{}')}"))
+    assert run() == 0
+    shown = capsys.readouterr().err
+    assert shown.count("NOTE UNFILLED no value yet for ${Hand}") == 1
+
+
 def test_watch_runs_what_changed(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,3 +358,21 @@ def test_watch_runs_what_changed(
     assert run(watch=True) == 0
     assert "first" in shown[0] and "other" in shown[0]
     assert "second" in shown[1] and "other" not in shown[1]
+
+
+def test_coverage(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = "  - {name: good%d, input: {orderId: 1, amount: 1, parcels: [a]}}"
+    (project / "checkout.test.yaml").write_text(scenario("\n".join(good % n for n in range(9))))
+    assert run(cov=True, jobs=2) == 0
+    shown = capsys.readouterr().err
+    # by hand: 5 of 7 states, the branch of the Map; not the catcher, not the retrier
+    assert "checkout.asl.json     5/7      -       1/1       0/1       0/1     60 %" in shown
+    assert 'checkout.asl.json:35: not covered: state "Tell the customer"' in shown
+    assert run(cov_min=61.0, cov_report=Path("cov.html")) == 1
+    assert "60 % are covered, less than the 61 % of --cov-min" in capsys.readouterr().err
+    assert "<svg" in (project / "cov.html").read_text()
+    assert run(cov_min=60.0, cov_report=Path("cov.json"), json=True) == 0
+    counted = json.loads((project / "cov.json").read_text())
+    assert (counted["covered"], counted["machines"][0]["executions"]) == (6, 9)
+    assert run(cov_report=Path("cov.txt")) == 2
+    assert "cov.txt: a report of coverage is .html or .json" in capsys.readouterr().err

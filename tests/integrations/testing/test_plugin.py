@@ -164,6 +164,28 @@ def test_url(stepwell_server):
     ran.assert_outcomes(passed=3)
 
 
+def test_coverage(project: pytest.Pytester) -> None:
+    test = """
+def test_paid(workflow):
+    assert workflow("order.asl.json").mock("Charge", 1).run().output == 1
+"""
+    ran = run(project, test, "--stepwell-cov=cov.html", "--stepwell-cov-min=70")
+    ran.assert_outcomes(passed=1)
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines(
+        [
+            "*coverage of state machines*",
+            "order.asl.json     2/2      -         -         -       0/1     66 %",
+            'order.asl.json:1: not covered: retrier 1 (Busy) of "Charge"',
+            "66 % are covered, less than the 70 % of --stepwell-cov-min",
+        ]
+    )
+    assert "<svg" in (project.path / "cov.html").read_text()
+    assert run(project, test, "--stepwell-cov").ret == 0
+    wrong = run(project, test, "--stepwell-cov=cov.txt")
+    wrong.stderr.fnmatch_lines(["ERROR: --stepwell-cov cov.txt: a report of coverage is *"])
+
+
 def test_async_tests(project: pytest.Pytester) -> None:
     ran = run(
         project,

@@ -234,7 +234,7 @@ def test_mistakes_of_a_test(make: Any, message: str) -> None:
 def test_a_definition_with_errors() -> None:
     with pytest.raises(InvalidDefinitionError) as raised:
         workflow({"StartAt": "A", "States": {"B": {"Type": "Pass", "End": True}}})
-    assert "definition:1:2: MISSING_TRANSITION_TARGET" in str(raised.value)
+    assert "definition:1:2: ERROR MISSING_TRANSITION_TARGET" in str(raised.value)
 
 
 def test_results_of_states_that_were_not_visited() -> None:

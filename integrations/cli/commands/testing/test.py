@@ -17,9 +17,11 @@ from stepwell.integrations.cli.output import test_report
 from stepwell.integrations.cli.output.text import printable
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
+from stepwell.integrations.testing import coverage
 from stepwell.integrations.testing.scenarios import discovery, junit, processes, runs, watching
 from stepwell.integrations.testing.scenarios.discovery import Found
 from stepwell.integrations.testing.scenarios.runs import FAILED, Job, Outcome, Settings
+from stepwell.visualize.coverage import texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Options:
     junit: Path | None
     json: bool
     quiet: bool
+    cov_report: Path | None
+    cov_min: float | None
 
 
 @with_limits
@@ -45,11 +49,21 @@ def test(
     json: bool,
     quiet: bool,
     watch: bool,
+    cov: bool,
+    cov_report: Path | None,
+    cov_min: float | None,
     param: Sequence[str],
+    params: Path | None,
     limits: Limits,
 ) -> int:
-    options = Options(tuple(paths or [Path()]), keyword, fail_fast, jobs, junit_file, json, quiet)
-    settings = Settings(tuple(files.parameters(param).items()), limits)
+    options = Options(
+        *(tuple(paths or [Path()]), keyword, fail_fast, jobs, junit_file, json, quiet),
+        *(cov_report, cov_min),
+    )
+    counted = cov or cov_report is not None or cov_min is not None
+    if cov_report is not None:
+        coverage.check(cov_report)
+    settings = Settings(tuple(files.parameters(param, params, limits).items()), limits, counted)
     code = _run(options, settings, None)
     if not watch:
         return code
@@ -84,10 +98,33 @@ def _run(options: Options, settings: Settings, only: set[Path] | None) -> int:
             options.junit.write_text(junit.report(outcomes), encoding="utf-8")
         except OSError as fault:
             raise UsageError(f"--junit {options.junit}: {fault.strerror or fault}") from None
+    enough = not settings.coverage or _covered(outcomes, options)
     if found.problems:
         return exit_codes.USAGE
     failed = any(each.status == FAILED for each in outcomes)
-    return exit_codes.FAILED if failed else exit_codes.SUCCEEDED
+    return exit_codes.FAILED if failed or not enough else exit_codes.SUCCEEDED
+
+
+def _covered(outcomes: Iterable[Outcome], options: Options) -> bool:
+    """Report the coverage; whether it is enough. Raises UsageError."""
+    counts = coverage.Coverages()
+    for outcome in outcomes:
+        if outcome.coverage is not None:
+            counts.merge(str(outcome.job.machine), outcome.coverage)
+    machines = counts.machines()
+    if machines and not options.json:
+        print("\n".join(texts.summary(machines)), file=sys.stderr)
+    if options.cov_report is not None:
+        coverage.write(options.cov_report, machines)
+    whole = texts.total(machines)
+    if options.cov_min is None or whole.percent >= options.cov_min:
+        return True
+    print(
+        f"stepwell: {texts.percent(whole)} are covered, less than the {options.cov_min:g} % of "
+        "--cov-min",
+        file=sys.stderr,
+    )
+    return False
 
 
 def _outcomes(jobs: Sequence[Job], options: Options, settings: Settings) -> list[Outcome]:
