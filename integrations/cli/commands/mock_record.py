@@ -105,24 +105,26 @@ async def of_execution(client: Client, execution: str) -> Recorded:
     pending = list(recording.map_runs)
     for map_run in pending:  # children may have Map Runs, too
         if not await _add_children(client, map_run, recording):
-            warnings.append(f"warning: {map_run} has Express children, which have no history")
+            warnings.append(f"warning: {map_run} has children that cannot be recorded")
         pending += [each for each in recording.map_runs if each not in pending]
     name = arns.machine_name(described["stateMachineArn"])
     return Recorded(recording, name, described["name"], warnings)
 
 
 async def _add_children(client: Client, map_run: str, recording: Recording) -> bool:
-    """False: there are items, but no executions."""
+    """False: there are items, but no executions whose names tell their items."""
     path, run = recording.map_runs[map_run]
     children = [
         each
         async for page in polling.pages(client.call, "list_executions", map_run_arn=map_run)
         for each in page["executions"]
     ]
-    for child in children:
-        slot = int(child["name"].rpartition("-")[2])
+    slots = [child["name"].rpartition("-")[2] for child in children]
+    if not all(map(str.isdecimal, slots)):  # at AWS, they have other names
+        return False
+    for child, slot in zip(children, slots):
         events = [event async for event in client.history(child["executionArn"])]
-        recording.add(events, (*path, (slot, run)))
+        recording.add(events, (*path, (int(slot), run)))
     described = await client.call("describe_map_run", map_run_arn=map_run)
     return bool(children) or not described["itemCounts"]["total"]
 
