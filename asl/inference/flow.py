@@ -83,6 +83,7 @@ class Facts:
     outputs            of blocks: what the machine, a branch or an ItemProcessor returns
     results            of the work of Tasks, Parallels and Maps, by state
     rules              Choice -> what each of its rules may give; None for one that always fails
+    items              of Maps: what they iterate over
     scenes             Choice -> what its rules can read
     failures           in the order of the text
     """
@@ -93,6 +94,7 @@ class Facts:
         self.results: dict[State, Shape] = {}
         self.rules: dict[State, list[Results | None]] = {}
         self.scenes: dict[State, Scene] = {}
+        self.items: dict[State, Shape] = {}
         self.failed: dict[tuple[State, str], FieldFailure] = {}
 
     @property
@@ -326,6 +328,7 @@ class _Walk:
     def map(self, state: State, selected: Scene) -> Shape:
         self.facts.failed.pop((state, "ItemSelector"), None)
         items = self.items(state, selected)
+        self.facts.items[state] = items
         item = items.items if items.only(s.ARRAY) and items.items is not None else ANY
         try:
             item = self.selector(state, selected, item if item.reached else ANY)

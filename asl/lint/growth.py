@@ -125,11 +125,11 @@ def _own(state: State, where: str) -> bool:
 
 def inline_map(subject: Subject) -> Iterator[Found]:
     for state in subject.machine.states:
-        fields = state.fields
         if state.type != "Map" or state.distributed or state.block.express:
             continue
-        if any(isinstance(fields.get(name), list) for name in ("Items",)):
-            continue  # written in the definition
+        items = subject.facts.items.get(state)
+        if items is not None and items.length is not None:
+            continue  # as many as are written
         events = sum(
             _EVENTS.get(str(each.type), 2)
             for block in state.blocks

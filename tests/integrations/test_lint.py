@@ -144,6 +144,14 @@ def test_results_of_services_are_known(tmp_path: Path) -> None:
     assert codes(lint(write(tmp_path, {"Get": sdk, "Read": read}))) == ["E101"]
 
 
+def test_waits_of_express_workflows(tmp_path: Path) -> None:
+    path = write(tmp_path, {"Rest": {"Type": "Wait", "Seconds": 301, "End": True}})
+    assert codes(lint(path)) == []
+    result = lint("--type", "express", path)
+    assert codes(result) == ["W302"]
+    assert "an Express execution ends after 300" in result.stdout
+
+
 def test_unfilled_placeholders_are_accepted(tmp_path: Path) -> None:
     states = {
         "Work": {
