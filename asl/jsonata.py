@@ -9,7 +9,7 @@ result depends only on the Env, and every evaluation ends within Limits.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -144,6 +144,27 @@ class Jsonata:
                 raise evaluation_error(source, field, failed.what) from None
 
         return evaluate
+
+    def steps(self, env: Env) -> Iterator[Mapping[str, Any]]:
+        """The parts of the expression as the engine evaluated them, outer ones first: nodes of
+        jlens's audit, with kind, op, source, outcome, operands, input, output. None with
+        jsonata-python, or if the expression needs a function of AWS's.
+        """
+        plain = _engine(self.source, self.source)
+        audit = getattr(plain, "evaluate_with_audit", None)
+        if audit is None or any(word in self.source for words, _ in PRELUDE for word in words):
+            return
+        METER.set(self._inline["max_steps"])
+        now = round(env.now * 1000)
+        try:
+            found = audit(None, self._bound(env), level="full", now=now, seed=0, **self._inline)
+        except (ValueError, RecursionError):  # a value is nested too deeply for the engine
+            return
+        waiting = [found["audit"]["root"]] if found["audit"] and found["audit"]["root"] else []
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting += reversed(node.get("children", ()))
 
     def _once(self, env: Env) -> Json:
         """The value of a constant expression, which is evaluated once."""

@@ -177,8 +177,13 @@ def _mistake(each: Comparison) -> tuple[str, str] | None:
     if family == "Timestamp" and is_number(value):
         return "epoch", f"{false}, not a timestamp in text: compare numbers with Numeric{match[2]}."
     if match[2] == "Equals" and _only_case(value, each.operand):
-        return "case", f"{false}, not {shown(each.operand)}: comparisons are case-sensitive."
+        return "case", f"{false}, not {shown(each.operand)}: {_counts(value, each.operand)}."
     return None
+
+
+def _counts(left: str, right: str) -> str:
+    blanks = left.strip() != left or right.strip() != right
+    return "blanks count" if blanks else "comparisons are case-sensitive"
 
 
 def _only_case(left: Json, right: Json) -> bool:
@@ -215,7 +220,7 @@ def _unequal(path: str, left: Json, operator: str, right: Json) -> tuple[str, st
     if isinstance(left, str) and isinstance(right, bool):
         return "boolean-as-text", f"{false}, not a boolean: compare it with {shown(left)}."
     if _only_case(left, right):
-        return "case", f"{false}: comparisons are case-sensitive."
+        return "case", f"{false}: {_counts(left, right)}."
     if kind := attribute_type(left):
         return "attribute-value", (
             f"{false}, an attribute value of DynamoDB: write `{spelled(path, (kind,), True)}`."

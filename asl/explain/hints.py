@@ -13,6 +13,7 @@ from stepwell.asl.explain import choices, failures, jsonata_failures, literals, 
 from stepwell.asl.explain.missing import close, missing, source_name
 from stepwell.asl.explain.readings import Ending, Reading, readings
 from stepwell.asl.explain.subject import CAUSE, NOTE, WARNING, Hint, Subject
+from stepwell.asl.explain.values import attribute_type, shown, spelled
 
 # errors of the state's own expressions
 _EVALUATION: Final = (
@@ -113,10 +114,14 @@ def _nothing(subject: Subject) -> Iterator[Hint]:
 
 
 def _nulls(subject: Subject) -> Iterator[Hint]:
-    """Fields whose value is null, because it is null in the data."""
+    """Fields whose value is null, because it is null in the data; or has DynamoDB's types."""
     for each in readings(subject):
         if each.found is None and not each.optional and not each.field.startswith("Choices["):
             where = source_name(subject, each) or f"`{each.root}`"
             made = upstream.maker(subject, each, Ending(each.text, None, "", None, ()))
             text = f"`{each.text}` is null in {where}." + (f" {made}" if made else "")
             yield Hint("null-value", NOTE, each.field, text)
+        elif (kind := attribute_type(each.found)) and each.ending is None:
+            text = f"`{each.text}` is {shown(each.found)}, an attribute value of DynamoDB"
+            text += f": `{spelled(each.text, (kind,), each.jsonata)}` is its value."
+            yield Hint("attribute-value", NOTE, each.field, text)

@@ -12,7 +12,9 @@ from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.explain.jsonata_chains import top_level
 from stepwell.asl.explain.readings import Reading, matching_rule, readings, value_of
 from stepwell.asl.explain.subject import Subject
-from stepwell.asl.explain.values import attribute_type, described, near, parsed
+from stepwell.asl.explain.values import attribute_type, described, names, near, parsed
+from stepwell.asl.java_values import is_number
+from stepwell.asl.jsonata import compile_jsonata
 from stepwell.asl.jsonata_functions import HOSTS
 
 _FIELD: Final = re.compile(
@@ -50,22 +52,67 @@ def operands(subject: Subject) -> tuple[str, str] | None:
     found, cause = field_of(subject), subject.cause or ""
     if found is None or not any(f"{code}:" in cause for code in (*_ARITHMETIC, "T2009", "T2010")):
         return None
-    values = [each for each in _in_field(subject, found[0]) if each.found is not MISSING]
     compares = "T2009:" in cause or "T2010:" in cause
-    for each in values:
-        if not isinstance(each.found, int | float) or isinstance(each.found, bool):
-            here = f"`{each.text}` is {described(each.found)}"
-            if attribute_type(each.found):
+    for text, value in _operands(subject, *found):
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            here = f"`{text}` is {described(value)}"
+            if attribute_type(value):
                 return found[0], f"{here}, an attribute value of DynamoDB."
-            if isinstance(each.found, str) and _NUMBER.fullmatch(each.found):
-                return found[0], f"{here}, not a number: write `$number({each.text})`."
-            if "+" in found[1] and isinstance(each.found, str) and not compares:
+            if isinstance(value, str) and _NUMBER.fullmatch(value):
+                return found[0], f"{here}, not a number: write `$number({text})`."
+            if "+" in found[1] and isinstance(value, str) and not compares:
                 return found[0], f"{here}: `+` adds numbers, `&` joins strings."
             if compares:
                 return found[0], f"{here}: `<` and `>` compare numbers, or strings."
             return found[0], f"{here}, not a number."
     if "+" in found[1] and not compares:
         return found[0], "`+` adds numbers: join strings with `&`."
+    return None
+
+
+def _operands(subject: Subject, field: str, source: str) -> list[tuple[str, Json]]:
+    """(text, value) of both sides of the operator that failed; without the engine's audit, of the
+    paths of the expression.
+    """
+    for node in compile_jsonata(source, subject.limits).steps(subject.env(field)):
+        sides = node.get("children", ())
+        failed = node["kind"] == "binary" and node["outcome"] == "error"
+        if failed and not any(each["outcome"] == "error" for each in sides):
+            values = node.get("operands") or [each.get("output", MISSING) for each in sides]
+            return [
+                (each["source"], value)
+                for each, value in zip(sides, values, strict=False)
+                if value is not MISSING
+            ]
+    return [
+        (each.text, each.found) for each in _in_field(subject, field) if each.found is not MISSING
+    ]
+
+
+def unequal(subject: Subject, source: str) -> str | None:
+    """A comparison in a predicate that is false because a number is compared with text."""
+    for node in compile_jsonata(source, subject.limits).steps(subject.env()):
+        values = node.get("operands", ())
+        if node["kind"] != "binary" or node.get("op") != "=" or len(values) != 2:
+            continue
+        sides = [each["source"] for each in node["children"]]
+        for text, value, other in ((sides[0], *values), (sides[1], *values[::-1])):
+            if isinstance(value, str) and is_number(other) and _NUMBER.fullmatch(value):
+                return (
+                    f"`{node['source']}` is false: `{text}` is {described(value)}, not a number: "
+                    f"write `$number({text})`."
+                )
+    return None
+
+
+def _undefined_name(subject: Subject, field: str, source: str) -> str | None:
+    """A name in a function or predicate that its value does not have."""
+    for node in compile_jsonata(source, subject.limits).steps(subject.env(field)):
+        name, value = node.get("op"), node.get("input")
+        if node["kind"] == "name" and node["outcome"] == "undefined" and isinstance(value, dict):
+            meant = near(str(name), value)
+            text = f"`{name}` finds nothing: the value has {names(value)}"
+            return f"{text}. Did you mean `{meant}`?" if meant else f"{text}."
     return None
 
 
@@ -181,6 +228,8 @@ def nothing(subject: Subject) -> tuple[str, str] | None:
             f"`{condition}` is false and there is no else: write `... : null` behind it. An "
             "expression must return a value."
         )
+    if undefined := _undefined_name(subject, field, source):
+        return field, undefined
     call = re.match(r"\s*\$(\w+)\s*\(", source)
     if call and call[1] in ("filter", "single", "lookup", "match", "sift", "max", "min", "average"):
         return (

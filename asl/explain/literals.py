@@ -19,7 +19,7 @@ _TEMPLATES: Final = {
 }
 _PATH: Final = re.compile(r"\$\$?(\.\.?[^\W\d][\w.\[\]*'?@$-]*|\[.+\].*)")
 _CALL: Final = re.compile(r"States\.[A-Z]\w*\(.*\)")
-_STATES: Final = re.compile(r"\$states\.\w[\w.\[\]]*")
+_STATES: Final = re.compile(r"\$states\.(input|result|context|errorOutput)\b[\w.\[\]]*")
 # members that often get the whole input: elsewhere "$" may be a currency
 _WHOLE: Final = ("payload", "input", "message", "messagebody", "detail", "body", "data", "event")
 # members whose value is a path by purpose
@@ -82,10 +82,10 @@ def _jsonata(key: str | None, value: Json) -> tuple[str, str] | None:
             f"{_named(key)} is the text {shown(value)}, not its value: a JSONata expression is in "
             f"{{% %}}, write {_as_expression(value)}."
         )
-    if "{%" in value and "%}" in value:
+    if ("{%" in value and "%}" in value) or _STATES.search(value):
         return "embedded-expression", (
-            f"{_named(key)} is the text {shown(value)}: an expression must be the whole string. "
-            "Join texts inside it, with `&`."
+            f"{_named(key)} is the text {shown(value)}: an expression must be the whole string, in "
+            "{% %}. Join texts inside it, with `&`."
         )
     return None
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from stepwell.asl.evaluation import MISSING
-from stepwell.asl.explain import roots, upstream
+from stepwell.asl.explain import jsonata_failures, roots, upstream
 from stepwell.asl.explain.readings import Ending, Reading
 from stepwell.asl.explain.subject import WORKING, Subject
 from stepwell.asl.explain.values import (
@@ -82,6 +82,8 @@ def ended(subject: Subject, reading: Reading, ending: Ending) -> str:
     if isinstance(key, int) and isinstance(value, list):
         return f"{what}: {reached} has {counted(len(value), 'item')}, so there is no [{key}]"
     if isinstance(value, list) and key is None and ending.step:
+        if len(value) == 1:
+            return f"{what}: the only item of {reached} does not fit {ending.step}"
         return f"{what}: none of the {counted(len(value), 'item')} of {reached} fits {ending.step}"
     rest = f", so `{ending.step}` leads nowhere" if ending.step else ""
     return f"{what}: {reached} is {described(value)}{rest}"
@@ -121,6 +123,8 @@ def _before_result_path(subject: Subject, reading: Reading, ending: Ending) -> s
     if reading.source != "result" or not reading.keys or subject.type not in WORKING:
         return None
     if follow(subject.documents.get("input"), reading.keys) is MISSING:
+        return None
+    if (text := _close_path(subject, reading, ending)) and "case-sensitive" in text:
         return None
     field = reading.field.partition("/")[0]
     path = spelled("$states.input" if reading.jsonata else "$", reading.keys)
@@ -233,6 +237,9 @@ def _branches(subject: Subject, reading: Reading) -> str | None:
 
 
 def _index(subject: Subject, reading: Reading, ending: Ending) -> str | None:
+    if isinstance(ending.value, list) and isinstance(ending.key, str) and ending.key.isdigit():
+        path = spelled(ending.reached, (int(ending.key), *ending.rest[1:]), reading.jsonata)
+        return f"A position is in brackets: write `{path}`."
     if not isinstance(ending.value, list) or not isinstance(ending.key, int):
         return None
     if not ending.value:
@@ -368,7 +375,7 @@ def _choice_absent(subject: Subject, reading: Reading, ending: Ending) -> str | 
 
 def _conditional(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     if reading.jsonata and ending.key is None and ending.step.startswith("["):
-        return "No item passes the predicate."
+        return jsonata_failures.unequal(subject, reading.text) or "No item passes the predicate."
     return None
 
 
