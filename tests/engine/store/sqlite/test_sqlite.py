@@ -124,7 +124,7 @@ async def test_other_files_are_refused_and_left_alone(path: Path) -> None:
         await SqliteStore(path).open()
     assert path.read_bytes() == before
     path.write_bytes(b"plain text, no database\n" * 100)
-    with pytest.raises(StoreFormatError, match="not a database"):
+    with pytest.raises(StoreFormatError, match="not a SQLite database"):
         await SqliteStore(path).open()
     with pytest.raises(StoreError, match="cannot be opened"):
         await SqliteStore(path / "inside").open()
