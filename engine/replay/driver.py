@@ -35,7 +35,9 @@ from stepwell.engine.core.model import (
 from stepwell.engine.limits import Limits
 from stepwell.engine.replay import shapes as s
 from stepwell.engine.replay.comparison import Tracked, Trail
+from stepwell.engine.replay.map_results import map_result
 from stepwell.engine.replay.recording import Attempt, Place, Recording, Report
+from stepwell.engine.replay.time_limits import is_heartbeat, overrun, too_early
 
 NOW, RECORDED, LAST = range(3)  # when a frame's turn comes
 _NEVER: Final = (LAST + 1, 0)
@@ -195,7 +197,7 @@ class Driver:
             if attempt is None or at.read >= len(attempt.reports):
                 return None
             report = attempt.reports[at.read]
-            return None if self._too_early(frame, attempt, report) else report
+            return None if too_early(frame, attempt, report) else report
         if frame.in_map_run:
             return at.recorded.map_run_end
         return None
@@ -217,31 +219,6 @@ class Driver:
     def _next_redrive(self) -> int:
         """The id of its event."""
         return next((each.number for each in self.marks if _redrive(each)), _ANY_ROOM)
-
-    def _too_early(self, frame: Frame, attempt: Attempt, report: Report) -> bool:
-        """Whether a recorded timeout comes before the time limit of this definition: the task would
-        still run, and its result is not known.
-        """
-        if not report.kind.endswith("TimedOut"):
-            return False
-        limits = frame.running_attempt
-        if self._heartbeat(attempt, report):
-            before = attempt.scheduled.details.get("heartbeatInSeconds")
-            return before is not None and (limits.heartbeat is None or limits.heartbeat > before)
-        before = attempt.scheduled.details.get("timeoutInSeconds")
-        return before is not None and (limits.timeout is None or limits.timeout > before)
-
-    def _heartbeat(self, attempt: Attempt, report: Report) -> bool:
-        """Whether it was HeartbeatSeconds that was over."""
-        known = attempt.scheduled.details
-        if known.get("heartbeatInSeconds") is None:
-            return False
-        begun = attempt.scheduled.at
-        for each in attempt.reports:
-            if each.kind == "ActivityStarted":
-                begun = each.at
-        limit = known.get("timeoutInSeconds")
-        return limit is None or report.at - begun < limit * 1000
 
     # --- one step ---------------------------------------------------------------------------------
 
@@ -274,13 +251,13 @@ class Driver:
         number, seq, details = at.attempts, frame.seq, report.details
         at.read += 1
         event: events.Event
-        over = self._overrun(frame, attempt, report)
+        over = overrun(frame, attempt, report)
         if over is not None:
             what = f"attempt {number} takes {(report.at - attempt.scheduled.at) / 1000:g} s"
             change = Change(CHANGED, what, report.kind, f"times out after {over} s")
             self.trail.add(s.TIME_LIMIT, at, change)
         if over is not None or report.kind.endswith("TimedOut"):
-            beat = over is None and self._heartbeat(attempt, report)
+            beat = over is None and is_heartbeat(attempt, report)
             now = report.at
             self._amend(frame, due=None if beat else now, heartbeat_due=now if beat else None)
             event = events.Step(frame.id)
@@ -295,22 +272,6 @@ class Driver:
         self._at(frame, report, event)
         if report.kind.endswith(("Failed", "TimedOut")):
             self._failed(frame.id, at, report, number)
-
-    def _overrun(self, frame: Frame, attempt: Attempt, report: Report) -> int | None:
-        """The TimeoutSeconds of this definition, if the recorded attempt took longer and had not
-        that limit.
-        """
-        limit, before = (
-            frame.running_attempt.timeout,
-            attempt.scheduled.details.get("timeoutInSeconds"),
-        )
-        if limit is None or report.kind.endswith("TimedOut") or report.kind == "ActivityStarted":
-            return None
-        if before is not None and before <= limit:
-            return None
-        begun = [each.at for each in attempt.reports if each.kind == "ActivityStarted"]
-        start = begun[-1] if begun else attempt.scheduled.at
-        return limit if report.at - start > limit * 1000 else None
 
     def _failed(self, frame_id: int, at: Tracked, report: Report, number: int) -> None:
         """After a recorded failure: is it retried as it was?"""
@@ -328,7 +289,9 @@ class Driver:
             error, cause = report.details.get("error"), report.details.get("cause")
             event = events.ChildrenMocked(frame.id, frame.seq, None, error, cause)
         else:
-            result = self._map_result(at)
+            assert at.recorded is not None
+            fields = self.maps.get(at.name, {"Output": None})
+            result = map_result(self.recording, at.recorded, fields)
             if result is MISSING:
                 self._unknown(at, "the results of its Map Run")
                 self._amend(frame, phase=Phase.TASK, attempt=model.TaskAttempt())
@@ -336,22 +299,6 @@ class Driver:
                 return
             event = events.ChildrenMocked(frame.id, frame.seq, Payload(result))
         self._at(frame, report, event)
-
-    def _map_result(self, at: Tracked) -> Json:
-        """The result of a Map Run, as far as the output of the state shows it; MISSING if not."""
-        assert at.recorded is not None
-        fields = self.maps.get(at.name, {"Output": None})
-        if at.recorded.left is None or {"ResultSelector", "OutputPath", "Output"} & fields.keys():
-            return MISSING
-        found = json_text.loads(at.recorded.left.details.get("output", "null"))
-        path = fields.get("ResultPath", "$")
-        if path is None:
-            return []  # it is discarded
-        for name in str(path).split(".")[1:]:
-            if not isinstance(found, dict) or name not in found:
-                return MISSING
-            found = found[name]
-        return found
 
     def _mark(self, mark: Report) -> None:
         """The execution was stopped, redriven, or over its time limit."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from stepwell.asl import json_text
@@ -69,6 +70,7 @@ class Recording(NamedTuple):
 
     id, uuid   of the store; of another engine 0 and made of the ARN
     started    ms
+    map_results  ARN of a Map Run -> outputs of its children in the order of the items, as JSON text
     visits     place -> visit, in order
     scopes     (place of a Parallel or Map, iteration) -> the states that were visited in it
     marks      ExecutionRedriven, and the ends of the execution, in order
@@ -86,6 +88,7 @@ class Recording(NamedTuple):
     express: bool
     version: str | None
     alias: str | None
+    map_results: Mapping[str, Sequence[str]]
     visits: Mapping[Place, RecordedVisit]
     scopes: Mapping[tuple[Place, int | None], set[str]]
     marks: tuple[Report, ...]
@@ -101,6 +104,7 @@ def read_recording(
     renamed: Mapping[str, str],
     id: int = 0,
     uuid: str = "",
+    map_results: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Recording:
     """The recording of an execution. Raises ValueError, whose text is for people, if it cannot be
     replayed.
@@ -138,6 +142,7 @@ def read_recording(
         express=":express:" in arn,
         version=started.get("stateMachineVersionArn"),
         alias=started.get("stateMachineAliasArn"),
+        map_results=map_results,
         visits=reader.visits,
         scopes=reader.scopes,
         marks=tuple(reader.marks),

@@ -4,7 +4,8 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from stepwell.asl.diff import compare
@@ -49,20 +50,25 @@ class Replayer:
         events: Iterable[Event],
         id: int = 0,
         uuid: str = "",
+        map_results: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> s.Replayed:
         """Replay one execution: DescribeExecution's answer and its history, and of one of this
         engine its id and uuid in the store, which random values depend on.
 
+        map_results  ARN of a Map Run -> outputs of its children, where they are known
+
         Raises ValueError, whose text is for people.
         """
         history = list(events)
-        recording = read_recording(description, history, self.renamed, id, uuid)
+        recording = read_recording(description, history, self.renamed, id, uuid, map_results)
         driver = Driver(self.new, recording, self.renamed, self.maps, self.limits)
         trail = driver.run()
         found = [*trail.found]
         if self.old is None or not (trail.found or trail.facts):
             return _result(recording, found, driver.known)
-        same = read_recording(description, history, {}, id, uuid) if self.renamed else recording
+        same = recording
+        if self.renamed:
+            same = read_recording(description, history, {}, id, uuid, map_results)
         before = Driver(self.old, same, {}, self.old_maps, self.limits).run()
         found += self._facts(before, trail)
         noise = {_key(self._named(each)) for _, each in before.found}

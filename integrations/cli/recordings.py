@@ -8,13 +8,16 @@ A file is one of
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
+from stepwell.asl.diff.canonical import places
 from stepwell.asl.history_visits import ENDINGS
 from stepwell.engine.core.history import TABLE
+from stepwell.engine.replay.map_results import SHAPING
 from stepwell.integrations.cli import files, lookup
 from stepwell.integrations.cli.clients import selection
 from stepwell.integrations.cli.clients.base import Client
@@ -25,6 +28,7 @@ _DETAILS: Final = {row[0]: row[1] for row in TABLE if len(row) > 1}
 _NUMBERS: Final = (
     "length", "index", "timeoutInSeconds", "heartbeatInSeconds", "redriveCount",
 )  # fmt: skip
+CHILDREN: Final = 1_000  # of a Map Run whose outputs are read
 
 
 class Recorded(NamedTuple):
@@ -32,6 +36,7 @@ class Recorded(NamedTuple):
 
     definition  JSON text; None: the source has none
     id, uuid    of this engine's store, else 0 and ""
+    map_results  ARN of a Map Run -> outputs of its children, if its state does not show them
     """
 
     name: str
@@ -40,6 +45,7 @@ class Recorded(NamedTuple):
     definition: str | None
     id: int = 0
     uuid: str = ""
+    map_results: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -120,4 +126,36 @@ async def recorded(client: Client, arn: str) -> Recorded:
     events = [each async for each in client.history(arn)]
     machine = await client.call("describe_state_machine_for_execution", execution_arn=arn)
     id, uuid = await client.seed(arn)
-    return Recorded(lookup.full_name(described), described, events, machine["definition"], id, uuid)
+    name, definition = lookup.full_name(described), machine["definition"]
+    results: dict[str, Sequence[str]] = {}
+    if _shapes_map_runs(definition):
+        for event in events:
+            map_run = event.get("mapRunStartedEventDetails", {}).get("mapRunArn")
+            if map_run is not None and (outputs := await _outputs(client, map_run)) is not None:
+                results[map_run] = outputs
+    return Recorded(name, described, events, definition, id, uuid, results)
+
+
+def _shapes_map_runs(definition: str) -> bool:
+    """Whether the output of a distributed Map does not show its result."""
+    states = places(json_text.loads(definition)).values()
+    return any("ProcessorConfig" in each.fields and SHAPING & each.fields.keys() for each in states)
+
+
+async def _outputs(client: Client, map_run: str) -> list[str] | None:
+    """Of the children that succeeded, in the order of the items; None: they are too many, or not
+    known, such as those of Express children.
+    """
+    counts = (await client.call("describe_map_run", map_run_arn=map_run))["executionCounts"]
+    if counts["total"] > CHILDREN:
+        return None
+    answer = await client.call("list_executions", map_run_arn=map_run, max_results=CHILDREN)
+    found: dict[int, str] = {}
+    for each in answer["executions"]:
+        number = each["name"].rpartition("-")[2]  # as the engine names them
+        if each["status"] == "SUCCEEDED" and number.isdigit():
+            described = await client.describe(each["executionArn"])
+            found[int(number)] = described.get("output", "null")
+    if len(found) != counts["succeeded"]:
+        return None
+    return [output for _, output in sorted(found.items())]

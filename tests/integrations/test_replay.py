@@ -122,3 +122,46 @@ def test_mistakes(
     for names, options, words in cases:
         assert run(new, *names, db=str(file), **options) == 2
         assert words in capsys.readouterr().err
+
+
+MAPPED: dict[str, Any] = {
+    "StartAt": "Each",
+    "States": {
+        "Each": {
+            "Type": "Map",
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                "StartAt": "One",
+                "States": {"One": {"Type": "Pass", "Parameters": {"n.$": "$"}, "End": True}},
+            },
+            "ResultSelector": {"first.$": "$[0].n", "last.$": "$[11].n"},
+            "Next": "Done",
+        },
+        "Done": {"Type": "Pass", "End": True},
+    },
+}
+
+
+@pytest.mark.parametrize("shaped", [True, False])
+def test_map_runs_are_replayed_by_their_results(
+    shaped: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = json.loads(json.dumps(MAPPED))
+    if not shaped:
+        del old["States"]["Each"]["ResultSelector"]
+        old["States"]["Each"]["ResultPath"] = "$.each"
+        old["States"]["Each"]["ItemsPath"] = "$.items"
+    file, new = tmp_path / "flows.db", tmp_path / "new.asl.json"
+    new.write_text(json.dumps(old))
+    items = list(range(12))
+    with SyncEngine(file) as engine:
+        arn = engine.create_state_machine("mapped", old)["stateMachineArn"]
+        started = engine.start_execution(arn, name="n", input=items if shaped else {"items": items})
+        assert engine.wait(started["executionArn"])["status"] == "SUCCEEDED"
+    assert run(new, "mapped/n", db=str(file), json=True) == 0
+    result, _ = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (result["same"], result["known"], result["unrepeatable"]) == (True, True, 0)
+    old["States"]["Done"]["Result"] = 1
+    new.write_text(json.dumps(old))
+    assert run(new, "mapped/n", db=str(file)) == 1
+    assert "output: Done: output: " in capsys.readouterr().out

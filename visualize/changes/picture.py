@@ -276,11 +276,10 @@ def _page(drawn: str, old: str, new: str, difference: Difference, theme: str) ->
 
 
 def _item(change: Change) -> str:
-    text = texts.text(change, 2_000)
-    if change.kind == ADDED:
-        return f"<li><code><ins>{escape(text)}</ins></code></li>"
-    if change.kind == REMOVED:
-        return f"<li><code><del>{escape(text)}</del></code></li>"
+    if change.kind in (ADDED, REMOVED):
+        word = "ins" if change.kind == ADDED else "del"
+        head, _, tail = texts.text(change, 2_000).partition(": ")
+        return f"<li><code>{escape(head)}: <{word}>{escape(tail)}</{word}></code></li>"
     what = "moved" if change.what == "place" else printable(change.what)
     old, new = (escape(texts.value(each, 1_000)) for each in (change.old, change.new))
     return f"<li><code>{escape(what)}: <del>{old}</del> → <ins>{new}</ins></code></li>"

@@ -135,7 +135,7 @@ async def _replay(
     async for one in chosen.each(db, server, limits):
         try:
             replayer = replayers.of(one.definition)
-            result = replayer.replay(one.description, one.events, one.id, one.uuid)
+            result = replayer.replay(one.description, one.events, one.id, one.uuid, one.map_results)
         except ValueError as fault:
             summary.skip(one.name, str(fault))
         else:
