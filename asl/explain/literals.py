@@ -22,8 +22,8 @@ _CALL: Final = re.compile(r"States\.[A-Z]\w*\(.*\)")
 _STATES: Final = re.compile(r"\$states\.(input|result|context|errorOutput)\b[\w.\[\]]*")
 # members that often get the whole input: elsewhere "$" may be a currency
 _WHOLE: Final = ("payload", "input", "message", "messagebody", "detail", "body", "data", "event")
-# members whose value is a path by purpose
-_MEANS_PATH: Final = re.compile(r"path|expression|pointer|query|template|filter", re.IGNORECASE)
+# names of members whose value is a path by purpose
+MEANS_PATH: Final = re.compile(r"path|expression|pointer|query|template|filter", re.IGNORECASE)
 
 
 def hints(subject: Subject) -> Iterator[Hint]:
@@ -37,7 +37,7 @@ def mistakes(fields: Any, jsonata: bool) -> Iterator[tuple[str, str, Json, str]]
     too.
     """
     for where, key, value in _members(fields, jsonata):
-        if key is not None and _MEANS_PATH.search(key) and not key.endswith(DYNAMIC):
+        if key is not None and MEANS_PATH.search(key) and not key.endswith(DYNAMIC):
             continue
         found = _jsonata(key, value) if jsonata else _jsonpath(where, key, value)
         if found is not None:

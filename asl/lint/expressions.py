@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.explain.literals import mistakes
+from stepwell.asl.explain.literals import MEANS_PATH, mistakes
 from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.inference.machine import Machine, State, own_fields, texts
 from stepwell.asl.inference.shapes import has_hole
@@ -89,7 +89,8 @@ def path_in_result(subject: Subject) -> Iterator[Found]:
     for state in subject.machine.states:
         if state.type == "Pass" and not state.jsonata:
             for key, text, where in texts(state.fields.get("Result"), state.at("Result")):
-                if _PATH.fullmatch(text) and not key.endswith(DYNAMIC):
+                meant = key.endswith(DYNAMIC) or MEANS_PATH.search(key)  # checks.py reports .$
+                if _PATH.fullmatch(text) and not meant:
                     yield (
                         where,
                         f"the Result of a Pass state is plain JSON: {text} is a text. Use "

@@ -91,3 +91,16 @@ def test_what_a_rule_takes(earlier: dict[str, Any], later: dict[str, Any], shado
     }
     codes = [each.code for each in lint(json.dumps({"StartAt": "C", "States": states}))]
     assert ("W001" in codes) is shadowed
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"Type": "Pass", "Result": {"InputPath": "$.detail", "jsonPointer": "$.a"}},
+        {"Type": "Pass", "Parameters": {"ItemsPath": "$.detail"}},
+        {"Type": "Pass", "QueryLanguage": "JSONata", "Output": {"path": "$.detail"}},
+    ],
+)
+def test_a_member_may_be_a_path_by_purpose(state: dict[str, Any]) -> None:
+    definition = json.dumps(row([state]))
+    assert [each for each in lint(definition) if each.code.startswith("W")] == []
