@@ -8,7 +8,7 @@ import yaml
 from tests.conftest import ROOT
 from typer.testing import CliRunner
 
-from stepwell.integrations.cli.commands.format import format
+from stepwell.integrations.cli.commands.editing import format
 from stepwell.integrations.cli.main import app
 
 UGLY = '{"States": {"A": {"End": true, "Type": "Pass"}}, "StartAt": "A"}'

@@ -60,13 +60,19 @@ def format(
 
     Exit code: 0 done, 1 a file is not formatted (--check, --diff), 2 a file is not JSON.
     """
-    call("format.format", files, check, diff, limits=limits)
+    call("editing.format", files, check, diff, limits=limits)
 
 
 @top.command(rich_help_panel=o.DEFINITIONS)
 def schema() -> None:
     """Print the JSON Schema of definitions, for editors."""
-    call("schema.schema")
+    call("editing.schema")
+
+
+@top.command("language-server", rich_help_panel=o.DEFINITIONS)
+def language_server() -> None:
+    """Serve an editor over standard input and output: the Language Server Protocol."""
+    call("editing.language_server")
 
 
 @top.command(rich_help_panel=o.DEFINITIONS)

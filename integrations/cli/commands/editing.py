@@ -1,8 +1,9 @@
-"""What `stepwell format` does."""
+"""What `stepwell format`, `schema` and `language-server` do."""
 
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import sys
 import tempfile
@@ -67,3 +68,23 @@ def _replace(path: Path, text: str) -> None:
     except OSError as fault:
         os.unlink(name)
         raise UsageError(f"{path}: {fault.strerror or fault}") from None
+
+
+def schema() -> int:
+    from stepwell.asl.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return exit_codes.SUCCEEDED
+
+
+def language_server() -> int:
+    try:
+        from stepwell.integrations.editor.server import server
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] not in ("pygls", "lsprotocol"):
+            raise
+        needs = "stepwell: the language server needs: pip install 'stepwell[editor]'"
+        print(needs, file=sys.stderr)
+        return exit_codes.USAGE
+    server().start_io()
+    return exit_codes.SUCCEEDED

@@ -1,0 +1,44 @@
+"""The diagnostics of a definition in an editor: those of `stepwell validate`, and where it finds no
+error, those of `stepwell lint`.
+"""
+
+from pathlib import Path
+
+from stepwell.asl.checks import ERROR, Diagnostic
+from stepwell.asl.definition_files import read_definition
+from stepwell.asl.inference.shapes import has_hole
+from stepwell.asl.lint import lint
+from stepwell.integrations.aws.task_shapes import parameter_faults, result_shape
+from stepwell.integrations.definitions.problems import (
+    Problem,
+    functions_beside,
+    known_resource,
+    placed,
+    problems,
+)
+
+
+def diagnose(text: str, path: Path) -> list[Problem]:
+    functions = known_resource(functions_beside(path))
+    source, found = problems(text, str(path), {}, "STANDARD", functions)
+    if source is None or any(each.severity == ERROR for each in found):
+        return found
+    written = read_definition(text, str(path), None, unfilled=True)
+
+    def known(resource: str) -> str | None:
+        return resource if has_hole(resource) else functions(resource)
+
+    findings = lint(
+        written.text,
+        known_resource=known,
+        sample=source.text,
+        results=result_shape,
+        parameters=parameter_faults,
+    )
+    seen = {(each.code, each.location) for each in found}
+    found += [
+        placed(str(path), source, Diagnostic(each.code, each.message, each.location, each.severity))
+        for each in findings
+        if (each.code, each.location) not in seen
+    ]
+    return found
