@@ -162,11 +162,11 @@ def _intrinsic(subject: Subject) -> tuple[str, str] | None:
         if "out of the bounds" in cause and isinstance(each.found, list):
             size = counted(len(each.found), "item")
             return each.field, f"`{each.text}` has {size}, and positions count from 0."
-    for each in readings(subject):
-        if each.call == "States.Format" and "template needs" in cause:
-            if slot := re.search(r"\{\w+\}", cause):
-                return each.field, f"{slot[0]} is no slot of States.Format: write {{}}."
-            return each.field, "Each {} of States.Format takes one value: give as many as it has."
+    if "The template needs" in cause:
+        where = next((each.field for each in readings(subject) if each.call == "States.Format"), "")
+        if slot := re.search(r"\{\w+\}", cause):
+            return where, f"{slot[0]} is no slot of States.Format: write {{}}."
+        return where, "Each {} of States.Format takes one value: give as many as it has."
     return None
 
 

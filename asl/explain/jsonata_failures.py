@@ -158,7 +158,7 @@ def value_type(subject: Subject) -> tuple[str, str] | None:
     if found is None or expected is None:
         return None
     field, source = found
-    if "array" in expected[1] and ("[" in source or "." in source or "(" in source):
+    if "array" in expected[1]:
         if "[" in source or "$filter" in source or "$map" in source:
             return field, (
                 "JSONata returns a single match without a list around it: write "

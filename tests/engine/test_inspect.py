@@ -558,3 +558,15 @@ async def test_a_running_history_leaves_its_visits_open() -> None:
         4,
         1,
     )
+
+
+async def test_a_map_names_the_state_that_failed_inside() -> None:
+    processor = {
+        "StartAt": "I",
+        "States": {"I": {"Type": "Pass", "InputPath": "$.no", "End": True}},
+    }
+    played = await play(
+        one({"Type": "Map", "ItemsPath": "$.l", "ItemProcessor": processor, "End": True}),
+        {"l": [{"na": 1}]},
+    )
+    assert played.flow("S").stages[-1].note == "failed in I"

@@ -121,11 +121,17 @@ class Walk:
         note = "" if result is not MISSING else "failed" if self.visit.failing else "not there yet"
         if self.visit.failing and result is MISSING:
             note = ": ".join(part for part in (self.visit.error, self.visit.cause) if part) or note
-        if result is MISSING and self.visit.culprit is not None:
-            note = f"failed in {self.visit.innermost().name}"
+        if result is MISSING and (inside := self.failed_inside()) is not None:
+            note = f"failed in {inside.name}"
         resource = self.fields.get("Resource", MISSING) if kind == TASK else MISSING
         self.stages.append(Stage(WORK[kind], resource, value=result, note=note))
         return result
+
+    def failed_inside(self) -> Visit | None:
+        """The visit inside that made a Parallel or Map fail."""
+        failed = [each for each in self.past.all if each.status == v.FAILED]
+        inside = [each for each in failed if self.visit in each.around()]
+        return inside[-1] if inside and self.visit.status == v.FAILED else None
 
     def choice(self, data: Json, env: Env) -> None:
         self.at = "Choices"
