@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from typer.core import TyperGroup
@@ -15,6 +16,7 @@ GROUP: Final = "stepwell.commands"
 OTHERS: Final = "Others"
 
 
+@cache  # --help asks for their names, and then for each command
 def _plugins() -> EntryPoints:
     # imported late: it takes a tenth of a second, and most commands do not need it
     from importlib.metadata import entry_points

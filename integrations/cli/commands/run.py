@@ -214,6 +214,9 @@ async def _at_server(
                 f"--functions: {client.where} has functions of its own: `stepwell serve "
                 "--functions DIR` there, or Lambda's CreateFunction"
             )
+        beside = files.functions_beside(asked.file)
+        if beside is not None and not (asked.quiet or asked.json):
+            print(f"{beside} is not used: {client.where} has its own functions", file=sys.stderr)
         return await _elsewhere(asked, client, settings, client.where, None)
 
 
@@ -239,7 +242,7 @@ async def _elsewhere(
     home = await lookup.home(client)
     checked = _checked(asked, home, folder, lambda each: each, client.limits)
     if not (asked.quiet or asked.json):
-        print(f"runs at {place}", file=sys.stderr)
+        print(f"runs on {place}", file=sys.stderr)
     extras = checked.extras if isinstance(client, DatabaseClient) else None
     machine_arn = await _put_machine(asked, client, checked.text, extras)
     name = asked.name or secrets.token_hex(6)  # a request that is sent again starts nothing twice

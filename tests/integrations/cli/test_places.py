@@ -136,7 +136,7 @@ def test_run_where_a_server_is(served, server, invoke, write):
     done = invoke("run", file, "--name", "r", *served)
     assert (done.exit_code, done.stdout) == (0, "[7]\n"), done.stderr
     first, *lines = done.stderr.splitlines()
-    assert first.startswith(f"runs at the server at {server.url}")
+    assert first.startswith(f"runs on the server at {server.url}")
     assert "✔ SUCCEEDED" in lines[-1]
     assert "SUCCEEDED" in invoke("show", f"{name}/r", "--server", server.url).stdout
     failing = invoke("run", write(f"{name}.asl.json", FAIL), *served)
@@ -180,5 +180,7 @@ def test_run_uses_the_functions_beside_the_file_at_the_server_of_its_database(
     done = invoke("run", write(f"{name}.asl.json", task), "--db", server.db)
     assert (done.exit_code, done.stdout) == (0, '"hello"\n'), done.stderr
     over_http = ["--server", server.url]
+    noted = invoke("run", f"{name}.asl.json", *over_http)
+    assert f"functions is not used: the server at {server.url} has its own" in noted.stderr
     done = invoke("run", f"{name}.asl.json", "--functions", "functions", *over_http)
     assert (done.exit_code, "--functions" in done.stderr) == (2, True)
