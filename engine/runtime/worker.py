@@ -343,6 +343,8 @@ class Worker:
         x = decision.execution
         dropped, passing = _express(x, created) if live.ephemeral else (False, False)
         size = 0 if passing else decision.size
+        # the end of a parked execution may be decided without its program
+        searched = live.program is not None and (created or x.stopped is not None)
         unit = Unit(
             x,
             decision.first,
@@ -355,7 +357,7 @@ class Worker:
             passing,
             size,
             decision.rows,
-            attributes(x, live.program.search, created) if created or x.stopped is not None else (),
+            attributes(x, live.program.search, created) if searched else (),
         )
         live.pending += 1
         live.more = live.more or decision.more
