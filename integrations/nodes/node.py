@@ -33,6 +33,7 @@ from stepwell.integrations.errors import UsageError
 from stepwell.integrations.host import LostAnswerError, UnreachableError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.nodes.links import Link, Listener, Message, Send
+from stepwell.integrations.nodes.moment import Moment
 from stepwell.integrations.nodes.owned import Owned
 from stepwell.integrations.server import messages, metrics
 from stepwell.integrations.stack import OPERATIONS, Stack
@@ -72,6 +73,7 @@ class Node:
         self._left: set[asyncio.Future[None]] = set()  # what still closes of former shards
         self._view: View | None = None
         self._seen = 0.0  # when the members were read last
+        self._confirmed = Moment.long_ago()  # when that reading began
         self.leaving = self._complete = False
 
     @property
@@ -148,10 +150,11 @@ class Node:
         """Look again and again. It only ends when it is cancelled."""
         while True:
             self._release_failed()
-            began = asyncio.get_running_loop().time()
+            began = Moment.now()
             try:
                 self._view = view = await self._members.look()
-                self._release_taken(view, began)
+                self._release_taken(view, began.loop)
+                self._confirmed = began
                 self._settle(view)
                 self._seen = asyncio.get_running_loop().time()
             except StoreError as error:
@@ -174,10 +177,12 @@ class Node:
                     owned.release()
 
     def _release_taken(self, view: View, began: float) -> None:
-        """A node that was frozen still believes in shards that others have taken meanwhile."""
+        """A node that was frozen, or whose session has ended, still believes in shards that others
+        have, or had, taken meanwhile: its lock is not held by this node any more.
+        """
         for shard, owned in self.owned.items():
-            if view.owners.get(shard, self.id) != self.id and owned.since < began:
-                lost = StoreLostError(f"shard {shard} has another owner now")
+            if view.owners.get(shard) != self.id and owned.since < began:
+                lost = StoreLostError(f"shard {shard} is not owned by this node any more")
                 owned.stack.engine.worker.fail(lost)
 
     def _settle(self, view: View) -> None:
@@ -294,6 +299,7 @@ class Node:
         """The same, tried once. Raises UnreachableError, LostAnswerError."""
         owned = self._here(shard)
         if owned is not None:
+            self._check_lease()
             return await owned.run(service, method, arguments)
         trace = current_trace.get()
         context = {
@@ -304,6 +310,18 @@ class Node:
         link = self._link_to(0 if shard is None else shard)
         number = ANY if shard is None else shard
         return await link.call(number, service, method, arguments, context)
+
+    def _check_lease(self) -> None:
+        """Raises UnreachableError if a shard that was owned at the last look may have another owner
+        by now: this process was frozen, or does not reach the database. What it remembers may be
+        out of date, and an answer from memory is not fenced as a commit is.
+
+        The server ends the idle session of an owner, and so frees its lock, `owner_idle_seconds`
+        after the last ping, which comes three times as often.
+        """
+        if self._confirmed.seconds() > self._limits.owner_idle_seconds / 2:
+            self._look_now.set()
+            raise UnreachableError("this node must look first whether it still owns its shards")
 
     def _here(self, shard: int | None) -> Owned | None:
         return self._preferred() if shard is None else self.owned.get(shard)
@@ -393,6 +411,7 @@ class Node:
         owned = self.owned.get(shard)
         if owned is None:
             raise UnreachableError(f"shard {shard} is not here")
+        self._check_lease()
         return await owned.run(service, method, arguments)
 
     async def respond(self, shard: int, scope: Message, body: bytes, send: Send) -> None:
@@ -400,6 +419,7 @@ class Node:
         owned = self.owned.get(shard)
         if owned is None or owned.leave.done():
             raise UnreachableError(f"shard {shard} is not here")
+        self._check_lease()
         await owned.counted(owned.stack.respond(scope, body, send))
 
     async def answer_look(self) -> None:

@@ -29,6 +29,12 @@ def test_troubles_change_nothing(start: int) -> None:
         )
 
 
+@pytest.mark.parametrize("seed", [2559, 3819, 5541])
+def test_a_node_that_was_frozen_looks_before_it_answers(seed: int) -> None:
+    """Worlds in which it said of a queue that another owner had created: it does not exist."""
+    assert not customers.faults(seed)
+
+
 def test_one_seed_is_one_run() -> None:
     chosen = ["send", "callback", "nested"]
     settings = Settings(nodes=3, troubles=5, commits=(0.01, 0.01), network=0.1)
