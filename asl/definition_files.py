@@ -45,6 +45,7 @@ class Unfilled(NamedTuple):
     location  of the string that contains it, in `Source.text`
     needed    whether a value is needed to run the definition: not in a Comment, nor where its own
               text is valid and is not a plain name, as in a shell command
+    whole     whether it is the whole string
     """
 
     name: str
@@ -52,6 +53,7 @@ class Unfilled(NamedTuple):
     place: Place
     location: str
     needed: bool
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def _unfilled(draft: holes.Draft, locate: Callable[[str], Place]) -> tuple[Unfil
             needed = hole.field != "Comment" and bool(
                 NAME.fullmatch(name) or hole.value != hole.own
             )
-            unfilled.append(Unfilled(name, written, place, location, needed))
+            unfilled.append(Unfilled(name, written, place, location, needed, hole.whole))
     return tuple(sorted(unfilled, key=lambda each: each.place))
 
 
@@ -220,7 +222,7 @@ def _source(
     whole = intrinsic_functions.replaced(value, placeholders)
     prefix = ""
     if definition_templates.is_template(whole):
-        prefix, whole, text = _embedded(whole, filename, places)
+        prefix, whole, text = _embedded(whole, filename, placeholders, places)
     elif whole != value:
         text = json_text.dumps(whole)
     draft = holes.Draft(text, whole, placeholders) if OPEN in text else None
@@ -233,18 +235,21 @@ def _source(
 
 
 def _embedded(
-    value: Json, filename: str, places: Callable[[], dict[str, Place]]
+    value: Json,
+    filename: str,
+    placeholders: Placeholders,
+    places: Callable[[], dict[str, Place]],
 ) -> tuple[str, Json, str]:
     """(location, definition, its text) of the only state machine of a template."""
     machines = definition_templates.embedded(value)
     if len(machines) != 1:
         names = ", ".join(each.name for each in machines[:10])
         what = f"{len(machines)} state machines ({names})" if machines else "no state machine"
-        raise DefinitionFileError(
-            filename,
-            (1, 1),
-            f"the file is a template with {what}: save the definition of one in a file of its own",
-        )
+        mend = "save the definition of one in a file of its own"
+        if machines and all(each.file for each in machines):
+            uris = ", ".join(definition_templates.shown(each.definition) for each in machines[:10])
+            mend = f"their definitions are in other files: {uris}"
+        raise DefinitionFileError(filename, (1, 1), f"the file is a template with {what}: {mend}")
     [machine] = machines
     place = json_text.nearest(places(), machine.location)
     definition = machine.definition
@@ -254,6 +259,8 @@ def _embedded(
         raise DefinitionFileError(filename, place, message)
     if not isinstance(definition, str):
         return machine.location, definition, json_text.dumps(definition)
+    # a text may have placeholders outside of its strings
+    definition = MarkedJson(placeholders.unmarked(definition), placeholders).text
     try:
         return machine.location, json_text.loads(definition), definition
     except json_text.JsonError as fault:

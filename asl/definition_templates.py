@@ -32,11 +32,22 @@ def is_template(value: Json) -> bool:
     return (
         isinstance(value, dict)
         and "States" not in value
-        and any(
-            isinstance(value.get(key), dict)
-            for key in ("Resources", "stepFunctions", "stateMachines")
+        and (
+            any(
+                isinstance(value.get(key), dict)
+                for key in ("Resources", "stepFunctions", "stateMachines")
+            )
+            or _is_list(value)
         )
     ) or _is_answer(value)
+
+
+def _is_list(value: dict[str, Json]) -> bool:
+    """{"orders": {"definition": {...}}}: what serverless.yml includes as its stateMachines."""
+    return bool(value) and all(
+        isinstance(each, dict) and isinstance(each.get("definition"), dict)
+        for each in value.values()
+    )
 
 
 def _is_answer(value: Json) -> bool:
@@ -65,6 +76,8 @@ def embedded(value: Json) -> list[Embedded]:
     machines, inside = value, "/stateMachines"
     if isinstance(value.get("stepFunctions"), dict):
         machines, inside = value["stepFunctions"], "/stepFunctions/stateMachines"
+    if _is_list(value):
+        machines, inside = {"stateMachines": value}, "/"
     for name, machine in _members(machines, "stateMachines"):
         if "definition" in machine:
             where = member(member(inside, name), "definition")

@@ -31,6 +31,13 @@ CALLS: Final = (
 )
 
 
+TEXT: Final = (
+    ": the value of a --param in quotes is text; write ${{{name}}} without quotes, or give a value "
+    "of this type with --params FILE"
+)
+_TYPE: Final = messages.EXPECTED_TYPE.partition("{")[0]
+
+
 class Problem(NamedTuple):
     """One diagnostic of a definition file. severity: ERROR, WARNING or NOTE."""
 
@@ -92,8 +99,24 @@ def problems(
     source = sampled(source, type, limits, known)
     checked = validate(source.text, type, limits, known)
     found = [placed(file, source, each) for each in checked.diagnostics]
+    if parameters and any(each.severity == ERROR for each in found):
+        found = _with_hints(found, read_definition(data, file, None, limits, unfilled=True))
     found += _needed(source) if runs else _note(source)
     return source, sorted(found, key=lambda each: (each.line, each.column))
+
+
+def _with_hints(found: list[Problem], blank: Source) -> list[Problem]:
+    """Say why a parameter is not a number: within quotes it is text.
+
+    blank  the source without parameters
+    """
+    names = {each.location: each.name for each in blank.unfilled if each.whole}
+    return [
+        each._replace(message=each.message + TEXT.format(name=names[each.location]))
+        if each.message.startswith(_TYPE) and each.location in names
+        else each
+        for each in found
+    ]
 
 
 def placed(file: str, source: Source, diagnostic: Diagnostic) -> Problem:
@@ -116,7 +139,7 @@ def _note(source: Source) -> list[Problem]:
     names = ", ".join(dict.fromkeys(f"${{{each.name}}}" for each in source.unfilled))
     message = (
         f"no value yet for {names}: a run needs --param NAME=VALUE or --params FILE"
-        + CALLS * source.calls
+        + CALLS * (source.calls and not source.embedded)
     )
     first = source.unfilled[0]
     return [Problem(source.filename, *first.place, NOTE, UNFILLED, message, "")]
@@ -133,7 +156,7 @@ def _needed(source: Source) -> list[Problem]:
             missing_values([name])
             + ", or --params FILE"
             + (f" (also at {places})" if places else "")
-            + CALLS * source.calls
+            + CALLS * (source.calls and not source.embedded)
         )
         found.append(Problem(source.filename, *first.place, ERROR, UNFILLED, message, ""))
     return found

@@ -115,6 +115,21 @@ def test_serverless_and_cdk() -> None:
     assert source.locate("/States/B")[0] == 12
 
 
+def test_files_of_machines_that_serverless_includes() -> None:
+    text = SERVERLESS.split("stateMachines:\n")[1]
+    source = valid(text, "machines.yml")
+    assert source.locate("/States/A/Resource") == (8, 13)
+
+
+def test_a_text_with_placeholders_outside_of_its_strings() -> None:
+    text = INNER + '${lambdaArn}", "TimeoutSeconds": ${T}, "End": true}}}'
+    function = {"Fn::Sub": [text, {"lambdaArn": {"Fn::GetAtt": ["F", "Arn"]}}]}
+    properties = {"DefinitionString": function}
+    machine = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
+    source = valid(json.dumps({"Resources": {"M": machine}}), "t.json")
+    assert [each.name for each in source.unfilled] == ["lambdaArn", "T"]
+
+
 def test_an_answer_of_describe_state_machine() -> None:
     source = read_definition(STRING, "m.json")
     assert loads(source.text)["StartAt"] == "A"
@@ -128,6 +143,13 @@ def test_an_answer_of_describe_state_machine() -> None:
             "Resources:\n  A:\n    Type: AWS::Serverless::StateMachine\n    Properties:\n"
             "      DefinitionUri: statemachine/a.asl.json\n",
             "5:7: the definition of A is in another file: name statemachine/a.asl.json instead",
+        ),
+        (
+            "Resources:\n"
+            "  A: {Type: AWS::Serverless::StateMachine, Properties: {DefinitionUri: a.asl.json}}\n"
+            "  B: {Type: AWS::Serverless::StateMachine, Properties: {DefinitionUri: b.asl.json}}\n",
+            "1:1: the file is a template with 2 state machines (A, B): their definitions are in "
+            "other files: a.asl.json, b.asl.json",
         ),
         (
             "stepFunctions: {stateMachines: {a: {definition: {}}, b: {definition: {}}}}",

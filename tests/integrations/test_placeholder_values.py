@@ -96,7 +96,7 @@ def test_validate_names_the_open_placeholders_in_one_note(
         "${AWS::Region}, ${@:1}: a run needs --param NAME=VALUE or --params FILE\n"
     )
     assert validate([Path("m.asl.json")], ["Delay=5"], None, "STANDARD", False) == 2
-    assert "Expected value of type [Integer] at /States/Wait/Seconds" in capsys.readouterr().out
+    assert "[Integer]: the value of a --param in quotes is text" in capsys.readouterr().out
 
 
 def test_a_run_needs_values(
@@ -115,8 +115,9 @@ def test_a_run_needs_values(
 
     assert start("Delay=1", params=None) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "m.asl.json:5:30: ERROR SCHEMA_VALIDATION_FAILED Expected value of type [Integer] at "
-        "/States/Wait/Seconds",
+        "m.asl.json:5:30: ERROR SCHEMA_VALIDATION_FAILED Expected value of type [Integer]: the "
+        "value of a --param in quotes is text; write ${Delay} without quotes, or give a value of "
+        "this type with --params FILE at /States/Wait/Seconds",
         "m.asl.json:6:48: ERROR UNFILLED no value for ${Queue}: pass it with --param Queue=VALUE, "
         "or --params FILE (also at 7:16)",
         "stepwell: m.asl.json is not a valid state machine: 2 errors",
