@@ -3,9 +3,15 @@
     explain(Subject(...)) -> (Hint(code, level, field, text), ...)
 
 readings.py follows every path of the state as far as it leads, by the evaluators that the engine
-runs. Tables of rules turn what they found into sentences: missing.py (paths without a result),
-choices.py (comparisons that cannot be true), literals.py (text that looks like an expression),
-failures.py (errors, Retry and Catch).
+runs. Tables of rules turn what they found into sentences:
+
+    missing      paths without a result; with roots ($, $$, $states, variables) and upstream (which
+                 state lost the value)
+    failures     errors, Retry and Catch; with jsonata_failures
+    choices      comparisons that cannot be true
+    literals     text that looks like an expression
+    requests     parameters that a service does not take
+    definitions  mistakes that make a definition invalid
 """
 
 from stepwell.asl.explain.hints import explain
