@@ -345,7 +345,8 @@ def _check(nodes: Cluster, arn: str, queue: str, names: list[str]) -> None:
             found = states.describe_execution(executionArn=execution)
             return found if found["status"] != "RUNNING" else None
 
-        assert eventually(closed, 60)["status"] == "SUCCEEDED", name
+        found = eventually(closed, 60)
+        assert found["status"] == "SUCCEEDED", found
         events = states.get_execution_history(executionArn=execution)["events"]
         assert [each["type"] for each in events] == EVENTS, (name, events)
         assert [each["id"] for each in events] == list(range(1, len(EVENTS) + 1))
