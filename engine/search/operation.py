@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stepwell.engine.arns import read_machine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import paging, shapes
 from stepwell.engine.operations.base import Base
@@ -22,7 +23,7 @@ class Searches:
 
         query  such as `customer=ada total>100 status=FAILED started>=2h` (engine/search/queries.py)
         A page may have fewer executions than asked for, even none, and a nextToken. Raises ApiError
-        ValidationException for a query that cannot be read, InvalidToken.
+        ValidationException for a query that cannot be read, InvalidArn, InvalidToken.
         """
         question = ["SearchExecutions", query]
         size = paging.size(max_results, self._limits.list_page, self._limits)
@@ -38,4 +39,6 @@ class Searches:
         return answer
 
     def _machine_arn(self, name: str) -> str:
-        return name if name.startswith("arn:") else self._home.arn("stateMachine", name)
+        arn = name if name.startswith("arn:") else self._home.arn("stateMachine", name)
+        read_machine(arn)
+        return arn

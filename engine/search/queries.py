@@ -35,20 +35,26 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 class SearchError(ValueError):
-    """column: in the text, from 1"""
+    """A word of a query that cannot be read. column: where it begins, from 1. reason: what is wrong
+    with it.
+    """
 
-    def __init__(self, message: str, column: int) -> None:
-        super().__init__(message)
-        self.column = column
+    def __init__(self, word: str, column: int, reason: str) -> None:
+        super().__init__(f"{word!r} at column {column}: {reason}")
+        self.word, self.column, self.reason = word, column, reason
 
 
 class Word(NamedTuple):
-    """at: its column"""
+    """text: the whole word. at: its column"""
 
     name: str
     operator: str
     values: list[str]
+    text: str
     at: int
+
+    def error(self, reason: str) -> SearchError:
+        return SearchError(self.text, self.at, reason)
 
 
 def read(text: str, now: int, machine_arn: Callable[[str], str]) -> Search:
@@ -56,8 +62,8 @@ def read(text: str, now: int, machine_arn: Callable[[str], str]) -> Search:
     wanted = Search()
     for word in _words(text):
         wanted = _FIELDS.get(word.name, _attribute)(wanted, word, now, machine_arn)
-    if len(wanted.conditions) > CONDITIONS:
-        raise SearchError(f"more than {CONDITIONS} attributes in one search", 1)
+        if len(wanted.conditions) > CONDITIONS:
+            raise word.error(f"more than {CONDITIONS} attributes in one search")
     return wanted
 
 
@@ -69,15 +75,16 @@ def _words(text: str) -> list[Word]:
             rest = text[place:].split(maxsplit=1)[0]
             column = text.index(rest, place) + 1
             raise SearchError(
-                f"{rest!r} at column {column}: not NAME=VALUE, NAME>VALUE or the like; quote a "
-                "value with spaces or commas",
+                rest,
                 column,
+                "not NAME=VALUE, NAME>VALUE or the like; quote a value with spaces or commas",
             )
         values = _VALUE.findall(found["values"])
-        at = found.start("name") + 1
+        at = found.start("name")
+        word = Word(found["name"], found["operator"], values, text[at : found.end()], at + 1)
         if len(values) > ALTERNATIVES:
-            raise SearchError(f"{found['name']}: more than {ALTERNATIVES} values", at)
-        words.append(Word(found["name"], found["operator"], values, at))
+            raise word.error(f"more than {ALTERNATIVES} values")
+        words.append(word)
         place = found.end()
     return words
 
@@ -94,28 +101,30 @@ def _plain(value: str) -> str:
 
 def _only_equal(word: Word) -> None:
     if word.operator != "=":
-        raise SearchError(f"{word.name} can be compared with = only", word.at)
+        raise word.error(f"{word.name} can be compared with = only")
 
 
 def _machine(wanted: Search, word: Word, now: int, machine_arn: Callable[[str], str]) -> Search:
     _only_equal(word)
     if len(word.values) > 1 or wanted.machine_arn is not None:
-        raise SearchError("a search names one machine, or none for all", word.at)
+        raise word.error("a search names one machine, or none for all")
     return wanted._replace(machine_arn=machine_arn(_plain(word.values[0])))
 
 
 def _status(wanted: Search, word: Word, now: int, machine_arn: Callable[[str], str]) -> Search:
     _only_equal(word)
+    if wanted.statuses:
+        raise word.error("a search has one status=...; name several as status=FAILED,TIMED_OUT")
     statuses = [_plain(each).upper() for each in word.values]
     unknown = [each for each in statuses if each not in STATUSES]
     if unknown:
-        raise SearchError(f"status {unknown[0]}: not one of {', '.join(STATUSES)}", word.at)
+        raise word.error(f"{unknown[0]} is not one of {', '.join(STATUSES)}")
     return wanted._replace(statuses=statuses)
 
 
 def _time(wanted: Search, word: Word, now: int, machine_arn: Callable[[str], str]) -> Search:
     if word.operator == "=" or len(word.values) > 1:
-        raise SearchError(f"{word.name} can be compared with <, <=, > and >= only", word.at)
+        raise word.error(f"{word.name} can be compared with <, <=, > and >= only")
     at = _instant(word, now)
     known = wanted.started if word.name == "started" else wanted.stopped
     if word.operator.startswith(">"):
@@ -138,10 +147,8 @@ def _instant(word: Word, now: int) -> int:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise SearchError(
-            f"{word.name} {text}: not a time such as 2026-03-01T12:00:00Z, nor how long ago, such "
-            "as 2h",
-            word.at,
+        raise word.error(
+            f"{text} is not a time such as 2026-03-01T12:00:00Z, nor how long ago, such as 2h"
         ) from None
     return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
@@ -150,7 +157,7 @@ def _attribute(wanted: Search, word: Word, now: int, machine_arn: Callable[[str]
     if word.operator == "=":
         ranges = [each for value in word.values for each in _equal(value)]
     elif len(word.values) > 1:
-        raise SearchError(f"{word.name}: {word.operator} takes one value", word.at)
+        raise word.error(f"{word.operator} takes one value")
     else:
         value = word.values[0]
         scalar = _scalar(value)

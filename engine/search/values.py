@@ -2,8 +2,8 @@
 
     null z   false b0   true b1   string s + UTF-8   number n + 8 bytes in the order of numbers
 
-Of a long string the first CHARS count. Integers that a double cannot tell apart have their digits
-after it.
+Of a long string the first CHARS count. Integers of 54 to 64 bits, such as identifiers, which a
+double cannot tell apart, have 2 bytes more: how far they are from their double.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import struct
 from typing import Final, NamedTuple
 
 CHARS: Final = 256  # of a string; a search for more finds what begins so
-_EXACT: Final = 1 << 53
+_EXACT: Final = 1 << 53  # up to it, a double is the integer
+_LARGEST: Final = 1 << 64
+_MIDDLE: Final = 1 << 15
 _SIGN: Final = 1 << 63
 _ALL_BITS: Final = (1 << 64) - 1
 
@@ -48,8 +50,10 @@ def _number(value: int | float) -> bytes:
         double = float("inf") if value > 0 else float("-inf")
     (bits,) = struct.unpack(">Q", struct.pack(">d", double))
     ordered = bits ^ (_ALL_BITS if bits & _SIGN else _SIGN)
-    exact = b"" if isinstance(value, float) or abs(value) <= _EXACT else b"%d" % value
-    return struct.pack(">Q", ordered) + exact
+    encoded = struct.pack(">Q", ordered)
+    if not _EXACT <= abs(double) <= _LARGEST:
+        return encoded
+    return encoded + struct.pack(">H", _MIDDLE + int(value) - int(double))
 
 
 def after(encoded: bytes) -> bytes:

@@ -32,7 +32,11 @@ class Span(NamedTuple):
 
 
 class Search(NamedTuple):
-    """What executions must have to be found. statuses: any of them, all if empty."""
+    """What executions must have to be found.
+
+    machine_arn  of a state machine, a version or an alias
+    statuses     any of them; all if empty
+    """
 
     machine_arn: str | None = None
     statuses: Sequence[str] = ()

@@ -13,8 +13,9 @@ from tests.engine.store.conftest import own_schema
 
 from stepwell import ApiError, SyncEngine
 from stepwell.asl import search_attributes
-from stepwell.engine.arns import execution_arn
+from stepwell.engine.arns import execution_arn, read_machine
 from stepwell.engine.limits import Limits
+from stepwell.engine.search import values
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.tasks.registry import Registry
 
@@ -57,7 +58,8 @@ def machine(engine: SyncEngine, name: str = "sell", comment: Any = COMMENT, **mo
 def run(engine: SyncEngine, arn: str, name: str, **input: Any) -> str:
     """Under a name on the shard of the engine, which begins with this one."""
     numbered = map(f"{name}-{{}}".format, count())
-    own, _ = engine.engine.shard.draw(partial(execution_arn, arn), lambda: next(numbered))
+    plain = read_machine(arn).machine
+    own, _ = engine.engine.shard.draw(partial(execution_arn, plain), lambda: next(numbered))
     started = engine.start_execution(arn, name=own, input=input)["executionArn"]
     engine.wait(started, timeout=60)
     return started
@@ -137,6 +139,18 @@ def test_a_redrive_takes_back_the_end(engine: SyncEngine) -> None:
     assert found(engine, "total=1 customer=ada") == ["again"]
 
 
+def test_versions_and_aliases_are_machines(engine: SyncEngine) -> None:
+    arn = machine(engine, publish=True)
+    route = {"stateMachineVersionArn": f"{arn}:1", "weight": 100}
+    engine.create_state_machine_alias("live", routing_configuration=[route])
+    run(engine, arn, "plain", customer="ada")
+    run(engine, f"{arn}:live", "aliased", customer="ada")
+    run(engine, f"{arn}:1", "versioned", customer="bob")
+    assert found(engine, f"machine={arn}:1") == ["versioned", "aliased"]
+    assert found(engine, "machine=sell:live") == ["aliased"]
+    assert found(engine, "machine=sell:1 customer=ada") == ["aliased"]
+
+
 def test_nothing_is_left_of_what_is_deleted(engine: SyncEngine) -> None:
     arn = machine(engine)
     run(engine, arn, "old", customer="ada", error="Busy")
@@ -163,20 +177,31 @@ def test_pages_are_bounded_in_work(engine: SyncEngine) -> None:
     [
         ("customer", "'customer' at column 1: not NAME=VALUE"),
         ("a=1 b~2", "'b~2' at column 5: not NAME=VALUE"),
-        ("status=DONE", "status DONE: not one of RUNNING, SUCCEEDED"),
+        ("a=1 status=DONE", "'status=DONE' at column 5: DONE is not one of RUNNING, SUCCEEDED"),
+        ("status=FAILED status=RUNNING", "'status=RUNNING' at column 15: a search has one status"),
         ("status>RUNNING", "status can be compared with = only"),
         ("started=2h", "started can be compared with <, <=, > and >= only"),
-        ("started>soon", "started soon: not a time such as"),
+        ("started>soon", "soon is not a time such as"),
         ("machine=a machine=b", "a search names one machine, or none for all"),
-        ("a>1,2", "a: > takes one value"),
-        (" ".join(f"a{n}=1" for n in range(9)), "more than 8 attributes in one search"),
-        ("a=" + ",".join("12345678901234567"), "a: more than 16 values"),
+        ("a>1,2", "'a>1,2' at column 1: > takes one value"),
+        (" ".join(f"a{n}=1" for n in range(9)), "'a8=1' at column 41: more than 8 attributes"),
+        ("a=" + ",".join("12345678901234567"), "more than 16 values"),
+        ("machine=arn:aws:sqs:us-east-1:1:queue", "Invalid Arn"),
     ],
 )
 def test_a_query_that_cannot_be_read_says_where(query: str, says: str) -> None:
-    with SyncEngine() as engine, pytest.raises(ApiError, match="ValidationException") as caught:
+    with SyncEngine() as engine, pytest.raises(ApiError) as caught:
         engine.search_executions(query)
     assert says in caught.value.message
+
+
+def test_large_integers_are_told_apart() -> None:
+    numbers = [-(2.0**70), -(2**63) - 1, -(2**63), -(2**53) - 1, -(2**53), -1.5, 0, 2**53 - 1]
+    numbers += [2**53, 2**53 + 1, 1e17, 10**17 + 1, 2**63 - 1, 2**64, 2.0**70]
+    encoded = [values.encode(each) for each in numbers]
+    assert sorted(set(encoded)) == encoded
+    assert values.encode(1e17) == values.encode(10**17)
+    assert values.encode(-0.0) == values.encode(0)
 
 
 def test_faults_of_attributes_are_listed() -> None:

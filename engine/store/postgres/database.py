@@ -57,6 +57,7 @@ class PostgresDatabase:
     executions = staticmethod(lists.executions)
     attribute_page = staticmethod(lists.attribute_page)
     place_before = staticmethod(lists.place_before)
+    attributes_in_order = False
 
     @staticmethod
     def ids(execution_ids: Sequence[int]) -> list[int]:

@@ -62,6 +62,12 @@ class Database(Protocol):
     def executions(self) -> Callable[..., Query[list[ExecutionRow]]]:
         """The query of Store.list_executions(), with its parameters."""
 
+    @property
+    def attributes_in_order(self) -> bool:
+        """Whether attribute_page() reads those of one value in the order of their starts, without
+        sorting them.
+        """
+
     def ids(self, execution_ids: Sequence[int]) -> Any:
         """Ids as one parameter."""
 

@@ -61,6 +61,11 @@ DELETE FROM child_input WHERE execution = ?
 -- name: delete_child_outputs
 DELETE FROM child_output WHERE execution = ?
 
+-- name: attribute_size
+-- How many rows have a value in a range, counted up to a limit.
+SELECT count(*) FROM
+(SELECT 1 FROM attribute WHERE name = ? AND value >= ? AND value < ? LIMIT ?) AS counted
+
 -- name: delete_closing_attributes
 -- A redrive takes back the end of an execution.
 DELETE FROM attribute WHERE execution = ? AND closing = 1

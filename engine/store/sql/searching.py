@@ -1,6 +1,7 @@
 """The query of Store.search(): newest first, in steps of bounded work.
 
-candidates   of one condition by its index; without a condition, the pages of the list
+candidates   of one condition by its index, if these are few or in the order of starts; else the
+             pages of the list by machine and status
 among        which of them fulfil the other conditions
 rows         of those, by id; what is not indexed is compared here
 """
@@ -8,13 +9,15 @@ rows         of those, by id; what is not indexed is compared here
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
+from stepwell.engine.arns import read_machine
 from stepwell.engine.search.wanted import Condition, Search
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.store.sql.database import Database
-from stepwell.engine.store.sql.queries import Query
+from stepwell.engine.store.sql.queries import Query, first_row
 from stepwell.engine.store.sql.rows import execution_row
 
 PAGE: Final = 500  # candidates that are looked at together
@@ -32,57 +35,87 @@ def search(
     database: Database, wanted: Search, limit: int, after: Place | None, most: int
 ) -> Query[Found]:
     """Up to `limit` executions among the next `most` candidates."""
-    conditions = sorted(wanted.conditions, key=_breadth)
-    first, others = (conditions[0] if conditions else None), conditions[1:]
+    first, size = yield from _first(database, wanted.conditions, most)
+    others = [each for each in wanted.conditions if each is not first]
     if wanted.started.stop is not None:
         newest = yield from database.place_before(wanted.started.stop)
         after = newest if after is None else min(after, newest)
     rows: list[ExecutionRow] = []
-    for _ in range(0, most, PAGE):
+    for _ in range(0, most, size):
+        listed: dict[int, ExecutionRow] = {}
         if first is None:
-            listed = yield from _listed(database, wanted, after)
-            page = [(row.started, row.id) for row in listed]
+            listed = {row.id: row for row in (yield from _listed(database, wanted, after, size))}
+            page = [(row.started, row.id) for row in listed.values()]
         else:
-            page = yield from _candidates(database, first, after)
-            ids = [execution_id for _, execution_id in page]
+            page = yield from _candidates(database, first, after, size)
+        for start in range(0, len(page), PAGE):
+            ids = [execution_id for _, execution_id in page[start : start + PAGE]]
             for condition in others:
                 ids = yield from _among(database, condition, ids)
-            listed = yield from _rows(database, ids)
-        for row in listed:
-            if _fits(row, wanted):
-                rows.append(row)
-                if len(rows) == limit:
-                    return Found(rows, (row.started, row.id))
+            for row in (yield from _rows(database, ids, listed)):
+                if _fits(row, wanted):
+                    rows.append(row)
+                    if len(rows) == limit:
+                        return Found(rows, (row.started, row.id))
         since = wanted.started.start
-        if len(page) < PAGE or (since is not None and page[-1][0] < since):
+        if len(page) < size or (since is not None and page[-1][0] < since):
             return Found(rows, None)
         after = page[-1]
     return Found(rows, after)
 
 
-def _breadth(condition: Condition) -> int:
-    """Conditions of single values first: their candidates are read in the order of the index."""
-    return sum(not each.single for each in condition.ranges)
+def _first(
+    database: Database, conditions: Sequence[Condition], most: int
+) -> Query[tuple[Condition | None, int]]:
+    """The condition whose index the candidates are read from, and how many at a time. Those of a
+    condition that many executions fulfil would have to be sorted: it is None then, unless the index
+    has them in order.
+    """
+    sizes = []
+    for condition in conditions:
+        size = 0
+        for low, high in condition.ranges:
+            found = yield from first_row("attribute_size", condition.name, low, high, most)
+            size += found[0] if found else 0
+        sizes.append(size)
+    if sizes and (least := min(sizes)) < most:
+        return conditions[sizes.index(least)], most
+    for condition in conditions:
+        if database.attributes_in_order and all(each.single for each in condition.ranges):
+            return condition, min(PAGE, most)
+    return None, min(PAGE, most)
 
 
-def _listed(database: Database, wanted: Search, after: Place | None) -> Query[list[ExecutionRow]]:
-    status = wanted.statuses[0] if len(wanted.statuses) == 1 else None
-    return (yield from database.executions(wanted.machine_arn, status, PAGE, after, None, None))
+def _listed(
+    database: Database, wanted: Search, after: Place | None, size: int
+) -> Query[list[ExecutionRow]]:
+    machine, qualifier = _machine(wanted)
+    sources = []
+    for status in wanted.statuses or [None]:
+        asked = (machine, status, size, after, None, qualifier and wanted.machine_arn)
+        sources.append((yield from database.executions(*asked)))
+    merged = heapq.merge(*sources, key=lambda row: (row.started, row.id), reverse=True)
+    return list(islice(merged, size))
+
+
+def _machine(wanted: Search) -> tuple[str | None, str | None]:
+    """Its ARN, and the version or alias."""
+    return (None, None) if wanted.machine_arn is None else read_machine(wanted.machine_arn)
 
 
 def _candidates(
-    database: Database, condition: Condition, after: Place | None
+    database: Database, condition: Condition, after: Place | None, size: int
 ) -> Query[list[Place]]:
     """(started, id) of those that fulfil a condition, newest first."""
     sources = []
     for each in condition.ranges:
-        found = yield database.attribute_page(condition.name, each, after, PAGE)
+        found = yield database.attribute_page(condition.name, each, after, size)
         sources.append([(started, execution_id) for execution_id, started in found])
     merged: list[Place] = []
     for place in heapq.merge(*sources, reverse=True):
         if merged[-1:] != [place]:  # it has several of the values
             merged.append(place)
-    return list(islice(merged, PAGE))
+    return merged[:size]
 
 
 def _among(database: Database, condition: Condition, ids: list[int]) -> Query[list[int]]:
@@ -93,11 +126,15 @@ def _among(database: Database, condition: Condition, ids: list[int]) -> Query[li
     return [each for each in ids if each in fit]
 
 
-def _rows(database: Database, ids: list[int]) -> Query[list[ExecutionRow]]:
+def _rows(
+    database: Database, ids: list[int], known: dict[int, ExecutionRow]
+) -> Query[list[ExecutionRow]]:
     """In the order of the ids."""
-    found = {}
-    for row in (yield "executions_of", (database.ids(ids),)):
-        found[row[0]] = execution_row(row)
+    found = known
+    if not known and ids:
+        found = {}
+        for row in (yield "executions_of", (database.ids(ids),)):
+            found[row[0]] = execution_row(row)
     return [found[each] for each in ids if each in found]
 
 
@@ -105,7 +142,14 @@ def _fits(row: ExecutionRow, wanted: Search) -> bool:
     return (
         (not wanted.statuses or row.status in wanted.statuses)
         and row.parent is None
-        and wanted.machine_arn in (None, row.machine_arn)
         and wanted.started.has(row.started)
         and wanted.stopped.has(row.stopped)
+        and _is_of_machine(row, wanted)
     )
+
+
+def _is_of_machine(row: ExecutionRow, wanted: Search) -> bool:
+    machine, qualifier = _machine(wanted)
+    if qualifier is None:
+        return machine in (None, row.machine_arn)
+    return wanted.machine_arn in (row.extras.get("version"), row.extras.get("alias"))

@@ -265,6 +265,8 @@ class SqliteDatabase:
         self.in_transaction(partial(write, batch), connection)
         return batch
 
+    attributes_in_order = True
+
     @staticmethod
     def ids(execution_ids: Sequence[int]) -> str:
         return json.dumps(execution_ids)

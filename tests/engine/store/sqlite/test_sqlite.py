@@ -167,7 +167,7 @@ WHOLE = {
     # of a small table, seldom
     *("count_machines", "parked"),
     # rows of a range of values, sorted by their executions
-    "attribute_within",
+    *("attribute_within", "attribute_size"),
     # only the first part of others
     *("executions", "map_runs", "all_machines"),
 }
