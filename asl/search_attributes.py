@@ -3,10 +3,11 @@ are found. Pure.
 
     stepwell:searchAttributes customer orderId=order.id total=output.total sku=lines.0.sku
 
-is written in the Comment of the state machine, or (what follows the marker) is the value of its tag
-of that name. A name alone is the member of the input that has this name; a path starts in the
-input, or in the output after `output.`. A value is a string, a number, a boolean or null, or a list
-of these, each of which counts. An execution without the value has no such attribute.
+is written in the Comment of the state machine, up to a semicolon, the end of the line or another
+`stepwell:`; or what follows the marker is the value of its tag of that name. A name alone is the
+member of the input that has this name; a path starts in the input, or in the output after
+`output.`. A value is a string, a number, a boolean or null, or a list of these, each of which
+counts. An execution without the value has no such attribute.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ FIELDS: Final = frozenset({ERROR, "machine", "status", "started", "stopped"})
 ATTRIBUTES: Final = 16  # of one state machine; further ones are ignored
 VALUES: Final = 16  # of one attribute of an execution; further ones are not found
 
-_TEXT: Final = re.compile(rf"{re.escape(MARKER)}[:=]?[ \t]+([^\r\n;]+)")
+_TEXT: Final = re.compile(rf"{re.escape(MARKER)}[:=]?[ \t]+((?:(?!stepwell:)[^\r\n;])+)")
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
 _ATTRIBUTE: Final = re.compile(rf"({_NAME})(?:=(?:\$\.)?([^=\s]+))?")
 _OUTPUT, _INPUT = "output.", "input."
@@ -53,10 +54,15 @@ def read(text: str) -> tuple[Attribute, ...]:
     return tuple(found.values())
 
 
+def in_comment(comment: Json) -> str:
+    """The text that follows the marker in the Comment of a state machine; empty without it."""
+    found = _TEXT.search(comment) if isinstance(comment, str) else None
+    return "" if found is None else found[1]
+
+
 def of_comment(comment: Json) -> tuple[Attribute, ...]:
     """Those that the Comment of a state machine names."""
-    found = _TEXT.search(comment) if isinstance(comment, str) else None
-    return () if found is None else read(found[1])
+    return read(in_comment(comment))
 
 
 def faults(text: str) -> list[str]:

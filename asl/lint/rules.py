@@ -10,6 +10,7 @@ from stepwell.asl.lint import (
     growth,
     parameters,
     portability,
+    searches,
     timing,
     variables,
 )
@@ -17,6 +18,7 @@ from stepwell.asl.lint.rule import Rule
 
 _TOPICS: Final = (
     choices, data_flow, parameters, errors, timing, variables, expressions, growth, portability,
+    searches,
 )  # fmt: skip
 RULES: Final[tuple[Rule, ...]] = tuple(
     sorted((rule for topic in _TOPICS for rule in topic.RULES), key=lambda rule: rule.code[1:])

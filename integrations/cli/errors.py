@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from stepwell.engine.errors import ApiError, StoreError, WrongShardError
@@ -18,9 +18,12 @@ def reports_errors(command: Callable[..., int]) -> Callable[..., int]:
 
     def run(*arguments: Any, **options: Any) -> int:
         code = exit_codes.USAGE
+        lines: Sequence[str] = ()
         try:
             return command(*arguments, **options)
-        except (UsageError, WrongShardError) as fault:
+        except UsageError as fault:
+            words, lines = str(fault), fault.picture
+        except WrongShardError as fault:
             words = str(fault)
         except ApiError as fault:
             words = fault.message
@@ -30,6 +33,8 @@ def reports_errors(command: Callable[..., int]) -> Callable[..., int]:
             # a full disk, for instance: what was committed is kept, and `resume` continues from it
             words, code = str(fault), exit_codes.INTERNAL
         print(f"stepwell: {printable(words)}", file=sys.stderr)
+        for line in lines:
+            print(f"  {printable(line)}", file=sys.stderr)
         return code
 
     return run

@@ -297,6 +297,15 @@ SkipTime = Annotated[
     ),
 ]
 
+SearchAttributes = Annotated[
+    str | None,
+    Option(
+        "--search-attributes",
+        metavar="TEXT",
+        help="Values by which executions are found, such as 'customer total=output.total'.",
+    ),
+]
+
 # --- env ------------------------------------------------------------------------------------------
 
 Endpoint = Annotated[str, Option(metavar="URL", help="Address of the server.")]

@@ -91,7 +91,8 @@ def _listed(
 ) -> Query[list[ExecutionRow]]:
     machine, qualifier = _machine(wanted)
     sources = []
-    for status in wanted.statuses or [None]:
+    statuses: Sequence[str | None] = wanted.statuses or [None]
+    for status in statuses:
         asked = (machine, status, size, after, None, qualifier and wanted.machine_arn)
         sources.append((yield from database.executions(*asked)))
     merged = heapq.merge(*sources, key=lambda row: (row.started, row.id), reverse=True)

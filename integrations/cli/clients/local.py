@@ -19,7 +19,7 @@ from stepwell.integrations.cli.clients import polling
 from stepwell.integrations.cli.clients.base import machine_of
 from stepwell.integrations.limits import Limits
 
-READING: Final = ("describe_", "list_", "get_execution_", "validate_")
+READING: Final = ("describe_", "list_", "search_", "get_execution_", "validate_")
 
 
 class EngineClient:

@@ -1,21 +1,37 @@
-"""Which executions a command is for: filters by machine, status, time of start and error."""
+"""Which executions a command is for: the options --machine, --status, --since, --until and --error,
+and the words of a query, as one query of SearchExecutions.
+
+A server without that operation, such as AWS, lists executions instead, and they are compared here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+from stepwell.asl import json_text
+from stepwell.asl.search_attributes import ERROR
 from stepwell.engine.clock import SystemClock
+from stepwell.engine.errors import ApiError
+from stepwell.engine.search.queries import SearchError
+from stepwell.engine.search.queries import read as read_query
+from stepwell.engine.search.values import encode
+from stepwell.engine.search.wanted import Condition, Search
 from stepwell.integrations.cli import lookup
-from stepwell.integrations.cli.clients.base import SEVERAL, Client
+from stepwell.integrations.cli.clients import polling
+from stepwell.integrations.cli.clients.base import SEVERAL, Client, UnreachableError
 from stepwell.integrations.errors import UsageError
 
 FAILED: Final = ("FAILED", "TIMED_OUT", "ABORTED")
+LISTED: Final = 100  # executions of a search in one request
+UNKNOWN: Final = frozenset({"UnknownOperationException", "InvalidAction", "NotImplemented"})
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)", re.IGNORECASE)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_CONDITION: Final = re.compile(r"[A-Za-z_][\w-]*\s*[<>=]")
+_SPACED: Final = re.compile(r'([A-Za-z_][\w-]*(?:>=|<=|=|>|<))([^<>="]*\s[^<>="]*)')
 
 
 class Wanted(NamedTuple):
@@ -24,6 +40,7 @@ class Wanted(NamedTuple):
     statuses      one of them
     since, until  epoch seconds of the start, both inclusive
     error         the name of the error, exactly
+    query         further conditions, in the language of SearchExecutions
     """
 
     machine: str | None = None
@@ -31,16 +48,70 @@ class Wanted(NamedTuple):
     since: float | None = None
     until: float | None = None
     error: str | None = None
+    query: str = ""
+
+    def text(self) -> str:
+        """All of it as a query."""
+        words = [self.query] if self.query else []
+        if self.machine is not None:
+            words.append(f"machine={_quoted(self.machine)}")
+        if self.statuses:
+            words.append(f"status={','.join(self.statuses)}")
+        for operator, at in ((">=", self.since), ("<=", self.until)):
+            if at is not None:
+                words.append(f"started{operator}{_iso(at)}")
+        if self.error is not None:
+            words.append(f"{ERROR}={_quoted(self.error)}")
+        return " ".join(words)
+
+    def search(self) -> Search:
+        """The same, read; with the machine as it is named. Raises QueryError."""
+        text = self.text()
+        try:
+            return read_query(text, SystemClock().now(), lambda name: name)
+        except SearchError as fault:
+            raise QueryError(text, fault) from None
 
 
-def read(options: Mapping[str, str | None]) -> Wanted:
-    """Of the options --machine, --status, --since, --until and --error. Raises UsageError."""
+class QueryError(UsageError):
+    """A query that cannot be read, with a line that points at the word."""
+
+    def __init__(self, text: str, fault: SearchError) -> None:
+        super().__init__(f"{fault.word}: {fault.reason}")
+        self.picture = (text, " " * (fault.column - 1) + "^" * len(fault.word))
+
+
+def is_query(word: str) -> bool:
+    """Whether a word is a condition, and not the name of an execution."""
+    return _CONDITION.match(word) is not None
+
+
+def read(options: Mapping[str, str | None], words: Sequence[str] = ()) -> Wanted:
+    """Of the options --machine, --status, --since, --until and --error, and a query as the words
+    that the shell has made of it. Raises UsageError.
+    """
     status = options.get("status")
     now = SystemClock().now() / 1000
     since, until = (_instant(f"--{name}", options.get(name), now) for name in ("since", "until"))
-    return Wanted(
-        options.get("machine"), (status,) if status else (), since, until, options.get("error")
-    )
+    machine, error = options.get("machine"), options.get("error")
+    query = " ".join(map(_word, words))
+    wanted = Wanted(machine, (status,) if status else (), since, until, error, query)
+    wanted.search()
+    return wanted
+
+
+def _word(word: str) -> str:
+    """The shell takes the quotes of customer="Ada Lovelace" away."""
+    spaced = _SPACED.fullmatch(word.strip())
+    return word if spaced is None else spaced[1] + _quoted(spaced[2])
+
+
+def _quoted(value: str) -> str:
+    return json_text.dumps(value)
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
 
 
 def _instant(option: str, text: str | None, now: float) -> float | None:
@@ -64,41 +135,90 @@ async def executions(
     client: Client, wanted: Wanted, limit: int | None = None
 ) -> AsyncIterator[Mapping[str, Any]]:
     """ListExecutions' items that match, newest first; at most `limit`."""
-    arn = None if wanted.machine is None else await lookup.machine_arn(client, wanted.machine)
-    status = wanted.statuses[0] if len(wanted.statuses) == 1 else None
+    search = wanted.search()
+    if search.machine_arn is not None:
+        arn = await lookup.machine_arn(client, search.machine_arn)
+        search = search._replace(machine_arn=arn)
     left = limit
+    async for each in _found(client, wanted, search):
+        yield each
+        left = None if left is None else left - 1
+        if left == 0:
+            return
+
+
+async def _found(
+    client: Client, wanted: Wanted, search: Search
+) -> AsyncIterator[Mapping[str, Any]]:
+    searched = polling.pages(client.call, "search_executions", most=LISTED, query=wanted.text())
+    try:
+        first = await anext(searched)
+    except UnreachableError:
+        raise
+    except (UsageError, ApiError) as fault:
+        if isinstance(fault, ApiError) and fault.code not in UNKNOWN:
+            raise
+    else:
+        for each in first["executions"]:
+            yield each
+        async for page in searched:
+            for each in page["executions"]:
+                yield each
+        return
+    async for each in _listed(client, search):
+        yield each
+
+
+# --- servers without SearchExecutions -------------------------------------------------------------
+
+
+async def _listed(client: Client, search: Search) -> AsyncIterator[Mapping[str, Any]]:
+    unknown = [each.name for each in search.conditions if each.name != ERROR]
+    if unknown:
+        raise UsageError(f"{client.where} has no search attributes such as {unknown[0]}")
+    status = search.statuses[0] if len(search.statuses) == 1 else None
     batch: list[Mapping[str, Any]] = []
-    async for each in client.executions(arn, status):
-        if wanted.since is not None and each["startDate"] < wanted.since:
+    async for each in client.executions(search.machine_arn, status):
+        if search.started.start is not None and _ms(each["startDate"]) < search.started.start:
             break  # the others started earlier
-        if not _matches(each, wanted):
+        if not _matches(each, search):
             continue
         batch.append(each)
-        if len(batch) < (SEVERAL if wanted.error is not None else 1):
+        if len(batch) < (SEVERAL if search.conditions else 1):
             continue
-        for match in await _with_error(client, batch, wanted.error):
+        for match in await _with_error(client, batch, search.conditions):
             yield match
-            left = None if left is None else left - 1
-            if left == 0:
-                return
         batch = []
-    for match in (await _with_error(client, batch, wanted.error))[:left]:
+    for match in await _with_error(client, batch, search.conditions):
         yield match
 
 
-def _matches(item: Mapping[str, Any], wanted: Wanted) -> bool:
-    if wanted.statuses and item["status"] not in wanted.statuses:
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _matches(item: Mapping[str, Any], search: Search) -> bool:
+    if search.statuses and item["status"] not in search.statuses:
         return False
-    if wanted.error is not None and item["status"] not in FAILED:
+    if search.conditions and item["status"] not in FAILED:
         return False
-    return wanted.until is None or item["startDate"] <= wanted.until
+    stopped = _ms(item["stopDate"]) if item.get("stopDate") is not None else None
+    return search.started.has(_ms(item["startDate"])) and search.stopped.has(stopped)
 
 
 async def _with_error(
-    client: Client, items: list[Mapping[str, Any]], error: str | None
+    client: Client, items: list[Mapping[str, Any]], conditions: Sequence[Condition]
 ) -> list[Mapping[str, Any]]:
-    """Those that ended with the error. Lists do not have it: each is described."""
-    if error is None:
+    """Those that ended with such an error. Lists do not have it: each is described."""
+    if not conditions:
         return items
     described = await asyncio.gather(*(client.describe(each["executionArn"]) for each in items))
-    return [item for item, each in zip(items, described, strict=True) if each.get("error") == error]
+    return [
+        item
+        for item, each in zip(items, described, strict=True)
+        if each.get("error") is not None and _has(encode(each["error"]), conditions)
+    ]
+
+
+def _has(error: bytes, conditions: Sequence[Condition]) -> bool:
+    return all(any(low <= error < high for low, high in each.ranges) for each in conditions)

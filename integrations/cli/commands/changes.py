@@ -170,10 +170,18 @@ async def _change(
     bulk: Mapping[str, bool],
     client: Client,
 ) -> int:
-    filtered = any(value is not None for value in options.values())
-    if filtered == bool(named):
-        raise UsageError("name executions, or use a filter such as --machine, but not both")
-    chosen = await (_named(change, named, client) if named else _filtered(change, options, client))
+    query = [each for each in named if selection.is_query(each)]
+    names = [each for each in named if each not in query]
+    filtered = bool(query) or any(value is not None for value in options.values())
+    if filtered == bool(names):
+        raise UsageError(
+            "name executions, or use a filter such as --machine NAME or customer=ada, but not both"
+        )
+    wanted = _wanted(change, options, query) if filtered else None
+    if wanted is None:
+        chosen = await _named(change, names, client)
+    else:
+        chosen = [each async for each in selection.executions(client, wanted)]
     if bulk["dry_run"]:
         for each in chosen:
             print(printable(lookup.full_name(each)))
@@ -206,17 +214,19 @@ async def _named(change: Change, named: Sequence[str], client: Client) -> list[M
     return chosen
 
 
-async def _filtered(
-    change: Change, options: Mapping[str, str | None], client: Client
-) -> list[Mapping[str, Any]]:
-    wanted = selection.read(options)
-    if wanted.statuses and wanted.statuses[0] not in change.statuses:
-        raise UsageError(
-            f"--status {wanted.statuses[0]}: only executions that are "
-            f"{' or '.join(change.statuses)} can be {change.done}"
-        )
-    wanted = wanted._replace(statuses=wanted.statuses or change.statuses)
-    return [each async for each in selection.executions(client, wanted)]
+def _wanted(
+    change: Change, options: Mapping[str, str | None], query: Sequence[str]
+) -> selection.Wanted:
+    """Raises UsageError for statuses with which none can be changed."""
+    wanted = selection.read(options, query)
+    statuses = wanted.search().statuses
+    for status in statuses:
+        if status not in change.statuses:
+            raise UsageError(
+                f"status {status}: only executions that are {' or '.join(change.statuses)} can be "
+                f"{change.done}"
+            )
+    return wanted if statuses else wanted._replace(statuses=change.statuses)
 
 
 def _would(change: Change, chosen: Sequence[Mapping[str, Any]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from stepwell.asl import json_text
@@ -53,7 +53,8 @@ def using(
 
 @with_limits
 def list_(
-    wanted: Mapping[str, str | None],
+    query: Sequence[str],
+    options: Mapping[str, str | None],
     limit: int,
     server: str | None,
     db: str | None,
@@ -61,8 +62,8 @@ def list_(
     utc: bool,
     limits: Limits,
 ) -> int:
-    """wanted: the fields of selection.Wanted, as options."""
-    selected = selection.read(wanted)
+    """options: the fields of selection.Wanted."""
+    selected = selection.read(options, query)
 
     async def read(client: Client) -> None:
         shown = [each async for each in selection.executions(client, selected, limit)]

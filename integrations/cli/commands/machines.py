@@ -13,6 +13,7 @@ from stepwell.engine import arns
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.cli import exit_codes, files, lookup
 from stepwell.integrations.cli.clients import polling
+from stepwell.integrations.cli.clients import search_attributes as attributes
 from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.commands.executions import using
 from stepwell.integrations.cli.files import with_limits
@@ -66,6 +67,7 @@ def show(
             return
         value = json_text.loads(described["definition"])
         states = count(len(every_state(value)), "state")
+        searched, faults = await attributes.shown(client, described, value.get("Comment"))
         facts = [
             ("type", f"{described['type'].lower()} · {value.get('QueryLanguage', 'JSONPath')}"),
             ("states", f"{states}, starts at {printable(value['StartAt'])}"),
@@ -74,10 +76,12 @@ def show(
             ("revision", described.get("revisionId", "")),
             ("role", described["roleArn"]),
             ("comment", printable(str(value.get("Comment", "")), 200)),
+            ("search", printable(searched, 500)),
             ("file", printable(str((described.get("extras") or {}).get("file") or ""))),
             ("ARN", described["stateMachineArn"]),
         ]
         lines = [[(f"{name:<9}", DIM), (text, "")] for name, text in facts if text]
+        lines += [[("not searched: ", "yellow"), (printable(each), "")] for each in faults]
         screen.write([[(printable(described["name"]), "bold")], *lines], sys.stdout)
 
     return using(server, db, limits, read)
@@ -97,12 +101,14 @@ def put(
     param: Sequence[str] | None,
     params: Path | None,
     publish: bool,
+    search_attributes: str | None,
     server: str | None,
     db: str | None,
     json: bool,
     limits: Limits,
 ) -> int:
     """how: "create", "update", or "apply", which does what is needed."""
+    attributes.check(search_attributes)
     given = files.parameters(param or [], params, limits)
     called = name or files.machine_name(file, type.value, limits)
 
@@ -112,6 +118,7 @@ def put(
         answer, did = await stored(
             client, called, type.value, source.text, how, role=role, publish=publish
         )
+        await attributes.tag(client, answer["stateMachineArn"], search_attributes)
         if json:
             print(ndjson(answer))
             return
@@ -171,6 +178,26 @@ async def _described(client: Client, name: str) -> dict[str, Any] | None:
             if fault.code != "StateMachineDoesNotExist":
                 raise
     return None
+
+
+@with_limits
+def tag(
+    machine: str,
+    search_attributes: str | None,
+    server: str | None,
+    db: str | None,
+    limits: Limits,
+) -> int:
+    if search_attributes is None:
+        raise UsageError(f"{attributes.OPTION} is needed; an empty text removes the tag")
+    attributes.check(search_attributes)
+
+    async def work(client: Client) -> None:
+        arn = await lookup.machine_arn(client, machine)
+        await attributes.tag(client, arn, search_attributes)
+        print(f"tagged {arns.machine_name(arn)}: it counts for later executions", file=sys.stderr)
+
+    return using(server, db, limits, work)
 
 
 @with_limits

@@ -25,6 +25,7 @@ from stepwell.integrations import database, loop, machine_tasks
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.cli import exit_codes, files, lookup, mock_options, task_settings
 from stepwell.integrations.cli.clients import choosing
+from stepwell.integrations.cli.clients import search_attributes as attributes
 from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.clients.local import DatabaseClient, EngineClient
 from stepwell.integrations.cli.commands import machines
@@ -64,6 +65,7 @@ class Asked(NamedTuple):
     timeout: float | None
     mocks: Mocks
     skip_time: bool
+    search_attributes: str | None
 
 
 @with_limits
@@ -82,14 +84,18 @@ def run(
     timeout: float | None,
     mocks: Mocks,
     skip_time: bool,
+    search_attributes: str | None,
     limits: Limits,
     **tasks: Any,
 ) -> int:
     """tasks: the options of task_settings.read()."""
+    attributes.check(search_attributes)
     settings, at = task_settings.read(**tasks), choosing.place(server, db)
     text = files.read_json(input, "--input", limits)
     given = files.parameters(param, params, limits)
-    asked = Asked(file, type, given, name, text, json, quiet, timeout, mocks, skip_time)
+    asked = Asked(
+        *(file, type, given, name, text, json, quiet, timeout, mocks, skip_time, search_attributes)
+    )
     if at.server is None:
         return loop.run(_here(asked, at, settings, limits))
     return loop.run(_at_server(asked, at, settings, limits))
@@ -188,6 +194,7 @@ async def _put_machine(
     more: dict[str, Any] = {} if extras is None else {"extras": extras}
     answer, _ = await machines.stored(client, name, asked.type, definition, **more)
     arn: str = answer["stateMachineArn"]
+    await attributes.tag(client, arn, asked.search_attributes)
     prefix = arn.partition(":stateMachine:")[0] + ":activity:"
     for state in every_state(json_text.loads(definition)).values():
         resource = str(state.get("Resource", ""))

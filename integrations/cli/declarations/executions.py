@@ -36,6 +36,21 @@ Executions = Annotated[
         autocompletion=o.complete("executions"),
     ),
 ]
+Chosen = Annotated[
+    list[str] | None,
+    Argument(
+        metavar="[EXECUTION|QUERY...]",
+        help="Names, MACHINE/NAME or ARNs of executions; or conditions such as customer=ada.",
+        autocompletion=o.complete("executions"),
+    ),
+]
+Query = Annotated[
+    list[str] | None,
+    Argument(
+        metavar="[QUERY...]",
+        help="Conditions, such as customer=ada 'total>100' status=FAILED 'started>=2h'.",
+    ),
+]
 Machine = Annotated[
     str,
     Argument(
@@ -97,6 +112,7 @@ def both(name: str, panel: str) -> Callable[[Callable[..., Any]], Callable[..., 
 
 @both("list", o.EXECUTIONS)
 def list_(
+    query: Query = None,
     machine: Filter = None,
     status: StatusFilter = None,
     since: Since = None,
@@ -109,9 +125,9 @@ def list_(
     utc: o.Utc = False,
     limits: o.LimitsFile = None,
 ) -> None:
-    """List executions, newest first."""
+    """List executions, newest first: all, or those that match."""
     wanted = _wanted(machine, status, since, until, error)
-    call("executions.list_", wanted, limit, server, db, json, utc, limits=limits)
+    call("executions.list_", query or [], wanted, limit, server, db, json, utc, limits=limits)
 
 
 @both("show", o.EXECUTIONS)
@@ -194,7 +210,7 @@ def start(
 
 @both("stop", o.RUNNING)
 def stop(
-    execution: Executions = None,
+    execution: Chosen = None,
     machine: Filter = None,
     status: StatusFilter = None,
     since: Since = None,
@@ -222,7 +238,7 @@ def stop(
 
 @both("redrive", o.RUNNING)
 def redrive(
-    execution: Executions = None,
+    execution: Chosen = None,
     machine: Filter = None,
     status: StatusFilter = None,
     since: Since = None,

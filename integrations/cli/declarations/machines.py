@@ -85,6 +85,7 @@ def create(
     param: o.Params = None,
     params: o.ParamsFile = None,
     publish: Publish = False,
+    search_attributes: o.SearchAttributes = None,
     server: o.Server = None,
     db: o.Db = None,
     json: o.Json = False,
@@ -103,6 +104,7 @@ def update(
     param: o.Params = None,
     params: o.ParamsFile = None,
     publish: Publish = False,
+    search_attributes: o.SearchAttributes = None,
     server: o.Server = None,
     db: o.Db = None,
     json: o.Json = False,
@@ -121,6 +123,7 @@ def apply(
     param: o.Params = None,
     params: o.ParamsFile = None,
     publish: Publish = False,
+    search_attributes: o.SearchAttributes = None,
     server: o.Server = None,
     db: o.Db = None,
     json: o.Json = False,
@@ -128,6 +131,18 @@ def apply(
 ) -> None:
     """Create a state machine from a file, or update it if there is one."""
     call("machines.put", "apply", **locals())
+
+
+@machines.command()
+def tag(
+    machine: Machine,
+    search_attributes: o.SearchAttributes = None,
+    server: o.Server = None,
+    db: o.Db = None,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Name the values by which executions that start from now on are found."""
+    call("machines.tag", machine, search_attributes, server, db, limits=limits)
 
 
 @machines.command()

@@ -70,6 +70,7 @@ def run(
     case: Case = None,
     mock_validation: MockValidationOption = MockValidation.PRESENT,
     skip_time: o.SkipTime = False,
+    search_attributes: o.SearchAttributes = None,
     json: o.JsonEvents = False,
     quiet: o.Quiet = False,
     timeout: o.Timeout = None,

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,3 +100,24 @@ def write(place: Path) -> Callable[[str, Any], Path]:
         return path
 
     return write
+
+
+PLACES = ("database", "socket", "http", "environment")
+
+
+@pytest.fixture(params=PLACES)
+def at(request, place, invoke, write, monkeypatch):
+    """The options with which commands reach one of the places."""
+    if request.param == "database":
+        write("empty.asl.json", PASS)
+        invoke("run", "empty.asl.json", "-q", "--db", "local.db")
+        return ["--db", str(place / "local.db")]
+    server = request.getfixturevalue("server")
+    if request.param == "environment":
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SFN", server.url)
+        return []
+    return ["--db", str(server.db)] if request.param == "socket" else ["--server", server.url]
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{secrets.token_hex(3)}"

@@ -4,30 +4,9 @@ over HTTP.
 
 import json
 import re
-import secrets
 
 import pytest
-from tests.integrations.cli.conftest import FAIL, PASS, WAIT, one
-
-PLACES = ("database", "socket", "http", "environment")
-
-
-@pytest.fixture(params=PLACES)
-def at(request, place, invoke, write, monkeypatch):
-    """The options with which commands reach one of the places."""
-    if request.param == "database":
-        write("empty.asl.json", PASS)
-        invoke("run", "empty.asl.json", "-q", "--db", "local.db")
-        return ["--db", str(place / "local.db")]
-    server = request.getfixturevalue("server")
-    if request.param == "environment":
-        monkeypatch.setenv("AWS_ENDPOINT_URL_SFN", server.url)
-        return []
-    return ["--db", str(server.db)] if request.param == "socket" else ["--server", server.url]
-
-
-def unique(prefix: str) -> str:
-    return f"{prefix}-{secrets.token_hex(3)}"
+from tests.integrations.cli.conftest import FAIL, PASS, WAIT, one, unique
 
 
 def test_machines_and_executions(at, invoke, write):

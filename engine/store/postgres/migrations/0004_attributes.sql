@@ -8,3 +8,6 @@ CREATE TABLE attribute (
     PRIMARY KEY (name, value, execution)
 );
 CREATE INDEX attribute_execution ON attribute (execution);
+INSERT INTO attribute (name, value, execution, closing)
+SELECT 'error', 's'::bytea || substring(error FROM 1 FOR 256), id, 1 FROM execution
+WHERE status <> 1 AND error IS NOT NULL AND parent IS NULL;

@@ -8,3 +8,6 @@ CREATE TABLE attribute (
     PRIMARY KEY (name, value, execution)
 ) WITHOUT ROWID;
 CREATE INDEX attribute_execution ON attribute (execution);
+INSERT INTO attribute (name, value, execution, closing)
+SELECT 'error', CAST('s' || substr(error, 1, 256) AS BLOB), id, 1 FROM execution
+WHERE error IS NOT NULL AND parent IS NULL;
