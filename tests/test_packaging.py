@@ -24,6 +24,7 @@ TOP_LEVEL = {
     *PACKAGES, "benchmarks", "docs", "examples", "scripts", "tests",
     ".ci", ".dev", ".editorconfig", ".git-blame-ignore-revs", ".github", ".gitignore",
     ".pre-commit-config.yaml",
+    ".pre-commit-hooks.yaml",
     "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
 }  # fmt: skip
 IMPORT_NAMES = {
@@ -160,6 +161,7 @@ EXTRAS = {
     "conformance/": "conformance",
     "engine/store/postgres/": "postgres",
     "integrations/datasets/parquet.py": "parquet",
+    "integrations/editor/": "editor",
     "integrations/tracing/sdk.py": "opentelemetry",
 }
 """What may import the packages of an extra."""
