@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from stepwell.integrations.mocks.cases import iterations
 from stepwell.integrations.mocks.files import MockFile, MockFileError, read_mocks
 from stepwell.integrations.testing import coverage, mock_files
 from stepwell.integrations.testing.errors import (
+    InvalidDefinitionError,
     PlacedError,
     UnansweredTaskError,
     WorkflowTestError,
@@ -267,6 +268,23 @@ def machine(
         start=start,
         limits=limits,
     )
+
+
+def broken(jobs: Sequence[Job], settings: Settings) -> dict[Path, list[str]]:
+    """The definitions that are not valid -> their problems, one line each. The others are known
+    from then on, also in other processes.
+    """
+    found: dict[Path, list[str]] = {}
+    for job in jobs:
+        content = None if job.index is None else suite_of(job.file).content
+        params = {**dict(settings.params), **(content.params if content else {})}
+        kind = content.type if content else "STANDARD"
+        if job.machine not in found:
+            try:
+                machine(job.machine, kind, json_text.dumps(params), None, None, settings.limits)
+            except InvalidDefinitionError as fault:
+                found[job.machine] = fault.problems
+    return found
 
 
 def forget() -> None:

@@ -192,8 +192,17 @@ scenarios:
     (project / "MockConfigFile.json").write_text(
         '{"StateMachines": {"Other": {"TestCases": {"A": {"Charge": "None"}}}}}'
     )
+    (project / "broken.asl.json").write_text(
+        '{"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}}}'
+    )
+    (project / "broken.test.yaml").write_text("scenarios: [{name: a}, {name: b}]")
     assert run() == 2
     shown = capsys.readouterr().err.splitlines()
+    broken = [line for line in shown if line.startswith("broken")]
+    assert broken == [  # once, and not for each scenario
+        "broken.asl.json:1:51: ERROR MISSING_TRANSITION_TARGET Missing 'Next' target: B at "
+        "/States/A/Next"
+    ]
     for line in (
         "a.test.yaml:1:1: there is no definition a.asl.json",
         "b.test.yaml:3:5: duplicate key 'name', also at 2:5",

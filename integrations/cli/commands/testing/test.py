@@ -88,6 +88,12 @@ def _run(options: Options, settings: Settings, only: set[Path] | None) -> int:
         if (options.keyword is None or options.keyword.lower() in job.title.lower())
         and (only is None or only & set(_files_of(job, found)))
     ]
+    broken = runs.broken(jobs, settings)
+    for problem in (each for problems in broken.values() for each in problems):
+        print(printable(problem), file=sys.stderr)
+    jobs = [job for job in jobs if job.machine not in broken]
+    if not jobs and broken:
+        return exit_codes.USAGE
     if not jobs and only is None:
         if found.problems:
             return exit_codes.USAGE
@@ -99,7 +105,7 @@ def _run(options: Options, settings: Settings, only: set[Path] | None) -> int:
         except OSError as fault:
             raise UsageError(f"--junit {options.junit}: {fault.strerror or fault}") from None
     enough = not settings.coverage or _covered(outcomes, options)
-    if found.problems:
+    if found.problems or broken:
         return exit_codes.USAGE
     failed = any(each.status == FAILED for each in outcomes)
     return exit_codes.FAILED if failed or not enough else exit_codes.SUCCEEDED
