@@ -29,9 +29,15 @@ _WORD: Final = re.compile(
     r"""\s*(?P<name>[A-Za-z_][\w-]*)\s*(?P<operator>>=|<=|=|>|<)\s*"""
     r"""(?P<values>(?:"(?:[^"\\]|\\.)*"|[^\s,"]+)(?:,(?:"(?:[^"\\]|\\.)*"|[^\s,"]+))*)(?=\s|$)"""
 )
+_CONDITION: Final = re.compile(r"[A-Za-z_][\w-]*[<>=]")
 _VALUE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^,]+')
 _AGO: Final = re.compile(r"(\d{1,9})([smhdw])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def is_condition(word: str) -> bool:
+    """Whether a word is one, and not a name."""
+    return _CONDITION.match(word) is not None
 
 
 class SearchError(ValueError):

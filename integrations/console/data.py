@@ -27,11 +27,12 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations import shapes
 from stepwell.engine.operations.data_flow import DataFlow, as_json, data_flow
-from stepwell.engine.operations.results import ExecutionListItem, HistoryEvent
+from stepwell.engine.operations.results import HistoryEvent
 from stepwell.engine.runtime.live import Live as LiveExecution
 from stepwell.engine.store.base import StoreFormatError, Unit
 from stepwell.integrations.console import messages
 from stepwell.integrations.console.lists import Lists
+from stepwell.integrations.console.searches import Searches
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.visualize import Diagram, RenderError, words
 from stepwell.visualize.live import Live
@@ -53,6 +54,7 @@ class Data:
         # drawing and evaluating take long: one of each at a time, in a thread
         self._drawing, self._evaluating = asyncio.Lock(), asyncio.Lock()
         self._changes = Changes(engine, limits)
+        self._searches = Searches(engine, limits)
         self.answers: Mapping[str, Callable[[Query], Awaitable[bytes]]] = {
             "info": self.info,
             "limits": self.limits,
@@ -196,37 +198,8 @@ class Data:
         return _json(event)
 
     async def search(self, query: Query) -> bytes:
-        """{"executions", "nextToken"?, "searched"}: newest first, of a machine (or all), with a
-        status, with a text in the name.
-
-        One answer examines console_searched executions at most, and has a token to continue.
-        """
-        machine, status = query.get("machine"), query.get("status") or None
-        text = query.get("name", "").lower()
-        matches, token, searched = list[ExecutionListItem](), query.get("token") or None, 0
-        wanted = min(_number(query, "limit", 50), self._limits.list_page)
-        page = self._limits.list_page if text else wanted
-        while True:
-            options: dict[str, Any] = {
-                "status_filter": status,
-                "max_results": page,
-                "next_token": token,
-            }
-            answer = await (
-                self._engine.list_executions(machine, **options)
-                if machine
-                else self._engine.list_all_executions(**options)
-            )
-            searched += len(answer["executions"])
-            matches += [each for each in answer["executions"] if text in each["name"].lower()]
-            token = answer.get("nextToken")
-            if token is None or len(matches) >= wanted or searched >= self._limits.console_searched:
-                parked = await self._engine.parked_executions()
-                marked = [
-                    {**each, "parked": True} if each["executionArn"] in parked else each
-                    for each in matches
-                ]
-                return _json({"executions": marked, "nextToken": token, "searched": searched})
+        """See searches.py."""
+        return _json(await self._searches.search(query, _number(query, "limit", 50)))
 
     async def listing(self, query: Query) -> bytes:
         """The list of an embedded service; this and the next two: see lists.py."""

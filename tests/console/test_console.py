@@ -393,13 +393,49 @@ def test_versions_aliases_filters_and_search(page: Page, live: Live):
     page.get_by_label("Status", exact=True).select_option("RUNNING")
     expect(page.locator(".rows-body .row")).to_have_count(1)
     page.get_by_label("Status", exact=True).select_option("")
-    page.get_by_label("Search executions by name").fill("RUN-01")
+    page.get_by_label("Search executions").fill("RUN-01")
     expect(page.locator(".rows-body .row")).to_have_count(10)
     page.get_by_role("tab", name="Versions and aliases").click()
     expect(page.locator("main .panel")).to_contain_text("version 1 (100 %)")
     page.get_by_role("tab", name="Diagram").click()
     expect(page.locator("main .picture-view g.state")).to_have_count(5)
     live.client().stop_execution(executionArn=waiting)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_query_finds_executions_by_their_attributes(
+    page: Page, live: Live, shoot: Shoot, theme: str
+):
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+    comment = "stepwell:searchAttributes customer n"
+    machine = create(live, "order", {**ORDER, "Comment": comment})
+    for number in range(3):
+        start(live, machine, f"ada-{number}", {"n": number, "lines": [], "customer": "ada"})
+    start(live, machine, "bob", {"n": 1, "lines": [], "customer": "bob"})
+    rows = page.locator(".rows-body .row")
+    go(page, live, "m", machine)
+    expect(rows).to_have_count(4)
+    field = page.get_by_label("Search executions")
+    field.fill("customer=ada n>0")
+    expect(rows).to_have_count(2)
+    shoot(f"search-{theme}")
+    start(live, machine, "late", {"n": 9, "lines": [], "customer": "bob"})
+    waiting = start(live, machine, "later", {"n": 9, "lines": [], "customer": "ada"})
+    expect(rows).to_have_count(3)
+    expect(rows.first).to_contain_text("later")
+    page.get_by_label("Status", exact=True).select_option("RUNNING")
+    expect(rows).to_have_count(1)
+    live.client().stop_execution(executionArn=waiting)
+    expect(rows).to_have_count(0)
+    field.fill("customer=ada total~5")
+    expect(page.get_by_role("alert")).to_contain_text("'total~5' at column 14: not NAME=VALUE")
+    shoot(f"search-fault-{theme}")
+    page.set_viewport_size({"width": 390, "height": 800})
+    shoot(f"search-phone-{theme}")
+    page.get_by_label("Status", exact=True).select_option("")
+    field.fill("LATE")
+    expect(rows).to_have_count(2)
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_rules_show_their_targets_and_deliveries(page: Page, live: Live, shoot: Shoot):
@@ -491,7 +527,7 @@ def test_everything_works_by_keyboard(page: Page, live: Live):
     expect(page.get_by_role("heading", name="order")).to_be_visible()
     expect(page.locator(".rows-body .row")).to_have_count(2)
     press("/")
-    expect(page.get_by_label("Search executions by name")).to_be_focused()
+    expect(page.get_by_label("Search executions")).to_be_focused()
     page.keyboard.type("two")
     press("Escape")
     expect(page.locator(".rows-body .row")).to_have_count(1)
@@ -521,7 +557,7 @@ def test_everything_works_by_keyboard(page: Page, live: Live):
     expect(page.get_by_role("textbox", name="Input")).to_be_focused()
     press("Escape")
     press("Escape")
-    expect(page.get_by_label("Search executions by name")).to_be_visible()
+    expect(page.get_by_label("Search executions")).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -18,6 +18,7 @@ import {
 } from "./lib.js";
 import { Rows } from "./rows.js";
 
+const AGAIN_MS = 1000; // between two answers to the same query while executions change
 const MOST = 5000; // executions in a list, however many more start while it is open
 const STATUSES = ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"];
 
@@ -43,10 +44,13 @@ export function executionList(machine) {
   });
   const text = h("input", {
     type: "search",
-    placeholder: "Search by name",
-    "aria-label": "Search executions by name",
+    placeholder: "Name, or customer=ada total>100",
+    "aria-label": "Search executions",
+    "aria-describedby": "search-fault",
+    spellcheck: "false",
     oninput: loadSoon,
   });
+  const fault = h("p", { class: "fault below", role: "alert", id: "search-fault", hidden: true });
   const choice = h(
     "select",
     { "aria-label": "Status", onchange: () => load() },
@@ -67,7 +71,7 @@ export function executionList(machine) {
     more.hidden = !token;
     const parts = [`${cut ? "newest " : ""}${count(known.size, "execution")}`];
     if (token) parts[0] += " so far";
-    if (token && text.value) parts.push(`${searched.toLocaleString("en")} searched`);
+    if (token && searched) parts.push(`${searched.toLocaleString("en")} searched`);
     total.textContent = parts.join(", ");
   }
 
@@ -76,18 +80,31 @@ export function executionList(machine) {
     clearTimeout(timer);
     timer = setTimeout(load, 200);
   }
-  /** next: the next page, in addition to what is shown */
-  async function load(next = false) {
+  // whether an execution fits a query is known to the server only
+  const isQuery = () => text.value.split(/\s+/).some((each) => /^[a-z_][\w-]*[<>=]/i.test(each));
+  let again = 0;
+  function loadAgain() {
+    again ||= setTimeout(() => {
+      again = 0;
+      if (isQuery()) load(false, known.size);
+    }, AGAIN_MS);
+  }
+  /** next: the next page, in addition to what is shown; size: of the page, at least */
+  async function load(next = false, size = 0) {
     const request = ++requests;
     const query = {
       machine,
       status: choice.value,
       name: text.value,
-      limit: 100,
+      limit: Math.max(100, size),
       token: next ? token : null,
     };
     const answer = await attempt(() => ask("search", query));
     if (!answer || request !== requests) return;
+    fault.hidden = !answer.fault;
+    fault.textContent = answer.fault ?? "";
+    text.setAttribute("aria-invalid", String(Boolean(answer.fault)));
+    if (answer.fault) return;
     if (!next) {
       known.clear();
       searched = 0;
@@ -106,6 +123,7 @@ export function executionList(machine) {
     "changes",
     () => ({ machine }),
     (changes) => {
+      if (isQuery()) return loadAgain();
       if (changes.more) return loadSoon();
       for (const each of changes.executions) {
         if (matches(each)) known.set(each.executionArn, each);
@@ -116,6 +134,7 @@ export function executionList(machine) {
   );
   function close() {
     clearTimeout(timer);
+    clearTimeout(again);
     stop();
   }
   const filters = h(
@@ -127,7 +146,8 @@ export function executionList(machine) {
     h("span", { class: "grow" }),
     more,
   );
-  return { element: h("div", { class: "stack" }, filters, rows.wrap), rows, text, load, close };
+  const element = h("div", { class: "stack" }, filters, fault, rows.wrap);
+  return { element, rows, text, load, close };
 }
 
 const columns = (machine) => [

@@ -30,7 +30,6 @@ LISTED: Final = 100  # executions of a search in one request
 UNKNOWN: Final = frozenset({"UnknownOperationException", "InvalidAction", "NotImplemented"})
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)", re.IGNORECASE)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_CONDITION: Final = re.compile(r"[A-Za-z_][\w-]*\s*[<>=]")
 _SPACED: Final = re.compile(r'([A-Za-z_][\w-]*(?:>=|<=|=|>|<))([^<>="]*\s[^<>="]*)')
 
 
@@ -79,11 +78,6 @@ class QueryError(UsageError):
     def __init__(self, text: str, fault: SearchError) -> None:
         super().__init__(f"{fault.word}: {fault.reason}")
         self.picture = (text, " " * (fault.column - 1) + "^" * len(fault.word))
-
-
-def is_query(word: str) -> bool:
-    """Whether a word is a condition, and not the name of an execution."""
-    return _CONDITION.match(word) is not None
 
 
 def read(options: Mapping[str, str | None], words: Sequence[str] = ()) -> Wanted:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from stepwell.asl.timestamps import iso_milliseconds
 from stepwell.engine.errors import ApiError
+from stepwell.engine.search.queries import is_condition
 from stepwell.integrations.cli import exit_codes, files, lookup
 from stepwell.integrations.cli.clients import selection
 from stepwell.integrations.cli.clients.base import SEVERAL, Client
@@ -170,7 +171,7 @@ async def _change(
     bulk: Mapping[str, bool],
     client: Client,
 ) -> int:
-    query = [each for each in named if selection.is_query(each)]
+    query = [each for each in named if is_condition(each)]
     names = [each for each in named if each not in query]
     filtered = bool(query) or any(value is not None for value in options.values())
     if filtered == bool(names):
