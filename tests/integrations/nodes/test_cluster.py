@@ -1,6 +1,7 @@
 """Two nodes on one PostgreSQL: a client never needs to know which one it talks to."""
 
 import json
+import os
 import signal
 import threading
 import time
@@ -28,6 +29,8 @@ from tests.postgres import PostgresServer
 
 __all__ = ["home"]  # a fixture
 
+# rolling restarts of both nodes under load
+RESTARTS = int(os.environ.get("STEPWELL_RESTARTS", "1"))
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:work"
 
 
@@ -48,8 +51,6 @@ def send(queue: str, pattern: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def module_home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    import os
-
     folder = tmp_path_factory.mktemp("cluster")
     plain = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     return plain | {"HOME": str(folder), "XDG_DATA_HOME": str(folder)}
@@ -406,7 +407,7 @@ def test_nodes_are_replaced_without_a_failed_request(
         for each in threads:
             each.start()
         try:
-            for _ in range(2):
+            for _ in range(2 * RESTARTS):  # each replaces one of two nodes
                 before = counters(nodes.nodes[1])
                 nodes.start()
                 nodes.settled()
@@ -418,6 +419,7 @@ def test_nodes_are_replaced_without_a_failed_request(
             stop.set()
             for each in threads:
                 each.join()
+        print(f"{2 * RESTARTS} nodes replaced, {len(started)} starts, {len(faults)} failed")
         assert not faults, (len(faults), len(started), faults[:3])
         states = nodes.client()
         for each in started[:: max(1, len(started) // 50)]:
