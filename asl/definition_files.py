@@ -103,6 +103,9 @@ def read_definition(
     unfilled  accept placeholders without a value
     """
     text = _decode(data, filename)
+    if mark := MARK.search(text):
+        place = json_text.place(text, mark.start())
+        raise DefinitionFileError(filename, place, "the private characters U+E000 and U+E001")
     placeholders = Placeholders(parameters or {}, text)
     try:
         read = _read_yaml if is_yaml(filename) else _read_json

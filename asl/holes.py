@@ -125,6 +125,8 @@ class Draft:
     ) -> None:
         if OPEN in text and (numbers := MARK.findall(text)):
             found = self.placeholders.found
+            if max(map(int, numbers)) >= len(found):
+                return  # the file has escapes of the same characters
             names = tuple(found[int(number)].name for number in numbers)
             own = self.placeholders.unmarked(text)
             hole = Hole(text, names, location, name, key, targets, own, own)

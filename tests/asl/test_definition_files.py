@@ -158,6 +158,9 @@ def test_a_placeholder_without_a_value_is_named_with_its_flag_and_place() -> Non
         error_of("# ${Comment}\na: ${Ok}\nb: |\n  text\n  ${Queue}\nc: ${Topic}", Ok="1")
         == f"x.asl.yaml:5:3: {want}"
     )
+    assert "private characters" in error_of('{"a": "\ue0007\ue001"}', "x.json")
+    escapes = read_definition(r'{"a": "\ue0007\ue001", "b": "${X}"}', "x.json", unfilled=True)
+    assert [each.name for each in escapes.unfilled] == ["X"]
     assert "surrogate" in error_of('"${A}"', "x.json", A="\ud800")
 
 
