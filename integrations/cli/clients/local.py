@@ -14,7 +14,7 @@ from stepwell.asl.program import Program
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import WrongShardError
 from stepwell.engine.store.base import StoreInUseError
-from stepwell.integrations import database
+from stepwell.integrations import database, operation_socket
 from stepwell.integrations.cli.clients import polling
 from stepwell.integrations.cli.clients.base import machine_of
 from stepwell.integrations.limits import Limits
@@ -89,6 +89,7 @@ class DatabaseClient(EngineClient):
         super().__init__(engine, f"the database {named}", words, limits)
         self._database, self._opening = named, asyncio.Lock()
         self._own: Engine | None = None
+        self._elsewhere: bool | None = None  # another process works on it; None: not known yet
         self._exits = AsyncExitStack()
 
     async def close(self) -> None:
@@ -102,12 +103,18 @@ class DatabaseClient(EngineClient):
                 return await getattr(own, operation)(**arguments)
             self._own = None
             await self._exits.aclose()
+        with suppress(OSError):  # the owner has ended meanwhile
+            return await operation_socket.request(
+                self._database.socket, operation, arguments, self.limits
+            )
         return await database.request(self._database, operation, arguments, self.limits)
 
     async def _owned(self) -> Engine | None:
         """An engine of this process that owns the database; None if another process does."""
         async with self._opening:
-            if self._own is None and await database.owner(self._database) is None:
+            if self._elsewhere is None:
+                self._elsewhere = await database.owner(self._database) is not None
+            if self._own is None and not self._elsewhere:
                 opened = database.owned(self._database, limits=self.limits)
                 with suppress(StoreInUseError):
                     self._own, _ = await self._exits.enter_async_context(opened)
