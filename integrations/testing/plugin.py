@@ -187,8 +187,8 @@ def stepwell_clock() -> VirtualClock:
 
 @pytest.fixture
 def stepwell_functions(request: pytest.FixtureRequest) -> Mapping[str, Callable[..., Any]] | Path:
-    """The functions of stepwell_engine and of stepwell_server's default. Override it: name ->
-    callable, or a folder. By default the folder functions/ beside the test's file or in rootdir.
+    """The functions of stepwell_engine. Override it: name -> callable, or a folder. By default the
+    folder functions/ beside the test's file or in rootdir.
     """
     found = [folder / _FUNCTIONS for folder in _folders(request)[:2]]
     return next((folder for folder in found if folder.is_dir()), {})
