@@ -35,7 +35,7 @@ log: Final = logging.getLogger("stepwell.requests")
 STATUS_PATHS: Final = ("/health", "/ready", "/metrics")  # answered under any load
 UNKNOWN: Final = "unknown"
 # the names of operations that change nothing start so
-READING: Final = ("Describe", "List", "GetExecutionHistory", "Validate")
+READING: Final = ("Describe", "List", "Search", "GetExecutionHistory", "Validate")
 # those that wait for executions or workers: time may be skipped meanwhile
 WAITING: Final = LONG_POLLS | {"StartSyncExecution"}
 SMALL_BYTES: Final = 16 * 1024

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +27,7 @@ from stepwell.asl.resources import Resource
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.sharding import Shard
+from stepwell.engine.store.base import STATUSES
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations.tasks.registry import Registry
 
@@ -143,6 +145,7 @@ JSONATA = {
         },
     },
 }
+SEARCHED = {"Comment": "stepwell:searchAttributes run"}
 MACHINES: dict[str, dict[str, Any]] = {
     "tasks": chain(
         *((f"T{n}", task("flaky" if n == 1 else "work", Retry=[AGAIN])) for n in range(8))
@@ -277,7 +280,7 @@ def say(*words: object) -> None:
 
 async def start(engine: Engine, name: str) -> str:
     """Start it, or find it: a client that does not know whether its first call arrived."""
-    machine = await engine.create_state_machine(name, json.dumps(MACHINES[name]))
+    machine = await engine.create_state_machine(name, json.dumps(MACHINES[name] | SEARCHED))
     try:
         started = await engine.start_execution(
             machine["stateMachineArn"], name=name, input=json.dumps({"run": name, "x": 0})
@@ -291,6 +294,19 @@ async def start(engine: Engine, name: str) -> str:
     say("started", name, started["executionArn"], started["startDate"])
     arn: str = started["executionArn"]
     return arn
+
+
+async def check_index(engine: Engine, attribute: str, statuses: Sequence[str]) -> None:
+    """A search finds what is committed, and nothing else."""
+    listed = (await engine.list_all_executions(max_results=1000))["executions"]
+    wanted = [
+        each["name"]
+        for each in listed
+        if "/" not in each["stateMachineArn"] and each["status"] in statuses
+    ]
+    found = await engine.search_executions(f'{attribute}>=""', max_results=1000)
+    names = [each["name"] for each in found["executions"]]
+    assert names == wanted, (attribute, names, wanted)
 
 
 async def run(folder: Path) -> None:
@@ -308,7 +324,10 @@ async def run(folder: Path) -> None:
             ended = await engine.wait(await start(engine, name))
             say("ended", name, ended["status"])
 
+        await check_index(engine, "run", STATUSES)
         await asyncio.gather(*map(one, MACHINES))
+        await check_index(engine, "run", STATUSES)
+        await check_index(engine, "error", ("FAILED", "TIMED_OUT"))
         shown = []
         for item in (await engine.list_all_executions())["executions"]:
             described = await engine.describe_execution(item["executionArn"])

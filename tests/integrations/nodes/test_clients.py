@@ -11,7 +11,15 @@ from urllib.parse import urlsplit
 import pytest
 from tests.conftest import ROOT
 from tests.integrations.nodes.cluster import Cluster, cluster
-from tests.integrations.server.live import LIMITED, Live, eventually, keep_compiled, metrics
+from tests.integrations.server.live import (
+    LIMITED,
+    ROLE,
+    Live,
+    eventually,
+    keep_compiled,
+    metrics,
+    request,
+)
 from tests.integrations.server.test_clients import (
     machine,
     test_any_key_and_region_may_sign,
@@ -90,6 +98,33 @@ def test_a_client_that_leaves_takes_no_message_at_any_node(live: Cluster) -> Non
         QueueUrl=url, MessageSystemAttributeNames=["All"], WaitTimeSeconds=5
     )["Messages"]
     assert got["Attributes"]["ApproximateReceiveCount"] == "1"
+
+
+def test_a_search_at_any_node_finds_executions_of_all_shards(live: Cluster, client: Any) -> None:
+    comment = "stepwell:searchAttributes customer n"
+    definition = {"Comment": comment, "StartAt": "A", "States": {"A": {"Type": "Succeed"}}}
+    arn = client.create_state_machine(
+        name="searched", definition=json.dumps(definition), roleArn=ROLE
+    )["stateMachineArn"]
+    for number in range(12):
+        input = json.dumps({"customer": "ada", "n": number})
+        client.start_execution(stateMachineArn=arn, name=f"s{number}", input=input)
+
+    def found(node: Live, query: str) -> list[str]:
+        names, token = list[str](), dict[str, str]()
+        while True:
+            body = json.dumps({"query": query, "maxResults": 5, **token}).encode()
+            target = {"X_Amz_Target": "AWSStepFunctions.SearchExecutions"}
+            answer = json.loads(request(node, "/", body, **target)[2])
+            names += [each["name"] for each in answer["executions"]]
+            if "nextToken" not in answer:
+                return names
+            token = {"nextToken": answer["nextToken"]}
+
+    for node in live.nodes:
+        assert sorted(found(node, "customer=ada n<10")) == [f"s{number}" for number in range(10)]
+        assert sorted(found(node, "customer=ada n>=9")) == ["s10", "s11", "s9"]
+        eventually(lambda node=node: len(found(node, "status=SUCCEEDED customer=ada")) == 12)
 
 
 def test_vectors_of_what_crosses_shards(live: Cluster) -> None:

@@ -15,7 +15,16 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from tests.integrations.server.conftest import Serve
-from tests.integrations.server.live import PASS, ROLE, WAIT, Live, eventually, one, resident_bytes
+from tests.integrations.server.live import (
+    PASS,
+    ROLE,
+    WAIT,
+    Live,
+    eventually,
+    one,
+    request,
+    resident_bytes,
+)
 
 TARGET = {
     "X-Amz-Target": "AWSStepFunctions.ListStateMachines",
@@ -191,12 +200,56 @@ def test_a_read_only_console_may_not_change_anything(serve: Serve):
 
     assert call("DescribeExecution", {"executionArn": arn}) == 200
     assert call("ListStateMachines", {}) == 200
+    assert call("SearchExecutions", {"query": "status=RUNNING"}) == 200
     assert call("StopExecution", {"executionArn": arn}) == 400
     assert call("FireTimer", {"executionArn": arn}) == 400
     assert live.client().describe_execution(executionArn=arn)["status"] == "RUNNING"
 
 
 # --- answers --------------------------------------------------------------------------------------
+
+
+def test_search_takes_a_query(serve: Serve):
+    live = serve()
+    comment = "stepwell:searchAttributes customer"
+    definition = json.dumps({**json.loads(PASS), "Comment": comment})
+    arn, other = create(live, definition=definition), create(live, "other", definition)
+    for number in range(5):
+        for machine in (arn, other):
+            name = f"{machine[-3:]}-{number}"
+            input = json.dumps({"customer": "ada" if number % 2 else "bob"})
+            live.client().start_execution(stateMachineArn=machine, name=name, input=input)
+    found, token = [], ""
+    while token is not None:
+        answer = ask(live, "search", name="customer=bob", machine=other, limit="2", token=token)
+        found += [each["name"] for each in answer["executions"]]
+        token = answer["nextToken"]
+    assert found == ["her-4", "her-2", "her-0"]
+    assert len(ask(live, "search", name="customer=bob", status="SUCCEEDED")["executions"]) == 6
+    wrong = ask(live, "search", name="customer=bob ada")
+    assert wrong["executions"] == [] and "'ada' at column 14" in wrong["fault"]
+
+
+def test_searches_over_http(serve: Serve):
+    live = serve()
+    definition = json.dumps({**json.loads(PASS), "Comment": "stepwell:searchAttributes id"})
+    arn = create(live, definition=definition)
+    live.client().start_execution(stateMachineArn=arn, name="x", input='{"id": 10000000000000001}')
+
+    def search(**body: Any) -> tuple[int, Any]:
+        target = {"X_Amz_Target": "AWSStepFunctions.SearchExecutions"}
+        status, _, answer = request(live, "/", json.dumps(body).encode(), **target)
+        return status, json.loads(answer)
+
+    status, found = search(query="id=10000000000000001", maxResults=1)
+    assert status == 200 and [each["name"] for each in found["executions"]] == ["x"]
+    assert search(query="id=10000000000000000")[1]["executions"] == []
+    assert len(search()[1]["executions"]) == 1
+    status, refused = search(query="id=1 id~1")
+    assert status == 400 and refused["__type"].endswith("ValidationException")
+    assert refused["message"].startswith("'id~1' at column 6: ")
+    assert search(query="id=1", nextToken="x")[1]["__type"].endswith("InvalidToken")
+    assert search(query="a" * 4097)[0] == search(query=1)[0] == 400
 
 
 def test_search_reads_all_executions_page_by_page(serve: Serve):
