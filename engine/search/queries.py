@@ -5,8 +5,9 @@
 
 Words are joined by "and". `name=value` finds a value of a search attribute, `name=a,b` any of
 several, `name=begin*` strings that begin so; <, <=, > and >= compare numbers, or strings if the
-value is none. A value that can be a number, a boolean or null is also found as a string: quotes
-("42") ask for the string alone. Times are ISO 8601, or how long ago: 90s, 15m, 2h, 7d.
+value is none; several comparisons with one attribute are for the same value. A value that can be a
+number, a boolean or null is also found as a string: quotes ("42") ask for the string alone. Times
+are ISO 8601, or how long ago: 90s, 15m, 2h, 7d.
 """
 
 from __future__ import annotations
@@ -169,8 +170,20 @@ def _attribute(wanted: Search, word: Word, now: int, machine_arn: Callable[[str]
         scalar = _scalar(value)
         if scalar is None or isinstance(scalar, bool | str):
             scalar = _plain(value)
-        ranges = [compared(word.operator, scalar)]
+        return _narrowed(wanted, word.name, compared(word.operator, scalar))
     return wanted._replace(conditions=[*wanted.conditions, Condition(word.name, ranges)])
+
+
+def _narrowed(wanted: Search, name: str, range: Range) -> Search:
+    """A value within all comparisons with the attribute: total>10 total<20."""
+    kept = []
+    for each in wanted.conditions:
+        if each.compared and each.name == name:
+            (known,) = each.ranges
+            range = Range(max(range.low, known.low), min(range.high, known.high))
+        else:
+            kept.append(each)
+    return wanted._replace(conditions=[*kept, Condition(name, [range], True)])
 
 
 def _equal(value: str) -> list[Range]:

@@ -9,10 +9,13 @@ from stepwell.engine.search.values import Range
 
 
 class Condition(NamedTuple):
-    """A search attribute with a value in any of the ranges."""
+    """A search attribute with a value in any of the ranges. compared: it is one range, by < or >,
+    which further comparisons make narrower.
+    """
 
     name: str
     ranges: Sequence[Range]
+    compared: bool = False
 
 
 class Span(NamedTuple):

@@ -63,10 +63,7 @@ class Condition(NamedTuple):
             return f"{self.name}={self.values[0]}*"
         return f"{self.name}{self.operator}{','.join(values)}"
 
-    def fits(self, found: list[Any]) -> bool:
-        return any(map(self._fits, found))
-
-    def _fits(self, value: Any) -> bool:
+    def fits(self, value: Any) -> bool:
         if self.operator == "*":
             return isinstance(value, str) and value.startswith(self.values[0])
         if self.operator == "=":
@@ -172,13 +169,27 @@ class Query(NamedTuple):
         return (
             self.status in (None, ran.status)
             and (self.machine is None or machines[self.machine] == ran.machine)
-            and all(each.fits(ran.attributes.get(each.name, [])) for each in self.conditions)
+            and all(
+                any(
+                    all(each.fits(value) for each in several)
+                    for value in ran.attributes.get(name, [])
+                )
+                for name, several in self._groups()
+            )
         )
+
+    def _groups(self) -> list[tuple[str, list[Condition]]]:
+        """Comparisons of one attribute are for the same value, other conditions for any."""
+        groups = [(each.name, [each]) for each in self.conditions if each.operator in "=*"]
+        compared = [each for each in self.conditions if each.operator not in "=*"]
+        for name in {each.name for each in compared}:
+            groups.append((name, [each for each in compared if each.name == name]))
+        return groups
 
 
 queries = st.builds(
     Query,
-    st.lists(conditions, max_size=3),
+    st.lists(conditions, max_size=4),
     st.sampled_from([None, None, "SUCCEEDED", "FAILED", "RUNNING"]),
     st.sampled_from([None, None, 0, 1]),
 )

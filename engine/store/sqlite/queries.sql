@@ -103,8 +103,11 @@ CREATE TEMP TABLE IF NOT EXISTS parked (id INTEGER PRIMARY KEY, at INTEGER, reas
 CREATE TEMP TABLE IF NOT EXISTS long_history (execution INTEGER, event INTEGER, blob BLOB)
 
 -- name: create_empty_attribute
-CREATE TEMP TABLE IF NOT EXISTS attribute
-(name TEXT, value BLOB, execution INTEGER, closing INTEGER)
+-- With the errors, as the migration that creates it.
+CREATE TEMP TABLE IF NOT EXISTS attribute AS
+SELECT 'error' AS name, CAST('s' || substr(error, 1, 256) AS BLOB) AS value, id AS execution,
+1 AS closing
+FROM execution WHERE error IS NOT NULL AND parent IS NULL
 
 -- name: attribute_equal
 -- (id, started), newest first, in the order of the index.

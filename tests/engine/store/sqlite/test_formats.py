@@ -21,6 +21,7 @@ import zstandard
 from tests.engine.engine_fixture import EngineFixture, ManualClock
 
 from stepwell.engine import Engine
+from stepwell.engine.search.queries import read as read_query
 from stepwell.engine.store.sqlite.store import SqliteStore
 from stepwell.integrations.tasks.registry import Registry
 
@@ -52,6 +53,19 @@ async def test_all_of_it_is_read(path: Path) -> None:
         if row.status == "RUNNING":
             assert await store.load(row.id) is not None
     assert len(await store.machines()) == 7 and len(await store.activities()) == 1
+    await store.close()
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+async def test_its_errors_are_found(path: Path, read_only: bool) -> None:
+    """Of executions that ended before there was an index of them."""
+    store = SqliteStore(path, read_only=read_only)
+    await store.open()
+    rows = await store.list_executions()
+    failed = [row.id for row in rows if row.error is not None and row.parent is None]
+    wanted = read_query('error>=""', 0, str)
+    found, after = await store.search(wanted)
+    assert failed and [row.id for row in found] == failed and after is None
     await store.close()
 
 

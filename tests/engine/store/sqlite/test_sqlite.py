@@ -168,6 +168,8 @@ WHOLE = {
     *("count_machines", "parked"),
     # rows of a range of values, sorted by their executions
     *("attribute_within", "attribute_size"),
+    # a database of an earlier format that is only read
+    "create_empty_attribute",
     # only the first part of others
     *("executions", "map_runs", "all_machines"),
 }
