@@ -153,6 +153,11 @@ async def _found(
         if isinstance(fault, ApiError) and fault.code not in UNKNOWN:
             raise
     else:
+        if search.machine_arn is not None and not first["executions"]:
+            # the reason, if that machine has no list: it is Express, or there is none
+            await client.call(
+                "list_executions", state_machine_arn=search.machine_arn, max_results=1
+            )
         for each in first["executions"]:
             yield each
         async for page in searched:

@@ -87,6 +87,16 @@ def test_a_query_that_cannot_be_read_is_pointed_at(invoke, place):
     assert "one status" in invoke("list", "status=FAILED", "--status", "RUNNING").stderr
 
 
+def test_a_machine_without_a_list_is_refused(at, invoke, write):
+    machine = unique("express")
+    file = write(f"{machine}.asl.json", PASS)
+    create = ("machines", "create", file, "--name", machine, "--type", "EXPRESS")
+    arn = invoke(*create, *at).stdout.strip()
+    refused = invoke("list", "--machine", machine, *at)
+    assert (refused.exit_code, "not supported" in refused.stderr) == (2, True)
+    assert invoke("list", f"machine={arn}x", *at).exit_code == 2
+
+
 def test_a_tag_is_set_and_removed(at, invoke, write):
     machine = unique("tag")
     comment = "Sells. stepwell:searchAttributes customer status; stepwell:ignore W1"
