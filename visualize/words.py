@@ -90,13 +90,15 @@ def _pieces(word: str, width: int, places: Sequence[re.Pattern[str]] = _SOFT) ->
 
 
 def took(seconds: float) -> str:
-    """2 ms, 1.24 s, 41.0 s, 2 min 05 s, 3 h 20 min, 12 d 4 h."""
+    """2 ms, 1.24 s, 41.0 s, 2 min 05 s, 3 h 20 min, 12 d 4 h, 30 d."""
     seconds = max(0.0, seconds)
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
     whole = round(seconds)
+    if whole >= 86400 and whole % 86400 < 3600:
+        return f"{whole // 86400} d"
     for size, unit, small, small_unit in (
         (86400, "d", 3600, "h"),
         (3600, "h", 60, "min"),

@@ -51,6 +51,8 @@ def read(source: IO[bytes] | Path, what: str, most: int) -> bytes:
                 data = stream.read(most + 1)
         else:
             data = source.read(most + 1)
+    except IsADirectoryError:
+        raise UsageError(f"{what}: it is a folder, not a file") from None
     except OSError as fault:
         raise UsageError(f"{what}: {fault.strerror or fault}") from None
     except ValueError as fault:  # a NUL in the name

@@ -429,7 +429,7 @@ def test_invalid_inputs_of_the_command(command, write, tmp_path):
         ('{"a": NaN}', "--input: not JSON: Non-standard token 'NaN'"),
         ("no-such-file", "--input: not JSON: Unrecognized token 'no'"),
         ("@no-such-file", "no-such-file: No such file or directory"),
-        (str(tmp_path), f"{tmp_path}: Is a directory"),
+        (str(tmp_path), f"{tmp_path}: it is a folder, not a file"),
     ):
         done = command("run", machine, "--input", option)
         assert (done.returncode, done.stdout) == (2, "")

@@ -153,6 +153,8 @@ def failed() -> History:
         (125, "2 min 05 s"),
         (12_000, "3 h 20 min"),
         (1_051_200, "12 d 4 h"),
+        (2_592_000, "30 d"),
+        (2_592_000.4, "30 d"),
     ],
 )
 def test_took(seconds: float, words: str) -> None:

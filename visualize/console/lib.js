@@ -173,15 +173,16 @@ export function follow(name, query, take, state = () => {}) {
 
 // --- words ---------------------------------------------------------------------------------------
 
-/** 2 ms, 1.24 s, 41.0 s, 2 min 05 s, 3 h 20 min, 12 d 4 h. */
+/** 2 ms, 1.24 s, 41.0 s, 2 min 05 s, 3 h 20 min, 12 d 4 h, 30 d. */
 export function took(seconds) {
   seconds = Math.max(0, seconds);
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 59.95) return `${seconds.toFixed(seconds < 9.995 ? 2 : 1)} s`;
   const whole = Math.round(seconds);
   const two = (number) => String(number).padStart(2, "0");
-  if (whole >= 86400)
-    return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+  const days = Math.floor(whole / 86400);
+  const hours = Math.floor((whole % 86400) / 3600);
+  if (days) return hours ? `${days} d ${hours} h` : `${days} d`;
   if (whole >= 3600)
     return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
   return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;

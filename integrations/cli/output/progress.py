@@ -170,4 +170,6 @@ def progress(event: Event, visit: Visit | None, visits: Visits, about: Machine) 
     in_map = any(each.type == "Map" for each in visit.around())
     if not word or (in_map and word not in _IN_MAP):
         return None
-    return f"{event['timestamp'] - visits.start:9.3f} s  {word:<9} {where(visit)}  ({text})"
+    after = event["timestamp"] - visits.start
+    clock = f"{after:9.3f} s" if after < 99_999.9995 else f"{took(after):>11}"
+    return f"{clock}  {word:<9} {where(visit)}  ({text})"

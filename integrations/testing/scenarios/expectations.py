@@ -20,6 +20,7 @@ from stepwell.integrations.testing.results import (
     names,
     shorten,
 )
+from stepwell.visualize.words import took
 
 _SHOWN: Final = 20  # differences of one value
 _PART: Final = "_contains"
@@ -109,10 +110,16 @@ def mismatches(expected: Expectation, result: Result) -> Iterator[Mismatch]:
             yield from _value(expected, name, result, "/" + name)
     yield from _way(expected, result)
     if expected.duration is not None and abs(expected.duration - result.duration) >= 1:
-        text = f"duration: expected {expected.duration:g} s, got {result.duration:g} s"
-        yield Mismatch("/duration", [text])
+        expected_text, text = (_seconds(each) for each in (expected.duration, result.duration))
+        yield Mismatch("/duration", [f"duration: expected {expected_text}, got {text}"])
     for name, state in expected.states.items():
         yield from _state(name, state, result)
+
+
+def _seconds(duration: float) -> str:
+    """3 s, 86400 s (1 d): the number as a scenario has it."""
+    text = f"{round(duration, 3):.15g} s"
+    return text if duration < 60 else f"{text} ({took(duration)})"
 
 
 def _way(expected: Expectation, result: Result) -> Iterator[Mismatch]:

@@ -114,6 +114,7 @@ def test_the_command_skips_time(command: Command, tmp_path: Path) -> None:
     file.write_text(one({"Type": "Wait", "Seconds": 30 * DAY, "End": True}))
     ran = command("run", file, "--skip-time", "--input", '{"id":1}')
     assert (ran.returncode, ran.stdout) == (0, '{"id":1}\n'), ran.stderr
+    assert "\n       30 d  ok        Only  (" in ran.stderr
     assert not (tmp_path / "data").exists()  # the clock of a database never goes back
     ran = command("run", file, "--skip-time", "--db", db, "--name", "x", "--quiet")
     assert ran.returncode == 0, ran.stderr

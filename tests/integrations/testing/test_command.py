@@ -99,7 +99,7 @@ def test_what_differs_is_shown_with_its_place(
         Ship
         Hand over
         Done
-    checkout.test.yaml:10:7: duration: expected 3 s, got 86400 s
+    checkout.test.yaml:10:7: duration: expected 3 s, got 86400 s (1 d)
     checkout.test.yaml:9:25: Charge: attempts differs
       expected 2, got 1
     checkout.test.yaml:9:38: Charge: expected 2 visits, got 1
