@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from stepwell.asl.blocks import located_blocks
 from stepwell.asl.definition import DISTRIBUTED, JSONATA
 from stepwell.asl.evaluation import Json
-from stepwell.asl.json_text import item, member
+from stepwell.asl.json_text import member
 
 JSONPATH: Final = "JSONPath"
 FOREVER: Final = 99_999_999  # seconds: a Task's TimeoutSeconds
@@ -35,8 +36,6 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Json]]] = {
     JSONPATH: {"InputPath": "$", "OutputPath": "$", "ResultPath": "$"},
     f"Map {JSONPATH}": {"ItemsPath": "$"},
 }
-BLOCKS: Final = ("Branches", "ItemProcessor")
-MACHINE_FIELDS: Final = {"QueryLanguage": JSONPATH, "Version": "1.0", "TimeoutSeconds": None}
 
 
 @dataclass(slots=True)
@@ -89,22 +88,14 @@ def _block(
     inner: list[tuple[Mapping[str, Any], str, tuple[str, int]]] = []
     for name, state in block.get("States", {}).items():
         path = member(f"{at}/States", name)
-        branches = [
-            (each, item(f"{path}/Branches", index))
-            for index, each in enumerate(state.get("Branches", ()))
-        ]
-        branches += [
-            (state[field], f"{path}/{field}")
-            for field in ("ItemProcessor", "Iterator")
-            if field in state
-        ]
-        inner += [(each, where, (name, index)) for index, (each, where) in enumerate(branches)]
+        blocks = located_blocks(state, path)
+        inner += [(each, where, (name, index)) for index, (each, where) in enumerate(blocks)]
         found[name] = Place(
             name,
             path,
             inside,
             canonical(state, language),
-            [list(each.get("States", ())) for each, _ in branches],
+            [list(each.get("States", ())) for each, _ in blocks],
             block.get("StartAt") == name,
         )
     for each, where, owner in inner:

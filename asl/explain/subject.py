@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from stepwell.asl.blocks import inner_blocks
 from stepwell.asl.evaluation import MISSING, Env, Json
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 
@@ -108,14 +109,6 @@ def states(block: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         for inner in inner_blocks(state):
             found |= states({"QueryLanguage": language, **inner})
     return found
-
-
-def inner_blocks(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The branches of a Parallel, the processor of a Map."""
-    return [
-        *state.get("Branches", ()),
-        *(state[field] for field in ("ItemProcessor", "Iterator") if field in state),
-    ]
 
 
 def scopes(block: Mapping[str, Any], around: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:

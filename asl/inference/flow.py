@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from stepwell.asl import json_text, messages
 from stepwell.asl.definition import DISTRIBUTED
+from stepwell.asl.error_matching import matches
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.field_evaluators import integer
 from stepwell.asl.inference import shapes as s
@@ -150,8 +151,7 @@ def error_names(entry: Mapping[str, Json]) -> frozenset[str]:
 
 def covers(names: frozenset[str], error: str) -> bool:
     """Whether ErrorEquals may cover an error of the language; placeholders may be any name."""
-    wild = {messages.ALL, messages.TASK_FAILED, error}
-    return not names.isdisjoint(wild) or any(map(has_hole, names))
+    return matches(names, error) or any(map(has_hole, names))
 
 
 class _Walk:

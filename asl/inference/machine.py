@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
+from stepwell.asl.blocks import PROCESSORS
 from stepwell.asl.checks import targets
 from stepwell.asl.definition import DISTRIBUTED, JSONATA, JSONPATH
 from stepwell.asl.evaluation import Json
@@ -20,7 +21,6 @@ from stepwell.asl.resources import Resource, parse_resource
 
 _HOLE: Final = "\0"
 _SAMPLES: Final = {1: "aws", 3: "us-east-1", 4: "123456789012"}  # parts of an ARN
-_PROCESSORS: Final = ("ItemProcessor", "Iterator")
 
 
 class Edge(NamedTuple):
@@ -52,7 +52,7 @@ class State:
                 where = item(member(self.location, "Branches"), index)
                 yield Block(machine, branch, where, self)
         elif self.type == "Map":
-            for name in _PROCESSORS:
+            for name in PROCESSORS:
                 if isinstance(processor := self.fields.get(name), dict):
                     yield Block(machine, processor, member(self.location, name), self)
 
@@ -223,5 +223,5 @@ def texts(value: Json, location: str) -> Iterator[tuple[str, str, str]]:
 
 def own_fields(state: State) -> dict[str, Json]:
     """The fields of a state without its inner blocks."""
-    inner = (*_PROCESSORS, "Branches")
+    inner = (*PROCESSORS, "Branches")
     return {name: value for name, value in state.fields.items() if name not in inner}

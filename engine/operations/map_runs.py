@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from stepwell.asl import json_text
+from stepwell.asl.blocks import inner_blocks
 from stepwell.engine import arns, messages
 from stepwell.engine.core import model
 from stepwell.engine.core.events import UpdateMapRun
@@ -197,6 +198,5 @@ def _blocks(block: Any) -> Iterator[Any]:
     """The blocks of a definition in the order of their numbers, which is that of asl.program."""
     yield block
     for state in block["States"].values():
-        processors = [state[name] for name in ("ItemProcessor", "Iterator") if name in state]
-        for inner in (*state.get("Branches", ()), *processors):
+        for inner in inner_blocks(state):
             yield from _blocks(inner)

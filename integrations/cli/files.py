@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from stepwell.asl import json_text
+from stepwell.asl.blocks import located_states
 from stepwell.asl.checks import ERROR
 from stepwell.asl.definition_files import DefinitionFileError, Source, read_definition
 from stepwell.engine import limits as engine
@@ -228,19 +229,5 @@ def places(
     shown = file if relative.startswith("..") else relative
     return {
         name: f"{shown}:{source.locate(location)[0]}"
-        for name, location in _locations(json_text.loads(text), "")
+        for name, _, location in located_states(json_text.loads(text))
     }
-
-
-def _locations(block: Mapping[str, Any], at: str) -> list[tuple[str, str]]:
-    """(name, JSON pointer) of each state."""
-    locations = []
-    for name, state in block["States"].items():
-        here = json_text.member(f"{at}/States", name)
-        locations.append((name, here))
-        for index, branch in enumerate(state.get("Branches", ())):
-            locations += _locations(branch, json_text.item(f"{here}/Branches", index))
-        for field in ("ItemProcessor", "Iterator"):
-            if field in state:
-                locations += _locations(state[field], f"{here}/{field}")
-    return locations

@@ -20,6 +20,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from stepwell.asl import json_text
+from stepwell.asl.blocks import every_state
 from stepwell.asl.evaluation import Json
 from stepwell.engine import arns
 from stepwell.engine.core import model
@@ -154,9 +155,8 @@ class Data:
         """{"definition"}: the JSON text of one state of a machine, a version, an alias or an
         execution.
         """
-        found = _state(
-            json_text.loads(await self._definition(_need(query, "arn"))), _need(query, "state")
-        )
+        definition = json_text.loads(await self._definition(_need(query, "arn")))
+        found = dict(every_state(definition)).get(_need(query, "state"))
         if found is None:
             raise ApiError("NotFound", messages.NOT_FOUND)
         return _json({"definition": json_text.dumps(found)})
@@ -408,18 +408,6 @@ def _picture(definition: str, collapse: list[str], limits: Limits) -> bytes:
         return _json({"svg": diagram.svg(style=False), "ids": ids, "collapsed": collapse})
     except RenderError as fault:
         raise ApiError("NotImplemented", str(fault)) from None
-
-
-def _state(block: Any, name: str) -> Any:
-    """The definition of a state in a block or in a block inside it; None if there is none."""
-    for each, state in block["States"].items():
-        if each == name:
-            return state
-        inner = [state[field] for field in ("ItemProcessor", "Iterator") if field in state]
-        for below in (*state.get("Branches", ()), *inner):
-            if (found := _state(below, name)) is not None:
-                return found
-    return None
 
 
 def _need(query: Query, name: str) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stepwell.asl import json_text
+from stepwell.asl.blocks import every_state
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource, parse_resource
 from stepwell.asl.state_visits import Event
@@ -31,7 +32,7 @@ from stepwell.integrations.mocks.cases import Plan as MockPlan
 from stepwell.integrations.services.runtime.pool import Pool
 from stepwell.integrations.testing.background import print_output
 from stepwell.integrations.testing.errors import UnfinishedError
-from stepwell.integrations.testing.results import Run, every_state
+from stepwell.integrations.testing.results import Run
 from stepwell.integrations.testing.tasks import TestTasks
 
 START_MS: Final = 1_767_225_600_000  # 2026-01-01T00:00:00Z

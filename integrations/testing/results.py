@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from stepwell.asl import json_text
+from stepwell.asl.blocks import every_state
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.evaluation import Json
 from stepwell.asl.history_visits import Visits
@@ -307,22 +308,6 @@ def place(visit: Visit, branches: Mapping[str, int]) -> str:
         index = branches.get(inner.name) if outer.type == "Parallel" else inner.index
         parts.append(outer.name if index is None else f"{outer.name}[{index}]")
     return "/".join(parts)
-
-
-def every_state(block: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(name, state) at any depth, in the order of the definition."""
-    for name, state in block.get("States", {}).items():
-        yield name, state
-        for inner in inside(state):
-            yield from every_state(inner)
-
-
-def inside(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The branches of a Parallel, or the processor of a Map."""
-    return [
-        *state.get("Branches", ()),
-        *(state[name] for name in ("ItemProcessor", "Iterator") if name in state),
-    ]
 
 
 def _branch_indexes(block: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from stepwell.asl import json_text
+from stepwell.asl.blocks import every_state
 from stepwell.asl.evaluation import Json
 from stepwell.asl.validate import ERROR
 from stepwell.engine.arns import Home
@@ -32,7 +33,7 @@ from stepwell.integrations.testing.errors import (
     suggestion,
 )
 from stepwell.integrations.testing.execution import Plan
-from stepwell.integrations.testing.results import Result, every_state
+from stepwell.integrations.testing.results import Result
 from stepwell.integrations.testing.state_tests import StateTest
 from stepwell.integrations.testing.tasks import FOLDER
 

@@ -241,7 +241,7 @@ def test_labels(state: dict[str, Any], words: str) -> None:
 
 
 def test_every_state() -> None:
-    assert list(ABOUT.states) == ["Check", "Pay", "Each", "Tell", "Rest", "Undo", "Sorry", "Pack"]
+    assert list(ABOUT.states) == ["Check", "Pay", "Each", "Pack", "Tell", "Rest", "Undo", "Sorry"]
     assert (
         "".join(text for text, _ in ABOUT.line("r1"))
         == "shop  run r1  standard · JSONPath · 8 states"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stepwell.asl import json_text
+from stepwell.asl.blocks import every_state
 from stepwell.engine import arns
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.cli import exit_codes, files, lookup
@@ -18,7 +19,7 @@ from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.commands.executions import using
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import screen
-from stepwell.integrations.cli.output.text import DIM, count, every_state, ndjson, printable, when
+from stepwell.integrations.cli.output.text import DIM, count, ndjson, printable, when
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 
@@ -66,7 +67,7 @@ def show(
             print(described["definition"] if definition else ndjson(described))
             return
         value = json_text.loads(described["definition"])
-        states = count(len(every_state(value)), "state")
+        states = count(len(dict(every_state(value))), "state")
         searched, faults = await attributes.shown(client, described, value.get("Comment"))
         facts = [
             ("type", f"{described['type'].lower()} · {value.get('QueryLanguage', 'JSONPath')}"),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from stepwell.asl import json_text
+from stepwell.asl.blocks import every_state
 from stepwell.engine import arns
 from stepwell.engine.arns import Home
 from stepwell.engine.engine import Engine
@@ -31,7 +32,7 @@ from stepwell.integrations.cli.clients.local import DatabaseClient, EngineClient
 from stepwell.integrations.cli.commands import machines
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.following import Follower, print_json
-from stepwell.integrations.cli.output.text import command, every_state, printable, reason
+from stepwell.integrations.cli.output.text import command, printable, reason
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.machine_tasks import MachineTasks
@@ -113,7 +114,7 @@ async def _here(asked: Asked, at: choosing.Place, settings: TaskSettings, limits
             return await _elsewhere(asked, client, settings, note, folder)
     checked = _checked(asked, Home(), folder, None, limits)
     machine = files.machine_name(asked.file, asked.type, limits)
-    states = every_state(json_text.loads(checked.text))
+    states = dict(every_state(json_text.loads(checked.text)))
     mocking = mock_options.chosen(mock_options.read(*asked.mocks), machine, states)
     follower = Follower(asked.json, asked.quiet, asked.timeout, kept=kept)
     outside = settings.outside(limits)
@@ -196,7 +197,7 @@ async def _put_machine(
     arn: str = answer["stateMachineArn"]
     await attributes.tag(client, arn, asked.search_attributes)
     prefix = arn.partition(":stateMachine:")[0] + ":activity:"
-    for state in every_state(json_text.loads(definition)).values():
+    for _, state in every_state(json_text.loads(definition)):
         resource = str(state.get("Resource", ""))
         if resource.startswith(prefix):
             await client.call("create_activity", name=resource.removeprefix(prefix))

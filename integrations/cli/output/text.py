@@ -19,6 +19,7 @@ import msgspec
 
 from stepwell.asl import json_text
 from stepwell.asl import state_visits as v
+from stepwell.asl.blocks import every_state
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.history_visits import Visits
 from stepwell.asl.reevaluation import Reevaluation
@@ -80,18 +81,6 @@ def reason(error: str | None, cause: str | None) -> str:
     return ": ".join(printable(part, 1_000) for part in (error, cause) if part)
 
 
-def every_state(definition: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """All states of a definition by name, with those inside Parallel and Map."""
-    states: dict[str, Mapping[str, Any]] = {}
-    blocks = [definition]
-    while blocks:
-        for name, state in blocks.pop()["States"].items():
-            states[name] = state
-            blocks += state.get("Branches", ())
-            blocks += [state[field] for field in ("ItemProcessor", "Iterator") if field in state]
-    return states
-
-
 def label(state: Mapping[str, Any]) -> str:
     """What a state does in a few words, from its definition: "Lambda: charge-card", "Wait 10 s",
     "Map".
@@ -148,7 +137,7 @@ class Machine(NamedTuple):
 
 
 def machine(name: str, type: str, definition: Mapping[str, Any]) -> Machine:
-    return Machine(name, type, definition, every_state(definition))
+    return Machine(name, type, definition, dict(every_state(definition)))
 
 
 def where(visit: Visit, top: Visit | None = None) -> str:
