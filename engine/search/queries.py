@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.search_attributes import ERROR
+from stepwell.engine.search import durations
 from stepwell.engine.search.values import Range, Scalar, beginning, compared, equal
 from stepwell.engine.search.wanted import Condition, Search
 from stepwell.engine.store.base import STATUSES
@@ -32,8 +33,6 @@ _WORD: Final = re.compile(
 )
 _CONDITION: Final = re.compile(r"[A-Za-z_][\w-]*[<>=]")
 _VALUE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^,]+')
-_AGO: Final = re.compile(r"(\d{1,9})([smhdw])")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def is_condition(word: str) -> bool:
@@ -148,9 +147,9 @@ def _time(wanted: Search, word: Word, now: int, machine_arn: Callable[[str], str
 def _instant(word: Word, now: int) -> int:
     """Epoch ms."""
     text = _plain(word.values[0])
-    ago = _AGO.fullmatch(text)
+    ago = durations.seconds(text)
     if ago is not None:
-        return now - int(ago[1]) * _SECONDS[ago[2]] * 1000
+        return now - round(ago * 1000)
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -16,6 +16,7 @@ from stepwell.asl import json_text
 from stepwell.asl.search_attributes import ERROR
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import ApiError
+from stepwell.engine.search import durations
 from stepwell.engine.search.queries import SearchError
 from stepwell.engine.search.queries import read as read_query
 from stepwell.engine.search.values import encode
@@ -28,8 +29,6 @@ from stepwell.integrations.errors import UsageError
 FAILED: Final = ("FAILED", "TIMED_OUT", "ABORTED")
 LISTED: Final = 100  # executions of a search in one request
 UNKNOWN: Final = frozenset({"UnknownOperationException", "InvalidAction", "NotImplemented"})
-_AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)", re.IGNORECASE)
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SPACED: Final = re.compile(r'([A-Za-z_][\w-]*(?:>=|<=|=|>|<))([^<>="]*\s[^<>="]*)')
 
 
@@ -114,10 +113,11 @@ def _instant(option: str, text: str | None, now: float) -> float | None:
     """
     if text is None:
         return None
-    if ago := _AGO.fullmatch(text.strip()):
-        return now - float(ago[1]) * _SECONDS[ago[2].lower()]
+    ago = durations.seconds(text)
     try:
-        return datetime.fromisoformat(text.strip()).timestamp()
+        at = now - ago if ago is not None else datetime.fromisoformat(text.strip()).timestamp()
+        _iso(at)
+        return at
     except (ValueError, OverflowError):
         raise UsageError(
             f"{option} {text}: not a time: use 30m, 2h or 7d (ago), 2026-11-28, or "

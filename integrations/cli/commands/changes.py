@@ -5,7 +5,6 @@ their time: fire and advance.
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from stepwell.asl.timestamps import iso_milliseconds
 from stepwell.engine.errors import ApiError
+from stepwell.engine.search import durations
 from stepwell.engine.search.queries import is_condition
 from stepwell.integrations.cli import exit_codes, files, lookup
 from stepwell.integrations.cli.clients import selection
@@ -26,8 +26,6 @@ from stepwell.integrations.cli.output.text import command, count, ndjson, printa
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 
-_UNITS: Final = {"w": 7 * 86_400, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_DURATION: Final = re.compile("".join(rf"(?:(\d+){unit})?" for unit in _UNITS), re.ASCII)
 PROGRESS_EVERY: Final = 50  # executions, where standard error is no terminal
 Act = Callable[[Client, Mapping[str, Any]], Awaitable[object]]
 
@@ -94,15 +92,12 @@ def fire(
 # --- time -----------------------------------------------------------------------------------------
 
 
-def seconds(duration: str) -> int:
+def seconds(duration: str) -> float:
     """Of 30d, 1h30m, or a number of seconds. Raises UsageError."""
-    match = _DURATION.fullmatch(f"{duration}s" if duration.isdecimal() else duration)
-    if not duration or match is None:
+    found = durations.seconds(f"{duration}s" if duration.isdecimal() else duration)
+    if found is None:
         raise UsageError(f"{duration}: not a duration such as 30d, 1h30m or 45s")
-    return sum(
-        int(number or 0) * unit
-        for number, unit in zip(match.groups(), _UNITS.values(), strict=True)
-    )
+    return found
 
 
 @with_limits

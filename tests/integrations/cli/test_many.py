@@ -85,14 +85,17 @@ def test_filters_that_cannot_be(invoke, machine):
     invoke("stop", "--machine", name, "--yes", *at)
 
 
-@pytest.mark.parametrize("text", ["2026-11-28", "2026-11-28T10:00:00+01:00", "30m", "2H", "1.5d"])
+@pytest.mark.parametrize(
+    "text", ["2026-11-28", "2026-11-28T10:00:00+01:00", "30m", "2H", "1.5d", "1h30m"]
+)
 def test_times(text):
     assert selection.read({"since": text}).since is not None
 
 
-def test_what_is_no_time():
-    with pytest.raises(UsageError, match="--until soon: not a time"):
-        selection.read({"until": "soon"})
+@pytest.mark.parametrize("text", ["soon", "999999w"])
+def test_what_is_no_time(text):
+    with pytest.raises(UsageError, match=f"--until {text}: not a time"):
+        selection.read({"until": text})
 
 
 def test_times_have_a_zone(invoke, machine, monkeypatch):
