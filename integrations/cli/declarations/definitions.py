@@ -12,7 +12,7 @@ top = typer.Typer(**PLAIN)
 
 State = Annotated[str | None, Option(metavar="NAME", help="The state.  [default: the first one]")]
 Context = Annotated[
-    str | None, Option(metavar="JSON|@FILE|-", help="Context object.  [default: a made one]")
+    str | None, Option(metavar="JSON|@FILE|-", help="Context object.  [default: a generated one]")
 ]
 Variables = Annotated[
     str | None, Option(metavar="JSON|@FILE|-", help="Variables that states before have assigned.")

@@ -1,5 +1,5 @@
 """The operations of the API that AWS does not have, in the form of botocore's models: they are
-called, signed and checked as the others of their service (docs/how-to/skip-time.md).
+called, signed and checked as the others of their service (docs/reference/own-operations.md).
 """
 
 from __future__ import annotations
