@@ -4,6 +4,7 @@ holes, and the line and column of each value.
 A template of CloudFormation, SAM or Serverless with one state machine is read as its definition.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
@@ -28,6 +29,7 @@ __all__ = [
     "sampled",
 ]
 
+_INCLUDED: Final = re.compile(r"\$\{file\(([^)]+)\)[^}]*\}")  # of Serverless
 _YAML_SUFFIXES: Final = (".yaml", ".yml")
 _MARKS: Final = {
     b"\xef\xbb\xbf": "begins with a byte order mark: save it as UTF-8 without one",
@@ -256,8 +258,11 @@ def _embedded(
     [machine] = machines
     place = json_text.nearest(places(), machine.location)
     definition = machine.definition
-    if machine.file:
-        shown = definition_templates.shown(definition)
+    shown = definition_templates.shown(definition)
+    included = _INCLUDED.fullmatch(placeholders.unmarked(shown))
+    if machine.file or included:
+        shown = included[1].strip() if included else shown
+        shown = f"a copy of {shown}" if shown.startswith("s3://") else shown
         message = f"the definition of {machine.name} is in another file: name {shown} instead"
         raise DefinitionFileError(filename, place, message)
     if not isinstance(definition, str):

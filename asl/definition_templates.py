@@ -93,5 +93,7 @@ def _members(value: Json, key: str) -> list[tuple[str, dict[str, Json]]]:
 
 
 def shown(value: Json) -> str:
-    """What a DefinitionUri names, as text."""
+    """What a DefinitionUri or a DefinitionS3Location names, as text."""
+    if isinstance(value, dict) and isinstance(value.get("Bucket"), str):
+        return f"s3://{value['Bucket']}/{value.get('Key', '')}"
     return value if isinstance(value, str) else json_text.dumps(value)

@@ -26,7 +26,7 @@ def _pattern(blank: str) -> re.Pattern[str]:
     """A placeholder with pairs of braces up to three deep, and quotes only where an expression has
     them. Its quantifiers are possessive: it does not backtrack.
     """
-    plain = rf"""[^{{}}"{blank}\\]|\\.|(?<=[\[(,=?:! ])"[^"\n]*+\""""
+    plain = rf"""[^{{}}"{blank}\\]|\\.|(?<=[\[(,=?:! ])"(?:[^"\\\n]|\\.)*+\""""
     body = rf"(?:{plain})++"
     for _ in range(3):
         body = rf"(?:{plain}|\{{{body}\}})++"

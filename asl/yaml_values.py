@@ -40,6 +40,7 @@ _CORE: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], Json]], ...]] = (
     ),
 )
 _TAG: Final = "tag:yaml.org,2002:"
+_MERGE: Final = "<<"  # of YAML 1.1, which SAM and Serverless read
 
 
 class DefinitionFileError(ValueError):
@@ -54,12 +55,13 @@ class DefinitionFileError(ValueError):
 class _Holder:
     """An open mapping or sequence. `size`: the approximate bytes of its JSON text."""
 
-    __slots__ = ("value", "location", "anchor", "key", "size")
+    __slots__ = ("value", "location", "anchor", "key", "size", "merges")
 
     def __init__(self, value: Json, location: str, anchor: str | None) -> None:
         self.value, self.location, self.anchor = value, location, anchor
         self.key: str | None = None
         self.size = 2
+        self.merges = False  # whether a key is <<
 
 
 class YamlReader:
@@ -120,6 +122,7 @@ class YamlReader:
             )
         self.places[location] = place
         holder.key, holder.size = key, holder.size + len(key) + 3
+        holder.merges |= event.value == _MERGE and event.implicit[0]
         holder.value[key] = None
 
     def add(self, event: yaml.NodeEvent, value: Json, size: int) -> str:
@@ -158,10 +161,23 @@ class YamlReader:
 
     def close(self) -> None:
         holder = self.holders.pop()
+        if holder.merges:
+            self.merge(holder)
         if self.holders:
             self.holders[-1].size += holder.size
         if holder.anchor:
             self.anchors[holder.anchor] = holder.value, holder.size
+
+    def merge(self, holder: _Holder) -> None:
+        """Add the members of the mappings that << names; own members and earlier mappings win."""
+        named = holder.value.pop(_MERGE)
+        for each in named if isinstance(named, list) else [named]:
+            if not isinstance(each, dict):
+                place = self.places[json_text.member(holder.location, _MERGE)]
+                message = "<< merges a mapping or a sequence of mappings: name one, as in <<: *name"
+                raise DefinitionFileError(self.filename, place, message)
+            for key, value in each.items():
+                holder.value.setdefault(key, value)
 
     def alias(self, event: yaml.AliasEvent) -> tuple[Json, int]:
         if event.anchor not in self.anchors:

@@ -109,6 +109,20 @@ def test_yaml_without_a_json_form_is_rejected(text: str, message: str) -> None:
     assert error_of(text) == message
 
 
+def test_merged_mappings_have_members_that_the_own_ones_override() -> None:
+    text = (
+        "a: &a {Type: Pass, End: true}\nb: &b {<<: *a, Comment: b}\n"
+        "c: {<<: [*b, {Type: Task, Next: x}], End: false}\nd: {'<<': 1}\n"
+    )
+    assert loads(read_definition(text, "x.yaml").text) == {
+        "a": {"Type": "Pass", "End": True},
+        "b": {"Type": "Pass", "End": True, "Comment": "b"},
+        "c": {"Type": "Pass", "End": False, "Comment": "b", "Next": "x"},
+        "d": {"<<": 1},
+    }
+    assert error_of("a:\n  <<: x\n").startswith("x.asl.yaml:2:3: << merges a mapping or")
+
+
 def test_aliases_of_aliases_do_not_grow_without_bounds() -> None:
     laughs = "l0: &l0 [x, x, x, x, x, x, x, x, x, x]\n"
     for level in range(1, 40):
@@ -146,6 +160,15 @@ def test_placeholders_are_replaced_and_stay_strings() -> None:
     assert loads(read_definition(text, "x.json", filled).text) == want | {"b": 30}
     yaml = 'a: ${Seconds}\n${Name}: x ${Name}\nc: "${!Seconds}"\n'
     assert loads(read_definition(yaml, "x.yaml", filled).text) == want
+
+
+def test_an_expression_of_terraform_has_strings_with_escaped_quotes() -> None:
+    text = r"""{"a": ["${join("\",\"", groups)}"], "b": "${replace(x, "/:\\d+$/", "")}"}"""
+    source = read_definition(text, "x.json", unfilled=True)
+    assert [each.name for each in source.unfilled] == [
+        r"""join("","", groups)""",
+        r"""replace(x, "/:\\d+$/", "")""",
+    ]
 
 
 def test_a_placeholder_without_a_value_is_named_with_its_flag_and_place() -> None:

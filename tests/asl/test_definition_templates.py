@@ -152,6 +152,15 @@ def test_an_answer_of_describe_state_machine() -> None:
             "other files: a.asl.json, b.asl.json",
         ),
         (
+            "Resources:\n  A:\n    Type: AWS::StepFunctions::StateMachine\n    Properties:\n"
+            "      DefinitionS3Location: {Bucket: b, Key: c/a.json}\n",
+            "5:7: the definition of A is in another file: name a copy of s3://b/c/a.json instead",
+        ),
+        (
+            "stepFunctions:\n  stateMachines:\n    a:\n      definition: ${file(x/a.yml):a}\n",
+            "4:7: the definition of a is in another file: name x/a.yml instead",
+        ),
+        (
             "stepFunctions: {stateMachines: {a: {definition: {}}, b: {definition: {}}}}",
             "1:1: the file is a template with 2 state machines (a, b): save the definition of one",
         ),

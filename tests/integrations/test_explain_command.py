@@ -194,6 +194,12 @@ def test_the_mend_of_an_invalid_definition(
     assert any(": mend: " in line and mend in line for line in lines)
 
 
+def test_a_file_that_is_not_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text('{"StartAt": }')
+    assert explain(file, **options()) == 2
+    assert "internal" not in capsys.readouterr().err
+
+
 def test_the_tree_ends_with_the_reason(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     explain(file, **options(input='{"ID": 1}', json=False))
     lines = capsys.readouterr().out.splitlines()

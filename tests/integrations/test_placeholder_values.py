@@ -111,6 +111,7 @@ def test_a_run_needs_values(
             **{"file": Path("m.asl.json"), "input": "{}", "name": None, "type": "STANDARD"},
             **{"param": param, "params": params, "server": None, "db": "m.db", "json": False},
             **{"quiet": True, "timeout": 9, "mocks": (None, None, "STRICT"), "skip_time": False},
+            search_attributes=None,
         )
 
     assert start("Delay=1", params=None) == 2
@@ -135,6 +136,9 @@ def test_a_run_needs_values(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('{"a": {\n  ...\n}}', "2:4: ERROR INVALID_JSON_DESCRIPTION Unexpected character ('.'"),
+        ('resource "aws_sfn_state_machine" "m" {}', "1:9: ERROR INVALID_JSON_DESCRIPTION Unrec"),
+        ('"A": {"Type": "Pass"}', "1:5: ERROR INVALID_JSON_DESCRIPTION Unexpected character (':'"),
         ('{\n  // why\n  "a": 1}', "2:4: ERROR INVALID_JSON_DESCRIPTION Unexpected character ('/'"),
         ('{"a": "${X}",\n  "b": [1, 2,],}', "2:15: ERROR INVALID_JSON_DESCRIPTION Unexpected"),
         ('{"a": ${Long_name}, }', "1:22: ERROR INVALID_JSON_DESCRIPTION Unexpected character"),
@@ -153,5 +157,11 @@ def test_almost_json_says_where_and_what_to_do(
     line = capsys.readouterr().out
     assert f"m.json:{message}" in line
     assert line.rstrip().endswith(
-        ("JSON has no comments: remove it, or use the field Comment", "remove the comma before it")
+        (
+            "JSON has no comments: remove it, or use the field Comment",
+            "remove the comma before it",
+            "this is Terraform: save the definition in a file of its own",
+            "write what is left out here",
+            "this is a part of a definition: complete it with StartAt and States",
+        )
     )

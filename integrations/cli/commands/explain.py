@@ -80,7 +80,7 @@ def _definition(file: Path, parameters: Mapping[str, Any], limits: Limits) -> So
         return files.definition(*given, runs=False)
     except UsageError:
         source, problems = files.problems(*given)
-        machine = None if source is None else json_text.loads(source.text)
+        machine = None if source is None or source.broken else json_text.loads(source.text)
         for problem in problems:
             if text := mend(problem.message, problem.location, machine):
                 place = f"{problem.file}:{problem.line}:{problem.column}"
