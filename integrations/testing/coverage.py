@@ -35,6 +35,10 @@ class Coverages:
         else:
             self._by_file[key] = coverage
 
+    def merge_all(self, other: Coverages) -> None:
+        for file, coverage in other._by_file.items():
+            self.merge(file, coverage)
+
     def machines(self) -> list[Covered]:
         """In the order of their files' names."""
         return [

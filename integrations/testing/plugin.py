@@ -9,6 +9,7 @@ docs/reference/pytest.md describes the fixtures and options.
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -50,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+_WORKER: Final = "stepwell_coverage"
 _COVERAGE: Final[pytest.StashKey[Coverages]] = pytest.StashKey()
 
 
@@ -59,27 +61,43 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     from stepwell.integrations.errors import UsageError
     from stepwell.integrations.testing import coverage
+    from stepwell.integrations.testing.results import observers
 
     if options.stepwell_cov:
         try:
             coverage.check(Path(options.stepwell_cov))
         except UsageError as fault:
             raise pytest.UsageError(f"--stepwell-cov {fault}") from None
-    config.stash[_COVERAGE] = coverage.Coverages()
+    counts = config.stash[_COVERAGE] = coverage.Coverages()
+    observers.append(counts.add)
+    config.add_cleanup(lambda: observers.remove(counts.add))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Too little coverage makes a run fail that has passed."""
+    """Too little coverage makes a run fail that has passed. A worker of pytest-xdist hands over
+    what it has counted.
+    """
     counts, least = (
         session.config.stash.get(_COVERAGE, None),
         session.config.option.stepwell_cov_min,
     )
+    if counts is not None and hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[_WORKER] = pickle.dumps(counts)
+        return
     if counts is None or least is None:
         return
     from stepwell.visualize.coverage import texts
 
     if texts.total(counts.machines()).percent < least and not session.exitstatus:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """A worker of pytest-xdist has ended."""
+    counted = getattr(node, "workeroutput", {}).get(_WORKER)
+    if counted is not None:
+        node.config.stash[_COVERAGE].merge_all(pickle.loads(counted))
 
 
 def pytest_terminal_summary(
@@ -131,13 +149,11 @@ def workflow(request: pytest.FixtureRequest) -> Callable[..., Workflow]:
     from stepwell.integrations.testing import workflow as workflows
 
     folders = _folders(request)
-    counts = request.config.stash.get(_COVERAGE, None)
 
     def make(definition: Any, **options: Any) -> Workflow:
         if isinstance(options.get("functions"), str):
             options["functions"] = _found(options["functions"], folders)
-        made = workflows.workflow(_found(definition, folders), **options)
-        return made if counts is None else made.observed(counts.add)
+        return workflows.workflow(_found(definition, folders), **options)
 
     return make
 

@@ -7,7 +7,7 @@ definition and the history.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -26,6 +26,8 @@ from stepwell.integrations.testing.errors import suggestion
 
 _SHOWN_STATES: Final = 12
 _SHOWN_CHARS: Final = 300
+# called with each result of this process, however its workflow was made: pytest --stepwell-cov
+observers: Final[list[Callable[[Result], object]]] = []
 
 
 class Status(str):

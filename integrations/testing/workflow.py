@@ -33,7 +33,7 @@ from stepwell.integrations.testing.errors import (
     suggestion,
 )
 from stepwell.integrations.testing.execution import Plan
-from stepwell.integrations.testing.results import Result
+from stepwell.integrations.testing.results import Result, observers
 from stepwell.integrations.testing.state_tests import StateTest
 from stepwell.integrations.testing.tasks import FOLDER
 
@@ -154,7 +154,6 @@ class Workflow:
     states: Mapping[str, Mapping[str, Any]]
     notes: tuple[str, ...] = ()
     answers: Mapping[str, mocking.Answers] = field(default_factory=dict)
-    observer: Callable[[Result], object] | None = None
 
     def __repr__(self) -> str:
         return f"<workflow {self.plan.name}>"
@@ -262,13 +261,9 @@ class Workflow:
     ) -> Result:
         text = "{}" if input is None else execution.text_of(input, "input")
         result = Result(await execution.run(self._planned(), text, name, timeout, pool))
-        if self.observer is not None:
-            self.observer(result)
+        for observer in observers:
+            observer(result)
         return result
-
-    def observed(self, observer: Callable[[Result], object]) -> Workflow:
-        """Another Workflow, whose results `observer` gets, too."""
-        return replace(self, observer=observer)
 
     def known(self, state: str) -> Mapping[str, Any]:
         """A state of the definition. Raises WorkflowTestError."""

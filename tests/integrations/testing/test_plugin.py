@@ -50,6 +50,12 @@ def run(project: pytest.Pytester, test: str, *arguments: str) -> pytest.RunResul
     return project.runpytest_inprocess(*ARGUMENTS, *arguments)
 
 
+def run_alone(project: pytest.Pytester, test: str, *arguments: str) -> pytest.RunResult:
+    """In a process of its own: a run in this one imports some modules twice."""
+    (project.path / "tests" / "test_order.py").write_text(test)
+    return project.runpytest_subprocess(*ARGUMENTS, *arguments)
+
+
 def test_workflows(project: pytest.Pytester) -> None:
     ran = run(
         project,
@@ -169,7 +175,7 @@ def test_coverage(project: pytest.Pytester) -> None:
 def test_paid(workflow):
     assert workflow("order.asl.json").mock("Charge", 1).run().output == 1
 """
-    ran = run(project, test, "--stepwell-cov=cov.html", "--stepwell-cov-min=70")
+    ran = run_alone(project, test, "--stepwell-cov=cov.html", "--stepwell-cov-min=70")
     ran.assert_outcomes(passed=1)
     assert ran.ret == 1
     ran.stdout.fnmatch_lines(
@@ -181,9 +187,28 @@ def test_paid(workflow):
         ]
     )
     assert "<svg" in (project.path / "cov.html").read_text()
-    assert run(project, test, "--stepwell-cov").ret == 0
-    wrong = run(project, test, "--stepwell-cov=cov.txt")
+    assert run_alone(project, test, "--stepwell-cov").ret == 0
+    wrong = run_alone(project, test, "--stepwell-cov=cov.txt")
     wrong.stderr.fnmatch_lines(["ERROR: --stepwell-cov cov.txt: a report of coverage is *"])
+
+
+def test_coverage_without_the_fixture_and_of_several_processes(project: pytest.Pytester) -> None:
+    test = """
+import stepwell
+
+def test_paid():
+    assert stepwell.workflow("order.asl.json").mock("Charge", 1).run().output == 1
+
+def test_busy():
+    busy = stepwell.workflow("order.asl.json").mock("Charge", error="Busy", times=1)
+    assert busy.mock("Charge", 1).run().output == 1
+"""
+    every = "order.asl.json     2/2      -         -         -       1/1    100 %"
+    for options in ((), ("-p", "xdist", "-n", "2")):
+        wanted = ("--stepwell-cov", "--stepwell-cov-min=100", *options)
+        ran = run_alone(project, test, *wanted)
+        assert ran.ret == 0
+        ran.stdout.fnmatch_lines([every])
 
 
 def test_async_tests(project: pytest.Pytester) -> None:
