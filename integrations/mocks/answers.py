@@ -106,7 +106,7 @@ class Answers:
         lines = []
         for case, used in self._used.items():
             ran = {state for state, each in case.all() if used.intersection(each.steps)}
-            for state in case.states.keys() - ran:
+            for state in (each for each in case.states if each not in ran):
                 place = next(each.place for name, each in case.all() if name == state)
                 lines.append(
                     messages.UNUSED_STATE.format(place=_prefix(place), state=state, case=case.name)

@@ -186,7 +186,7 @@ class _Reader:
         if not self._is_object(at, thrown, "Throw"):
             return None
         error, cause = thrown.get("Error"), thrown.get("Cause")
-        if not isinstance(error, str) and ("Error" not in thrown or error is not None):
+        if not isinstance(error, str | None):
             self._fault(f"{at}/Error", messages.THROW_FIELD, field="Error")
         if not isinstance(cause, str | None):
             self._fault(f"{at}/Cause", messages.THROW_FIELD, field="Cause")

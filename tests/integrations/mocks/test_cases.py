@@ -324,11 +324,12 @@ async def test_invalid_result() -> None:
 
 
 async def test_unused() -> None:
+    others = [f"Other {number}" for number in range(9)]  # in the order of the file
     ran = await run(
         machine({"A": invoke(), "B": {"Type": "Pass"}}),
-        TestCase({"A": [Return({}), Return({})], "Other": Return({})}),
+        TestCase({"A": [Return({}), Return({})], **dict.fromkeys(others, Return({}))}),
     )
     assert ran.tasks.unused() == [
-        "state 'Other' of test case 'mocks' was not run",
+        *(f"state {other!r} of test case 'mocks' was not run" for other in others),
         "response 1 of state 'A' in test case 'mocks' was not used",
     ]
