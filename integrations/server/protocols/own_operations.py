@@ -7,6 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+_ERRORS: Final[Mapping[str, tuple[str, ...]]] = {
+    "FireTimer": ("InvalidArn", "ExecutionDoesNotExist"),
+    "SearchExecutions": ("InvalidToken",),
+}
+"""Of an operation, besides ValidationException."""
+
 
 def _operation(name: str) -> dict[str, Any]:
     return {
@@ -14,7 +20,7 @@ def _operation(name: str) -> dict[str, Any]:
         "http": {"method": "POST", "requestUri": "/"},
         "input": {"shape": f"{name}Input"},
         "output": {"shape": f"{name}Output"},
-        "errors": [{"shape": "ValidationException"}],
+        "errors": [{"shape": each} for each in (*_ERRORS.get(name, ()), "ValidationException")],
     }
 
 
