@@ -151,13 +151,18 @@ def _opened(
     if not asked.skip_time:
         assert named is not None
         return database.owned(named, None, output, limits, outside=outside)
-    # no worker outside can answer a task of `run` that waits for its token
-    clock = VirtualClock(outside_seconds=0, limits=limits)
+    clock = _skipping(named, limits)
     if named is None:
         return database.temporary(None, output, limits, clock, outside)
-    if named.file is None:
-        raise UsageError(f"--skip-time: {named} is shared with other nodes; use a SQLite file")
     return database.owned(named, None, output, limits, clock=clock, outside=outside)
+
+
+def _skipping(named: database.Database | None, limits: Limits) -> VirtualClock:
+    """The clock of --skip-time. Raises UsageError for a database with nodes of other clocks."""
+    if named is not None and named.file is None:
+        raise UsageError(f"--skip-time: {named} is shared with other nodes; use a SQLite file")
+    # no worker outside can answer a task of this process that waits for its token
+    return VirtualClock(outside_seconds=0, limits=limits)
 
 
 class Checked(NamedTuple):
@@ -287,6 +292,7 @@ def resume(
     quiet: bool,
     timeout: float | None,
     mocks: Mocks,
+    skip_time: bool,
     limits: Limits,
     **tasks: Any,
 ) -> int:
@@ -294,14 +300,18 @@ def resume(
     if execution is not None and all:
         raise UsageError("use either an execution's name or --all, not both")
     settings, mocking = task_settings.read(functions=functions, **tasks), mock_options.read(*mocks)
+    if skip_time and db is None:
+        raise UsageError("--skip-time: the clock of a database never goes back: name one with --db")
     named, words = choosing.database(db)
+    clock = _skipping(named, limits) if skip_time else None
     database.existing(named)
 
     async def work() -> int:
         follower = Follower(json, quiet, timeout)
         outside = settings.outside(limits)
         own = settings.functions and settings.functions.resolve()
-        opened = database.owned(named, own, follower.print_output, limits, outside=outside)
+        printed = follower.print_output
+        opened = database.owned(named, own, printed, limits, clock=clock, outside=outside)
         async with _resumable(named, words), opened as (engine, tasks):
             client = EngineClient(engine, f"the database {named}", words, limits)
             running = await machine_tasks.running(engine)

@@ -100,6 +100,7 @@ def resume(
     allow_private: o.AllowPrivate = False,
     mocks: Mocks = None,
     mock_validation: MockValidationOption = MockValidation.PRESENT,
+    skip_time: o.SkipTime = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
     timeout: o.Timeout = None,

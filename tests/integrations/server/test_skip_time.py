@@ -123,6 +123,17 @@ def test_the_command_skips_time(command: Command, tmp_path: Path) -> None:
     assert db.exists() and "30 d" in command("executions", "list", "--db", db).stdout
 
 
+def test_resume_skips_time(command: Command, tmp_path: Path) -> None:
+    file, db = tmp_path / "m.asl.json", tmp_path / "kept.db"
+    file.write_text(one({"Type": "Wait", "Seconds": 30 * DAY, "End": True}))
+    ran = command("run", file, "--db", db, "--name", "x", "--timeout", "0.1")
+    assert ran.returncode == 3, ran.stderr
+    ran = command("resume", "x", "--skip-time")
+    assert ran.returncode == 2 and "name one with --db" in ran.stderr
+    ran = command("resume", "x", "--db", db, "--skip-time", "--quiet")
+    assert (ran.returncode, ran.stdout) == (0, "{}\n"), ran.stderr
+
+
 def test_a_wait_is_ended_by_the_command(command: Command, serve: Serve, tmp_path: Path) -> None:
     live = serve()
     sfn, db = live.client(), tmp_path / "served.db"
@@ -152,7 +163,7 @@ def test_what_is_no_duration(text: str) -> None:
         seconds(text)
 
 
-@pytest.mark.parametrize("words", [("serve",), ("run", "m.asl.json")])
+@pytest.mark.parametrize("words", [("serve",), ("run", "m.asl.json"), ("resume", "x")])
 def test_a_shared_database_is_refused(
     command: Command, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
