@@ -244,7 +244,11 @@ class Workflow:
         timeout  seconds of real time, for functions that hang
         Raises UnansweredTaskError if a task is neither mocked nor a function.
         """
-        return background.call(lambda pool: self._run(input, name, timeout, pool))
+        __tracebackhide__ = True  # pytest shows the line of the test, not what is below it
+        try:
+            return background.call(lambda pool: self._run(input, name, timeout, pool))
+        except WorkflowTestError as fault:
+            raise fault.with_traceback(None) from None
 
     async def run_async(
         self,

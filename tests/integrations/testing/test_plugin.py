@@ -170,6 +170,19 @@ def test_url(stepwell_server):
     ran.assert_outcomes(passed=3)
 
 
+def test_a_task_without_an_answer_is_shown_at_the_line_of_the_test(
+    project: pytest.Pytester,
+) -> None:
+    (project.path / "functions" / "charge.py").unlink()
+    test = """
+def test_paid(workflow):
+    workflow("order.asl.json").run()
+"""
+    ran = run_alone(project, test)
+    ran.stdout.fnmatch_lines([">*workflow(*run()", "E *UnansweredTaskError: *'Charge'*"])
+    assert "background.py" not in ran.stdout.str()
+
+
 def test_coverage(project: pytest.Pytester) -> None:
     test = """
 def test_paid(workflow):
