@@ -103,7 +103,7 @@ BUGS = {
         "if used[place] > retrier.max_attempts:",
     ),
     "all_is_a_name": (
-        "if asl_messages.ALL in names or error in names:",
+        "if messages.ALL in names or error in names:",
         "if error in names:",
     ),
     "last_catcher_wins": (

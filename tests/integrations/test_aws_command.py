@@ -24,6 +24,7 @@ from tests.integrations.server.live import REGION, Live, keep_compiled
 from stepwell.engine import Engine
 from stepwell.integrations.aws.models import operation_method
 from stepwell.integrations.server.protocols.aws_json import service_model
+from stepwell.integrations.server.protocols.own_operations import OWN
 from stepwell.integrations.services.registry import TABLE
 
 # words of one call a line -> [exit code, standard error]
@@ -82,7 +83,7 @@ def least(shape: Shape) -> Any:
 
 
 def served(service: str) -> list[str]:
-    """The operations of a service that are here."""
+    """The operations of a service that are here, without our own, which the command lacks."""
     if service == "stepfunctions":
         kind: type = Engine
     else:
@@ -91,7 +92,7 @@ def served(service: str) -> list[str]:
     return [
         name
         for name in service_model(service).operation_names
-        if hasattr(kind, operation_method(name))
+        if hasattr(kind, operation_method(name)) and f"{name}Input" not in OWN.get(service, {})
     ]
 
 

@@ -659,7 +659,7 @@ def test_damage_parks_one_execution_of_a_server(serve: Serve, command: Command):
         and len([line for line in listed.splitlines() if "RUNNING" in line]) == 2
     )
     shown = command("executions", "show", "bad", *at).stdout
-    assert "parked: it cannot continue" in shown and "stepwell executions stop bad" in shown
+    assert "parked: it cannot continue" in shown and "stepwell stop bad" in shown
     assert "parked" not in command("executions", "show", "good", *at).stdout
     (words,) = (line.strip() for line in shown.splitlines() if "parked" in line)
     page = json.loads(live.get(f"/console/api/parked?arn={bad}"))["parked"]
