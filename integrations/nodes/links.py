@@ -86,12 +86,16 @@ class _Wire:
         return frame
 
     async def write(self, *frame: Any) -> None:
+        """Raises ConnectionError, OSError."""
         data = _encode(frame)
         if len(data) > self._most:
             raise ValueError(f"a frame of {len(data)} bytes is longer than {self._most}")
-        self._writer.write(len(data).to_bytes(4, "big"))
-        self._writer.write(data)
-        await self._writer.drain()
+        try:
+            self._writer.write(len(data).to_bytes(4, "big"))
+            self._writer.write(data)
+            await self._writer.drain()
+        except RuntimeError as error:  # uvloop: the connection has just been closed
+            raise ConnectionError(str(error)) from error
 
     def close(self) -> None:
         self._writer.close()
@@ -182,6 +186,8 @@ class Link:
             try:
                 await wire.write(call.number, *frame)
             except _BROKEN as error:
+                call.ended.cancel()
+                self._broke(wire, error)
                 raise LostAnswerError(f"{self}: {error!r}") from error
             return await call.ended
         except asyncio.CancelledError:

@@ -29,6 +29,7 @@ DatabaseError = (
     asyncpg.InternalClientError,  # no server of several takes writes
     OSError,
     TimeoutError,
+    RuntimeError,  # uvloop: the connection has just been closed
 )
 
 _MEANINGS: Final[tuple[tuple[Any, str], ...]] = (

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from stepwell.engine.errors import ApiError
+from stepwell.integrations import loop
 from stepwell.integrations.host import LostAnswerError, UnreachableError
 from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.nodes.links import Link, Listener, Message, Send
@@ -131,6 +132,22 @@ async def test_a_node_that_ends_loses_the_answers_of_its_calls() -> None:
     with pytest.raises(LostAnswerError):
         await asyncio.wait_for(task, 5)
     await link.close()
+
+
+def test_a_call_on_a_connection_that_has_just_closed_is_a_lost_one() -> None:
+    """uvloop, on which servers run, raises another error then than asyncio."""
+
+    async def call() -> None:
+        async with linked() as (_, link):
+            assert await link.call(0, "s", "echo", {"value": 1}, CONTEXT) == 1
+            assert link._wire is not None
+            link._wire._writer.transport.abort()
+            await asyncio.sleep(0)  # closed, and the link has not heard of it yet
+            with pytest.raises(LostAnswerError):
+                await link.call(0, "s", "echo", {"value": 2}, CONTEXT)
+            assert await link.call(0, "s", "echo", {"value": 3}, CONTEXT) == 3
+
+    loop.run(call())
 
 
 async def test_a_silent_node_is_taken_for_dead() -> None:
