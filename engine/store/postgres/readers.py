@@ -50,6 +50,8 @@ class Readers:
         except DatabaseError as error:
             raise failure(error) from error
         finally:
+            if reader.is_in_transaction():  # it was cancelled amid it, and would read old rows
+                reader.terminate()
             idle.put_nowait(reader)
 
     async def close(self) -> None:

@@ -4,11 +4,13 @@ dies, other servers than the one that is needed.
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import asyncpg
 import pytest
 from tests.engine.store.conftest import own_schema
 from tests.engine.store.machines import Run
+from tests.engine.store.test_contract import machine_row
 from tests.postgres import PostgresServer, postgres
 
 from stepwell.engine.core.events import Stop
@@ -99,6 +102,24 @@ async def test_a_session_that_ended_is_noticed_without_a_commit(url: str) -> Non
     with pytest.raises(StoreError):
         store.check()
     await store.close()
+
+
+async def test_a_reading_that_is_cancelled_leaves_no_old_state_behind(
+    store: PostgresStore,
+) -> None:
+    """A session that stays in its transaction would show later readers the rows of that time."""
+    rng = random.Random(1)
+    for _ in range(200):
+        reading = asyncio.create_task(store.list_executions("arn:m"))
+        await asyncio.sleep(rng.random() * 0.004)
+        for _ in range(rng.choice((1, 2, 3))):
+            reading.cancel()
+            await asyncio.sleep(rng.random() * 0.0004)
+        with suppress(asyncio.CancelledError):
+            await reading
+    row = await store.put_machine(machine_row("new"))
+    found = await asyncio.gather(*(store.machine(row.arn) for _ in range(8)))
+    assert all(found)
 
 
 async def test_the_epoch_stops_an_owner_whatever_became_of_its_lock(
