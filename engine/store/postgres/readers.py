@@ -50,7 +50,8 @@ class Readers:
         except DatabaseError as error:
             raise failure(error) from error
         finally:
-            if reader.is_in_transaction():  # it was cancelled amid it, and would read old rows
+            # it was cancelled amid it, and would read old rows
+            if not reader.is_closed() and reader.is_in_transaction():
                 reader.terminate()
             idle.put_nowait(reader)
 
