@@ -47,6 +47,8 @@ class Readers:
             if reader.is_closed():  # the server ended it, or was started again
                 reader = await self._connect()
             yield reader
+        except RecursionError:  # of a value that is decoded here: none of the session
+            raise
         except DatabaseError as error:
             raise failure(error) from error
         finally:

@@ -26,6 +26,7 @@ from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
 from stepwell.engine.store.base import StoreFormatError, StoreInUseError, StoreLostError, Writes
 from stepwell.engine.store.postgres.store import PostgresStore
+from stepwell.engine.store.sql.queries import Query
 
 WRITER = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
 
@@ -120,6 +121,21 @@ async def test_a_reading_that_is_cancelled_leaves_no_old_state_behind(
     row = await store.put_machine(machine_row("new"))
     found = await asyncio.gather(*(store.machine(row.arn) for _ in range(8)))
     assert all(found)
+
+
+async def test_a_value_that_cannot_be_decoded_is_no_fault_of_the_session(
+    store: PostgresStore,
+) -> None:
+    """Else one deep value would count as the loss of the whole store."""
+
+    def deep() -> Query[None]:
+        yield "count_machines", ()
+        raise RecursionError("too deep")
+
+    with pytest.raises(RecursionError):
+        await store.database.query(deep())
+    assert await store.count_machines() == 0
+    store.check()
 
 
 async def test_the_epoch_stops_an_owner_whatever_became_of_its_lock(
