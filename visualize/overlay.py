@@ -164,7 +164,12 @@ class Overlay:
 
     def look(self, edge: Edge) -> str:
         """One of theme.STATUSES: the colours of an edge that was taken."""
-        return CAUGHT if edge.kind == "catch" else SUCCEEDED
+        return look(edge)
+
+
+def look(edge: Edge) -> str:
+    """One of theme.STATUSES: the colours of an edge that was taken."""
+    return CAUGHT if edge.kind == "catch" else SUCCEEDED
 
 
 def times(passages: Passages, edge: Edge, rules: bool = True) -> int:

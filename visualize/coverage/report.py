@@ -12,7 +12,7 @@ from stepwell.visualize import theme as colours
 from stepwell.visualize.coverage import texts
 from stepwell.visualize.coverage.texts import COLUMNS, Covered
 from stepwell.visualize.graph import Edge, build
-from stepwell.visualize.overlay import times
+from stepwell.visualize.overlay import look, times
 from stepwell.visualize.theme import CAUGHT, FAILED, SUCCEEDED
 
 
@@ -37,7 +37,7 @@ class CoverageMarks:
         return times(self._coverage.passages, edge)
 
     def look(self, edge: Edge) -> str:
-        return CAUGHT if edge.kind == "catch" else SUCCEEDED
+        return look(edge)
 
 
 def picture(coverage: Coverage, theme: str = colours.AUTO, engine: str | None = None) -> str:
