@@ -40,22 +40,23 @@ from stepwell.engine.observers.trace_context import TraceSink
 from stepwell.engine.observers.tracker import Tracker
 from stepwell.engine.operations.activities import Activities, TaskTokens
 from stepwell.engine.operations.base import Base, NoTasks
-from stepwell.engine.operations.executions import Executions
-from stepwell.engine.operations.history import Histories
-from stepwell.engine.operations.machines import StateMachines
+from stepwell.engine.operations.executions.existing import Executions
+from stepwell.engine.operations.executions.history import Histories
+from stepwell.engine.operations.executions.redrive import Redrives
+from stepwell.engine.operations.executions.search import Searches
+from stepwell.engine.operations.executions.starts import Starts
+from stepwell.engine.operations.machines.state_machines import StateMachines
+from stepwell.engine.operations.machines.versions import Versions
 from stepwell.engine.operations.map_runs import MapRuns
 from stepwell.engine.operations.paging import Pages
-from stepwell.engine.operations.redrive import Redrives
-from stepwell.engine.operations.starts import Starts
 from stepwell.engine.operations.tags import Tags
 from stepwell.engine.operations.test_state.operation import TestStates
-from stepwell.engine.operations.versions import Versions
+from stepwell.engine.operations.timers import Timers
 from stepwell.engine.runtime.activity_queues import ActivityQueues
 from stepwell.engine.runtime.execution_logs import LogSink
 from stepwell.engine.runtime.records import Records
 from stepwell.engine.runtime.retention import Retention
 from stepwell.engine.runtime.worker import Worker
-from stepwell.engine.search.operation import Searches
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import Store
 from stepwell.engine.store.opening import open_store
@@ -63,7 +64,6 @@ from stepwell.engine.supervisor import Supervisor
 from stepwell.engine.tasks import Tasks
 from stepwell.engine.virtual_clock import VirtualClock
 from stepwell.engine.virtual_clock.activity import WorkerActivity
-from stepwell.engine.virtual_clock.timers import Timers
 
 _HASH_CHARS: Final = 16
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from stepwell.engine.core.events import ChildClosed, ChildrenClosed, Event
 from stepwell.engine.core.model import Execution
-from stepwell.engine.operations import shapes
+from stepwell.engine.operations.executions import shapes
 
 
 def report_of(x: Execution) -> ChildClosed:

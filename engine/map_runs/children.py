@@ -13,7 +13,7 @@ from stepwell.engine.limits import Limits
 from stepwell.engine.map_runs.express import ExpressChildren
 from stepwell.engine.map_runs.family import Family
 from stepwell.engine.map_runs.inputs import Inputs
-from stepwell.engine.operations import shapes
+from stepwell.engine.operations.executions import shapes
 from stepwell.engine.runtime.live import Live
 from stepwell.engine.runtime.retention import Retention
 from stepwell.engine.runtime.worker import Worker

@@ -20,7 +20,7 @@ from stepwell.engine.core import model
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import Execution
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
-from stepwell.engine.operations import shapes
+from stepwell.engine.operations.executions import shapes
 from stepwell.engine.store.base import Unit
 
 SOURCE: Final = "aws.states"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from stepwell.engine.core import model
 from stepwell.engine.limits import Limits
-from stepwell.engine.operations import shapes
+from stepwell.engine.operations.executions import shapes
 from stepwell.engine.operations.results import (
     DescribeMapRunOutput,
     ExecutionListItem,

@@ -14,8 +14,9 @@ from stepwell.engine.core import model
 from stepwell.engine.core.events import UpdateMapRun
 from stepwell.engine.core.model import ABORTED, FAILED, TIMED_OUT, Execution
 from stepwell.engine.errors import ApiError
-from stepwell.engine.operations import map_run_shapes, paging, shapes
+from stepwell.engine.operations import map_run_shapes, paging
 from stepwell.engine.operations.base import Base
+from stepwell.engine.operations.executions import shapes
 from stepwell.engine.operations.results import (
     DescribeExecutionOutput,
     DescribeMapRunOutput,

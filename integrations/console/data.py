@@ -26,8 +26,8 @@ from stepwell.engine import arns
 from stepwell.engine.core import model
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
-from stepwell.engine.operations import shapes
 from stepwell.engine.operations.data_flow import DataFlow, as_json, data_flow
+from stepwell.engine.operations.executions import shapes
 from stepwell.engine.operations.results import HistoryEvent
 from stepwell.engine.runtime.live import Live as LiveExecution
 from stepwell.engine.store.base import StoreFormatError, Unit

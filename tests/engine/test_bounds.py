@@ -12,7 +12,7 @@ from tests.engine.engine_fixture import EngineFixture, Small, wait
 
 from stepwell.engine.core.maps.bit_sets import zeros
 from stepwell.engine.machines import programs
-from stepwell.engine.operations import machines
+from stepwell.engine.operations.machines import state_machines
 from stepwell.engine.operations.test_state import operation as test_state
 from stepwell.engine.runtime import worker
 from stepwell.engine.store import codec
@@ -107,7 +107,7 @@ async def test_long_definitions_are_read_in_a_thread(
 
         return call
 
-    for module in (machines, programs, test_state):
+    for module in (state_machines, programs, test_state):
         for name in ("validate", "compile_machine"):
             monkeypatch.setattr(module, name, watched(getattr(module, name)))
     text = json.dumps({"StartAt": "S0", "States": LONG})

@@ -1,4 +1,4 @@
-"""The operations on executions that were started."""
+"""The operations on executions that exist: describe, list, stop, wait for the end."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from stepwell.engine.core.model import Execution
 from stepwell.engine.errors import ApiError, ExecutionParkedError
 from stepwell.engine.machines import configuration, machine_parts
 from stepwell.engine.observers.tracker import Started
-from stepwell.engine.operations import paging, payloads, shapes
+from stepwell.engine.operations import paging, payloads
 from stepwell.engine.operations.base import EXPRESS, Base, pinned
+from stepwell.engine.operations.executions import shapes
+from stepwell.engine.operations.executions.redrive import Redrives
+from stepwell.engine.operations.machines import shapes as machine_shapes
 from stepwell.engine.operations.map_runs import MapRuns
-from stepwell.engine.operations.redrive import Redrives
 from stepwell.engine.operations.results import (
     DescribeExecutionOutput,
     DescribeStateMachineForExecutionOutput,
@@ -81,7 +83,7 @@ class Executions:
         row = await self._tracker.row(execution_arn)
         answer, revision = await self._machine_of(row)
         return (
-            shapes.without_texts(answer)
+            machine_shapes.without_texts(answer)
             if configuration.hides(revision.configuration, included_data)
             else answer
         )
@@ -90,7 +92,7 @@ class Executions:
         self, row: ExecutionRow | Execution
     ) -> tuple[DescribeStateMachineForExecutionOutput, DefinitionRow]:
         revision = await pinned(self._store, row)
-        answer = shapes.machine_of_execution(row, revision)
+        answer = machine_shapes.machine_of_execution(row, revision)
         await self._map_runs.describe_machine_of_child(row, revision, answer)
         return answer, revision
 

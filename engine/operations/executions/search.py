@@ -1,11 +1,12 @@
-"""Searches for executions: an operation of our own, SearchExecutions."""
+"""SearchExecutions, which AWS does not have."""
 
 from __future__ import annotations
 
 from stepwell.engine.arns import read_machine
 from stepwell.engine.errors import ApiError
-from stepwell.engine.operations import paging, shapes
+from stepwell.engine.operations import paging
 from stepwell.engine.operations.base import Base
+from stepwell.engine.operations.executions import shapes
 from stepwell.engine.operations.results import ListExecutionsOutput
 from stepwell.engine.search.queries import SearchError, read
 

@@ -13,8 +13,9 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.inputs import Definition, json_text_of
 from stepwell.engine.machines import configuration, machine_parts
 from stepwell.engine.machines.deletions import Deletions
-from stepwell.engine.operations import paging, shapes
+from stepwell.engine.operations import paging
 from stepwell.engine.operations.base import STANDARD, Base
+from stepwell.engine.operations.machines import shapes
 from stepwell.engine.operations.results import (
     CreateStateMachineOutput,
     DescribeStateMachineOutput,

@@ -8,8 +8,9 @@ from typing import Any
 from stepwell.engine import arns, messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.machines import machine_parts
-from stepwell.engine.operations import paging, shapes
+from stepwell.engine.operations import paging
 from stepwell.engine.operations.base import Base
+from stepwell.engine.operations.machines import shapes
 from stepwell.engine.operations.results import (
     CreateStateMachineAliasOutput,
     DescribeStateMachineAliasOutput,

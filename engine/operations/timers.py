@@ -1,4 +1,4 @@
-"""Operations that AWS does not have: end a wait now, and advance the time of a virtual clock."""
+"""Operations on time, which AWS does not have: FireTimer, AdvanceTime."""
 
 from __future__ import annotations
 

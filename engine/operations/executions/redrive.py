@@ -10,8 +10,8 @@ from stepwell.engine.core.events import Heartbeat, Redrive
 from stepwell.engine.core.model import Execution, ExecutionExtras
 from stepwell.engine.core.redrive import redrive_count
 from stepwell.engine.errors import ApiError
-from stepwell.engine.operations import shapes
 from stepwell.engine.operations.base import Base
+from stepwell.engine.operations.executions import shapes
 from stepwell.engine.operations.results import RedriveExecutionOutput
 from stepwell.engine.runtime.retention import Retention
 from stepwell.engine.store.base import ExecutionRow

@@ -1,0 +1,1 @@
+"""The operations on state machines, their versions and aliases."""
