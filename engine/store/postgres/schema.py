@@ -1,23 +1,16 @@
-"""The statements in PostgreSQL's words, and the format of a schema: the number of its last
-migration.
-
-migrations/NNNN_name.sql are applied in their order. A released migration is never changed; a new
-format is a new file.
-"""
+"""The statements in PostgreSQL's words, and the format of a schema, kept in its table `format`."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Final
 
-from stepwell.engine.store.base import StoreFormatError
 from stepwell.engine.store.postgres.session import Connection, Target
+from stepwell.engine.store.sql.migrations import check_format, migrations_of
 from stepwell.engine.store.sql.statements import statements_of
 
 SQL: Final = statements_of(__package__)
-MIGRATIONS: Final = files(__package__).joinpath("migrations")
+MIGRATIONS: Final = migrations_of(__package__)
 
 
 @lru_cache(maxsize=256)
@@ -32,12 +25,7 @@ async def format_of(connection: Connection, target: Target) -> int:
     version: int = 0
     if await connection.fetchval("SELECT to_regclass($1)", f"{target.schema}.format"):
         version = await connection.fetchval(SQL["format"])
-    newest = _migrations()[-1][0]
-    if version > newest:
-        raise StoreFormatError(
-            f"{target.name} has format {version}, written by a newer version of stepwell; this one"
-            f" knows formats up to {newest}: upgrade stepwell, or use another database"
-        )
+    check_format(version, MIGRATIONS, target.name)
     return version
 
 
@@ -45,23 +33,17 @@ async def migrate(connection: Connection, target: Target, count: int) -> None:
     """Bring the schema to the newest format; a new one gets so many shards. All in one transaction,
     and one process at a time: shards may be opened at once.
     """
-    if await format_of(connection, target) == _migrations()[-1][0]:
+    if await format_of(connection, target) == MIGRATIONS[-1].number:
         return
     async with connection.transaction():
         await connection.execute(numbered("lock_format"), target.lock_class("format"))
         await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {target.schema}")
         version = await format_of(connection, target)
         await connection.execute(SQL["formats"])
-        for number, file in _migrations():
-            if number > version:
-                await connection.execute(file.read_text(encoding="utf-8"))
-                await connection.execute(numbered("set_format"), number)
+        for migration in MIGRATIONS:
+            if migration.number > version:
+                await connection.execute(migration.statements())
+                await connection.execute(numbered("set_format"), migration.number)
         if not version:
             for name in ("create_meta", "create_shards"):
                 await connection.execute(numbered(name), count)
-
-
-def _migrations() -> list[tuple[int, Traversable]]:
-    return sorted(
-        (int(file.name[:4]), file) for file in MIGRATIONS.iterdir() if file.name.endswith(".sql")
-    )
