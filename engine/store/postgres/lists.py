@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from stepwell.engine.core.model import SUCCEEDED
 from stepwell.engine.search.values import Range
-from stepwell.engine.store.base import STATUSES, ExecutionRow
-from stepwell.engine.store.sql.queries import Asked, Query
+from stepwell.engine.store.base import ExecutionRow
+from stepwell.engine.store.sql.queries import Asked, Query, page_of, status_codes
 from stepwell.engine.store.sql.rows import execution_row
 
 NEWEST: Final = ((1 << 63) - 1, (1 << 63) - 1)  # above every (started, id)
@@ -22,16 +22,15 @@ def executions(
     qualifier: str | None,
 ) -> Query[list[ExecutionRow]]:
     """See Store.list_executions()."""
-    if status is not None and status not in STATUSES:
+    codes = status_codes(status)
+    if not codes:
         return []
-    codes = list(range(len(STATUSES))) if status is None else [STATUSES.index(status)]
     started, execution_id = after or NEWEST
     values: tuple[Any, ...]
     if parent is not None:
         name, values = "page_of_map_run", (codes, execution_id, *parent, limit, limit)
     elif qualifier is not None:
-        version = qualifier.rpartition(":")[2].isdecimal()
-        name = "page_of_version" if version else "page_of_alias"
+        name = page_of(qualifier)
         values = (codes, started, execution_id, limit, qualifier, limit)
     elif machine_arn is not None:
         name = "page_of_machine"

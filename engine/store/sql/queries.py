@@ -195,18 +195,16 @@ def executions(
     """See Store.list_executions(). Merges the pages of the chosen statuses, each read in the order
     of its index.
     """
-    if status is not None and status not in STATUSES:
+    codes = status_codes(status)
+    if not codes:
         return []
-    codes = range(len(STATUSES)) if status is None else [STATUSES.index(status)]
     page = (after[1] if after else ALL, limit)
     pages: list[tuple[str, tuple[Any, ...]]]
     if parent is not None:
         pages = [("page_of_map_run", (*parent, code, *page)) for code in codes]
     elif qualifier is not None:
         number = (yield from first_row("qualifier", qualifier)) or (None,)
-        version = qualifier.rpartition(":")[2].isdecimal()
-        name = "page_of_version" if version else "page_of_alias"
-        pages = [(name, (*number, code, *page)) for code in codes]
+        pages = [(page_of(qualifier), (*number, code, *page)) for code in codes]
     elif machine_arn is not None:
         series = [row[0] for row in (yield "series_of_machine", (machine_arn,))]
         pages = [("page_of_series", (each, code, *page)) for each in series for code in codes]
@@ -220,6 +218,16 @@ def executions(
         sources.append((yield each))
     rows = heapq.merge(*sources, key=lambda row: row[0], reverse=True)
     return [execution_row(row) for row in islice(rows, limit)]
+
+
+def status_codes(status: str | None) -> list[int]:
+    """Those of a list: of all statuses for None, none for a text that is no status."""
+    return [code for code, each in enumerate(STATUSES) if status in (None, each)]
+
+
+def page_of(qualifier: str) -> str:
+    """The statement that lists the executions of a version or alias."""
+    return "page_of_version" if qualifier.rpartition(":")[2].isdecimal() else "page_of_alias"
 
 
 def place_before(at: int) -> Query[tuple[int, int]]:
