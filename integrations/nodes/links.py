@@ -29,7 +29,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -51,17 +51,20 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 
+class Call(NamedTuple):
+    """See host.Peers.call(). context: of the caller, for the policies and the traces."""
+
+    shard: int
+    service: str
+    method: str
+    arguments: Mapping[str, Any]
+    context: Mapping[str, Any]
+
+
 class Owner(Protocol):
     """What a node does for the others. Both raise UnreachableError if the shard is not here."""
 
-    async def answer(
-        self,
-        shard: int,
-        service: str,
-        method: str,
-        arguments: Mapping[str, Any],
-        context: Mapping[str, Any],
-    ) -> Any: ...
+    async def answer(self, call: Call) -> Any: ...
 
     async def respond(self, shard: int, scope: Message, body: bytes, send: Send) -> None: ...
 
@@ -118,7 +121,7 @@ _BROKEN: Final = (OSError, EOFError, msgspec.DecodeError)  # ConnectionError is 
 # --- the caller -----------------------------------------------------------------------------------
 
 
-class _Call:
+class _Pending:
     """A call under way. parts: messages of a response, at most one at a time: the callee waits for
     TAKEN.
     """
@@ -138,21 +141,14 @@ class Link:
         self.address, self._key, self._limits = address, key, limits
         self._wire: _Wire | None = None
         self._opening = asyncio.Lock()
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, _Pending] = {}
         self._number = 0
         self._heard = True
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def call(
-        self,
-        shard: int,
-        service: str,
-        method: str,
-        arguments: Mapping[str, Any],
-        context: Mapping[str, Any],
-    ) -> Any:
-        """See Peers.call()."""
-        return await self._exchange(self._new(), CALL, shard, service, method, arguments, context)
+    async def call(self, call: Call) -> Any:
+        """The answer. Raises ApiError, UnreachableError, LostAnswerError."""
+        return await self._exchange(self._new(), CALL, *call)
 
     async def request(self, shard: int, scope: Message, body: bytes, send: Send) -> None:
         """Let the owner of a shard respond to an HTTP request. Raises UnreachableError before
@@ -169,17 +165,17 @@ class Link:
                 task.cancel()
             await asyncio.gather(work, passing, return_exceptions=True)
 
-    async def _pass_on(self, call: _Call, send: Send) -> None:
+    async def _pass_on(self, call: _Pending, send: Send) -> None:
         while True:
             await send(_with_pairs(await call.parts.get()))
             if self._wire is not None:
                 await self._wire.write(call.number, TAKEN)
 
-    def _new(self) -> _Call:
+    def _new(self) -> _Pending:
         self._number += 1
-        return _Call(self._number)
+        return _Pending(self._number)
 
-    async def _exchange(self, call: _Call, *frame: Any) -> Any:
+    async def _exchange(self, call: _Pending, *frame: Any) -> Any:
         wire = await self._connected()
         self._calls[call.number] = call
         try:
@@ -391,7 +387,7 @@ class _Connection:
             await self._wire.write(number, *answer)
 
     async def _call(self, number: int, *frame: Any) -> Any:
-        return await self._owner.answer(*frame)
+        return await self._owner.answer(Call(*frame))
 
     async def _request(self, number: int, shard: int, scope: Message, body: bytes) -> None:
         taken = self._taken[number] = asyncio.Event()

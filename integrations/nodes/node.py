@@ -32,7 +32,7 @@ from stepwell.integrations.aws.calls import ANONYMOUS, REACHED
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.host import LostAnswerError, UnreachableError
 from stepwell.integrations.limits import Limits
-from stepwell.integrations.nodes.links import Link, Listener, Message, Send
+from stepwell.integrations.nodes.links import Call, Link, Listener, Message, Send
 from stepwell.integrations.nodes.moment import Moment
 from stepwell.integrations.nodes.owned import Owned
 from stepwell.integrations.server import messages, metrics
@@ -309,7 +309,7 @@ class Node:
         }
         link = self._link_to(0 if shard is None else shard)
         number = ANY if shard is None else shard
-        return await link.call(number, service, method, arguments, context)
+        return await link.call(Call(number, service, method, arguments, context))
 
     def _check_lease(self) -> None:
         """Raises UnreachableError if a shard that was owned at the last look may have another owner
@@ -392,15 +392,9 @@ class Node:
 
     # --- for other nodes --------------------------------------------------------------------------
 
-    async def answer(
-        self,
-        shard: int,
-        service: str,
-        method: str,
-        arguments: Mapping[str, Any],
-        context: Mapping[str, Any],
-    ) -> Any:
+    async def answer(self, call: Call) -> Any:
         """See links.Owner."""
+        shard, service, method, arguments, context = call
         REACHED.set(context["reached"])
         ANONYMOUS.set(context["anonymous"])
         current_trace.set(from_xray(context.get("trace", "")))
@@ -453,7 +447,7 @@ class Node:
             try:
                 async with asyncio.timeout(self._limits.node_silence_seconds):
                     context = {"reached": "", "anonymous": False}
-                    await self._link(address).call(ANY, NODE, method, own, context)
+                    await self._link(address).call(Call(ANY, NODE, method, own, context))
                 if missed:
                     self._missed.discard(address)
             except (UnreachableError, LostAnswerError, TimeoutError) as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations import loop
 from stepwell.integrations.host import LostAnswerError, UnreachableError
 from stepwell.integrations.limits import DEFAULT_LIMITS
-from stepwell.integrations.nodes.links import Link, Listener, Message, Send
+from stepwell.integrations.nodes.links import Call, Link, Listener, Message, Send
 
 LIMITS = replace(DEFAULT_LIMITS, node_silence_seconds=0.5)
 CONTEXT = {"reached": "", "anonymous": False}
@@ -26,17 +26,10 @@ class Owner:
         self.cancelled = asyncio.Event()
         self.sent: list[bytes] = []
 
-    async def answer(
-        self,
-        shard: int,
-        service: str,
-        method: str,
-        arguments: Mapping[str, Any],
-        context: Mapping[str, Any],
-    ) -> Any:
-        if shard:
+    async def answer(self, call: Call) -> Any:
+        if call.shard:
             raise UnreachableError("not here")
-        return await getattr(self, method)(**arguments)
+        return await getattr(self, call.method)(**call.arguments)
 
     async def echo(self, value: Any) -> Any:
         return value
@@ -88,14 +81,14 @@ async def linked(key: bytes = b"key") -> AsyncIterator[tuple[Owner, Link]]:
 
 async def test_calls_are_answered_in_any_order() -> None:
     async with linked() as (_, link):
-        hanging = asyncio.create_task(link.call(0, "s", "hang", {}, CONTEXT))
+        hanging = asyncio.create_task(link.call(Call(0, "s", "hang", {}, CONTEXT)))
         values = [
             {"text": "é", "data": b"\0\xff", "number": 1.5, "none": None},
             [1, [2]],
             "x" * 9_999,
         ]
         for value in values:
-            assert await link.call(0, "s", "echo", {"value": value}, CONTEXT) == value
+            assert await link.call(Call(0, "s", "echo", {"value": value}, CONTEXT)) == value
         hanging.cancel()
         with suppress(asyncio.CancelledError):
             await hanging
@@ -104,19 +97,19 @@ async def test_calls_are_answered_in_any_order() -> None:
 async def test_errors_tell_whether_the_call_may_have_been_carried_out() -> None:
     async with linked() as (_, link):
         with pytest.raises(ApiError) as refused:
-            await link.call(0, "s", "refuse", {}, CONTEXT)
+            await link.call(Call(0, "s", "refuse", {}, CONTEXT))
         assert (refused.value.code, refused.value.reason) == ("InvalidName", "REASON")
         with pytest.raises(UnreachableError):
-            await link.call(7, "s", "echo", {"value": 1}, CONTEXT)
+            await link.call(Call(7, "s", "echo", {"value": 1}, CONTEXT))
         with pytest.raises(LostAnswerError):
-            await link.call(0, "s", "fail", {}, CONTEXT)
+            await link.call(Call(0, "s", "fail", {}, CONTEXT))
     with pytest.raises(UnreachableError):
-        await link.call(0, "s", "echo", {"value": 1}, CONTEXT)
+        await link.call(Call(0, "s", "echo", {"value": 1}, CONTEXT))
 
 
 async def test_a_cancelled_call_is_cancelled_at_the_other_node() -> None:
     async with linked() as (owner, link):
-        task = asyncio.create_task(link.call(0, "s", "hang", {}, CONTEXT))
+        task = asyncio.create_task(link.call(Call(0, "s", "hang", {}, CONTEXT)))
         await asyncio.sleep(0.05)
         task.cancel()
         await asyncio.wait_for(owner.cancelled.wait(), 5)
@@ -126,7 +119,7 @@ async def test_a_node_that_ends_loses_the_answers_of_its_calls() -> None:
     owner = Owner()
     listener = Listener(owner, b"key", LIMITS)
     link = Link(await opened(listener), b"key", LIMITS)
-    task = asyncio.create_task(link.call(0, "s", "hang", {}, CONTEXT))
+    task = asyncio.create_task(link.call(Call(0, "s", "hang", {}, CONTEXT)))
     await asyncio.sleep(0.05)
     await listener.close()
     with pytest.raises(LostAnswerError):
@@ -139,13 +132,13 @@ def test_a_call_on_a_connection_that_has_just_closed_is_a_lost_one() -> None:
 
     async def call() -> None:
         async with linked() as (_, link):
-            assert await link.call(0, "s", "echo", {"value": 1}, CONTEXT) == 1
+            assert await link.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)) == 1
             assert link._wire is not None
             link._wire._writer.transport.abort()
             await asyncio.sleep(0)  # closed, and the link has not heard of it yet
             with pytest.raises(LostAnswerError):
-                await link.call(0, "s", "echo", {"value": 2}, CONTEXT)
-            assert await link.call(0, "s", "echo", {"value": 3}, CONTEXT) == 3
+                await link.call(Call(0, "s", "echo", {"value": 2}, CONTEXT))
+            assert await link.call(Call(0, "s", "echo", {"value": 3}, CONTEXT)) == 3
 
     loop.run(call())
 
@@ -157,7 +150,7 @@ async def test_a_silent_node_is_taken_for_dead() -> None:
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     link = Link(address_of(server), b"key", LIMITS)
     with pytest.raises(UnreachableError):
-        await asyncio.wait_for(link.call(0, "s", "echo", {"value": 1}, CONTEXT), 5)
+        await asyncio.wait_for(link.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)), 5)
     server.close()
 
     async with linked() as (owner, link):
@@ -178,10 +171,10 @@ async def test_a_silent_node_is_taken_for_dead() -> None:
         port = int((await opened(real)).rpartition(":")[2])
         proxy = await asyncio.start_server(through, "127.0.0.1", 0)
         far = Link(address_of(proxy), b"key", LIMITS)
-        assert await far.call(0, "s", "echo", {"value": 1}, CONTEXT) == 1
+        assert await far.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)) == 1
         silent.set()
         with pytest.raises(LostAnswerError):
-            await asyncio.wait_for(far.call(0, "s", "echo", {"value": 1}, CONTEXT), 5)
+            await asyncio.wait_for(far.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)), 5)
         await far.close()
         proxy.close()
         await real.close()
@@ -190,7 +183,7 @@ async def test_a_silent_node_is_taken_for_dead() -> None:
 async def test_a_node_without_the_key_is_refused() -> None:
     async with linked(b"another key") as (_, link):
         with pytest.raises(UnreachableError):
-            await link.call(0, "s", "echo", {"value": 1}, CONTEXT)
+            await link.call(Call(0, "s", "echo", {"value": 1}, CONTEXT))
 
 
 async def test_a_response_waits_for_its_client() -> None:

@@ -4,7 +4,6 @@ which may be lost, late, or come from a node that is dead or frozen.
 
 import asyncio
 import socket
-from collections.abc import Mapping
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from tests.simulation.virtual import PROCESS
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.host import LostAnswerError, UnreachableError
 from stepwell.integrations.limits import Limits
+from stepwell.integrations.nodes.links import Call
 
 if TYPE_CHECKING:
     from tests.simulation.cluster.nodes import Process
@@ -39,19 +39,12 @@ class Link:
         self.address, self._limits = address, limits
         self._process: Process = PROCESS.get()
 
-    async def call(
-        self,
-        shard: int,
-        service: str,
-        method: str,
-        arguments: Mapping[str, Any],
-        context: Mapping[str, Any],
-    ) -> Any:
+    async def call(self, call: Call) -> Any:
         process, world = self._process, self._process.world
         if process.dead:
             await asyncio.Future()
         callee = world.addresses[self.address]
-        frame = msgspec.msgpack.encode([shard, service, method, arguments, context])
+        frame = msgspec.msgpack.encode(call)
         await world.pause()
         if not callee.listening or (callee.frozen and world.rng.random() < 0.3):
             if callee.frozen:
@@ -87,7 +80,7 @@ class Link:
 def _begin(callee: "Process", frame: bytes) -> "asyncio.Task[Any] | None":
     if callee.dead or not callee.listening:
         return None
-    task = callee.run(callee.world.loop.create_task, callee.node.answer(*_decoded(frame)))
+    task = callee.run(callee.world.loop.create_task, callee.node.answer(Call(*_decoded(frame))))
     task.add_done_callback(_seen, context=Context())
     return task
 
