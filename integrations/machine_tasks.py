@@ -83,7 +83,7 @@ class MachineTasks:
         self._held: dict[str, asyncio.Event] = {}  # ARN of a root -> set when it is released
         self.use_mocks(MockFile({}))
 
-    def use_mocks(self, mocks: MockFile, validation: Validation = Validation.PRESENT) -> None:
+    def use_mocks(self, mocks: MockFile, validation: Validation = Validation.WARN) -> None:
         self.mocks = Answers(mocks, validation, self._released)
 
     def begin(self, running: list[ExecutionRow], chosen: set[str] | None) -> None:

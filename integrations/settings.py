@@ -86,7 +86,7 @@ class Settings(TaskSettings):
     """Host and port of the mail server for topics; None: mail is stored, not sent."""
     mocks: MockFile | None = None
     """Test cases: MACHINE_ARN#CASE of them answers the tasks of an execution."""
-    mock_validation: Validation = Validation.PRESENT
+    mock_validation: Validation = Validation.WARN
     """Which faults of mocked results fail a task: see mocks.checks."""
     skip_time: bool = False
     """Skip the time that executions wait for. Not with PostgreSQL."""

@@ -14,7 +14,6 @@ from stepwell.integrations.cli import exit_codes
 from stepwell.integrations.cli.output.text import count, printable
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.mocks import checks
-from stepwell.integrations.mocks.cases import TestCase
 from stepwell.integrations.mocks.checks import Validation
 from stepwell.integrations.mocks.files import MockFile, MockFileError, read_mocks
 
@@ -100,9 +99,8 @@ def chosen(mocking: Mocking, machine: str, states: Mapping[str, Mapping[str, Any
     cases = file.machines[owners[0]]
     case = cases[name]
     # states that are not there, or call nothing, are not reported once more as unused
-    tasks = [each for each in case.states if states.get(each, {}).get("Type") == "Task"]
-    used = TestCase({each: case.states[each] for each in tasks}, name)
-    entry = {**cases, name: used}
+    tasks = {each for each in case.states if states.get(each, {}).get("Type") == "Task"}
+    entry = {**cases, name: case.unchecked(tasks)}
     file = MockFile({**file.machines, machine: entry}, file.filename)
     errors, warnings = checks.against(case, states, mocking.validation)
     _show([*errors, *warnings])

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final, Never
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
+from stepwell.asl.resources import Resource
 from stepwell.engine.arns import machine_name, read_machine, split_case
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import MockedAttempt, TaskError, TaskRequest
 from stepwell.integrations.mocks import checks, messages
-from stepwell.integrations.mocks.cases import Pending, Return, Step, TestCase, Throw
+from stepwell.integrations.mocks.cases import Pending, Responses, Return, Step, TestCase, Throw
 from stepwell.integrations.mocks.checks import Validation
 from stepwell.integrations.mocks.files import MockFile
 
+log: Final = logging.getLogger("stepwell.mocks")
 _NESTED: Final = (("states", "startExecution"), ("aws-sdk:sfn", "startExecution"))
 _MACHINE: Final = "StateMachineArn"
 
@@ -37,11 +40,12 @@ class Answers:
     def __init__(
         self,
         mocks: MockFile | TestCase,
-        validation: Validation = Validation.PRESENT,
+        validation: Validation = Validation.WARN,
         ready: Callable[[TaskRequest], Awaitable[None]] = _at_once,
     ) -> None:
         self._mocks, self._validation, self._ready = mocks, validation, ready
         self._used: dict[TestCase, set[Step]] = {}  # by the test cases of executions
+        self._warned: set[Step] = set()  # whose results do not fit
 
     def choose(self, machine: str, case: str | None) -> str | None:
         if isinstance(self._mocks, TestCase):
@@ -77,11 +81,24 @@ class Answers:
         if not isinstance(response, Return):
             result = response(request.payload)
             return await result if inspect.isawaitable(result) else result
-        problem = checks.problem(request.resource, response.value, self._validation)
-        if problem is not None:
-            text = checks.invalid(step, responses, attempt.state, problem)
-            raise TaskError(asl_messages.RUNTIME, text, runtime=True)
+        if step.checked:
+            self._check(request.resource, response.value, step, responses, attempt.state)
         return response.value
+
+    def _check(
+        self, resource: Resource, result: Json, step: Step, responses: Responses, state: str
+    ) -> None:
+        """Raises TaskError for a result that the model of its service does not allow; with WARN it
+        is logged, once.
+        """
+        problem = checks.problem(resource, result, self._validation)
+        if problem is None or step in self._warned:
+            return
+        text = checks.invalid(step, responses, state, problem, self._validation)
+        if self._validation != Validation.WARN:
+            raise TaskError(asl_messages.RUNTIME, text, runtime=True)
+        self._warned.add(step)
+        log.warning(text)
 
     def passed_on(self, attempt: MockedAttempt, request: TaskRequest) -> TaskRequest:
         """A nested execution whose state machine has a test case of the same name runs with it."""

@@ -15,8 +15,8 @@ count, its retries count, as in LocalStack. With Items, each iteration counts by
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from stepwell.asl.evaluation import Json
@@ -51,13 +51,15 @@ Response: TypeAlias = Return | Throw | Pending | Callable[[Json], Any]
 class Step:
     """A response of the attempts `first` to `last`; None: of all further ones.
 
-    place  in the mock file: "file:line:column"
+    place    in the mock file: "file:line:column"
+    checked  against the model of the service, when it is used
     """
 
     first: int
     last: int | None
     response: Response
     place: str = ""
+    checked: bool = True
 
     @property
     def numbers(self) -> str:
@@ -133,8 +135,10 @@ class Iterations(NamedTuple):
 _PART: Final = re.compile(r"\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?(?:@(\d{1,9}))?\s*", re.ASCII)
 
 
-def iterations(key: int | range | str) -> Iterations | None:
+def iterations(key: int | range | str | Iterations) -> Iterations | None:
     """None: the text is none of iterations."""
+    if isinstance(key, Iterations):
+        return key
     if not isinstance(key, str):
         return Iterations((), range(key, key + 1) if isinstance(key, int) else key, None)
     parts: list[tuple[range, int | None]] = []
@@ -156,7 +160,7 @@ class Items:
     """
 
     def __init__(
-        self, by_item: Mapping[int | range | str, Plan], default: Plan | None = None
+        self, by_item: Mapping[int | range | str | Iterations, Plan], default: Plan | None = None
     ) -> None:
         found: list[tuple[Iterations, Responses]] = []
         for key, plan in by_item.items():
@@ -171,6 +175,10 @@ class Items:
     def of(self, path: Sequence[tuple[int, int]]) -> Responses | None:
         found = (each for where, each in self.by_item if where.match(path))
         return next(found, self.default)
+
+    def map(self, change: Callable[[Responses], Responses]) -> Items:
+        default = None if self.default is None else change(self.default)
+        return Items({where: change(each) for where, each in self.by_item}, default)
 
 
 class TestCase:
@@ -190,6 +198,17 @@ class TestCase:
             state: plan if isinstance(plan, Items) else responses(plan)
             for state, plan in states.items()
         }
+
+    def unchecked(self, states: Container[str]) -> TestCase:
+        """With these states alone, and results that are not checked when they are used."""
+        plain: Callable[[Responses], Responses] = lambda each: replace(
+            each, steps=tuple(replace(step, checked=False) for step in each.steps)
+        )
+        chosen: dict[str, Plan | Items] = {}
+        for state, mock in self.states.items():
+            if state in states:
+                chosen[state] = plain(mock) if isinstance(mock, Responses) else mock.map(plain)
+        return TestCase(chosen, self.name, self.place)
 
     def responses(self, attempt: MockedAttempt) -> Responses | None:
         """Of the state, in the iteration that the attempt is in."""

@@ -15,11 +15,13 @@ from stepwell.integrations.mocks.cases import Responses, Return, Step, TestCase
 
 class Validation(StrEnum):
     """STRICT: members that the service always returns must exist. PRESENT: only what exists is
-    checked. NONE: nothing is.
+    checked. WARN: as PRESENT, but a result that does not fit is used, as in Step Functions Local,
+    and reported. NONE: nothing is checked.
     """
 
     STRICT = "STRICT"
     PRESENT = "PRESENT"
+    WARN = "WARN"
     NONE = "NONE"
 
 
@@ -38,8 +40,8 @@ def against(
     case: TestCase, states: Mapping[str, Mapping[str, Json]], validation: Validation
 ) -> tuple[list[str], list[str]]:
     """(errors, warnings) of a test case of a definition, each with its place: results that do not
-    fit the models of the services; states that are not there or call nothing, which Step Functions
-    Local ignores.
+    fit the models of the services (with WARN they are warnings); states that are not there or call
+    nothing, which Step Functions Local ignores.
 
     states  all states of the definition, by name
     """
@@ -55,7 +57,8 @@ def against(
             text = messages.NO_TASK.format(state=state, type=found.get("Type"))
             warnings.append(f"{place}{text}")
         else:
-            errors += _faults(state, str(found.get("Resource")), responses, validation)
+            faults = _faults(state, str(found.get("Resource")), responses, validation)
+            (warnings if validation == Validation.WARN else errors).extend(faults)
     return list(dict.fromkeys(errors)), list(dict.fromkeys(warnings))
 
 
@@ -65,12 +68,16 @@ def _faults(state: str, text: str, responses: Responses, validation: Validation)
         if resource is not None and isinstance(step.response, Return):
             fault = problem(resource, step.response.value, validation)
             if fault is not None:
-                yield invalid(step, responses, state, fault)
+                yield invalid(step, responses, state, fault, validation)
 
 
-def invalid(step: Step, responses: Responses, state: str, fault: str) -> str:
-    """The error of a result of a mocked state, with its place."""
-    return messages.INVALID_RESPONSE.format(
+def invalid(
+    step: Step, responses: Responses, state: str, fault: str, validation: Validation
+) -> str:
+    """The error of a result of a mocked state, or the warning of one, with its place."""
+    warns = validation == Validation.WARN
+    text = messages.MISFIT if warns else messages.INVALID_RESPONSE
+    return text.format(
         place=f"{step.place}: " if step.place else "",
         responses=named(responses),
         state=state,

@@ -58,6 +58,7 @@ NO_TASK: Final = (
     "warning: state {state!r} is a {type}, which calls nothing: its response is not used"
 )
 INVALID_RESPONSE: Final = "{place}{responses} of state {state!r}: {problem}"
+MISFIT: Final = "{place}warning: {responses} of state {state!r}: {problem}"
 UNUSED_STATE: Final = "{place}state {state!r} of test case {case!r} was not run"
 UNUSED_RESPONSE: Final = (
     "{place}response {numbers} of state {state!r} in test case {case!r} was not used"

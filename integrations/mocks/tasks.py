@@ -26,7 +26,7 @@ class MockedTasks:
         self,
         inner: Tasks,
         mocks: MockFile | TestCase,
-        validation: Validation = Validation.PRESENT,
+        validation: Validation = Validation.WARN,
     ) -> None:
         self.inner = inner
         self.mocks: Answers = Answers(mocks, validation)

@@ -49,7 +49,8 @@ class Plan:
     functions   name, ARN or Resource -> callable
     folder      of functions; None: there is none
     mocks       state -> its responses
-    warnings    sentences on mocks that mock no task
+    warnings    sentences on mocks of a mock file
+    case        what texts call the mocks
     start_ms    epoch ms at the start
     """
 
@@ -62,6 +63,7 @@ class Plan:
     folder: Path | None = None
     mocks: Mapping[str, MockPlan | Items] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    case: str = "mocks"
     start_ms: int = START_MS
     limits: Limits = DEFAULT_LIMITS
 
@@ -71,7 +73,7 @@ async def _engine(plan: Plan, pool: Pool | None) -> AsyncIterator[tuple[Engine, 
     """pool: of the processes of functions; None: one for this time. Raises UnansweredTaskError."""
     own = pool or Pool(plan.limits, print_output)
     draw = random.Random(_SEED)
-    case, activities = TestCase(plan.mocks), _activities(plan.text)
+    case, activities = TestCase(plan.mocks, plan.case), _activities(plan.text)
     tasks = TestTasks(plan.functions, plan.folder, case, activities, own, plan.limits)
     engine = Engine(
         tasks=tasks,

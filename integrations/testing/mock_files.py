@@ -9,19 +9,30 @@ from stepwell.integrations.testing.errors import WorkflowTestError, suggestion
 
 def machine(file: MockFile, name: str, exact: bool = False) -> str:
     """The name in the file of the machine that a definition defines: its own, whatever the case of
-    its letters, or else the only one. Raises WorkflowTestError.
+    its letters, "-" and "_", or else the only one. Raises WorkflowTestError.
 
     exact  only its own
     """
+    found = find(file, name, exact)
+    if found is None:
+        raise WorkflowTestError(
+            f"{file.filename} has no state machine {name!r}{suggestion(name, file.machines)}"
+        )
+    return found
+
+
+def find(file: MockFile, name: str, exact: bool = False) -> str | None:
+    """The same; None: there is none."""
     known = list(file.machines)
-    same = [each for each in known if each.lower() == name.lower()]
+    same = [each for each in known if plain(each) == plain(name)]
     if name in known:
         return name
-    if not exact and len(same or known) == 1:
-        return (same or known)[0]
-    raise WorkflowTestError(
-        f"{file.filename} has no state machine {name!r}{suggestion(name, known)}"
-    )
+    return (same or known)[0] if not exact and len(same or known) == 1 else None
+
+
+def plain(name: str) -> str:
+    """Names that are alike have the same: "order-flow", "OrderFlow"."""
+    return name.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
 def case(file: MockFile, name: str, case: str, exact: bool = False) -> TestCase:

@@ -105,7 +105,7 @@ class StateTest:
         if mock is not _NOT_SET and error is not None:
             raise WorkflowTestError("run() takes a mock or an error, not both")
         if mock is _NOT_SET and error is None:
-            mock, error, cause = self._planned_mock(retries)
+            mock, error, cause, validation = self._planned_mock(retries, validation)
         if error is not None:
             output = {"error": error, **({} if cause is None else {"cause": cause})}
             request["mock"] = {"errorOutput": output}
@@ -119,19 +119,20 @@ class StateTest:
             request["context"] = text(dict(context), "context")
         return request
 
-    def _planned_mock(self, attempt: int) -> tuple[Json, str | None, str | None]:
-        """(result, error, cause) of the mock of the Workflow."""
+    def _planned_mock(
+        self, attempt: int, validation: str
+    ) -> tuple[Json, str | None, str | None, str]:
+        """(result, error, cause, validation) of the mock of the Workflow."""
         planned = self.plan.mocks.get(self.name)
-        if not isinstance(planned, Responses):
-            return _NOT_SET, None, None
-        step = planned.at(attempt)
+        step = planned.at(attempt) if isinstance(planned, Responses) else None
         match None if step is None else step.response:
             case Return(value):
-                return value, None, None
+                checked = step is None or step.checked
+                return value, None, None, validation if checked else "NONE"
             case Throw(error, cause):
-                return _NOT_SET, error, cause
+                return _NOT_SET, error, cause, validation
             case _:
-                return _NOT_SET, None, None
+                return _NOT_SET, None, None, validation
 
 
 def _result(state: str, answer: TestStateOutput) -> StateTestResult:

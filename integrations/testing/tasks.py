@@ -25,6 +25,7 @@ from stepwell.engine.tasks import (
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.mocks.answers import Answers
 from stepwell.integrations.mocks.cases import TestCase
+from stepwell.integrations.mocks.checks import Validation
 from stepwell.integrations.services.registry import Services
 from stepwell.integrations.services.runtime.pool import Pool
 from stepwell.integrations.tasks.registry import Registry
@@ -58,7 +59,7 @@ class TestTasks:
             functions, folder, pool=pool, services=self._services, limits=limits
         )
         self.unanswered: list[UnansweredTaskError] = []
-        answers = Answers(case)
+        answers = Answers(case, Validation.PRESENT)
         self.mocks: Mocks = _CheckedMocks(answers, activities, self.refusal, self.unanswered)
         self.unused = answers.unused
 

@@ -207,19 +207,14 @@ class Workflow:
         return self.with_case(mock_files.case(read, machine or self.plan.name, case, bool(machine)))
 
     def with_case(self, case: TestCase) -> Workflow:
-        """Another Workflow, with the mocks of a test case. Those that mock no task are named in
-        Result.unused. Raises WorkflowTestError if one does not fit the model of its service.
+        """Another Workflow, with the mocks of a test case. Those that mock no task, or do not fit
+        the model of their service, are named in Result.unused: Step Functions Local accepts both.
         """
-        errors, warnings = checks.against(case, self.states, checks.Validation.PRESENT)
-        if errors:
-            raise WorkflowTestError("\n".join(errors))
-        tasks = {
-            state: mock
-            for state, mock in case.states.items()
-            if self.states.get(state, {}).get("Type") == mocking.MOCKABLE
-        }
-        mocks = {**self.plan.mocks, **tasks}
-        return replace(self, plan=replace(self.plan, mocks=mocks, warnings=tuple(warnings)))
+        _, warnings = checks.against(case, self.states, checks.Validation.WARN)
+        tasks = {name for name, state in self.states.items() if state["Type"] == mocking.MOCKABLE}
+        mocks = {**self.plan.mocks, **case.unchecked(tasks).states}
+        warned = (*self.plan.warnings, *warnings)
+        return replace(self, plan=replace(self.plan, mocks=mocks, warnings=warned, case=case.name))
 
     def state(self, name: str) -> StateTest:
         """One state, to be run alone."""

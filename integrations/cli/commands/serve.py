@@ -53,7 +53,7 @@ def settings(
     smtp: str | None,
     node_address: str | None,
     mocks: Path | None = None,
-    mock_validation: str = "PRESENT",
+    mock_validation: str = "WARN",
     skip_time: bool,
     **others: Any,
 ) -> Settings:

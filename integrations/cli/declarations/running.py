@@ -16,6 +16,7 @@ top = typer.Typer(**PLAIN)
 class MockValidation(StrEnum):
     STRICT = "STRICT"
     PRESENT = "PRESENT"
+    WARN = "WARN"
     NONE = "NONE"
 
 
@@ -34,7 +35,8 @@ MockValidationOption = Annotated[
     MockValidation,
     Option(
         case_sensitive=False,
-        help="Check of mocked results: STRICT also wants members that the service always returns.",
+        help="Check of mocked results: WARN reports those that do not fit the service's model; "
+        "PRESENT refuses them; STRICT also wants members that the service always returns.",
     ),
 ]
 
@@ -68,7 +70,7 @@ def run(
     allow_private: o.AllowPrivate = False,
     mocks: Mocks = None,
     case: Case = None,
-    mock_validation: MockValidationOption = MockValidation.PRESENT,
+    mock_validation: MockValidationOption = MockValidation.WARN,
     skip_time: o.SkipTime = False,
     search_attributes: o.SearchAttributes = None,
     json: o.JsonEvents = False,
@@ -99,7 +101,7 @@ def resume(
     allow_aws: o.AllowAws = False,
     allow_private: o.AllowPrivate = False,
     mocks: Mocks = None,
-    mock_validation: MockValidationOption = MockValidation.PRESENT,
+    mock_validation: MockValidationOption = MockValidation.WARN,
     skip_time: o.SkipTime = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -136,7 +138,7 @@ def serve(
     node_address: o.NodeAddress = None,
     read_only: o.ReadOnly = False,
     mocks: Mocks = None,
-    mock_validation: MockValidationOption = MockValidation.PRESENT,
+    mock_validation: MockValidationOption = MockValidation.WARN,
     skip_time: o.SkipTime = False,
     limits: o.LimitsFile = None,
 ) -> None:

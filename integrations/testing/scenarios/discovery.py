@@ -1,5 +1,5 @@
-"""What `stepwell test` runs: scenario files, and the test cases of mock files that no scenario file
-uses.
+"""What `stepwell test` runs: scenario files, and the test cases of mock files of which no scenario
+file tests the state machine.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from stepwell.integrations.mocks.files import MockFileError, read_mocks
+from stepwell.integrations.testing import mock_files
+from stepwell.integrations.testing.mock_files import plain
 from stepwell.integrations.testing.scenarios.files import (
     DEFINITIONS,
     SUFFIXES,
@@ -58,7 +60,7 @@ def find(paths: Sequence[Path]) -> Found:
             except ScenarioFileError as fault:
                 found.problems += fault.problems
     used = {
-        suite.path(suite.content.mock_file).resolve()
+        (suite.path(suite.content.mock_file).resolve(), suite.machine.name.split(".")[0])
         for suite in found.suites
         if suite.content.mock_file
     }
@@ -69,9 +71,9 @@ def find(paths: Sequence[Path]) -> Found:
         if file.name.endswith(DEFINITIONS) or all(key in jsons.get(file, b"") for key in _MACHINE)
     ]
     for file, data in jsons.items():
-        is_mocks = all(key in data for key in _MOCKS) and not file.name.endswith(SUFFIXES)
-        if is_mocks and file.resolve() not in used:
-            _add_cases(found, file, definitions)
+        if all(key in data for key in _MOCKS) and not file.name.endswith(SUFFIXES):
+            names = {name for mocks, name in used if mocks == file.resolve()}
+            _add_cases(found, file, definitions, names)
     return found
 
 
@@ -110,14 +112,20 @@ def _head(file: Path) -> bytes:
         return b""
 
 
-def _add_cases(found: Found, file: Path, definitions: Sequence[Path]) -> None:
+def _add_cases(
+    found: Found, file: Path, definitions: Sequence[Path], names: Iterable[str]
+) -> None:
+    """names: of the definitions of which a scenario file uses the mock file."""
     try:
         mocks = read_mocks(file)
     except MockFileError as fault:
         found.problems += fault.faults
         return
     machines = []
+    tested = {mock_files.find(mocks, name) for name in names}
     for name, cases in mocks.machines.items():
+        if name in tested:
+            continue
         definition = _definition(name, len(mocks.machines), file, definitions)
         if definition is None:
             at = next((case.place for case in cases.values()), f"{file}:1:1")
@@ -134,7 +142,7 @@ def _definition(name: str, machines: int, file: Path, definitions: Sequence[Path
     """The definition of the same name, whatever the case of its letters, "-" and "_"; else the only
     one, if the mock file has one machine. The nearest goes before.
     """
-    same = [each for each in definitions if _plain(each.name.split(".")[0]) == _plain(name)]
+    same = [each for each in definitions if plain(each.name.split(".")[0]) == plain(name)]
     beside = [each for each in definitions if each.parent == file.parent]
     chosen = same or (
         (beside if len(beside) == 1 else definitions if len(definitions) == 1 else [])
@@ -142,7 +150,3 @@ def _definition(name: str, machines: int, file: Path, definitions: Sequence[Path
         else []
     )
     return min(chosen, key=lambda each: len(os.path.relpath(each, file.parent)), default=None)
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("-", "").replace("_", "")

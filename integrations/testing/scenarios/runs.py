@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -98,12 +99,10 @@ def run(job: Job, settings: Settings) -> Outcome:
         outcome = _scenario(job, settings) if job.index is not None else _case(job, settings)
     except PlacedError as fault:
         outcome = Outcome(job, FAILED, [str(fault).splitlines()])
-    except UnansweredTaskError as fault:
-        has_place = fault.in_scenario.startswith(f"{job.file}:")
-        text = fault.in_scenario if has_place else f"{job.place}: {fault.in_scenario}"
-        outcome = Outcome(job, FAILED, [text.splitlines()])
     except (WorkflowTestError, UsageError) as fault:
-        outcome = Outcome(job, FAILED, [f"{job.place}: {fault}".splitlines()])
+        text = fault.in_scenario if isinstance(fault, UnansweredTaskError) else str(fault)
+        has_place = text.startswith(f"{job.file}:")
+        outcome = Outcome(job, FAILED, [(text if has_place else f"{job.place}: {text}").splitlines()])
     outcome.seconds = time.perf_counter() - began
     return outcome
 
@@ -176,6 +175,8 @@ def _tested(suite: Suite, scenario: Scenario, at: str, settings: Settings) -> Wo
         except WorkflowTestError as fault:
             raise PlacedError(f"{suite.at(at + '/case')}: {fault}") from None
         tested = tested.with_case(case)
+    else:
+        tested = replace(tested, plan=replace(tested.plan, case=scenario.name))
     for where, mocked in (("", content.mocks), (at, scenario.mocks)):
         for key, value in mocked.items():
             place = suite.at(json_text.member(f"{where}/mocks", key))
@@ -228,10 +229,20 @@ def _case(job: Job, settings: Settings) -> Outcome:
         outcome.failures.append(
             [
                 f"{job.place}: it ended with {result.error or result.status}",
-                "it ran with the input {}: a scenario file can name another one",
+                f"it ran with the input {{}}; for another one, write {_scenario_file(job, case)}",
             ]
         )
     return _judged(outcome)
+
+
+def _scenario_file(job: Job, case: str) -> str:
+    """A scenario file for a test case: "NAME: CONTENT"."""
+    folder, stem = job.machine.parent, job.machine.name.split(".")[0]
+    content = {
+        "mock_file": os.path.relpath(job.file, folder),
+        "scenarios": [{"name": case, "case": case, "input": {}}],
+    }
+    return f"{folder / f'{stem}.test.json'}: {json_text.dumps(content)}"
 
 
 # --- what several scenarios share -----------------------------------------------------------------

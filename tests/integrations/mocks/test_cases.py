@@ -304,7 +304,7 @@ async def test_pending() -> None:
     assert (ran.error, "TaskTimedOut" in ran.types) == ("Mine", True)
 
 
-async def test_invalid_result() -> None:
+async def test_invalid_result(caplog: pytest.LogCaptureFixture) -> None:
     definition = machine({"A": invoke()})
     bad = {"StatusCode": "200", "Payload": 1}
     case = {"A": "R"}
@@ -320,7 +320,11 @@ async def test_invalid_result() -> None:
         "Field 'StatusCode' must be a number"
     )
     ran = await run(definition, mock_file(mocks), "C", validation=Validation.NONE)
+    assert (ran.output, caplog.messages) == (bad, [])
+    ran = await run(definition, mock_file(mocks), "C", validation=Validation.WARN)
     assert ran.output == bad
+    (text,) = caplog.messages
+    assert "warning: response 'R' of state 'A': Mock result schema validation" in text
 
 
 async def test_unused() -> None:

@@ -33,7 +33,8 @@ class Folder:
         words = ["run", str(self.definition), "--quiet", "--db", str(self.path / "run.db")]
         words += ["--mocks", str(self.mocks)] if mocks else []
         words += ["--case", case] if case else []
-        ran = CliRunner().invoke(app, [*words, "--mock-validation", check])
+        words += ["--mock-validation", check] if check else []
+        ran = CliRunner().invoke(app, words)
         self.said = ran.stderr
         return ran.exit_code, json.loads(ran.stdout) if ran.stdout else ran.stderr
 
@@ -102,6 +103,19 @@ def test_run_checks_the_results_first(folder: Folder) -> None:
         "stepwell: test case 'HappyPath' does not fit the definition: 1 error",
     ]
     assert folder.run("HappyPath", check="NONE")[1]["MessageId"] == 1
+    assert folder.said == ""
+
+
+def test_run_uses_what_does_not_fit_as_step_functions_local_does(folder: Folder) -> None:
+    mocks = json.loads(json.dumps(MOCKS))
+    mocks["MockedResponses"]["MockedSQSSuccess"]["0"]["Return"]["MessageId"] = 1
+    folder.write(mocks)
+    code, output = folder.run("HappyPath", check="")
+    assert (code, output["MessageId"]) == (0, 1)
+    assert folder.said == (
+        f"{folder.mocks}:39:4: warning: response 'MockedSQSSuccess' of state 'SQSState': "
+        "Mock result schema validation error: Field 'MessageId' must be a string\n"
+    )
 
 
 def test_run_shows_the_faults_of_the_file(folder: Folder) -> None:

@@ -162,8 +162,8 @@ scenarios:
         "checkout.test.yaml:11:5: mocks.json has no test case 'Other' of the state machine "
         "'Checkout'; there are 'Happy'",
         "12:5: State 'Charge' has no mocked response for attempt 1",
-        "    checkout.test.yaml:17:13: response 1 of state 'Charge' in test case 'mocks' was",
-        ": state 'Hand over' of test case 'mocks' was not run",
+        "    checkout.test.yaml:17:13: response 1 of state 'Charge' in test case 'unused' was",
+        ": state 'Hand over' of test case 'unused' was not run",
         "skipped checkout.test.yaml:18 later  not yet",
     ):
         assert line in shown
@@ -255,7 +255,14 @@ def test_test_cases_of_a_mock_file(project: Path, capsys: pytest.CaptureFixture[
     assert "ok MockConfigFile.json:8 send-it#Fails" in shown  # its error may be what is tested
     assert "the state 'A' calls arn:aws:states:::sqs:sendMessage, which nothing answers" in shown
     assert "it ended with States.Runtime" in shown
-    assert "it ran with the input {}: a scenario file can name another one" in shown
+    assert "it ran with the input {}; for another one, write checkout.test.json: {" in shown
+    content = {"mock_file": "MockConfigFile.json", "scenarios": [{"name": "a", "case": "Happy"}]}
+    (project / "SendIt.test.json").write_text(json.dumps(content))
+    assert run() == 1  # the scenario file is for its state machine alone
+    shown = capsys.readouterr().err
+    assert "ok SendIt.test.json:1 a" in shown
+    assert "send-it#Fails" not in shown
+    assert "FAILED MockConfigFile.json:17 Checkout#No input" in shown
 
 
 def test_reports(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

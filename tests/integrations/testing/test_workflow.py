@@ -296,6 +296,13 @@ def test_a_test_case_of_a_mock_file(tmp_path: Any) -> None:
         tested.mocks(file, case="Hapy")
     with pytest.raises(WorkflowTestError, match="no state machine 'Order': did you mean 'Orders'"):
         tested.mocks(file, case="Happy", machine="Order")
+    sloppy = {"Resource": "arn:aws:states:::sns:publish", "Parameters": {"Message": "m"}}
+    published = workflow(machine(Charge={**task(), **sloppy})).mocks(file, case="Happy")
+    result = published.run()
+    assert (result.output, published.state("Charge").run().output) == ("paid", "paid")
+    assert result.unused[0].endswith(
+        "warning: response 'Paid' of state 'Charge': Mocked result must be a JSON object."
+    )
     other = workflow(machine(Other=task())).mocks(file, case="Happy").mock("Other", 1).run()
     assert other.status == "SUCCEEDED"  # Step Functions Local ignores such a mock, too
     assert "the definition has no state 'Charge', which test case 'Happy' mocks" in other.unused[0]
