@@ -132,10 +132,11 @@ class Iterations(NamedTuple):
         return same and mine[0] <= its[-1] and its[0] <= mine[-1]
 
 
+ItemKey: TypeAlias = int | range | str | Iterations
 _PART: Final = re.compile(r"\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?(?:@(\d{1,9}))?\s*", re.ASCII)
 
 
-def iterations(key: int | range | str | Iterations) -> Iterations | None:
+def iterations(key: ItemKey) -> Iterations | None:
     """None: the text is none of iterations."""
     if isinstance(key, Iterations):
         return key
@@ -159,9 +160,7 @@ class Items:
     Raises ValueError.
     """
 
-    def __init__(
-        self, by_item: Mapping[int | range | str | Iterations, Plan], default: Plan | None = None
-    ) -> None:
+    def __init__(self, by_item: Mapping[ItemKey, Plan], default: Plan | None = None) -> None:
         found: list[tuple[Iterations, Responses]] = []
         for key, plan in by_item.items():
             parsed = iterations(key)

@@ -23,6 +23,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.mocks import messages
 from stepwell.integrations.mocks.cases import (
+    ItemKey,
     Items,
     Iterations,
     Pending,
@@ -234,7 +235,7 @@ class _Reader:
 
     def _items(
         self, at: str, value: Mapping[str, Json], responses: Mapping[str, tuple[Step, ...]]
-    ) -> dict[int | range | str, Plan]:
+    ) -> dict[ItemKey, Plan]:
         found: dict[str, Iterations] = {}
         for key in value:
             here, parsed = json_text.member(at, key), iterations(key)

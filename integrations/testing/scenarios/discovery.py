@@ -112,9 +112,7 @@ def _head(file: Path) -> bytes:
         return b""
 
 
-def _add_cases(
-    found: Found, file: Path, definitions: Sequence[Path], names: Iterable[str]
-) -> None:
+def _add_cases(found: Found, file: Path, definitions: Sequence[Path], names: Iterable[str]) -> None:
     """names: of the definitions of which a scenario file uses the mock file."""
     try:
         mocks = read_mocks(file)

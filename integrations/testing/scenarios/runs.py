@@ -102,7 +102,9 @@ def run(job: Job, settings: Settings) -> Outcome:
     except (WorkflowTestError, UsageError) as fault:
         text = fault.in_scenario if isinstance(fault, UnansweredTaskError) else str(fault)
         has_place = text.startswith(f"{job.file}:")
-        outcome = Outcome(job, FAILED, [(text if has_place else f"{job.place}: {text}").splitlines()])
+        outcome = Outcome(
+            job, FAILED, [(text if has_place else f"{job.place}: {text}").splitlines()]
+        )
     outcome.seconds = time.perf_counter() - began
     return outcome
 

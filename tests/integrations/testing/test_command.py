@@ -262,7 +262,7 @@ def test_test_cases_of_a_mock_file(project: Path, capsys: pytest.CaptureFixture[
     shown = capsys.readouterr().err
     assert "ok SendIt.test.json:1 a" in shown
     assert "send-it#Fails" not in shown
-    assert "FAILED MockConfigFile.json:17 Checkout#No input" in shown
+    assert "FAILED MockConfigFile.json:16 Checkout#No input" in shown
 
 
 def test_reports(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
