@@ -10,3 +10,8 @@ class UsageError(Exception):
     """
 
     picture: Sequence[str] = ()
+
+
+def file_fault(file: object, fault: OSError | ValueError) -> str:
+    """What a file could not be read or written for: "FILE: No such file or directory"."""
+    return f"{file}: {getattr(fault, 'strerror', None) or fault}"

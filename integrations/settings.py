@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from stepwell.integrations import database
 from stepwell.integrations.aws.outside import Outside
-from stepwell.integrations.errors import UsageError
+from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.mocks.checks import Validation
 from stepwell.integrations.server import log as server_log
@@ -103,7 +103,9 @@ def keys_of(settings: Settings) -> Mapping[str, Key]:
     if settings.credentials is not None:
         try:
             return read_credentials(settings.credentials)
-        except (ValueError, OSError) as fault:
+        except OSError as fault:
+            raise UsageError(f"--credentials {file_fault(settings.credentials, fault)}") from None
+        except ValueError as fault:
             raise UsageError(f"--credentials {fault}") from None
     if not is_loopback(settings.host):
         raise UsageError(

@@ -28,7 +28,7 @@ from stepwell.integrations.definitions.problems import (
     known_resource,
     placed,
 )
-from stepwell.integrations.errors import UsageError
+from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.limits_files import LimitsFileError, read_limits
 
@@ -55,7 +55,7 @@ def read(source: IO[bytes] | Path, what: str, most: int) -> bytes:
     except IsADirectoryError:
         raise UsageError(f"{what}: it is a folder, not a file") from None
     except OSError as fault:
-        raise UsageError(f"{what}: {fault.strerror or fault}") from None
+        raise UsageError(file_fault(what, fault)) from None
     except ValueError as fault:  # a NUL in the name
         raise UsageError(f"{what}: {fault}") from None
     if len(data) > most:

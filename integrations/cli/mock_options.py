@@ -12,7 +12,7 @@ from stepwell.engine.arns import machine_name
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.integrations.cli import exit_codes
 from stepwell.integrations.cli.output.text import count, printable
-from stepwell.integrations.errors import UsageError
+from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.mocks import checks
 from stepwell.integrations.mocks.checks import Validation
 from stepwell.integrations.mocks.files import MockFile, MockFileError, read_mocks
@@ -60,7 +60,7 @@ def read(option: Path | None, case: str | None, validation: str) -> Mocking:
     try:
         file = read_mocks(path)
     except OSError as fault:
-        raise UsageError(f"{source}: {fault.strerror or fault}") from None
+        raise UsageError(file_fault(source, fault)) from None
     except MockFileError as error:
         _show(error.faults)
         faults = count(len(error.faults), "error")

@@ -9,7 +9,7 @@ from typing import Final
 
 from stepwell.asl.coverage import Coverage
 from stepwell.asl.definition_files import DefinitionFileError, read_definition
-from stepwell.integrations.errors import UsageError
+from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.testing.results import Result
 from stepwell.visualize.coverage import report, texts
 from stepwell.visualize.coverage.texts import Covered
@@ -80,7 +80,7 @@ def write(file: Path, machines: list[Covered]) -> None:
             text = report.page(machines)
         file.write_text(text, encoding="utf-8")
     except OSError as fault:
-        raise UsageError(f"{file}: {fault.strerror or fault}") from None
+        raise UsageError(file_fault(file, fault)) from None
 
 
 def check(file: Path) -> None:

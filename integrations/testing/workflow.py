@@ -19,7 +19,7 @@ from stepwell.asl.validate import ERROR
 from stepwell.engine.arns import Home
 from stepwell.integrations.definitions import problems
 from stepwell.integrations.definitions.parameters import from_file, pseudo_parameters
-from stepwell.integrations.errors import UsageError
+from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.mocks import checks
 from stepwell.integrations.mocks.cases import TestCase
@@ -113,7 +113,7 @@ def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as fault:
-        raise WorkflowTestError(f"{file}: {fault.strerror or fault}") from None
+        raise WorkflowTestError(file_fault(file, fault)) from None
 
 
 def _parameters(params: Params, limits: Limits) -> Mapping[str, Json]:
@@ -201,7 +201,7 @@ class Workflow:
         try:
             read = read_mocks(file)
         except OSError as fault:
-            raise WorkflowTestError(f"{file}: {fault.strerror or fault}") from None
+            raise WorkflowTestError(file_fault(file, fault)) from None
         except MockFileError as fault:
             raise WorkflowTestError(str(fault)) from None
         return self.with_case(mock_files.case(read, machine or self.plan.name, case, bool(machine)))

@@ -15,7 +15,7 @@ from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output.text import count, printable
 from stepwell.integrations.definitions.formatter import LeftAsItIsError, format_file
-from stepwell.integrations.errors import UsageError
+from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
 
 CHANGED, SAME, LEFT, FAILED = range(4)
@@ -67,7 +67,7 @@ def _replace(path: Path, text: str) -> None:
         os.replace(name, path)
     except OSError as fault:
         os.unlink(name)
-        raise UsageError(f"{path}: {fault.strerror or fault}") from None
+        raise UsageError(file_fault(path, fault)) from None
 
 
 def schema() -> int:

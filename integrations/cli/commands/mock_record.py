@@ -16,7 +16,7 @@ from stepwell.integrations.cli.clients import choosing, polling
 from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output.text import printable
-from stepwell.integrations.errors import UsageError
+from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.mocks.files import MockFileError, parse_mocks
 from stepwell.integrations.mocks.recording import Recording, RecordingError, merge
@@ -141,7 +141,7 @@ def _existing(output: Path | None) -> dict[str, Any]:
         parse_mocks(data, str(output))
         value: dict[str, Any] = json_text.loads(data.decode("utf-8-sig"))
     except OSError as fault:
-        raise UsageError(f"{output}: {fault.strerror or fault}") from None
+        raise UsageError(file_fault(output, fault)) from None
     except MockFileError as error:
         raise UsageError(f"{output} is not a valid mock file: {error.faults[0]}") from None
     return value
@@ -156,4 +156,4 @@ def _write(text: str, output: Path | None) -> None:
         new.write_text(text, encoding="utf-8")
         new.replace(output)
     except OSError as fault:
-        raise UsageError(f"{output}: {fault.strerror or fault}") from None
+        raise UsageError(file_fault(output, fault)) from None

@@ -16,7 +16,7 @@ from stepwell.integrations.cli import exit_codes, files, lookup
 from stepwell.integrations.cli.clients import choosing
 from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.files import with_limits
-from stepwell.integrations.errors import UsageError
+from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
 from stepwell.visualize import Diagram, RenderError, read_history
 from stepwell.visualize.diagram import SUFFIXES
@@ -136,4 +136,4 @@ def _write(drawn: bytes, output: Path | None) -> None:
     try:
         output.write_bytes(drawn)
     except OSError as fault:
-        raise UsageError(f"{output}: {fault.strerror or fault}") from None
+        raise UsageError(file_fault(output, fault)) from None

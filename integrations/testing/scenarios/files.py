@@ -30,7 +30,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.placeholders import Placeholders
 from stepwell.asl.yaml_values import YamlReader
-from stepwell.integrations.errors import UsageError
+from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.mocks.cases import Response, Return, Throw
 from stepwell.integrations.testing.errors import WorkflowTestError, suggestion
 from stepwell.integrations.testing.mocking import Answer, Answers
@@ -146,7 +146,7 @@ def _value(file: Path) -> tuple[Json, Callable[[str], Place]]:
         value = json_text.loads(placeholders.unmarked(json_text.dumps(reader.read(text))))
         return value, lambda at: json_text.nearest(reader.places, at)
     except OSError as fault:
-        problem = f"{file}: {fault.strerror or fault}"
+        problem = file_fault(file, fault)
     except UnicodeDecodeError:
         problem = f"{file}:1:1: not UTF-8 text"
     except DefinitionFileError as fault:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from stepwell.asl import json_text
 from stepwell.asl.coverage import Coverage
 from stepwell.asl.evaluation import Json
-from stepwell.integrations.errors import UsageError
+from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.mocks.cases import iterations
 from stepwell.integrations.mocks.files import MockFile, MockFileError, read_mocks
@@ -206,7 +206,7 @@ def _input(suite: Suite, scenario: Scenario, at: str) -> Json:
     try:
         return json_text.loads(file.read_bytes())
     except OSError as fault:
-        reason = f"{file}: {fault.strerror or fault}"
+        reason = file_fault(file, fault)
     except json_text.JsonError as fault:
         reason = f"{file}:{fault.line or 1}:{fault.column or 1}: not JSON: {fault.message}"
     raise PlacedError(f"{suite.at(at + '/input_file')}: {reason}")
@@ -258,7 +258,7 @@ def mocks_of(file: Path) -> MockFile:
     try:
         return read_mocks(file)
     except OSError as fault:
-        raise WorkflowTestError(f"{file}: {fault.strerror or fault}") from None
+        raise WorkflowTestError(file_fault(file, fault)) from None
     except MockFileError as fault:
         raise WorkflowTestError(str(fault)) from None
 

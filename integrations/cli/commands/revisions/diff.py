@@ -15,7 +15,7 @@ from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import DIM, Line, ndjson, printable
 from stepwell.integrations.cli.revisions import Revision
-from stepwell.integrations.errors import UsageError
+from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
 from stepwell.visualize import RenderError
 from stepwell.visualize.changes import picture
@@ -76,7 +76,7 @@ def _draw(
     try:
         output.write_bytes(drawn)
     except OSError as fault:
-        raise UsageError(f"{output}: {fault.strerror or fault}") from None
+        raise UsageError(file_fault(output, fault)) from None
 
 
 def _model(revision: Revision) -> StateMachine:

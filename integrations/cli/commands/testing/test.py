@@ -15,7 +15,7 @@ from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import test_report
 from stepwell.integrations.cli.output.text import printable
-from stepwell.integrations.errors import UsageError
+from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.testing import coverage
 from stepwell.integrations.testing.scenarios import discovery, junit, processes, runs, watching
@@ -103,7 +103,7 @@ def _run(options: Options, settings: Settings, only: set[Path] | None) -> int:
         try:
             options.junit.write_text(junit.report(outcomes), encoding="utf-8")
         except OSError as fault:
-            raise UsageError(f"--junit {options.junit}: {fault.strerror or fault}") from None
+            raise UsageError(f"--junit {file_fault(options.junit, fault)}") from None
     enough = not settings.coverage or _covered(outcomes, options)
     if found.problems or broken:
         return exit_codes.USAGE
