@@ -1,6 +1,7 @@
 """Functions of source files in real processes: results, locations, errors."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -202,11 +203,17 @@ async def test_layouts_of_a_folder(bench: Bench) -> None:
     bench.write(
         "aws/lambda_function.py", "def lambda_handler(event, context): return 'as in the console'"
     )
-    assert [await bench.value(name) for name in ("plain-name", "own", "aws")] == [
-        "shared helper",
-        "own helper",
+    bench.write("sam/app.py", "def lambda_handler(event, context): return 'as of sam init'")
+    bench.write("cdk/index.py", "def handler(event, context): return 'as of CDK'")
+    names = ["aws", "cdk", "own", "plain-name", "sam"]
+    assert [await bench.value(name) for name in names] == [
         "as in the console",
+        "as of CDK",
+        "own helper",
+        "shared helper",
+        "as of sam init",
     ]
+    assert bench.functions.names() == sorted([*names, "common"])
     for name in (
         "",
         "missing",
@@ -216,6 +223,16 @@ async def test_layouts_of_a_folder(bench: Bench) -> None:
         "a b",
     ):
         assert bench.functions.find(name) is None
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+async def test_layouts_of_a_folder_in_node(bench: Bench) -> None:
+    bench.write("plain.mjs", "export const handler = async (event) => `plain ${event}`")
+    bench.write("cdk/index.js", "exports.handler = async (event) => `index ${event}`")
+    bench.write("sam/app.mjs", "export const lambdaHandler = async (event) => `app ${event}`")
+    names = ["cdk", "plain", "sam"]
+    assert bench.functions.names() == names
+    assert [await bench.value(name, 1) for name in names] == ["index 1", "plain 1", "app 1"]
 
 
 async def test_a_function_may_be_named_like_a_module_of_the_standard_library(bench: Bench) -> None:

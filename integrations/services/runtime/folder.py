@@ -17,7 +17,7 @@ from stepwell.asl.json_text import encode
 from stepwell.engine.supervisor import Supervisor
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.runtime import messages
-from stepwell.integrations.services.runtime.function import Function
+from stepwell.integrations.services.runtime.function import NODE, PYTHON, Function
 from stepwell.integrations.services.runtime.output import Printer
 from stepwell.integrations.services.runtime.pool import (
     Answer,
@@ -30,18 +30,20 @@ from stepwell.integrations.services.runtime.pool import (
 __all__ = ["Answer", "Call", "Functions", "UnavailableError", "answer_of"]
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,140}\Z")  # Lambda's; it cannot lead out of the folder
-_ENDINGS: Final = (".py", ".js", ".mjs", ".cjs")
-# (file in the folder, handler, whether its folder is shared); the first existing file is used
+_RUNTIMES: Final = {".py": PYTHON, ".js": NODE, ".mjs": NODE, ".cjs": NODE}  # by the file's ending
+# (file in the folder without its ending, handler in Python, handler in Node): as in the Serverless
+# Framework, the console of Lambda, `sam init` and CDK. The first existing file is used.
 _LAYOUTS: Final = (
-    ("{name}.py", "{name}.handler", True),
-    ("{name}/handler.py", "handler.handler", False),
-    ("{name}/lambda_function.py", "lambda_function.lambda_handler", False),
+    ("{name}", "handler", "handler"),
+    ("{name}/handler", "handler", "handler"),
+    ("{name}/lambda_function", "lambda_handler", "handler"),
+    ("{name}/app", "lambda_handler", "lambdaHandler"),
+    ("{name}/index", "handler", "handler"),
 )
 
 
 class Functions:
-    """Functions by name: those of a folder (`NAME.py`, `NAME/handler.py` or
-    `NAME/lambda_function.py`), and those that were added.
+    """Functions by name: those of a folder (see _LAYOUTS), and those that were added.
 
     output       (name, text): receives printed output, on the event loop; by default a thread
                  writes it to standard error
@@ -105,26 +107,27 @@ class Functions:
             return stamped(added) or added
         if self.folder is None or not NAME.match(name):
             return None
-        for layout, handler, shared in _LAYOUTS:
-            file = os.path.join(self.folder, layout.format(name=name))
-            plain = Function(
-                name,
-                os.path.dirname(file),
-                handler.format(name=name),
-                shared,
-                seconds=self.limits.function_seconds,
-            )
-            if (function := _stamped(plain, file)) is not None:
-                return function
+        for ending, runtime in _RUNTIMES.items():
+            for layout, *handlers in _LAYOUTS:
+                file = os.path.join(self.folder, layout.format(name=name) + ending)
+                folder, module = os.path.split(file.removesuffix(ending))
+                plain = Function(
+                    name,
+                    folder,
+                    f"{module}.{handlers[runtime == NODE]}",
+                    "/" not in layout,
+                    seconds=self.limits.function_seconds,
+                    runtime=runtime,
+                )
+                if (function := _stamped(plain, file)) is not None:
+                    return function
         return None
 
     def names(self) -> list[str]:
         """Of all functions, sorted."""
         files = os.listdir(self.folder) if self.folder is not None and self.folder.is_dir() else []
-        return sorted(
-            {name for file in files if self.find(name := file.removesuffix(".py"))}
-            | self._added.keys()
-        )
+        names = {Path(file).stem if Path(file).suffix in _RUNTIMES else file for file in files}
+        return sorted({name for name in names if self.find(name)} | self._added.keys())
 
     def report_missing(self, name: str) -> None:
         """Print where a function was looked for that does not exist, and how to make it; once."""
@@ -134,7 +137,7 @@ class Functions:
         if self.folder is None:
             text = messages.FUNCTION_NO_FOLDER.format(name=name)
         else:
-            files = [layout.format(name=name) for layout, _, _ in _LAYOUTS]
+            files = [f"{layout.format(name=name)}.py" for layout, _, _ in _LAYOUTS]
             near = difflib.get_close_matches(name, self.names(), 1)
             text = messages.FUNCTION_MISSING.format(
                 files=f"{', '.join(files[:-1])} and {files[-1]}",
@@ -169,7 +172,7 @@ def stamped(function: Function) -> Function | None:
     return next(
         (
             current
-            for ending in _ENDINGS
+            for ending in _RUNTIMES
             if (current := _stamped(function, module + ending)) is not None
         ),
         None,

@@ -8,7 +8,7 @@ from typing import Final
 
 # ours, in the output of functions: what callers get are Lambda's texts
 FUNCTION_MISSING: Final = (
-    "there is no such function: looked for {files} in {folder}, and among those that CreateFunction made{near}. "
+    "there is no such function: looked for {files} (or .js, .mjs, .cjs) in {folder}, and among those that CreateFunction made{near}. "
     "To make it, write {path} with: def handler(event, context): return event"
 )
 FUNCTION_NO_FOLDER: Final = (

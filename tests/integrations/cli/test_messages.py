@@ -161,7 +161,8 @@ def test_a_missing_function(invoke, write, place):
     line = next(line for line in done.stderr.splitlines() if line.startswith("charge_card | "))
     folder = place / "functions"
     for words in (
-        f"looked for charge_card.py, charge_card/handler.py and charge_card/lambda_function.py in "
+        "looked for charge_card.py, charge_card/handler.py, charge_card/lambda_function.py, "
+        "charge_card/app.py and charge_card/index.py (or .js, .mjs, .cjs) in "
         f"{folder}",
         "did you mean charge-card?",
         f"write {folder}/charge_card.py with: def handler(event, context)",

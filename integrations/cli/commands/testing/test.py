@@ -211,4 +211,4 @@ def _files_of(job: Job, found: Found) -> list[Path]:
     folder = job.machine.parent / "functions"
     if suite is not None and suite.content.functions:
         folder = suite.path(suite.content.functions)
-    return [*parts, *(folder.rglob("*.py") if folder.is_dir() else ())]
+    return [*parts, *(folder.rglob("*.*") if folder.is_dir() else ())]
