@@ -5,12 +5,12 @@
 readings.py follows every path of the state as far as it leads, by the evaluators that the engine
 runs. Tables of rules turn what they found into sentences:
 
-    missing      paths without a result; with roots ($, $$, $states, variables) and upstream (which
-                 state lost the value)
-    failures     errors, Retry and Catch; with jsonata_failures
+    missing      paths without a result; with names (a value under another name), roots ($, $$,
+                 $states, variables) and upstream (which state lost the value)
+    failures     errors, Retry and Catch; with jsonata
     choices      comparisons that cannot be true
     literals     text that looks like an expression
-    requests     parameters that a service does not take
+    services     parameters that a service does not take, and what it returns instead
     definitions  mistakes that make a definition invalid
 """
 

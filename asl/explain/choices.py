@@ -7,18 +7,24 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl.choice import OPERATORS, compile_rule
-from stepwell.asl.evaluation import MISSING, Json, StateError
-from stepwell.asl.explain.jsonata_chains import chains
+from stepwell.asl.evaluation import MISSING, Env, Json, StateError
+from stepwell.asl.explain.jsonata.chains import chains
 from stepwell.asl.explain.readings import matching_rule, readings, value_of
-from stepwell.asl.explain.subject import WARNING, Hint, Subject
+from stepwell.asl.explain.subject import NOTE, WARNING, Hint, Subject
 from stepwell.asl.explain.values import attribute_type, described, shown, spelled
 from stepwell.asl.expression_errors import ExpressionError, ExpressionSyntaxError
 from stepwell.asl.java_values import is_number
 from stepwell.asl.jsonata import is_expression
 from stepwell.asl.paths import compile_path
+from stepwell.asl.timestamps import parse_timestamp
 
 _ORDER: Final = re.compile(r"(String|Numeric|Boolean|Timestamp)(\w+?)(Path)?")
 _NUMBER: Final = re.compile(r"\s*[-+]?\d+(\.\d+)?([eE][-+]?\d+)?\s*")
+_TYPE_TEST: Final = re.compile(r"Is(Null|Numeric|Boolean|Timestamp)")
+# in a pattern of StringMatches: what only regular expressions or SQL know
+_REGEX: Final = re.compile(r"^\^|\$$|\\\\?[dws]|\[[^\]]+-[^\]]+\]|^\.\*|\.\+|\(.*\|.*\)")
+_WANTED: Final = {"String": "a string", "Numeric": "a number", "Boolean": "a boolean",
+                  "Timestamp": "a timestamp"}  # fmt: skip
 _NO_ZONE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?")
 _LITERAL: Final = re.compile(
     r"""\s*(!?=|<=?|>=?)\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|-?\d+(?:\.\d+)?|true|false|null)"""
@@ -110,19 +116,18 @@ def hints(subject: Subject) -> Iterator[Hint]:
     for index, rule in enumerate(subject.fields.get("Choices", ())):
         if match is not None and index >= match:
             return
-        found = (
-            _conditions(subject, index, rule)
-            if subject.jsonata
-            else (
-                (each.where, mistake)
-                for each in comparisons(subject, index, rule)
-                if not _guarded(rule, each.path)
-                and not _holds(subject, each)
-                and (mistake := _mistake(each))
-            )
-        )
-        for where, (code, text) in found:
-            yield Hint(code, WARNING, where, text)
+        find = _conditions if subject.jsonata else _comparisons
+        yield from find(subject, index, rule)
+
+
+def _comparisons(subject: Subject, index: int, rule: Json) -> Iterator[Hint]:
+    for each in comparisons(subject, index, rule):
+        if _holds(subject, each):
+            continue
+        if not _guarded(rule, each.path) and (found := _mistake(each)):
+            yield Hint(found[0], WARNING, each.where, found[1])
+        elif found := _fact(each):
+            yield Hint(found[0], NOTE, each.where, found[1])
 
 
 def _guarded(rule: Json, path: str) -> bool:
@@ -156,28 +161,132 @@ def _mistake(each: Comparison) -> tuple[str, str] | None:
             f"{false}, an attribute value of DynamoDB: write `{spelled(path, (kind,))}`"
             + (" (a string)." if kind in "SN" else ".")
         )
+    if isinstance(value, dict | list):
+        return _composite(each, family, false)
+    if isinstance(value, str):
+        return _text(each, match, false)
+    if family == "String":
+        other = "Boolean" if isinstance(value, bool) else "Numeric"
+        use = f"{other}{match[2]}{match[3] or ''}"
+        return "type", f"{false}: {f'use {use}' if use in OPERATORS else 'convert it before'}."
+    if family == "Timestamp":
+        return "epoch", f"{false}, not a timestamp in text: compare numbers with Numeric{match[2]}."
+    if family == "Boolean" and not isinstance(value, bool):
+        return "type", f"{false}, not a boolean: use NumericEquals {shown(value)}."
+    if family == "Numeric" and isinstance(value, bool):
+        return "type", f"{false}, not a number: use BooleanEquals {shown(value)}."
+    return None
+
+
+def _composite(each: Comparison, family: str, false: str) -> tuple[str, str]:
+    """An object or a list is compared with one value."""
+    value, path, operand = each.value, each.path, each.operand
     if isinstance(value, list) and not compile_path(path).definite:
         return "list-of-matches", (
             f"{false}, because a filter or wildcard gives a list: pick an item before, with "
             f"`States.ArrayGetItem({path}, 0)`."
         )
-    if family == "Numeric" and isinstance(value, str) and _NUMBER.fullmatch(value):
+    false = f"{false}, not {_WANTED[family]}"
+    if isinstance(value, list):
+        if operand in value:
+            call = f"States.ArrayContains({path}, {_quoted(operand)})"
+            return "list", f"{false}. {shown(operand)} is in the list: test `{call}` before."
+        return "list", f"{false}: compare one of its items, such as `{path}[0]`."
+    alike = [name for name, inner in value.items() if _fits(inner, operand)]
+    meant = f": did you mean `{spelled(path, (alike[0],))}`?" if alike else "."
+    return "object", f"{false}{meant}"
+
+
+def _quoted(value: Json) -> str:
+    return f"'{value}'" if isinstance(value, str) else shown(value)
+
+
+def _fits(value: Json, operand: Json) -> bool:
+    """Whether a value is of the type of an operand."""
+    if isinstance(operand, bool) or isinstance(value, bool):
+        return isinstance(operand, bool) and isinstance(value, bool)
+    kinds = isinstance(value, str), isinstance(operand, str)
+    return all(kinds) or (is_number(value) and is_number(operand))
+
+
+def _text(each: Comparison, match: re.Match[str], false: str) -> tuple[str, str] | None:
+    """A string is compared as something else, or with another string that means the same."""
+    value, path, operand, family = each.value, each.path, each.operand, match[1]
+    if family == "Numeric" and _NUMBER.fullmatch(value):
         return "number-as-text", (
             f"{false}, not a number: compare with a String operator, or convert it before with "
             f"`States.StringToJson({path})`."
         )
-    if family == "String" and (is_number(value) or isinstance(value, bool)):
-        other = "Boolean" if isinstance(value, bool) else "Numeric"
-        use = f"{other}{match[2]}{match[3] or ''}"
-        return "type", f"{false}: {f'use {use}' if use in OPERATORS else 'convert it before'}."
-    if family == "Boolean" and isinstance(value, str) and value.lower() in ("true", "false"):
+    if family == "Boolean" and value.lower() in ("true", "false"):
         return "boolean-as-text", f"{false}, not a boolean: use StringEquals {shown(value)}."
-    if family == "Timestamp" and isinstance(value, str) and _NO_ZONE.fullmatch(value):
+    if family in ("Numeric", "Boolean"):
+        return "type", f"{false}, not {_WANTED[family]}."
+    if family == "Timestamp" and _NO_ZONE.fullmatch(value):
         return "no-zone", f'{false}, without a time zone: a timestamp is "2024-01-31T12:00:00Z".'
-    if family == "Timestamp" and is_number(value):
-        return "epoch", f"{false}, not a timestamp in text: compare numbers with Numeric{match[2]}."
-    if match[2] == "Equals" and _only_case(value, each.operand):
-        return "case", f"{false}, not {shown(each.operand)}: {_counts(value, each.operand)}."
+    if family == "Timestamp" and parse_timestamp(value) is None:
+        return "no-timestamp", (
+            f'{false}, which is no timestamp of ISO 8601: one is "2024-01-31T12:00:00Z", or with '
+            "+01:00 instead of Z."
+        )
+    if match[2] == "Matches":
+        return _pattern(value, operand, false)
+    if match[2] == "Equals" and _only_case(value, operand):
+        return "case", f"{false}, not {shown(operand)}: {_counts(value, operand)}."
+    if each.operator == "StringEquals" and "*" in operand and _matches(value, operand):
+        return "wildcard", f"{false}: `*` stands for any text in StringMatches only. Use that."
+    return None
+
+
+def _pattern(value: str, pattern: Json, false: str) -> tuple[str, str] | None:
+    """A regular expression, or another kind of pattern, in StringMatches."""
+    if not isinstance(pattern, str):
+        return None
+    if as_regex(pattern):
+        return "regex", (
+            f"{false}, and {shown(pattern)} is a regular expression. StringMatches knows `*` "
+            "only, for any text."
+        )
+    if "|" in pattern and any(_matches(value, part) for part in pattern.split("|")):
+        return (
+            "regex",
+            f"{false}: `|` has no meaning in a pattern. Write a rule for each, in an Or.",
+        )
+    if "%" in pattern and _matches(value, pattern.replace("%", "*")):
+        return "wildcard", f"{false}: the sign for any text is `*`, not `%`."
+    if _matches(value.lower(), pattern.lower()):
+        return "case", f"{false}: comparisons are case-sensitive."
+    return None
+
+
+def as_regex(pattern: str) -> bool:
+    """Whether a pattern of StringMatches is probably meant as a regular expression."""
+    return _REGEX.search(pattern) is not None
+
+
+def _matches(value: str, pattern: str) -> bool:
+    test = compile_rule({"Variable": "$", "StringMatches": pattern})
+    return test(value, Env(None, {}, dict, bytes, 0))
+
+
+def _fact(each: Comparison) -> tuple[str, str] | None:
+    """A comparison that is false as it should be, for a reason that is easily overlooked."""
+    value, is_ = each.value, _TYPE_TEST.fullmatch(each.operator)
+    if value is MISSING:
+        return None
+    false = f"{each.operator} is false: `{each.path}` is {described(value)}"
+    if value is None and _ORDER.fullmatch(each.operator) is not None:
+        return "null-compared", f"{false}, which is never equal, less or greater."
+    if is_ is None or each.operand is not True or not isinstance(value, str):
+        return None
+    kind = is_[1]
+    if (
+        (kind == "Null" and value == "")
+        or (kind == "Numeric" and _NUMBER.fullmatch(value))
+        or (kind == "Boolean" and value.lower() in ("true", "false"))
+        or (kind == "Timestamp" and _NO_ZONE.fullmatch(value))
+    ):
+        what = " without a time zone" if kind == "Timestamp" else ""
+        return "type-of-text", f"{false}{what}."
     return None
 
 
@@ -193,7 +302,7 @@ def _only_case(left: Json, right: Json) -> bool:
     return left.strip().lower() == right.strip().lower()
 
 
-def _conditions(subject: Subject, index: int, rule: Any) -> Iterator[tuple[str, tuple[str, str]]]:
+def _conditions(subject: Subject, index: int, rule: Any) -> Iterator[Hint]:
     """The `chain = literal` of a Condition whose types differ."""
     text = rule.get("Condition") if isinstance(rule, dict) else None
     if not isinstance(text, str) or not is_expression(text):
@@ -206,12 +315,15 @@ def _conditions(subject: Subject, index: int, rule: Any) -> Iterator[tuple[str, 
         left = value_of(chain.text, env, subject)
         right = value_of(literal[2], env, subject)
         if found := _unequal(chain.text, left, literal[1], right):
-            yield f"Choices[{index}]/Condition", found
+            yield Hint(found[0], WARNING, f"Choices[{index}]/Condition", found[1])
 
 
 def _unequal(path: str, left: Json, operator: str, right: Json) -> tuple[str, str] | None:
-    false = f"`{path} {operator} {shown(right)}` is false: `{path}` is {described(left)}"
-    if operator != "=" or left is MISSING:
+    text = f"`{path} {operator} {shown(right)}` is false"
+    if left is MISSING:
+        return _absent(path, operator, right, text)
+    false = f"{text}: `{path}` is {described(left)}"
+    if operator != "=":
         return None
     if isinstance(left, str) and is_number(right) and _NUMBER.fullmatch(left):
         return "number-as-text", f"{false}, not a number: write `$number({path})`."
@@ -225,6 +337,21 @@ def _unequal(path: str, left: Json, operator: str, right: Json) -> tuple[str, st
         return "attribute-value", (
             f"{false}, an attribute value of DynamoDB: write `{spelled(path, (kind,), True)}`."
         )
-    if isinstance(left, list) and len(left) == 1 and not isinstance(right, list):
-        return "list-of-one", f"{false}: compare its item, `{path}[0]`."
+    if isinstance(left, list) and right in left:
+        return "list", f"{false}. To find it in the list, write `{_quoted(right)} in {path}`."
+    return None
+
+
+def _absent(path: str, operator: str, right: Json, text: str) -> tuple[str, str] | None:
+    """`absent = null` and `absent != ...` are false; `absent > 1` is an error."""
+    if right is None:
+        instead = "$not($exists({}))" if operator == "=" else "$exists({})"
+        return "absent-is-not-null", (
+            f"{text}: `{path}` is absent, which is not null: write `{instead.format(path)}`."
+        )
+    if operator == "!=":
+        return "absent-compared", (
+            f"{text}: `{path}` is absent, and `!=` is false then, too. Write "
+            f"`$not({path} = {shown(right)})`."
+        )
     return None

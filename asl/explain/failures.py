@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 from stepwell.asl import messages
 from stepwell.asl.error_matching import matches
 from stepwell.asl.evaluation import MISSING, Json
-from stepwell.asl.explain import jsonata_failures
+from stepwell.asl.explain.jsonata import arguments
+from stepwell.asl.explain.jsonata import failures as expressions
 from stepwell.asl.explain.readings import Reading, matching_rule, readings
 from stepwell.asl.explain.subject import Subject
 from stepwell.asl.explain.values import (
@@ -58,7 +59,7 @@ def _not_an_array(subject: Subject) -> tuple[str, str] | None:
         text = f"Without {needs} the Map iterates over its input, which is {described(value)}"
     if isinstance(parsed(value), list):
         return needs, f"{text}: a list as JSON text, parse it before."
-    if lists := jsonata_failures.lists_of(value):
+    if lists := expressions.lists_of(value):
         member = spelled(path, (lists[0],), subject.jsonata)
         member = f"{{% {member} %}}" if subject.jsonata else member
         return needs, f'{text}: did you mean "{needs}": "{member}"?'
@@ -162,6 +163,8 @@ def _intrinsic(subject: Subject) -> tuple[str, str] | None:
         if "out of the bounds" in cause and isinstance(each.found, list):
             size = counted(len(each.found), "item")
             return each.field, f"`{each.text}` has {size}, and positions count from 0."
+    if match := re.search(r"had the following error: (Argument \d+ .*|The array .*)", cause):
+        return _field_with(subject, cause), f"{match[1]}."
     if "The template needs" in cause:
         where = next((each.field for each in readings(subject) if each.call == "States.Format"), "")
         if slot := re.search(r"\{\w+\}", cause):
@@ -170,12 +173,23 @@ def _intrinsic(subject: Subject) -> tuple[str, str] | None:
     return None
 
 
+def _field_with(subject: Subject, cause: str) -> str:
+    """The field with the call that failed."""
+    call = re.search(r"The function '(States\.\w+)", cause)
+    found = (each.field for each in readings(subject) if call and each.call == call[1])
+    return next(found, "")
+
+
 def _conversion(each: Reading, wants: Any) -> str:
     value = each.found
     if each.call == "States.StringToJson":
         return ", parsed already: use the path itself."
     if isinstance(value, str) and wants == (int, float) and _NUMBER.fullmatch(value):
         return f": convert it with `States.StringToJson({each.text})`."
+    if each.call == "States.StringSplit" and isinstance(value, list):
+        return ", split already: use the path itself."
+    if isinstance(value, str) and wants is list and "," in value and parsed(value) is MISSING:
+        return f": split it with `States.StringSplit({each.text}, ',')`."
     if isinstance(value, str) and parsed(value) is not MISSING:
         return f" of JSON: parse it with `States.StringToJson({each.text})`."
     if attribute_type(value):
@@ -293,6 +307,18 @@ def _function_error(subject: Subject) -> tuple[str, str] | None:
     return "Parameters", f"{text}."
 
 
+def _in_expression(
+    when: Callable[[Subject, tuple[str, str]], tuple[str, str] | None],
+) -> When:
+    """A rule about the (field, expression) that failed."""
+
+    def find(subject: Subject) -> tuple[str, str] | None:
+        found = expressions.field_of(subject)
+        return None if found is None else when(subject, found)
+
+    return find
+
+
 RULES: Final[tuple[Rule, ...]] = (
     Rule("not-a-list", _not_an_array),
     Rule("result-path", _result_path),
@@ -302,13 +328,14 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("intrinsic-argument", _intrinsic),
     Rule("no-choice", _no_choice),
     Rule("too-large", _too_large),
-    Rule("operand-type", jsonata_failures.operands),
-    Rule("no-function", jsonata_failures.function),
-    Rule("value-type", jsonata_failures.value_type),
-    Rule("argument-type", jsonata_failures.argument),
+    Rule("operand-type", expressions.operands),
+    Rule("no-function", _in_expression(arguments.function)),
+    Rule("value-type", expressions.value_type),
+    Rule("argument-type", _in_expression(arguments.argument)),
+    Rule("seconds", expressions.seconds),
     Rule("function-event", _function_error),
 )
 LAST: Final[tuple[Rule, ...]] = (  # if no path ends without a value
-    Rule("returns-nothing", jsonata_failures.nothing),
+    Rule("returns-nothing", expressions.nothing),
 )
 HANDLERS: Final = Rule("not-handled", _handlers)

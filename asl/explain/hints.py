@@ -9,11 +9,13 @@ from typing import Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING
-from stepwell.asl.explain import choices, failures, jsonata_failures, literals, requests, upstream
+from stepwell.asl.explain import choices, failures, literals, services, upstream
+from stepwell.asl.explain.jsonata import failures as expressions
 from stepwell.asl.explain.missing import close, missing, source_name
 from stepwell.asl.explain.readings import Ending, Reading, readings
 from stepwell.asl.explain.subject import CAUSE, NOTE, WARNING, Hint, Subject
 from stepwell.asl.explain.values import attribute_type, shown, spelled
+from stepwell.asl.paths import compile_path
 
 # errors of the state's own expressions
 _EVALUATION: Final = (
@@ -23,7 +25,7 @@ _EVALUATION: Final = (
     messages.RESULT_PATH_MATCH_FAILURE,
     "States.ParameterPathFailure",
 )
-_INDEX_AFTER_FILTER: Final = re.compile(r"\)\s*\]\s*\[\s*-?\d+\s*\]$")
+_LAST_INDEX: Final = re.compile(r"\[\s*\d+\s*\]$")
 _RANKS: Final = {CAUSE: 0, WARNING: 1, NOTE: 2}
 
 
@@ -34,7 +36,7 @@ def explain(subject: Subject) -> tuple[Hint, ...]:
         *choices.hints(subject),
         *literals.hints(subject),
         *_tests(subject),
-        *requests.hints(subject),
+        *services.requests(subject),
     ]
     if subject.error is not None and not any(each.level == CAUSE for each in found):
         warnings = [_as_cause(each) for each in warnings]
@@ -69,7 +71,7 @@ def _culprit(subject: Subject) -> Reading | None:
     """The first path without a result, in the order of evaluation. The cause names a JSONata field
     or a path.
     """
-    cause, failed = subject.cause or "", jsonata_failures.field_of(subject)
+    cause, failed = subject.cause or "", expressions.field_of(subject)
     if failed is not None and messages.JSONATA_UNDEFINED not in cause:
         return None  # the values are there, but their types are wrong
     ending = [
@@ -91,15 +93,31 @@ def _tests(subject: Subject) -> Iterator[Hint]:
         meant = close(subject, each)
         if meant is not None:
             yield Hint("close-name", WARNING, each.field, missing(subject, each).text)
-        elif each.found == [] and _INDEX_AFTER_FILTER.search(each.text):
-            bare = _INDEX_AFTER_FILTER.sub(")]", each.text)
-            yield Hint(
-                "index-after-filter",
-                WARNING,
-                each.field,
-                f"`{each.text}` is empty: an index behind a filter applies to each match, not to "
-                f"the list. Write `States.ArrayGetItem({bare}, 0)`.",
+        elif each.found == [] and (bare := _without_index(subject, each)):
+            call = f"States.ArrayGetItem({bare}, {each.text[len(bare) + 1 : -1]})"
+            text = (
+                f"`{each.text}` is empty: an index behind {_several(bare)} applies to each match, "
+                f"not to the list. Write `{call}`."
             )
+            yield Hint("index-after-filter", WARNING, each.field, text)
+
+
+def _several(path: str) -> str:
+    """The last step of a path that finds several values."""
+    signs = {"?(": "a filter", "..": "`..`", "*": "`*`"}
+    last = max(signs, key=path.rfind)
+    return signs[last] if last in path else "a list of positions"
+
+
+def _without_index(subject: Subject, reading: Reading) -> str | None:
+    """A path without the index at its end, if it finds several values then."""
+    bare = _LAST_INDEX.sub("", reading.text)
+    if bare == reading.text or reading.jsonata:
+        return None
+    path = compile_path(bare, subject.limits)
+    if path.query.definite:
+        return None
+    return bare if path.query.find(reading.document, reading.document) else None
 
 
 def _nothing(subject: Subject) -> Iterator[Hint]:

@@ -10,19 +10,18 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from stepwell.asl.evaluation import MISSING
-from stepwell.asl.explain import jsonata_failures, roots, upstream
+from stepwell.asl.explain import names, roots, services, upstream
+from stepwell.asl.explain.jsonata import failures as expressions
 from stepwell.asl.explain.readings import Ending, Reading
 from stepwell.asl.explain.subject import WORKING, Subject
 from stepwell.asl.explain.values import (
     DYNAMODB,
-    PARSED,
-    Found,
     attribute_type,
     counted,
     described,
     follow,
     kind,
-    names,
+    members,
     near,
     parsed,
     search,
@@ -77,7 +76,7 @@ def ended(subject: Subject, reading: Reading, ending: Ending) -> str:
     reached = source_name(subject, reading) if ending.reached == reading.root else ""
     reached = reached or f"`{ending.reached}`"
     if isinstance(key, str) and isinstance(value, dict):
-        has = f"it has {names(value)}" if value else "it is an empty object"
+        has = f"it has {members(value)}" if value else "it is an empty object"
         return f"{what}: {reached} has no `{key}`, {has}"
     if isinstance(key, int) and isinstance(value, list):
         return f"{what}: {reached} has {counted(len(value), 'item')}, so there is no [{key}]"
@@ -124,12 +123,17 @@ def _before_result_path(subject: Subject, reading: Reading, ending: Ending) -> s
         return None
     if follow(subject.documents.get("input"), reading.keys) is MISSING:
         return None
-    if (text := _close_path(subject, reading, ending)) and "case-sensitive" in text:
+    if names.close_case(subject, reading, ending):
         return None
     field = reading.field.partition("/")[0]
     path = spelled("$states.input" if reading.jsonata else "$", reading.keys)
     if reading.jsonata:
         return f"The state input has it: write `{path}`."
+    if field == "Assign":
+        return (
+            f"Assign reads the result of the {subject.type}, and the state input has `{path}`: "
+            "assign that in a state before this one, such as a Pass."
+        )
     return (
         f"{field} reads the result, before ResultPath joins it with the input, which has `{path}`: "
         "keep the input by ResultPath, or assign the value to a variable before."
@@ -147,6 +151,8 @@ def _after_result_path(subject: Subject, reading: Reading, ending: Ending) -> st
             'the whole input: add a ResultPath, such as "$.result".'
         )
     result = subject.documents.get("result", MISSING)
+    if path is None and follow(result, reading.keys) is not MISSING:
+        return "ResultPath is null, which discards the result that has it: remove that ResultPath."
     if path not in ("$", None) and follow(result, reading.keys) is not MISSING:
         moved = path + spelled("", reading.keys)
         return (
@@ -192,7 +198,7 @@ def _attribute_value(subject: Subject, reading: Reading, ending: Ending) -> str 
 def _json_text(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     if parsed(ending.value) is MISSING or ending.key is None:
         return None
-    parse = _parse(reading, ending.reached)
+    parse = names.parse_call(reading, ending.reached)
     nested = ", or let `startExecution.sync:2` return it parsed" if _nested(reading) else ""
     return f"`{ending.reached}` is JSON as text: {parse}{nested}."
 
@@ -200,12 +206,6 @@ def _json_text(subject: Subject, reading: Reading, ending: Ending) -> str | None
 def _nested(reading: Reading) -> bool:
     """Whether the text is the Output of a nested execution."""
     return "Output" in reading.keys and not reading.jsonata
-
-
-def _parse(reading: Reading, path: str) -> str:
-    if reading.jsonata:
-        return f"write `$parse({path})`"
-    return f"parse it in a Pass state before, with `States.StringToJson({path})`"
 
 
 def _list(subject: Subject, reading: Reading, ending: Ending) -> str | None:
@@ -248,81 +248,30 @@ def _index(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     return f"Positions count from 0: the last one is [{last}]."
 
 
+_SIZES: Final = ("length", "size", "count")
+
+
+def _size(subject: Subject, reading: Reading, ending: Ending) -> str | None:
+    """`.length` of a list or a string."""
+    value, path = ending.value, ending.reached
+    if not isinstance(value, list | str) or str(ending.key).lower() not in _SIZES:
+        return None
+    if reading.jsonata:
+        function = "$count" if isinstance(value, list) else "$length"
+        return f"{kind(value).capitalize()} has no member of that name: write `{function}({path})`."
+    if isinstance(value, str):
+        return "A string has no members, and no intrinsic function returns its length."
+    call = f"States.ArrayLength({path})"
+    if subject.type == "Choice":
+        return f"Compute the length in a Pass state before, with `{call}`."
+    return f"A list has no member of that name: write `{call}`."
+
+
 def _null(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     if ending.value is not None:
         return None
     maker = upstream.maker(subject, reading, ending)
     return f"{maker} Test for null before." if maker else "Test for null before."
-
-
-def _close_path(subject: Subject, reading: Reading, ending: Ending) -> str | None:
-    """A name that differs by a letter, and leads to a value."""
-    return _alike(reading, ending, strong=True)
-
-
-def _close_name(subject: Subject, reading: Reading, ending: Ending) -> str | None:
-    return _alike(reading, ending, strong=False)
-
-
-def _alike(reading: Reading, ending: Ending, strong: bool) -> str | None:
-    value = ending.value
-    for end in range(len(ending.rest), 1, -1) if isinstance(value, dict) else ():
-        name = ".".join(map(str, ending.rest[:end]))
-        if name in value:
-            path = spelled(ending.reached, (name, *ending.rest[end:]), reading.jsonata)
-            return f"The name has a dot in it: write `{path}`."
-    if isinstance(value, list) and value:  # JSONata reads the member of each item
-        value = value[0]
-    if not isinstance(value, dict) or not isinstance(ending.key, str):
-        return None
-    meant = near(ending.key, value)
-    if meant is None:
-        return None
-    if strong and follow(value, (meant, *ending.rest[1:])) is MISSING:
-        return None
-    path = spelled(ending.reached, (meant, *ending.rest[1:]), reading.jsonata)
-    case = meant.lower() == ending.key.lower()
-    return f"Did you mean `{path}`?" + (" Names are case-sensitive." if case else "")
-
-
-def _deeper(subject: Subject, reading: Reading, ending: Ending) -> str | None:
-    """The value is further down, or without the first step."""
-    if (
-        reading.source in ("variable", "nothing") and reading.document is MISSING
-    ) or not ending.rest:
-        return None
-    whole = reading.keys
-    found = search(ending.value, ending.rest)
-    if found is not None:
-        return _elsewhere(reading, ending.reached, found, subject)
-    for drop in range(1, len(whole)):
-        if all(isinstance(key, int) for key in whole[drop:]):
-            break
-        if follow(reading.document, whole[drop:]) is not MISSING:
-            path = spelled(reading.root, whole[drop:], reading.jsonata)
-            why = ""
-            if whole[0] == "Payload":
-                why = "The result has no Payload: only `states:::lambda:invoke` wraps it so. "
-            return f"{why}`{path}` exists: write that."
-        found = search(reading.document, whole[drop:])
-        if found is not None and (drop < len(whole) - 1 or len(whole) <= 2):
-            return _elsewhere(reading, reading.root, found, subject)
-    return None
-
-
-def _elsewhere(reading: Reading, root: str, found: Found, subject: Subject) -> str:
-    if found.in_text:
-        place = found.trail.index(PARSED)
-        text = spelled(root, found.trail[:place], reading.jsonata)
-        inside = spelled("", found.trail[place + 1 :], reading.jsonata).lstrip(".")
-        return f"`{text}` is JSON as text, with `{inside}` in it: {_parse(reading, text)}."
-    path = spelled(root, found.trail, reading.jsonata)
-    why = ""
-    if "Payload" in found.trail and "Payload" not in reading.keys:
-        why = "`lambda:invoke` returns the function's result in Payload: "
-    elif found.trail[-1] in DYNAMODB:
-        why = "It is an attribute value of DynamoDB: "
-    return f"{why}{'w' if why else 'W'}rite `{path}`."
 
 
 def _item(subject: Subject, reading: Reading, ending: Ending) -> str | None:
@@ -365,17 +314,34 @@ def _type(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     return f"{kind(ending.value).capitalize()} has no members."
 
 
+def _tested_too_late(subject: Subject, reading: Reading) -> str | None:
+    """An And that tests IsPresent behind the comparison that fails."""
+    where, _, _ = reading.field.rpartition("/Variable")
+    outer, _, index = where.rpartition("/And[")
+    if not outer.startswith("Choices[") or outer.count("/"):
+        return None
+    rule = subject.fields["Choices"][int(outer[8:-1])]
+    for place, each in enumerate(rule["And"]):
+        if "IsPresent" in each and each.get("Variable") == reading.text:
+            return (
+                f"And[{place}] tests IsPresent too late: an And stops at the first test that is "
+                f"false, so put it before And[{index[:-1]}]."
+            )
+    return None
+
+
 def _choice_absent(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     if subject.type != "Choice" or not reading.field.startswith("Choices["):
         return None
     if reading.jsonata:
         return "Test it before: `$exists(...) and ...`."
-    return "A comparison fails if its Variable is absent: test IsPresent before, in an And."
+    late = _tested_too_late(subject, reading)
+    return late or "A comparison fails if its Variable is absent: test IsPresent before, in an And."
 
 
 def _conditional(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     if reading.jsonata and ending.key is None and ending.step.startswith("["):
-        return jsonata_failures.unequal(subject, reading.text) or "No item passes the predicate."
+        return expressions.unequal(subject, reading.text) or "No item passes the predicate."
     return None
 
 
@@ -395,15 +361,25 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("null-value", _null),
     Rule("attribute-value", _attribute_value),
     Rule("json-text", _json_text),
+    Rule("size", _size),
     Rule("list", _list),
     Rule("index", _index),
     Rule("lost", upstream.lost),
-    Rule("close-name", _close_path),
-    Rule("elsewhere", _deeper),
-    Rule("close-name", _close_name),
+    Rule("item-left-out", upstream.item_left_out),
+    Rule("close-name", names.close_case),
+    Rule("step-too-many", names.one_too_many),
+    Rule("elsewhere", names.exact),
+    Rule("not-waited", services.not_waited),
+    Rule("close-name", names.close_path),
+    Rule("elsewhere", names.deeper),
+    Rule("close-name", names.close_name),
+    Rule("error-output", services.error_output),
+    Rule("close-name", names.part),
     Rule("predicate", _conditional),
     Rule("not-an-object", _type),
     Rule("dropped", upstream.dropped),
+    Rule("other-branch", upstream.other_branch),
+    Rule("left-out", services.left_out),
     Rule("may-be-lost", upstream.possibly_lost),
     Rule("absent-variable", _choice_absent),
     Rule("never-there", upstream.never_there),

@@ -13,7 +13,7 @@ from typing import Final
 from stepwell.asl.choice import OPERATORS, compile_rule
 from stepwell.asl.error_matching import matches
 from stepwell.asl.evaluation import MISSING, Env, Json, StateError
-from stepwell.asl.explain.jsonata_chains import Chain, chains
+from stepwell.asl.explain.jsonata.chains import Chain, chains
 from stepwell.asl.explain.subject import WORKING, Subject
 from stepwell.asl.explain.values import follow, spelled
 from stepwell.asl.expression_errors import ExpressionError, ExpressionSyntaxError

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from stepwell.asl.definition import DISTRIBUTED
 from stepwell.asl.evaluation import MISSING
+from stepwell.asl.explain import services
 from stepwell.asl.explain.readings import Ending, Reading
-from stepwell.asl.explain.subject import WORKING, Subject, scopes, states
+from stepwell.asl.explain.subject import WORKING, Earlier, Subject, scopes, states
 from stepwell.asl.explain.values import follow, near, spelled
 
 _STATES: Final = ("input", "result", "context", "errorOutput")  # members of $states
@@ -93,7 +95,42 @@ def variable(subject: Subject, reading: Reading, ending: Ending) -> str | None:
         )
     if subject.alone:
         return f"`{assigning[0]}` assigns `${name}`: give its value with --variables."
+    ran = [each for each in subject.earlier if each.name in assigning and not each.around]
+    if ran:
+        return _not_by_this_way(name, ran[-1])
+    if shut := _distributed(subject, name, everywhere):
+        return shut
     return f"`{assigning[0]}` assigns `${name}`, but did not run before this state."
+
+
+def _not_by_this_way(name: str, earlier: Earlier) -> str:
+    """A state that ran assigns a variable, but in another way out than the one it left by."""
+    fields, state = earlier.fields, f"`{earlier.name}`"
+    if earlier.caught:
+        return (
+            f"{state} failed, and its Assign is for its success: give the Catch that took the "
+            f"error an Assign with `{name}`."
+        )
+    if fields.get("Type") == "Choice":
+        return (
+            f"{state} assigns `${name}` in another rule than the one that was taken (the Assign "
+            "of the state itself is for Default): assign it in every rule, or in a state before."
+        )
+    return (
+        f"{state} assigns `${name}` in its Catch only, and it did not fail: assign it there, too."
+    )
+
+
+def _distributed(subject: Subject, name: str, everywhere: Mapping[str, Any]) -> str | None:
+    """A variable outside of a Distributed Map, whose iterations are executions of their own."""
+    for around in scopes(subject.machine).get(subject.name, ()):
+        processor = everywhere[around].get("ItemProcessor", {})
+        if processor.get("ProcessorConfig", {}).get("Mode") == DISTRIBUTED:
+            return (
+                f"`{subject.name}` runs in an execution of its own, as `{around}` is a Distributed "
+                f"Map: it does not see `${name}`. Pass the value in the ItemSelector."
+            )
+    return None
 
 
 def _assigned(state: Mapping[str, Any]) -> set[str]:
@@ -124,10 +161,17 @@ def not_in_context(subject: Subject, reading: Reading, ending: Ending) -> str | 
     if reading.source != "context" or not reading.keys:
         return None
     keys, root = reading.keys, "$states.input" if reading.jsonata else "$"
-    if keys[0] == "Map" and "Map" not in subject.context:
+    if keys[0] == "Map" and "Map" not in subject.env(reading.field).context():
         return "`Map.Item` exists only in the ItemSelector and the iterations of a Map."
     if keys[:2] == ("Task", "Token"):
-        return "There is a task token only if the Resource ends in `.waitForTaskToken`."
+        if subject.type != "Task":
+            return "Only a Task has a task token, whose Resource ends in `.waitForTaskToken`."
+        return (
+            "There is a task token only if the Resource ends in `.waitForTaskToken`: write "
+            f"`{subject.fields['Resource']}.waitForTaskToken`."
+        )
+    if meant := services.in_context(keys, reading.jsonata):
+        return f"Write `{meant}`."
     selected = subject.documents.get("selected", subject.documents.get("input"))
     if keys[0] not in _SECTIONS and follow(selected, keys) is not MISSING:
         return f"The input has it: write `{spelled(root, keys)}`."

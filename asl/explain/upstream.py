@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stepwell.asl.evaluation import MISSING, Json
-from stepwell.asl.explain.readings import Ending, Reading
+from stepwell.asl.evaluation import MISSING, Env, Json
+from stepwell.asl.explain.readings import Ending, Reading, value_of
 from stepwell.asl.explain.subject import WORKING, Earlier, Subject, scopes, states
 from stepwell.asl.explain.values import Found, follow, search, spelled
+from stepwell.asl.jsonata import is_expression
+from stepwell.asl.paths import compile_path
+from stepwell.asl.templates import DYNAMIC
 
 _FROM_INPUT: Final = ("input", "selected", "joined")
 
@@ -38,6 +42,49 @@ def _around(earlier: Earlier, path: str, reading: Reading) -> str:
     fields = ("Parameters", "Arguments", "InputPath")
     by = next((name for name in fields if name in earlier.fields), "state")
     return f"`{path}` is in the input of `{earlier.name}`: its {by} leaves it out."
+
+
+def item_left_out(subject: Subject, reading: Reading, ending: Ending) -> str | None:
+    """An item of the Map around the state has the value, and its ItemSelector leaves it out."""
+    around = next((each for each in reversed(subject.earlier) if each.around), None)
+    if around is None or reading.source not in _FROM_INPUT or not reading.keys:
+        return None
+    fields = around.fields
+    field = next((name for name in ("ItemSelector", "Parameters") if name in fields), None)
+    if fields.get("Type") != "Map" or field is None:
+        return None
+    items = _items(around, subject)
+    if not isinstance(items, list) or not items or follow(items[0], reading.keys) is MISSING:
+        return None
+    name, keys = str(reading.keys[0]), reading.keys[:1]
+    if reading.jsonata:
+        entry = f'"{name}": "{{% {spelled("$states.context.Map.Item.Value", keys, True)} %}}"'
+    else:
+        entry = f'"{name}.$": "{spelled("$$.Map.Item.Value", keys)}"'
+    return (
+        f"The items of `{around.name}` have it, but an iteration gets only what the {field} makes "
+        f"of its item: add {entry}."
+    )
+
+
+def _items(around: Earlier, subject: Subject) -> Json:
+    """What a Map iterates over; MISSING if that is not known."""
+    fields = around.fields
+    if "ItemReader" in fields:
+        return MISSING
+    if fields.get("QueryLanguage") == "JSONata":
+        items = fields.get("Items", "{% $states.input %}")
+        if not is_expression(items):
+            return items
+        env = Env(around.input, subject.variables, dict, bytes, subject.now)
+        return value_of(items[2:-2], env, subject)
+    value = around.input
+    for field in ("InputPath", "ItemsPath"):
+        path = fields.get(field, "$")
+        if not isinstance(path, str):
+            return MISSING
+        value = follow(value, compile_path(path, subject.limits).query.keys)
+    return value
 
 
 def how(earlier: Earlier) -> str:
@@ -124,6 +171,38 @@ def never_there(subject: Subject, reading: Reading, ending: Ending) -> str | Non
         return None
     before = " and no state before returned it" if subject.earlier else ""
     return f"The execution's input does not have it{before}."
+
+
+def other_branch(subject: Subject, reading: Reading, ending: Ending) -> str | None:
+    """A value that a state of another branch makes: branches do not see each other's data."""
+    if reading.source not in _FROM_INPUT or not reading.keys or ending.reached != reading.root:
+        return None
+    everywhere, name = states(subject.machine), reading.keys[0]
+    for around in reversed(scopes(subject.machine).get(subject.name, ())):
+        blocks = everywhere[around].get("Branches", ())
+        for place, block in enumerate(blocks):
+            inner = states(block)
+            maker = next((each for each in inner if name in _made(inner[each])), None)
+            if maker is not None and subject.name not in inner:
+                return (
+                    f"`{maker}` makes `{name}` in another branch of `{around}`, and branches do "
+                    f"not see each other's data: read it after `{around}`, as `$[{place}]...`, or "
+                    f"run `{maker}` before."
+                )
+    return None
+
+
+def _made(state: Mapping[str, Any]) -> set[str]:
+    """The names at the root of what a state returns, as far as its fields say so."""
+    path = state.get("ResultPath", "$")
+    if isinstance(path, str) and path.startswith("$."):
+        return {re.split(r"[.\[]", path)[1]}
+    names: set[str] = set()
+    for field in ("Result", "ResultSelector", "Parameters", "Output"):
+        value = state.get(field)
+        if isinstance(value, dict) and (field != "Parameters" or state.get("Type") == "Pass"):
+            names |= {each.removesuffix(DYNAMIC) for each in value}
+    return names
 
 
 def _in_result(result: Json, reading: Reading) -> Found | None:

@@ -60,27 +60,30 @@ def attribute_type(value: Json) -> str | None:
 
 def near(name: str, names: Iterable[str]) -> str | None:
     """The name that was probably meant: it differs in case, in `_` and `-`, or by a letter."""
-    plain = {_plain(each): each for each in names if each != name}
-    if _plain(name) in plain:
-        return plain[_plain(name)]
-    matches = get_close_matches(_plain(name), plain, 1, _CLOSE)
-    return plain[matches[0]] if matches else None
+    known = {plain(each): each for each in names if each != name}
+    if plain(name) in known:
+        return known[plain(name)]
+    matches = get_close_matches(plain(name), known, 1, _CLOSE)
+    return known[matches[0]] if matches else None
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Its letters and digits, without case."""
     return re.sub(r"[\W_]", "", name).lower()
 
 
-def search(value: Json, keys: Sequence[Key]) -> Found | None:
-    """Where the keys lead from a value below the given one, the nearest first."""
+def search(value: Json, keys: Sequence[Key], exactly: bool = False) -> Found | None:
+    """Where the keys lead from a value below the given one, the nearest first. exactly: case, `_`
+    and `-` count in the first one.
+    """
     first, seen = keys[0], 0
     waiting: deque[tuple[tuple[Key, ...], Json]] = deque(_below((), value))
     while waiting and seen < _NODES:
         trail, each = waiting.popleft()
         seen += 1
         spelled = first
-        if isinstance(each, dict) and isinstance(first, str) and first not in each:
-            spelled = next((name for name in each if _plain(name) == _plain(first)), first)
+        if not exactly and isinstance(each, dict) and isinstance(first, str) and first not in each:
+            spelled = next((name for name in each if plain(name) == plain(first)), first)
         found = follow(each, (spelled, *keys[1:]))
         if found is not MISSING:
             return Found((*trail, spelled, *keys[1:]), found)
@@ -147,12 +150,12 @@ def shown(value: Json) -> str:
 def described(value: Json) -> str:
     """ "a list of 2 items", "null", `the string "abc"`, "an object with `a`, `b`"."""
     if isinstance(value, dict) and value:
-        return f"an object with {names(value)}"
+        return f"an object with {members(value)}"
     if isinstance(value, str | bool | int | float):
         return f"{kind(value).replace('a ', 'the ', 1)} {shown(value)}"
     return kind(value)
 
 
-def names(value: dict[str, Json]) -> str:
+def members(value: dict[str, Json]) -> str:
     listed = ", ".join(f"`{name}`" for name in list(value)[:_NAMES])
     return listed + (f" and {len(value) - _NAMES} more" if len(value) > _NAMES else "")

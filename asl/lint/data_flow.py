@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Any, Final
 
-from stepwell.asl.explain.jsonata_chains import chains
+from stepwell.asl.explain.jsonata.chains import chains
 from stepwell.asl.inference import field_shapes as fields
 from stepwell.asl.inference.contexts import ERROR_OUTPUT, context
 from stepwell.asl.inference.flow import Failure

@@ -292,7 +292,7 @@ JSONPATH = [
         "payload-of-a-function-arn",
         {"S": task("f", ResultSelector={"n.$": "$.Payload.stock"})},
         ORDER,
-        ("no Payload", "`$.stock` exists"),
+        ("no Payload", "write `$.stock`"),
         {"S": {"ResultSelector": {"n.$": "$.stock"}}},
         functions={"f": {"stock": 5}},
     ),

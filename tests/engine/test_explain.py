@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.planted_mistakes import MISTAKES, Mistake
+from tests.engine import planted_mistakes, planted_mistakes_of_services
+from tests.engine.planted_mistakes import Mistake
 from tests.engine.test_inspect import Callables
 
 from stepwell.asl import state_visits as v
@@ -17,6 +18,8 @@ from stepwell.asl.explain import NOTE, Hint
 from stepwell.engine.engine import Engine
 from stepwell.engine.operations.data_flow import DataFlow, data_flow
 from stepwell.engine.tasks import TaskError
+
+MISTAKES = planted_mistakes.MISTAKES + planted_mistakes_of_services.MISTAKES
 
 
 def function(result: Any) -> Any:
@@ -44,7 +47,7 @@ class Functions(Callables):
 
     def use(self, results: Mapping[str, Any]) -> None:
         self.functions = {name: function(each) for name, each in results.items()}
-        self.functions["invoke"] = self.functions.get("f", function(None))
+        self.functions.setdefault("invoke", self.functions.get("f", function(None)))
 
 
 async def explained(

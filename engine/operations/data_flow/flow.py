@@ -87,6 +87,8 @@ def _flow(
     except StateError as fault:
         failed = walk.fields.get(walk.at, MISSING)
         flow.stages.append(Stage(walk.at, failed, note=f"{fault.error}: {fault.cause}"))
+        if failure[0] is None:  # of a Fail state, whose error is the execution's
+            failure = (fault.error, fault.cause)
     if not visit.failing and visit.status in (v.RUNNING, v.SUCCEEDED):
         failure = (None, None)
     about = why.subject(past, visit, frame, flow.stages, failure)

@@ -9,13 +9,14 @@ from typing import Final
 
 from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Json
-from stepwell.asl.explain.jsonata_chains import top_level
+from stepwell.asl.explain.jsonata import arguments
+from stepwell.asl.explain.jsonata.chains import top_level
 from stepwell.asl.explain.readings import Reading, matching_rule, readings, value_of
 from stepwell.asl.explain.subject import Subject
-from stepwell.asl.explain.values import attribute_type, described, names, near, parsed
+from stepwell.asl.explain.values import attribute_type, described, members, near, parsed, shown
 from stepwell.asl.java_values import is_number
-from stepwell.asl.jsonata import compile_jsonata
-from stepwell.asl.jsonata_functions import HOSTS
+from stepwell.asl.jsonata import compile_jsonata, is_expression
+from stepwell.asl.timestamps import parse_timestamp
 
 _FIELD: Final = re.compile(
     r"The JSONata expression '(.*)' specified for the field '([^']*)' ", re.S
@@ -58,6 +59,15 @@ def operands(subject: Subject) -> tuple[str, str] | None:
             here = f"`{text}` is {described(value)}"
             if attribute_type(value):
                 return found[0], f"{here}, an attribute value of DynamoDB."
+            if isinstance(value, list) and "+" in found[1]:
+                return found[0], f"{here}: `+` adds numbers, `$append(a, b)` joins lists."
+            if isinstance(value, dict) and "+" in found[1]:
+                return found[0], f"{here}: `+` adds numbers, `$merge([a, b])` joins objects."
+            if isinstance(value, str) and parse_timestamp(value) is not None and not compares:
+                return found[0], (
+                    f"{here}: times are added in milliseconds, `$fromMillis($toMillis({text}) "
+                    "+ 3600000)`."
+                )
             if isinstance(value, str) and _NUMBER.fullmatch(value):
                 return found[0], f"{here}, not a number: write `$number({text})`."
             if "+" in found[1] and isinstance(value, str) and not compares:
@@ -90,12 +100,18 @@ def _operands(subject: Subject, field: str, source: str) -> list[tuple[str, Json
 
 
 def unequal(subject: Subject, source: str) -> str | None:
-    """A comparison in a predicate that is false because a number is compared with text."""
+    """A comparison in a predicate that is false because a number is compared with text, or with a
+    name that should be a text.
+    """
     for node in compile_jsonata(source, subject.limits).steps(subject.env()):
         values = node.get("operands", ())
         if node["kind"] != "binary" or node.get("op") != "=" or len(values) != 2:
             continue
         sides = [each["source"] for each in node["children"]]
+        for bare, value, other in ((sides[1], *values[::-1]), (sides[0], *values)):
+            absent = value is None and re.fullmatch(r"[^\W\d]\w*", bare)
+            if absent and bare != "null" and isinstance(other, str):
+                return f"`{bare}` is a name, and finds nothing: a text is in quotes, `'{bare}'`."
         for text, value, other in ((sides[0], *values), (sides[1], *values[::-1])):
             if isinstance(value, str) and is_number(other) and _NUMBER.fullmatch(value):
                 return (
@@ -111,44 +127,9 @@ def _undefined_name(subject: Subject, field: str, source: str) -> str | None:
         name, value = node.get("op"), node.get("input")
         if node["kind"] == "name" and node["outcome"] == "undefined" and isinstance(value, dict):
             meant = near(str(name), value)
-            text = f"`{name}` finds nothing: the value has {names(value)}"
+            text = f"`{name}` finds nothing: the value has {members(value)}"
             return f"{text}. Did you mean `{meant}`?" if meant else f"{text}."
     return None
-
-
-def function(subject: Subject) -> tuple[str, str] | None:
-    found, cause = field_of(subject), subject.cause or ""
-    if found is None:
-        return None
-    if re.search(r"\bStates\.\w+\s*\(", found[1]):
-        return found[0], (
-            "`States.*` functions exist in JSONPath only: JSONata has functions of its own."
-        )
-    if "T1005:" not in cause and "T1006:" not in cause:
-        return None
-    env = subject.env()
-    for name in re.findall(r"\$(\w+)\s*\(", found[1]):
-        if value_of(f"$type(${name})", env, subject) == "function" or name in HOSTS:
-            continue
-        meant = near(name, _FUNCTIONS)
-        return found[0], f"There is no function `${name}`" + (
-            f": did you mean `${meant}`?" if meant else "."
-        )
-    bare = re.search(r"(?<![$\w.])([a-z]\w*)\s*\(", found[1])
-    if bare and bare[1] in _FUNCTIONS:
-        return found[0], f"A function has a `$` before its name: write `${bare[1]}(...)`."
-    return None
-
-
-_NAMES: Final = """
-    string length substring substringBefore substringAfter uppercase lowercase trim pad
-    contains split join match replace base64encode base64decode encodeUrl decodeUrl number
-    abs floor ceil round power sqrt random formatNumber formatBase formatInteger
-    parseInteger sum max min average boolean not exists count append sort reverse shuffle
-    distinct zip keys lookup spread merge sift each error assert type map filter single
-    reduce now millis fromMillis toMillis partition range hash uuid parse
-"""
-_FUNCTIONS: Final = tuple(_NAMES.split())  # of JSONata, and those that AWS adds
 
 
 def value_type(subject: Subject) -> tuple[str, str] | None:
@@ -172,6 +153,8 @@ def value_type(subject: Subject) -> tuple[str, str] | None:
         return field, f"It is {described(value)}: write `[{source}]` for a list of one."
     if expected[1] == "boolean":
         return field, f"A Condition must be true or false: compare, or write `$boolean({source})`."
+    if field == "Timestamp" and expected[2] == "number":
+        return field, f"It is a number: write `$fromMillis({source})`."
     if expected[1] == "number" and expected[2] == "string":
         return field, f"It is text: write `$number({source})`."
     if expected[1] == "string":
@@ -179,35 +162,18 @@ def value_type(subject: Subject) -> tuple[str, str] | None:
     return None
 
 
+def seconds(subject: Subject) -> tuple[str, str] | None:
+    """The Seconds of a JSONata Wait are negative, or too many."""
+    cause, text = subject.cause or "", str(subject.fields.get("Seconds"))
+    if "The Seconds field must be" not in cause or not is_expression(text):
+        return None
+    value = value_of(text[2:-2], subject.env(), subject)
+    mend = f": write `$max([0, {text[2:-2].strip()}])`" if is_number(value) and value < 0 else ""
+    return "Seconds", f"The value is {shown(value)}{mend}."
+
+
 def _article(word: str) -> str:
     return f"{'an' if word[0] in 'aeio' else 'a'} {word}" if word != "null" else word
-
-
-def argument(subject: Subject) -> tuple[str, str] | None:
-    """A function got a value of another type."""
-    found, cause = field_of(subject), subject.cause or ""
-    if found is None or not re.search(r"\b(T0410|T0411|T0412|D3030|D3110|D3120):", cause):
-        return None
-    code = re.search(r"\b([TD]\d{4}):", cause)
-    for each in _in_field(subject, found[0]):
-        if each.found is MISSING or isinstance(each.found, int | float):
-            continue
-        here = f"`{each.text}` is {described(each.found)}"
-        inner = parsed(each.found)
-        if inner is not MISSING and "$parse" not in found[1]:
-            return found[0], f"{here}, JSON as text: write `$parse({each.text})`."
-        if attribute_type(each.found):
-            return found[0], f"{here}, an attribute value of DynamoDB."
-        if code and code[1] == "D3030":
-            return found[0], f"{here}, which is not a number."
-        if code and code[1] == "D3120":
-            return found[0], f"{here}, which is not JSON."
-        if code and code[1] == "D3110":
-            return found[0], f"{here}, which is not a timestamp of ISO 8601."
-        if isinstance(each.found, list) and any(isinstance(item, str) for item in each.found):
-            return found[0], f"{here} with texts in it: convert them with `$number`."
-        return found[0], f"{here}: the function needs another type."
-    return None
 
 
 def nothing(subject: Subject) -> tuple[str, str] | None:
@@ -230,6 +196,8 @@ def nothing(subject: Subject) -> tuple[str, str] | None:
         )
     if undefined := _undefined_name(subject, field, source):
         return field, undefined
+    if mistaken := arguments.undefined(subject, field, source):
+        return field, mistaken
     call = re.match(r"\s*\$(\w+)\s*\(", source)
     if call and call[1] in ("filter", "single", "lookup", "match", "sift", "max", "min", "average"):
         return (

@@ -1,0 +1,1 @@
+"""Explanations of JSONata expressions: the chains that they read, and why one failed."""
