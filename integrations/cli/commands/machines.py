@@ -93,8 +93,8 @@ def show(
 
 @with_limits
 def put(
-    how: str,
     *,
+    how: str,
     file: Path,
     name: str | None,
     type: StrEnum,

@@ -76,61 +76,30 @@ def show(
     call("machines.show", machine, definition, server, db, json, utc, limits=limits)
 
 
-@machines.command()
-def create(
-    file: o.DefinitionFile,
-    name: Name = None,
-    type: o.WorkflowType = o.Type.STANDARD,
-    role: Role = None,
-    param: o.Params = None,
-    params: o.ParamsFile = None,
-    publish: Publish = False,
-    search_attributes: o.SearchAttributes = None,
-    server: o.Server = None,
-    db: o.Db = None,
-    json: o.Json = False,
-    limits: o.LimitsFile = None,
-) -> None:
-    """Create a state machine from a file, and print its ARN."""
-    call("machines.put", "create", **locals())
+def _declare_put(how: str, help: str) -> None:
+    @machines.command(how, help=help)
+    def put(
+        file: o.DefinitionFile,
+        name: Name = None,
+        type: o.WorkflowType = o.Type.STANDARD,
+        role: Role = None,
+        param: o.Params = None,
+        params: o.ParamsFile = None,
+        publish: Publish = False,
+        search_attributes: o.SearchAttributes = None,
+        server: o.Server = None,
+        db: o.Db = None,
+        json: o.Json = False,
+        limits: o.LimitsFile = None,
+    ) -> None:
+        call("machines.put", **locals() | {"how": how})
 
 
-@machines.command()
-def update(
-    file: o.DefinitionFile,
-    name: Name = None,
-    type: o.WorkflowType = o.Type.STANDARD,
-    role: Role = None,
-    param: o.Params = None,
-    params: o.ParamsFile = None,
-    publish: Publish = False,
-    search_attributes: o.SearchAttributes = None,
-    server: o.Server = None,
-    db: o.Db = None,
-    json: o.Json = False,
-    limits: o.LimitsFile = None,
-) -> None:
-    """Update a state machine from a file. Running executions keep their definition."""
-    call("machines.put", "update", **locals())
-
-
-@machines.command()
-def apply(
-    file: o.DefinitionFile,
-    name: Name = None,
-    type: o.WorkflowType = o.Type.STANDARD,
-    role: Role = None,
-    param: o.Params = None,
-    params: o.ParamsFile = None,
-    publish: Publish = False,
-    search_attributes: o.SearchAttributes = None,
-    server: o.Server = None,
-    db: o.Db = None,
-    json: o.Json = False,
-    limits: o.LimitsFile = None,
-) -> None:
-    """Create a state machine from a file, or update it if there is one."""
-    call("machines.put", "apply", **locals())
+_declare_put("create", "Create a state machine from a file, and print its ARN.")
+_declare_put(
+    "update", "Update a state machine from a file. Running executions keep their definition."
+)
+_declare_put("apply", "Create a state machine from a file, or update it if there is one.")
 
 
 @machines.command()
