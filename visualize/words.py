@@ -89,6 +89,18 @@ def _pieces(word: str, width: int, places: Sequence[re.Pattern[str]] = _SOFT) ->
         yield from (word[at : at + width] for at in range(0, len(word), width))
 
 
+def columns(rows: Sequence[Sequence[str]], numbers: bool = False) -> list[str]:
+    """Rows of cells as lines with aligned columns. numbers: all but the first column hold numbers,
+    which are aligned to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    align = str.rjust if numbers else str.ljust
+    return [
+        "  ".join([row[0].ljust(widths[0]), *map(align, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    ]
+
+
 def took(seconds: float) -> str:
     """2 ms, 1.24 s, 41.0 s, 2 min 05 s, 3 h 20 min, 12 d 4 h, 30 d."""
     seconds = max(0.0, seconds)

@@ -17,7 +17,7 @@ from stepwell.asl.coverage import (
     Tally,
 )
 from stepwell.asl.reevaluation import DEFAULT
-from stepwell.visualize.words import count, printable
+from stepwell.visualize.words import columns, count, printable
 
 COLUMNS: Final = {
     STATE: "States",
@@ -81,13 +81,7 @@ def summary(machines: Sequence[Covered], missed: bool = True) -> list[str]:
     if len(machines) > 1:
         rows.append(["Total", *[""] * len(KINDS), percent(total(machines))])
     titles = ["Coverage of", *COLUMNS.values(), "Covered"]
-    widths = [max(len(row[column]) for row in (titles, *rows)) for column in range(len(titles))]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])],
-        ).rstrip()
-        for row in (titles, *rows)
-    ]
+    lines = columns([titles, *rows], numbers=True)
     if missed:
         for each in machines:
             lines += [

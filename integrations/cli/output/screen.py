@@ -17,6 +17,7 @@ from stepwell.asl.state_visits import Event
 from stepwell.integrations.cli.output import progress, text
 from stepwell.integrations.cli.output.progress import Row
 from stepwell.integrations.cli.output.text import DIM, STATUS, Line, Machine, count, printable
+from stepwell.visualize import words
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,16 +53,7 @@ def write(lines: Iterable[Line], stream: TextIO) -> None:
 def table(columns: Sequence[str], cells: Sequence[Sequence[str]], stream: TextIO) -> None:
     """Aligned columns: folded to the width of a terminal, on other streams as wide as the cells."""
     if not fancy(stream):
-        widths = [
-            max(len(row[place]) for row in (columns, *cells)) for place in range(len(columns))
-        ]
-        for row in (columns, *cells):
-            stream.write(
-                "  ".join(
-                    cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-                ).rstrip()
-                + "\n"
-            )
+        stream.writelines(f"{line}\n" for line in words.columns([columns, *cells]))
         return
     from rich.console import Console
     from rich.table import Table
