@@ -139,7 +139,7 @@ def test_the_person_on_call_refuses_by_the_callback(command, start):
 
 
 def test_the_quick_tour_of_the_readme(command, start):
-    given = '{"report": "nightly", "everySeconds": 6, "needed": 3, "patience": 9}'
+    given = '{"report": "nightly", "everySeconds": 3, "needed": 3, "patience": 9}'
     running = start("run", EXAMPLES / "polling.asl.json", "--name", "tour", "--input", given)
     eventually(lambda: len(events(command, "tour", "WaitStateEntered")) >= 2)
     running.kill()

@@ -1,5 +1,5 @@
 """Every recorded execution and creation error that needs nothing but functions and activities comes
-out as the service's, to the letter.
+out as the service's, to the letter. In virtual time, which changes nothing in a history but times.
 """
 
 import json
@@ -12,6 +12,7 @@ from tests.engine import recordings
 
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError
+from stepwell.engine.virtual_clock import VirtualClock
 from stepwell.integrations.services.runtime.folder import Functions
 from stepwell.integrations.tasks.registry import Registry
 
@@ -139,7 +140,8 @@ async def test_execution(case: dict[str, Any], tmp_path: Path) -> None:
         },
         names,
     )
-    async with Engine(tasks=Registry(functions=served)) as engine:
+    tasks = Registry(functions=served)
+    async with Engine(tasks=tasks, clock=VirtualClock()) as engine:
         if "activity" in json.dumps(definition):
             await engine.create_activity("activity_name")
         if any(name in case["id"] for name in ("delegate_timeout", "implicit_json_serialisation")):
