@@ -4,6 +4,7 @@ holes, and the line and column of each value.
 A template of CloudFormation, SAM or Serverless with one state machine is read as its definition.
 """
 
+import codecs
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -29,10 +30,9 @@ __all__ = [
     "sampled",
 ]
 
-_INCLUDED: Final = re.compile(r"\$\{file\(([^)]+)\)[^}]*\}")  # of Serverless
 _YAML_SUFFIXES: Final = (".yaml", ".yml")
+_TEMPLATE_WORDS: Final = re.compile(r'"(?:Fn::\w+|Ref|Resources|definition)"')
 _MARKS: Final = {
-    b"\xef\xbb\xbf": "begins with a byte order mark: save it as UTF-8 without one",
     b"\xff\xfe": "is UTF-16: save it as UTF-8",
     b"\xfe\xff": "is UTF-16: save it as UTF-8",
 }
@@ -88,38 +88,93 @@ class Source:
         return self.draft.own if self.draft is not None else self.text
 
 
+class _Parsed(NamedTuple):
+    """The content of a file. value: None if it is not JSON; places: location -> place."""
+
+    text: str
+    value: Json
+    places: Callable[[], dict[str, Place]]
+    broken: tuple[Place, str] | None = None
+    plain: bool = False  # a JSON file without placeholders and functions of templates
+
+
 def read_definition(
     data: bytes | str,
     filename: str,
     parameters: Mapping[str, Json] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     unfilled: bool = False,
+    open_file: Callable[[str], bytes | None] = lambda path: None,
 ) -> Source:
     """The definition in a file's content: YAML if the file name ends in .yaml or .yml, else JSON.
-    Raises DefinitionFileError.
+    FILE#NAME is one of the state machines of a template. Raises DefinitionFileError.
 
     ${Name} is replaced by parameters["Name"] everywhere, like DefinitionSubstitutions of AWS SAM.
     Text within a string stays text: "${Seconds}" is a number only if the parameter is one, but a
     bare ${Seconds} in JSON may be. ${!Name} and $${Name} become ${Name}.
 
-    unfilled  accept placeholders without a value
+    unfilled   accept placeholders without a value
+    open_file  the content of a file that a template names; None if there is none
     """
-    text = _decode(data, filename)
-    if mark := MARK.search(text):
-        place = json_text.place(text, mark.start())
-        raise DefinitionFileError(filename, place, "the private characters U+E000 and U+E001")
-    placeholders = Placeholders(parameters or {}, text)
-    try:
-        read = _read_yaml if is_yaml(filename) else _read_json
-        source = read(text, filename, placeholders, limits)
-    except json_text.JsonError as fault:  # half of a surrogate pair in a parameter
-        raise DefinitionFileError(filename, (1, 1), fault.message) from None
+    filename, name = definition_templates.split(filename)
+    placeholders, parsed = _parse(data, filename, parameters or {}, limits)
+    if parsed.broken or parsed.plain:
+        return Source(parsed.text, filename, _locator(parsed.places, None), broken=parsed.broken)
+    whole = intrinsic_functions.replaced(parsed.value, placeholders)
+    text = parsed.text if whole == parsed.value else json_text.dumps(whole)
+    machine = None
+    if definition_templates.is_template(whole):
+        machine = _machine(whole, name, filename, parsed)
+        values = {**machine.constants(), **(parameters or {})}
+        written = placeholders.unmarked(definition_templates.shown(machine.definition))
+        if files := definition_templates.other_files(machine, filename, written):
+            return _outside(machine, files, values, limits, unfilled, open_file, parsed, filename)
+        if {each.name for each in placeholders.found} & values.keys():  # substitutions
+            return read_definition(
+                data, filename + f"#{name}" * bool(name), values, limits, unfilled
+            )
+        text, whole = _embedded(machine, filename, placeholders, parsed)
+    elif name is not None:
+        message = f"there is no state machine {name} in it: the file is not a template"
+        raise DefinitionFileError(filename, (1, 1), message)
+    source = _source(text, whole, filename, placeholders, parsed, machine)
     if source.unfilled and not unfilled:
         names = list(dict.fromkeys(each.name for each in source.unfilled))
         raise DefinitionFileError(
             filename, min(each.place for each in source.unfilled), missing_values(names)
         )
     return source
+
+
+def machine_names(
+    data: bytes | str, filename: str, limits: Limits = DEFAULT_LIMITS
+) -> tuple[str, ...] | None:
+    """The names of the state machines of a template; None if the file is not a template, or cannot
+    be parsed.
+    """
+    try:
+        placeholders, parsed = _parse(data, filename, {}, limits)
+        value = intrinsic_functions.replaced(parsed.value, placeholders)
+    except (DefinitionFileError, json_text.JsonError):
+        return None
+    if parsed.plain or not definition_templates.is_template(value):
+        return None
+    return tuple(each.name for each in definition_templates.embedded(value))
+
+
+def _parse(
+    data: bytes | str, filename: str, parameters: Mapping[str, Json], limits: Limits
+) -> tuple[Placeholders, _Parsed]:
+    text = _decode(data, filename)
+    if mark := MARK.search(text):
+        place = json_text.place(text, mark.start())
+        raise DefinitionFileError(filename, place, "the private characters U+E000 and U+E001")
+    placeholders = Placeholders(parameters, text)
+    try:
+        parse = _parse_yaml if is_yaml(filename) else _parse_json
+        return placeholders, parse(text, filename, placeholders, limits)
+    except json_text.JsonError as fault:  # half of a surrogate pair in a parameter
+        raise DefinitionFileError(filename, (1, 1), fault.message) from None
 
 
 def is_yaml(filename: str) -> bool:
@@ -175,25 +230,23 @@ def _unfilled(draft: holes.Draft, locate: Callable[[str], Place]) -> tuple[Unfil
     return tuple(sorted(unfilled, key=lambda each: each.place))
 
 
-def _read_json(text: str, filename: str, placeholders: Placeholders, limits: Limits) -> Source:
+def _parse_json(text: str, filename: str, placeholders: Placeholders, limits: Limits) -> _Parsed:
     marked = MarkedJson(text, placeholders)
-    places: dict[str, Place] = {}
+    found: dict[str, Place] = {}
 
-    def all_places() -> dict[str, Place]:
-        if not places:  # scanned on first use
-            found = json_text.positions(marked.text)
-            places.update({location: marked.place(*at) for location, at in found.items()})
-        return places
+    def places() -> dict[str, Place]:
+        if not found:  # scanned on first use
+            each = json_text.positions(marked.text)
+            found.update({location: marked.place(*at) for location, at in each.items()})
+        return found
 
-    template = any(word in text for word in ('"Fn::', '"Ref"', '"Resources"', '"definition"'))
-    if not (placeholders.found or template):
-        return Source(marked.text, filename, _locator(all_places, None), broken=_broken(marked))
+    if not (placeholders.found or _TEMPLATE_WORDS.search(text)):
+        return _Parsed(marked.text, None, places, _broken(marked), plain=True)
     try:
         value = json_text.loads(marked.text, limits.definition_depth)
     except json_text.JsonError:
-        own = placeholders.unmarked(marked.text)
-        return Source(own, filename, _locator(all_places, None), broken=_broken(marked))
-    return _source(marked.text, value, filename, placeholders, all_places)
+        return _Parsed(placeholders.unmarked(marked.text), None, places, _broken(marked))
+    return _Parsed(marked.text, value, places)
 
 
 def _broken(marked: MarkedJson) -> tuple[Place, str] | None:
@@ -205,7 +258,7 @@ def _broken(marked: MarkedJson) -> tuple[Place, str] | None:
     return None
 
 
-def _read_yaml(text: str, filename: str, placeholders: Placeholders, limits: Limits) -> Source:
+def _parse_yaml(text: str, filename: str, placeholders: Placeholders, limits: Limits) -> _Parsed:
     # comments and indentation do not count as bytes of the definition, up to the same size
     if json_text.size(text) > 2 * limits.definition_bytes:
         raise DefinitionFileError(
@@ -213,65 +266,74 @@ def _read_yaml(text: str, filename: str, placeholders: Placeholders, limits: Lim
         )
     reader = YamlReader(filename, placeholders, limits)
     value = reader.read(text)
-    return _source(json_text.dumps(value), value, filename, placeholders, lambda: reader.places)
+    return _Parsed(json_text.dumps(value), value, lambda: reader.places)
 
 
 def _source(
     text: str,
-    value: Json,
+    whole: Json,
     filename: str,
     placeholders: Placeholders,
-    places: Callable[[], dict[str, Place]],
+    parsed: _Parsed,
+    machine: definition_templates.Embedded | None,
 ) -> Source:
-    """The source of a file whose text, with marks, is JSON."""
-    whole = intrinsic_functions.replaced(value, placeholders)
-    prefix = ""
-    if definition_templates.is_template(whole):
-        prefix, whole, text = _embedded(whole, filename, placeholders, places)
-    elif whole != value:
-        text = json_text.dumps(whole)
+    """The source of a definition whose text, with marks, is JSON."""
     draft = holes.Draft(text, whole, placeholders) if OPEN in text else None
-    locate = _locator(places, draft, prefix)
-    embedded = bool(prefix)
+    locate = _locator(parsed.places, draft, machine.location if machine else "")
+    embedded = machine is not None
     if draft is None or not draft.holes:
         return Source(text, filename, locate, embedded=embedded)
     unfilled = _unfilled(draft, locate)
-    return Source(draft.own, filename, locate, unfilled, None, draft, whole != value, embedded)
+    calls = whole != parsed.value
+    return Source(draft.own, filename, locate, unfilled, None, draft, calls, embedded)
+
+
+def _machine(
+    value: Json, name: str | None, filename: str, parsed: _Parsed
+) -> definition_templates.Embedded:
+    try:
+        return definition_templates.choose(definition_templates.embedded(value), name, filename)
+    except definition_templates.TemplateError as fault:
+        place = json_text.nearest(parsed.places(), fault.location)
+        raise DefinitionFileError(filename, place, fault.message) from None
+
+
+def _outside(
+    machine: definition_templates.Embedded,
+    files: list[str],
+    values: Mapping[str, Json],
+    limits: Limits,
+    unfilled: bool,
+    open_file: Callable[[str], bytes | None],
+    parsed: _Parsed,
+    filename: str,
+) -> Source:
+    """The definition of a template's machine that is in another file."""
+    for file in files:
+        if (data := open_file(file)) is not None:
+            return read_definition(data, file, values, limits, unfilled)
+    place = json_text.nearest(parsed.places(), machine.location)
+    mend = ": name a copy instead" if files[0].startswith("s3://") else ", which is not there"
+    message = f"the definition of {machine.name} is in {files[0]}{mend}"
+    raise DefinitionFileError(filename, place, message)
 
 
 def _embedded(
-    value: Json,
+    machine: definition_templates.Embedded,
     filename: str,
     placeholders: Placeholders,
-    places: Callable[[], dict[str, Place]],
-) -> tuple[str, Json, str]:
-    """(location, definition, its text) of the only state machine of a template."""
-    machines = definition_templates.embedded(value)
-    if len(machines) != 1:
-        names = ", ".join(each.name for each in machines[:10])
-        what = f"{len(machines)} state machines ({names})" if machines else "no state machine"
-        mend = "save the definition of one in a file of its own"
-        if machines and all(each.file for each in machines):
-            uris = ", ".join(definition_templates.shown(each.definition) for each in machines[:10])
-            mend = f"their definitions are in other files: {uris}"
-        raise DefinitionFileError(filename, (1, 1), f"the file is a template with {what}: {mend}")
-    [machine] = machines
-    place = json_text.nearest(places(), machine.location)
+    parsed: _Parsed,
+) -> tuple[str, Json]:
+    """(text, value) of the definition in a template."""
     definition = machine.definition
-    shown = definition_templates.shown(definition)
-    included = _INCLUDED.fullmatch(placeholders.unmarked(shown))
-    if machine.file or included:
-        shown = included[1].strip() if included else shown
-        shown = f"a copy of {shown}" if shown.startswith("s3://") else shown
-        message = f"the definition of {machine.name} is in another file: name {shown} instead"
-        raise DefinitionFileError(filename, place, message)
     if not isinstance(definition, str):
-        return machine.location, definition, json_text.dumps(definition)
+        return json_text.dumps(definition), definition
     # a text may have placeholders outside of its strings
     definition = MarkedJson(placeholders.unmarked(definition), placeholders).text
     try:
-        return machine.location, json_text.loads(definition), definition
+        return definition, json_text.loads(definition)
     except json_text.JsonError as fault:
+        place = json_text.nearest(parsed.places(), machine.location)
         message = (
             f"the definition of {machine.name} is not JSON: {fault.message} in line {fault.line}, "
             f"column {fault.column} of the text"
@@ -295,10 +357,11 @@ def _locator(
 
 def _decode(data: bytes | str, filename: str) -> str:
     if isinstance(data, str):
-        return data
+        return data.removeprefix("\ufeff")
     for mark, what in _MARKS.items():
         if data.startswith(mark):
             raise DefinitionFileError(filename, (1, 1), f"the file {what}")
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         return data.decode()
     except UnicodeDecodeError as fault:

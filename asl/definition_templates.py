@@ -2,29 +2,60 @@
 of DescribeStateMachine.
 """
 
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import member
+from stepwell.asl.placeholders import OPEN
 
 _TYPES: Final = ("AWS::Serverless::StateMachine", "AWS::StepFunctions::StateMachine")
 _FIELDS: Final = ("Definition", "DefinitionString", "DefinitionUri", "DefinitionS3Location")
+_SUBSTITUTIONS: Final = "DefinitionSubstitutions"
+_INCLUDED: Final = re.compile(r"\$\{file\(([^)]+)\)\}")  # of Serverless
+_FILE_AND_NAME: Final = re.compile(r"(.+)#([A-Za-z0-9_-]+)")
+
+
+class TemplateError(ValueError):
+    """No state machine of a template is the one that is meant. location: in the template."""
+
+    def __init__(self, message: str, location: str = "/") -> None:
+        super().__init__(message)
+        self.message, self.location = message, location
 
 
 class Embedded(NamedTuple):
     """A state machine of a template.
 
-    name        of the resource
-    location    of its definition in the template
-    definition  an object, JSON text, or what the template has instead
-    file        whether `definition` names a file
+    name           of the resource
+    location       of its definition in the template
+    definition     an object, JSON text, or what the template has instead
+    file           whether `definition` names a file
+    substitutions  values of the placeholders in its definition
     """
 
     name: str
     location: str
     definition: Json
     file: bool = False
+    substitutions: Mapping[str, Json] = {}
+
+    def constants(self) -> dict[str, Json]:
+        """The substitutions that are values; the others have functions of the template."""
+        return {
+            name: value
+            for name, value in self.substitutions.items()
+            if OPEN not in json_text.dumps(value)
+        }
+
+
+def split(filename: str) -> tuple[str, str | None]:
+    """template.yaml#Orders -> template.yaml and Orders, a state machine of this template."""
+    match = _FILE_AND_NAME.fullmatch(filename)
+    return (match[1], match[2]) if match else (filename, None)
 
 
 def is_template(value: Json) -> bool:
@@ -71,7 +102,10 @@ def embedded(value: Json) -> list[Embedded]:
             for field in _FIELDS:
                 if field in properties:
                     where, each = inside + field, properties[field]
-                    found.append(Embedded(name, where, each, field not in _FIELDS[:2]))
+                    values = properties.get(_SUBSTITUTIONS)
+                    substitutions = values if isinstance(values, dict) else {}
+                    file = field not in _FIELDS[:2]
+                    found.append(Embedded(name, where, each, file, substitutions))
                     break
     machines, inside = value, "/stateMachines"
     if isinstance(value.get("stepFunctions"), dict):
@@ -97,3 +131,36 @@ def shown(value: Json) -> str:
     if isinstance(value, dict) and isinstance(value.get("Bucket"), str):
         return f"s3://{value['Bucket']}/{value.get('Key', '')}"
     return value if isinstance(value, str) else json_text.dumps(value)
+
+
+def choose(machines: Sequence[Embedded], name: str | None, filename: str) -> Embedded:
+    """The state machine of this name, or the only one. Raises TemplateError."""
+    if not machines:
+        raise TemplateError("the file is a template with no state machine")
+    found = [each for each in machines if name in (None, each.name)]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(each.name for each in machines)
+    if name is not None:
+        raise TemplateError(f"the template has no state machine {name}; it has {names}")
+    choices = " or ".join(f"{filename}#{each.name}" for each in machines)
+    raise TemplateError(
+        f"the file is a template with {len(machines)} state machines: name {choices}"
+    )
+
+
+def other_files(machine: Embedded, filename: str, written: str) -> list[str]:
+    """Where the definition of a machine may be, if it is not in the template; the first is the one
+    that the template names.
+
+    written  the definition in the template, as text
+    """
+    included = _INCLUDED.fullmatch(written)
+    if not (machine.file or included):
+        return []
+    name = included[1].strip() if included else written
+    folder = posixpath.dirname(filename)
+    if isinstance(machine.definition, dict):  # in a bucket; the CDK keeps a copy as an asset
+        key = str(machine.definition.get("Key", ""))
+        return [name, *(posixpath.join(folder, each) for each in (key, f"asset.{key}") if key)]
+    return [name if name.startswith("s3://") else posixpath.normpath(posixpath.join(folder, name))]

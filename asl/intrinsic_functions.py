@@ -11,8 +11,9 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.placeholders import Placeholders
 
 _SHORT: Final = (
-    "Base64", "Cidr", "FindInMap", "GetAtt", "GetAZs", "If", "ImportValue", "Join", "Length",
-    "Select", "Split", "Sub", "ToJsonString", "Transform",
+    "And", "Base64", "Cidr", "Condition", "Equals", "FindInMap", "GetAtt", "GetAZs", "If",
+    "ImportValue", "Join", "Length", "Not", "Or", "Select", "Split", "Sub", "ToJsonString",
+    "Transform",
 )  # fmt: skip
 _FULL: Final = {"Ref": "Ref", **{name: f"Fn::{name}" for name in _SHORT}}
 FUNCTIONS: Final = frozenset(_FULL.values())

@@ -11,33 +11,40 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
-from stepwell.asl import json_text
+from stepwell.asl import json_text, messages
 from stepwell.asl.blocks import located_states
 from stepwell.asl.checks import ERROR
-from stepwell.asl.definition_files import DefinitionFileError, Source, read_definition
+from stepwell.asl.definition_files import DefinitionFileError, Source
+from stepwell.asl.definition_templates import split
 from stepwell.engine import limits as engine
 from stepwell.engine.arns import Home
 from stepwell.integrations.cli.errors import reports_errors
 from stepwell.integrations.cli.output.text import count, printable
 from stepwell.integrations.definitions import parameters as placeholder_values
 from stepwell.integrations.definitions import problems as definition_problems
+from stepwell.integrations.definitions.folders import definitions, file_of
 from stepwell.integrations.definitions.problems import (
     INVALID_FILE,
     Problem,
     functions_beside,
     known_resource,
     placed,
+    unreadable,
 )
+from stepwell.integrations.definitions.problems import read as source
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.limits_files import LimitsFileError, read_limits
 
 __all__ = [
-    "HISTORY_BYTES", "INVALID_FILE", "Problem", "definition", "functions_beside",
-    "known_resource", "machine_name", "parameters", "placed", "places", "problems", "read",
-    "read_definition_file", "read_json", "with_limits", "with_pseudo_parameters",
+    "HISTORY_BYTES", "INVALID_FILE", "UNREADABLE", "Problem", "definition", "definitions",
+    "functions_beside", "known_resource", "machine_name", "parameters", "placed", "places",
+    "problems", "read", "read_definition_file", "read_json", "source", "unreadable",
+    "with_limits", "with_pseudo_parameters",
 ]  # fmt: skip
 
+UNREADABLE: Final = (INVALID_FILE, messages.INVALID_JSON)
+_SUFFIX: Final = re.compile(r"(\.asl)?\.(json|ya?ml)$|\.asl$", re.IGNORECASE)
 HISTORY_BYTES: Final = 1 << 30  # 25,000 events with their payloads
 
 
@@ -85,7 +92,10 @@ def with_pseudo_parameters(file: Path, parameters: Mapping[str, Any], home: Home
 
 
 def read_definition_file(file: Path, limits: engine.Limits = DEFAULT_LIMITS) -> bytes:
-    """Also of a definition that is too large to be valid. Raises UsageError."""
+    """Also of a definition that is too large to be valid. template.yaml#Orders is one of the state
+    machines of template.yaml. Raises UsageError.
+    """
+    file = file_of(file)
     return read(file, str(file), 4 * limits.definition_bytes)
 
 
@@ -189,20 +199,21 @@ def definition(
     """A valid definition. Prints its problems on standard error; raises UsageError if one of them
     is an error. The parameters are those of problems().
     """
-    source, found = problems(file, parameters, type, folder, known, limits, runs)
+    checked, found = problems(file, parameters, type, folder, known, limits, runs)
     errors = sum(problem.severity == ERROR for problem in found)
     for problem in found:
         print(problem.text(), file=sys.stderr)
-    if source is None or errors:
+    if checked is None or errors:
         raise UsageError(f"{file} is not a valid state machine: {count(errors, 'error')}")
-    return source
+    return checked
 
 
 def machine_name(file: Path, type: str, limits: Limits = DEFAULT_LIMITS) -> str:
     """The name of the machine that a file defines: order.asl.json is "order", as an Express
-    workflow "order-express".
+    workflow "order-express"; template.yaml#Orders is "Orders".
     """
-    stem = re.sub(r"(\.asl)?\.(json|ya?ml)$|\.asl$", "", file.name, flags=re.IGNORECASE)
+    _, machine = split(file.name)
+    stem = machine or re.sub(_SUFFIX, "", file.name)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "machine"
     suffix = "-express" if type == "EXPRESS" else ""
     return name[: limits.name_chars - len(suffix)] + suffix
@@ -220,14 +231,14 @@ def places(
         return {}
     try:
         data = read_definition_file(Path(file), limits)
-        source = read_definition(data, file, extras.get("parameters") or {}, limits)
+        found = source(data, file, extras.get("parameters") or {}, limits)
     except (DefinitionFileError, UsageError):
         return {}
-    if source.text != text:
+    if found.text != text:
         return {}
-    relative = os.path.relpath(file)
-    shown = file if relative.startswith("..") else relative
+    relative = os.path.relpath(found.filename)
+    shown = found.filename if relative.startswith("..") else relative
     return {
-        name: f"{shown}:{source.locate(location)[0]}"
+        name: f"{shown}:{found.locate(location)[0]}"
         for name, _, location in located_states(json_text.loads(text))
     }

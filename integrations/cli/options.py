@@ -148,11 +148,17 @@ EarlierFunctions = Annotated[
 
 DefinitionFile = Annotated[
     Path,
-    Argument(metavar="FILE", help="Definition of a state machine: .asl.json or .asl.yaml."),
+    Argument(
+        metavar="FILE",
+        help="Definition of a state machine: .asl.json, .asl.yaml, or TEMPLATE#MACHINE.",
+    ),
 ]
 DefinitionFiles = Annotated[
     list[Path],
-    Argument(metavar="FILE...", help="Definitions of state machines: .asl.json or .asl.yaml."),
+    Argument(
+        metavar="FILE...",
+        help="Definitions: .asl.json, .asl.yaml, templates, TEMPLATE#MACHINE, or folders of them.",
+    ),
 ]
 Input = Annotated[
     str,

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
+from stepwell.asl.definition_templates import split
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.cli import files, lookup
 from stepwell.integrations.cli.clients import choosing
 from stepwell.integrations.cli.clients.base import Client
+from stepwell.integrations.definitions.folders import file_of
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 
@@ -47,7 +49,7 @@ def read(
     """
     if name.startswith(GIT):
         return _from_git(name, parameters, limits)
-    if os.path.exists(name) or _is_path(name):
+    if os.path.exists(file_of(Path(name))) or _is_path(split(name)[0]):
         return Revision(name, _from_file(Path(name), parameters, limits))
     return asyncio.run(_stored(name, server, db, limits))
 
@@ -70,7 +72,8 @@ def _from_git(name: str, parameters: Mapping[str, Any], limits: Limits) -> Revis
     if not revision or not colon or not path:
         raise UsageError(f"{name}: not git:REVISION:PATH, such as git:main:order.asl.json")
     # a path that starts with ./ is relative to the current folder, as for a file
-    spec = f"{revision}:{path if path.startswith('/') else os.path.join('.', path)}"
+    committed, _ = split(path)
+    spec = f"{revision}:{committed if committed.startswith('/') else os.path.join('.', committed)}"
     try:
         done = subprocess.run(["git", "show", spec], capture_output=True, check=False)
     except OSError as fault:
@@ -79,9 +82,10 @@ def _from_git(name: str, parameters: Mapping[str, Any], limits: Limits) -> Revis
         reason = done.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
         raise UsageError(f"{name}: {reason.splitlines()[0] if reason else 'git show failed'}")
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / Path(path).name  # its suffix says how to read it
+        file = Path(folder) / Path(committed).name  # its suffix says how to read it
         file.write_bytes(done.stdout)
-        return Revision(name, _from_file(file, parameters, limits))
+        named = file.with_name(Path(path).name)
+        return Revision(name, _from_file(named, parameters, limits))
 
 
 async def _stored(name: str, server: str | None, db: str | None, limits: Limits) -> Revision:

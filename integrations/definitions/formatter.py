@@ -1,7 +1,12 @@
 """The formatted content of a definition file."""
 
 from stepwell.asl import json_text
-from stepwell.asl.definition_files import DefinitionFileError, is_yaml, read_definition
+from stepwell.asl.definition_files import (
+    DefinitionFileError,
+    is_yaml,
+    machine_names,
+    read_definition,
+)
 from stepwell.asl.formatting import formatted
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
@@ -15,6 +20,8 @@ def format_file(data: bytes | str, name: str, limits: Limits = DEFAULT_LIMITS) -
     """Raises LeftAsItIsError, and UsageError if the content is not JSON."""
     if is_yaml(name):
         raise LeftAsItIsError("the comments and the layout of YAML would be lost")
+    if machine_names(data, name, limits) is not None:
+        raise LeftAsItIsError("it is a template")
     try:
         source = read_definition(data, name, None, limits, unfilled=True)
     except DefinitionFileError as fault:
@@ -22,9 +29,9 @@ def format_file(data: bytes | str, name: str, limits: Limits = DEFAULT_LIMITS) -
     if source.broken:
         (line, column), mend = source.broken
         raise UsageError(f"{name}:{line}:{column}: not JSON" + f": {mend}" * bool(mend))
-    if source.embedded or not _is_definition(source.text):
+    if not _is_definition(source.text):
         raise LeftAsItIsError("it is not a definition, which has the fields StartAt and States")
-    return formatted(data.decode() if isinstance(data, bytes) else data, limits)
+    return formatted(data.decode("utf-8-sig") if isinstance(data, bytes) else data, limits)
 
 
 def _is_definition(text: str) -> bool:

@@ -4,11 +4,13 @@ placeholders without a value.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text, messages
+from stepwell.asl import limits as asl_limits
 from stepwell.asl.checks import ERROR, Diagnostic
 from stepwell.asl.definition_files import (
     DefinitionFileError,
@@ -19,12 +21,15 @@ from stepwell.asl.definition_files import (
 )
 from stepwell.asl.resources import local_resource
 from stepwell.asl.validate import validate
+from stepwell.integrations.definitions.folders import opened
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.visualize.words import printable
 
 NOTE: Final = "NOTE"
 INVALID_FILE: Final = "INVALID_FILE"
 UNFILLED: Final = "UNFILLED"
+BYTE_ORDER_MARK: Final = "BYTE_ORDER_MARK"
+BOM: Final = "the file begins with a byte order mark, which AWS refuses: save it as UTF-8 without"
 CALLS: Final = (
     "; functions such as !GetAtt and Fn::Sub have values in a template only: in a definition file, "
     "write ${Name} and give the value with DefinitionSubstitutions"
@@ -91,18 +96,32 @@ def problems(
     runs   a placeholder without a value is an error, and not only named in a note
     """
     try:
-        source = read_definition(data, file, parameters, limits, unfilled=True)
+        source = read(data, file, parameters, limits)
     except DefinitionFileError as fault:
-        return None, [
-            Problem(file, fault.line, fault.column, ERROR, INVALID_FILE, fault.message, "")
-        ]
+        return None, [unreadable(fault)]
     source = sampled(source, type, limits, known)
     checked = validate(source.text, type, limits, known)
-    found = [placed(file, source, each) for each in checked.diagnostics]
+    found = [placed(source, each) for each in checked.diagnostics]
     if parameters and any(each.severity == ERROR for each in found):
-        found = _with_hints(found, read_definition(data, file, None, limits, unfilled=True))
+        found = _with_hints(found, read(data, file, {}, limits))
     found += _needed(source) if runs else _note(source)
+    found += _marked(data, source)
     return source, sorted(found, key=lambda each: (each.line, each.column))
+
+
+def read(
+    data: bytes | str, file: str, parameters: Mapping[str, Any], limits: asl_limits.Limits
+) -> Source:
+    """The definition in the content of a file, or in the file that this template names. Raises
+    DefinitionFileError.
+    """
+    return read_definition(data, file, parameters, limits, unfilled=True, open_file=opened)
+
+
+def unreadable(fault: DefinitionFileError) -> Problem:
+    """The problem of a file that is no definition."""
+    place = fault.line, fault.column
+    return Problem(fault.filename, *place, ERROR, INVALID_FILE, fault.message, "")
 
 
 def _with_hints(found: list[Problem], blank: Source) -> list[Problem]:
@@ -119,8 +138,9 @@ def _with_hints(found: list[Problem], blank: Source) -> list[Problem]:
     ]
 
 
-def placed(file: str, source: Source, diagnostic: Diagnostic) -> Problem:
-    """A diagnostic with its line and column."""
+def placed(source: Source, diagnostic: Diagnostic) -> Problem:
+    """A diagnostic with its file, line and column."""
+    file = source.filename
     severity, code, location = diagnostic.severity, diagnostic.code, diagnostic.location or ""
     if code == messages.INVALID_JSON:  # its location is the parser's text, not a JSON pointer
         try:
@@ -143,6 +163,12 @@ def _note(source: Source) -> list[Problem]:
     )
     first = source.unfilled[0]
     return [Problem(source.filename, *first.place, NOTE, UNFILLED, message, "")]
+
+
+def _marked(data: bytes | str, source: Source) -> list[Problem]:
+    if isinstance(data, str) or not data.startswith(codecs.BOM_UTF8):
+        return []
+    return [Problem(source.filename, 1, 1, NOTE, BYTE_ORDER_MARK, BOM, "")]
 
 
 def _needed(source: Source) -> list[Problem]:

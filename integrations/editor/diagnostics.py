@@ -5,7 +5,7 @@ error, those of `stepwell lint`.
 from pathlib import Path
 
 from stepwell.asl.checks import ERROR, Diagnostic
-from stepwell.asl.definition_files import read_definition
+from stepwell.asl.definition_files import machine_names
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint import lint
 from stepwell.integrations.aws.task_shapes import parameter_faults, result_shape
@@ -15,15 +15,25 @@ from stepwell.integrations.definitions.problems import (
     known_resource,
     placed,
     problems,
+    read,
 )
+from stepwell.integrations.limits import DEFAULT_LIMITS
 
 
 def diagnose(text: str, path: Path) -> list[Problem]:
+    """Of all state machines in a template."""
+    names = machine_names(text, str(path)) or ()
+    files = [Path(f"{path}#{name}") for name in names] if len(names) > 1 else [path]
+    found = [problem for file in files for problem in _diagnose(text, file)]
+    return [each for each in found if each.file == str(path)]
+
+
+def _diagnose(text: str, path: Path) -> list[Problem]:
     functions = known_resource(functions_beside(path))
     source, found = problems(text, str(path), {}, "STANDARD", functions)
     if source is None or any(each.severity == ERROR for each in found):
         return found
-    written = read_definition(text, str(path), None, unfilled=True)
+    written = read(text, str(path), {}, DEFAULT_LIMITS)
 
     def known(resource: str) -> str | None:
         return resource if has_hole(resource) else functions(resource)
@@ -37,7 +47,7 @@ def diagnose(text: str, path: Path) -> list[Problem]:
     )
     seen = {(each.code, each.location) for each in found}
     found += [
-        placed(str(path), source, Diagnostic(each.code, each.message, each.location, each.severity))
+        placed(source, Diagnostic(each.code, each.message, each.location, each.severity))
         for each in findings
         if (each.code, each.location) not in seen
     ]

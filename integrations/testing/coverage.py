@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from stepwell.asl.coverage import Coverage
-from stepwell.asl.definition_files import DefinitionFileError, read_definition
+from stepwell.asl.definition_files import DefinitionFileError
+from stepwell.integrations.definitions.folders import file_of
+from stepwell.integrations.definitions.problems import read
 from stepwell.integrations.errors import UsageError, file_fault
+from stepwell.integrations.limits import DEFAULT_LIMITS
 from stepwell.integrations.testing.results import Result
 from stepwell.visualize.coverage import report, texts
 from stepwell.visualize.coverage.texts import Covered
@@ -64,7 +67,7 @@ def _shown(file: str) -> str:
 def _lines(file: str) -> Callable[[str], int]:
     """JSON pointer -> line."""
     try:
-        source = read_definition(Path(file).read_bytes(), file, unfilled=True)
+        source = read(file_of(Path(file)).read_bytes(), file, {}, DEFAULT_LIMITS)
     except (OSError, DefinitionFileError):  # changed since it was run
         return lambda location: 1
     return lambda location: source.locate(location)[0]

@@ -14,10 +14,12 @@ from typing import Any, Final, TypeAlias
 
 from stepwell.asl import json_text
 from stepwell.asl.blocks import every_state
+from stepwell.asl.definition_templates import split
 from stepwell.asl.evaluation import Json
 from stepwell.asl.validate import ERROR
 from stepwell.engine.arns import Home
 from stepwell.integrations.definitions import problems
+from stepwell.integrations.definitions.folders import file_of
 from stepwell.integrations.definitions.parameters import from_file, pseudo_parameters
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
@@ -106,7 +108,7 @@ def _read(definition: str | Path | Mapping[str, Any]) -> tuple[bytes | str, str,
     if isinstance(definition, str) and definition.lstrip().startswith("{"):
         return definition, _NO_FILE, None
     file = Path(definition)
-    return _bytes(file), str(file), file
+    return _bytes(file_of(file)), str(file), file
 
 
 def _bytes(file: Path) -> bytes:
@@ -138,8 +140,9 @@ def _epoch_ms(start: datetime | str) -> int:
 
 
 def _name(file: Path | None) -> str:
-    """Of the machine: the file's name without its suffixes."""
-    stem = "test" if file is None else file.name.split(".")[0]
+    """Of the machine: the file's name without its suffixes, or the name in a template."""
+    name, machine = split("test" if file is None else file.name)
+    stem = machine or name.split(".")[0]
     return "".join(each if each.isalnum() and each.isascii() else "-" for each in stem) or "test"
 
 

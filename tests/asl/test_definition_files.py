@@ -141,10 +141,6 @@ def error_of_with(limits: Limits, text: str) -> str:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (
-            b"\xef\xbb\xbf{}",
-            "1:1: the file begins with a byte order mark: save it as UTF-8 without one",
-        ),
         ("{}".encode("utf-16"), "1:1: the file is UTF-16: save it as UTF-8"),
         (b'{"a":\n "\xe9"}', "2:3: byte 0xe9 is not UTF-8: save the file as UTF-8"),
     ],

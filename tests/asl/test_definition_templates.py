@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from stepwell.asl.definition_files import DefinitionFileError, Source, read_definition, sampled
+from stepwell.asl.definition_files import (
+    DefinitionFileError,
+    Source,
+    machine_names,
+    read_definition,
+    sampled,
+)
 from stepwell.asl.json_text import loads
 from stepwell.asl.validate import validate
 
@@ -142,27 +148,26 @@ def test_an_answer_of_describe_state_machine() -> None:
         (
             "Resources:\n  A:\n    Type: AWS::Serverless::StateMachine\n    Properties:\n"
             "      DefinitionUri: statemachine/a.asl.json\n",
-            "5:7: the definition of A is in another file: name statemachine/a.asl.json instead",
+            "5:7: the definition of A is in statemachine/a.asl.json, which is not there",
         ),
         (
             "Resources:\n"
             "  A: {Type: AWS::Serverless::StateMachine, Properties: {DefinitionUri: a.asl.json}}\n"
             "  B: {Type: AWS::Serverless::StateMachine, Properties: {DefinitionUri: b.asl.json}}\n",
-            "1:1: the file is a template with 2 state machines (A, B): their definitions are in "
-            "other files: a.asl.json, b.asl.json",
+            "1:1: the file is a template with 2 state machines: name t.yaml#A or t.yaml#B",
         ),
         (
             "Resources:\n  A:\n    Type: AWS::StepFunctions::StateMachine\n    Properties:\n"
             "      DefinitionS3Location: {Bucket: b, Key: c/a.json}\n",
-            "5:7: the definition of A is in another file: name a copy of s3://b/c/a.json instead",
+            "5:7: the definition of A is in s3://b/c/a.json: name a copy instead",
         ),
         (
-            "stepFunctions:\n  stateMachines:\n    a:\n      definition: ${file(x/a.yml):a}\n",
-            "4:7: the definition of a is in another file: name x/a.yml instead",
+            "stepFunctions:\n  stateMachines:\n    a:\n      definition: ${file(x/a.yml)}\n",
+            "4:7: the definition of a is in x/a.yml, which is not there",
         ),
         (
             "stepFunctions: {stateMachines: {a: {definition: {}}, b: {definition: {}}}}",
-            "1:1: the file is a template with 2 state machines (a, b): save the definition of one",
+            "1:1: the file is a template with 2 state machines: name t.yaml#a or t.yaml#b",
         ),
         (
             "Resources:\n  A:\n    Type: AWS::StepFunctions::StateMachine\n    Properties:\n"
@@ -188,3 +193,69 @@ def test_a_definition_with_intrinsic_functions_keeps_its_places() -> None:
         ("${F.Arn}", (3, 3)),
         ("${T}", (4, 3)),
     ]
+
+
+TWO = """Parameters: {Stage: {Type: String}}
+Conditions: {Prod: !Equals [!Ref Stage, prod], Both: !And [!Condition Prod, !Not [!Condition Prod]]}
+Resources:
+  First:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      DefinitionUri: machines/first.asl.json
+      DefinitionSubstitutions: {Charge: !GetAtt Charge.Arn, Seconds: 30, Text: !Sub "${Stage}-x"}
+  Second:
+    Type: AWS::StepFunctions::StateMachine
+    Properties:
+      DefinitionSubstitutions: {Seconds: 7}
+      DefinitionString: |
+        {"StartAt": "B", "States": {"B": {"Type": "Wait", "Seconds": ${Seconds}, "End": true}}}
+"""
+FIRST = (
+    '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "${Charge}",\n'
+    '"TimeoutSeconds": ${Seconds}, "Comment": "${Text}", "End": true}}}'
+)
+
+
+def test_one_of_several_state_machines_of_a_template() -> None:
+    assert machine_names(TWO, "t.yaml") == ("First", "Second")
+    assert machine_names(FIRST, "a.asl.json") is None
+    source = read_definition(TWO, "t.yaml#Second")
+    assert loads(source.text)["States"]["B"]["Seconds"] == 7
+    with pytest.raises(DefinitionFileError, match="has no state machine Third; it has First, Seco"):
+        read_definition(TWO, "t.yaml#Third")
+    with pytest.raises(DefinitionFileError, match="there is no state machine A in it"):
+        read_definition(FIRST, "a.json#A", unfilled=True)
+
+
+def test_a_definition_in_the_file_that_a_template_names() -> None:
+    opened = {"stack/machines/first.asl.json": FIRST.encode()}
+    source = read_definition(TWO, "stack/t.yaml#First", unfilled=True, open_file=opened.get)
+    assert source.filename == "stack/machines/first.asl.json"
+    assert [each.name for each in source.unfilled] == ["Charge", "Text"]
+    assert loads(source.text)["States"]["A"]["TimeoutSeconds"] == 30
+    assert source.unfilled[0].place == (1, 64)
+    given = {"Seconds": 5, "Charge": "arn:aws:lambda:us-east-1:123456789012:function:f"}
+    filled = read_definition(TWO, "t.yaml#First", given, unfilled=True, open_file=lambda p: FIRST)
+    assert loads(filled.text)["States"]["A"]["TimeoutSeconds"] == 5
+
+
+def test_an_asset_of_the_cdk() -> None:
+    location = {"Bucket": {"Fn::Sub": "cdk-${AWS::AccountId}"}, "Key": "0ab1.json"}
+    machine = {
+        "Type": "AWS::StepFunctions::StateMachine",
+        "Properties": {
+            "DefinitionS3Location": location,
+            "DefinitionSubstitutions": {"Charge": {"Ref": "X"}, "Seconds": "1", "Text": "t"},
+        },
+    }
+    opened = {"cdk.out/asset.0ab1.json": FIRST.encode()}
+    text = json.dumps({"Resources": {"M": machine}})
+    source = read_definition(
+        text, "cdk.out/s.template.json", None, unfilled=True, open_file=opened.get
+    )
+    assert [each.name for each in source.unfilled] == ["Charge"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+    source = read_definition(b"\xef\xbb\xbf" + INNER.encode() + b'x"}}}', "a.json")
+    assert source.text.startswith("{") and source.locate("/StartAt") == (1, 2)

@@ -14,6 +14,7 @@ from typing import Final
 from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output.text import count, printable
+from stepwell.integrations.definitions.folders import file_of
 from stepwell.integrations.definitions.formatter import LeftAsItIsError, format_file
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
@@ -24,7 +25,8 @@ _WORDS: Final = {CHANGED: "formatted", SAME: "unchanged", LEFT: "left", FAILED: 
 
 @with_limits
 def format(paths: Sequence[Path], check: bool, diff: bool, limits: Limits) -> int:
-    done = [_file(path, check or diff, diff, limits) for path in paths]
+    found = dict.fromkeys(file_of(path) for path in files.definitions(paths, limits))
+    done = [_file(path, check or diff, diff, limits) for path in found]
     words = {**_WORDS, CHANGED: "not formatted"} if check or diff else _WORDS
     parts = [f"{count(done.count(kind), 'file')} {words[kind]}" for kind in words if kind in done]
     print(", ".join(parts), file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.checks import Diagnostic
-from stepwell.asl.definition_files import DefinitionFileError, read_definition, sampled
+from stepwell.asl.definition_files import DefinitionFileError, sampled
 from stepwell.asl.evaluation import Json
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint import NOTE, RULES, SEVERITIES, lint
@@ -44,7 +44,8 @@ def run(
     chosen: Mapping[str, Any],
     limits: Limits,
 ) -> int:
-    """Exit code 1 if there is a finding of severity warning or error; with `strict`, of any.
+    """Exit code 2 if a file cannot be read; else 1 if there is a finding of severity warning or
+    error, with `strict` of any.
 
     chosen  the fields of Options
     """
@@ -54,6 +55,7 @@ def run(
             raise UsageError(f"{code}: no rule has a code that begins so (stepwell lint --rules)")
     parameters = files.parameters(param, params, limits)
     inputs = [json_text.loads(files.read_json(each, "--input", limits)) for each in options.inputs]
+    paths = files.definitions(paths, limits)
     found = [
         problem
         for path in paths
@@ -62,6 +64,8 @@ def run(
     shown = [each for each in found if _shown(each, options)]
     sys.stdout.write(lint_reports.FORMATS[options.format](shown))
     _summary(len(paths), found, shown)
+    if any(each.code in files.UNREADABLE for each in found):
+        return exit_codes.USAGE
     counts = shown if options.strict else [each for each in shown if each.severity != NOTE]
     return exit_codes.FAILED if counts else exit_codes.SUCCEEDED
 
@@ -80,16 +84,14 @@ def _problems(
     options: Options,
     limits: Limits,
 ) -> list[Problem]:
-    name = str(path)
     try:
         data = files.read_definition_file(path, limits)
-        source = read_definition(data, name, parameters, limits, unfilled=True)
+        source = files.source(data, str(path), parameters, limits)
     except DefinitionFileError as fault:
-        place = fault.line, fault.column
-        return [Problem(name, *place, "error", files.INVALID_FILE, fault.message, "")]
+        return [files.unreadable(fault)._replace(severity="error")]
     except UsageError as fault:  # the file cannot be read
         message = str(fault).removeprefix(f"{path}: ")
-        return [Problem(name, 1, 1, "error", files.INVALID_FILE, message, "")]
+        return [Problem(str(path), 1, 1, "error", files.INVALID_FILE, message, "")]
     functions = files.known_resource(files.functions_beside(path))
 
     def known(resource: str) -> str | None:
@@ -109,9 +111,7 @@ def _problems(
         ignore=options.ignore,
     )
     problems = [
-        files.placed(
-            name, filled, Diagnostic(each.code, each.message, each.location, each.severity)
-        )
+        files.placed(filled, Diagnostic(each.code, each.message, each.location, each.severity))
         for each in findings
     ]
     return sorted(problems, key=lambda each: (each.line, each.column))

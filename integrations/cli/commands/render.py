@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.definition import StateMachine
@@ -16,11 +16,15 @@ from stepwell.integrations.cli import exit_codes, files, lookup
 from stepwell.integrations.cli.clients import choosing
 from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.definitions import folders
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
 from stepwell.visualize import Diagram, RenderError, read_history
 from stepwell.visualize.diagram import SUFFIXES
 from stepwell.visualize.layout import FORMATS, program
+
+# formats that can have several state machines one after another, and the line before each
+_IN_SEQUENCE: Final = {"text": "{}\n", "mermaid": "%% {}\n"}
 
 
 class Shown(NamedTuple):
@@ -59,19 +63,33 @@ def render(
     shown = Shown() if execution is None else asyncio.run(_execution(execution, server, db, limits))
     if history is not None:
         shown = shown._replace(history=_events(history))
-    definition: StateMachine | str = (
-        _definition(file, files.parameters(param, params, limits), limits)
-        if file is not None
-        else shown.definition
-    )
+    given = files.parameters(param, params, limits)
+    machines: Sequence[Path] = [file] if file is not None else []
+    if file is not None and shown == Shown() and output is None and format in _IN_SEQUENCE:
+        machines = folders.machines(file, limits)
+    if len(machines) > 1:
+        for machine in machines:
+            drawn = _drawn(_definition(machine, given, limits), shown, format, look, limits)
+            _write(_IN_SEQUENCE[format].format(machine).encode() + drawn, None)
+        return exit_codes.SUCCEEDED
+    definition = shown.definition if file is None else _definition(file, given, limits)
+    _write(_drawn(definition, shown, format, look, limits), output)
+    return exit_codes.SUCCEEDED
+
+
+def _drawn(
+    definition: StateMachine | str,
+    shown: Shown,
+    format: str,
+    look: Mapping[str, Any],
+    limits: Limits,
+) -> bytes:
     try:
-        drawn = Diagram(
+        return Diagram(
             definition, shown.history, now=shown.now, map_runs=shown.map_runs, limits=limits, **look
         ).render(format)
     except RenderError as fault:
         raise UsageError(str(fault)) from None
-    _write(drawn, output)
-    return exit_codes.SUCCEEDED
 
 
 def _to_terminal() -> str:

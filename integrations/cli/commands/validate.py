@@ -25,6 +25,7 @@ def validate(
     limits: Limits,
 ) -> int:
     parameters, errors = files.parameters(param, params, limits), 0
+    paths = files.definitions(paths, limits)
     for path in paths:
         try:
             folder = files.functions_beside(path)

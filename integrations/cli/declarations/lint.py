@@ -24,7 +24,7 @@ _OptionalFiles = Annotated[
     list[Path] | None,
     Argument(
         metavar="FILE...",
-        help="Definitions of state machines: .asl.json or .asl.yaml.",
+        help="Definitions: .asl.json, .asl.yaml, templates, TEMPLATE#MACHINE, or folders of them.",
         show_default=False,
     ),
 ]

@@ -10,21 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from stepwell.integrations.definitions.folders import (
+    DEFINITIONS,
+    SCENARIOS,
+    content,
+    files_below,
+    is_definition,
+)
 from stepwell.integrations.mocks.files import MockFileError, read_mocks
 from stepwell.integrations.testing import mock_files
 from stepwell.integrations.testing.mock_files import plain
 from stepwell.integrations.testing.scenarios.files import (
-    DEFINITIONS,
-    SUFFIXES,
     ScenarioFileError,
     Suite,
     read_suite,
 )
 
-_SKIPPED: Final = frozenset({"node_modules", "__pycache__", "cdk.out", "venv", "dist", "build"})
 _MOCKS: Final = (b'"StateMachines"', b'"TestCases"')  # every mock file has both
-_MACHINE: Final = (b'"StartAt"', b'"States"')
-_MOST_BYTES: Final = 4 << 20  # of a JSON file that is looked into
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def find(paths: Sequence[Path]) -> Found:
     found = Found()
     files = list(dict.fromkeys(_files(paths, found)))
     for file in files:
-        if file.name.endswith(SUFFIXES):
+        if file.name.endswith(SCENARIOS):
             try:
                 found.suites.append(read_suite(file))
             except ScenarioFileError as fault:
@@ -64,14 +66,10 @@ def find(paths: Sequence[Path]) -> Found:
         for suite in found.suites
         if suite.content.mock_file
     }
-    jsons = {file: _head(file) for file in files if file.suffix == ".json"}
-    definitions = [
-        file
-        for file in files
-        if file.name.endswith(DEFINITIONS) or all(key in jsons.get(file, b"") for key in _MACHINE)
-    ]
+    jsons = {file: content(file) for file in files if file.suffix == ".json"}
+    definitions = [file for file in files if is_definition(file, jsons.get(file, b""))]
     for file, data in jsons.items():
-        if all(key in data for key in _MOCKS) and not file.name.endswith(SUFFIXES):
+        if all(key in data for key in _MOCKS) and not file.name.endswith(SCENARIOS):
             names = {name for mocks, name in used if mocks == file.resolve()}
             _add_cases(found, file, definitions, names)
     return found
@@ -80,14 +78,10 @@ def find(paths: Sequence[Path]) -> Found:
 def _files(paths: Iterable[Path], found: Found) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            for folder, folders, names in os.walk(path):
-                folders[:] = sorted(
-                    each for each in folders if each[0] != "." and each not in _SKIPPED
-                )
-                yield from (Path(folder) / name for name in sorted(names))
+            yield from files_below(path)
         elif not path.exists():
             found.problems.append(f"{path}: there is no such file or folder")
-        elif path.name.endswith(SUFFIXES) or not path.name.endswith(DEFINITIONS):
+        elif path.name.endswith(SCENARIOS) or not path.name.endswith(DEFINITIONS):
             yield path
             if path.suffix == ".json":  # a mock file: its definitions are near
                 yield from _near(path)
@@ -95,21 +89,13 @@ def _files(paths: Iterable[Path], found: Found) -> Iterator[Path]:
             yield path
             stem = path.name.split(".")[0]
             beside = sorted(path.parent.glob(f"{stem}*"))
-            yield from (each for each in beside if each.name.endswith(SUFFIXES))
+            yield from (each for each in beside if each.name.endswith(SCENARIOS))
 
 
 def _near(file: Path) -> Iterator[Path]:
     for each in sorted(file.parent.iterdir()):
         if each.name.endswith(DEFINITIONS):
             yield each
-
-
-def _head(file: Path) -> bytes:
-    """The content of a JSON file; empty if it is too large to be a definition or mocks."""
-    try:
-        return file.read_bytes() if file.stat().st_size <= _MOST_BYTES else b""
-    except OSError:
-        return b""
 
 
 def _add_cases(found: Found, file: Path, definitions: Sequence[Path], names: Iterable[str]) -> None:

@@ -30,14 +30,13 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import DEFAULT_LIMITS
 from stepwell.asl.placeholders import Placeholders
 from stepwell.asl.yaml_values import YamlReader
+from stepwell.integrations.definitions.folders import DEFINITIONS, SCENARIOS
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.mocks.cases import Response, Return, Throw
 from stepwell.integrations.testing.errors import WorkflowTestError, suggestion
 from stepwell.integrations.testing.mocking import Answer, Answers
 from stepwell.integrations.testing.scenarios.expectations import Expectation, StateExpectation
 
-SUFFIXES: Final = (".test.yaml", ".test.yml", ".test.json")
-DEFINITIONS: Final = (".asl.json", ".asl.yaml", ".asl.yml", ".asl")
 _UNKNOWN: Final = "extra_forbidden"
 
 
@@ -160,7 +159,7 @@ def _machine(file: Path, named: str | None) -> Path:
     """The definition: the one that is named, or the one with the name of the scenario file."""
     if named is not None:
         return file.parent / named
-    stem = file.name.removesuffix(next(each for each in SUFFIXES if file.name.endswith(each)))
+    stem = file.name.removesuffix(next(each for each in SCENARIOS if file.name.endswith(each)))
     beside = [file.with_name(stem + suffix) for suffix in DEFINITIONS]
     return next((each for each in beside if each.is_file()), beside[0])
 

@@ -1,0 +1,99 @@
+"""The definitions that a path stands for: a file, the machines of a template, all in a folder.
+
+`stepwell test`, `validate`, `lint` and `format` search folders by the same rule.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from stepwell.asl.definition_files import machine_names
+from stepwell.asl.definition_templates import split
+from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
+
+DEFINITIONS: Final = (".asl.json", ".asl.yaml", ".asl.yml", ".asl")
+SCENARIOS: Final = (".test.yaml", ".test.yml", ".test.json")
+_SKIPPED: Final = frozenset({"node_modules", "__pycache__", "cdk.out", "venv", "dist", "build"})
+_TEXTS: Final = (".json", ".yaml", ".yml", ".template")
+_MOST_BYTES: Final = 4 << 20  # of a file that is looked into
+_MACHINE: Final = tuple(
+    re.compile(rf'^[\s{{"]*{field}"?\s*:|"{field}"'.encode(), re.MULTILINE)
+    for field in ("StartAt", "States")
+)
+_TEMPLATE: Final = re.compile(rb"AWS::(?:Serverless|StepFunctions)::StateMachine|\bstateMachines\b")
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files of a folder in order, without hidden folders and those of tools."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(each for each in folders if each[0] != "." and each not in _SKIPPED)
+        yield from (Path(parent) / name for name in sorted(names))
+
+
+def content(file: Path) -> bytes:
+    """Of a text file; empty if it is too large to be a definition."""
+    try:
+        return file.read_bytes() if file.stat().st_size <= _MOST_BYTES else b""
+    except OSError:
+        return b""
+
+
+def is_definition(file: Path, data: bytes) -> bool:
+    """Whether a file is named as a definition, or has its two fields. data: of a .json file."""
+    return file.name.endswith(DEFINITIONS) or (
+        not file.name.endswith(SCENARIOS) and all(field.search(data) for field in _MACHINE)
+    )
+
+
+def file_of(path: Path) -> Path:
+    """template.yaml#Orders, one of the state machines of a template -> template.yaml"""
+    return path if path.exists() else Path(split(str(path))[0])
+
+
+def definitions(paths: Iterable[Path], limits: Limits = DEFAULT_LIMITS) -> list[Path]:
+    """The definitions of files and folders: template.yaml#Orders, template.yaml#Refunds for a
+    template with several. Raises UsageError for a folder without any.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.is_dir():
+            found.update(dict.fromkeys(machines(path, limits)))
+            continue
+        inside = [
+            each for file in files_below(path) if _holds(file) for each in machines(file, limits)
+        ]
+        if not inside:
+            raise UsageError(f"{path}: there is no definition of a state machine in this folder")
+        found.update(dict.fromkeys(inside))
+    return list(found)
+
+
+def machines(path: Path, limits: Limits = DEFAULT_LIMITS) -> Sequence[Path]:
+    """A file, or the state machines of a template that has several."""
+    file = file_of(path)
+    names = machine_names(content(file), str(file), limits) if file == path else None
+    return [Path(f"{path}#{name}") for name in names] if names and len(names) > 1 else [path]
+
+
+def _holds(file: Path) -> bool:
+    if file.name.endswith(DEFINITIONS):
+        return True
+    if file.suffix not in _TEXTS or file.name.endswith(SCENARIOS):
+        return False
+    data = content(file)
+    return is_definition(file, data) or bool(
+        _TEMPLATE.search(data) and machine_names(data, str(file))
+    )
+
+
+def opened(path: str) -> bytes | None:
+    """The content of a file that a template names; None if there is none."""
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return None
