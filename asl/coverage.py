@@ -88,12 +88,12 @@ class Coverage:
             self._handlers.setdefault((point.kind, point.state), []).append(point)
         self._handled: Counter[Point] = Counter()  # retries and caught errors
 
-    def add(self, events: Iterable[Event]) -> None:
+    def add(self, events: Iterable[Event], source: Reevaluation | None = None) -> None:
         """The history of one execution, also of one that a distributed Map has started: AWS's
         shape with times in epoch seconds, in any order.
         """
         self.executions += 1
-        source = Reevaluation(self.definition, self._limits)
+        source = source or Reevaluation(self.definition, self._limits)
         visits, retries = Visits(source=source), Counter[Visit]()
         for event in sorted(events, key=lambda each: each["id"]):
             visit = visits.feed(event)

@@ -282,8 +282,7 @@ class Visits:
             self._iterated(step, visit, event, detail["index"], near)
         elif step == "Started":
             self._abandon(visit, near, event["timestamp"])
-            if near is not None and near is not visit:
-                visit.error, visit.cause = near.error, near.cause
+            self._fail_with(visit, near)
             self._attempt(visit)
             visit.restart(detail.get("length"))
         elif step in ("RunStarted", "RunRedriven"):
@@ -294,13 +293,23 @@ class Visits:
             visit.failing = True
             if "error" in detail:
                 visit.error, visit.cause = detail["error"], detail.get("cause")
-            elif near is not None and near is not visit:
-                visit.error, visit.cause = near.error, near.cause
+            else:
+                self._fail_with(visit, near)
             if step == "Failed":
                 self._abandon(visit, near, event["timestamp"])
                 visit.culprit = near if near is not visit else None
                 self._close(visit, FAILED, event["timestamp"])
         return visit
+
+    def _fail_with(self, visit: Visit, near: Visit | None) -> None:
+        """Take the failure of a Parallel or Map from what failed in it, else from the source."""
+        found: tuple[str | None, str | None] = None, None
+        if near is not None and near is not visit:
+            visit.error, visit.cause = near.error, near.cause
+        elif self._source is not None and visit.attempts:
+            found = self._source.failure(visit)
+        if found != (None, None):
+            visit.error, visit.cause = found
 
     def _may_start(self, visit: Visit) -> bool:
         """Whether it runs, or a redrive may restart it."""

@@ -29,6 +29,7 @@ KEY_NOT_TEXT: Final = (
 )
 
 # --- test cases ----------------------------------------------------------------------------------
+NO_MOCKED_RESULT: Final = "State {state!r} has no mocked result for attempt {number}"  # ours
 NO_MOCKS: Final = "The execution has the test case {case!r}, but no mock file is loaded"  # ours
 CASE_WITHOUT_MOCKS: Final = (
     "Invalid Arn: 'No mock file is loaded, so there is no test case: {arn}'"  # ours

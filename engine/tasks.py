@@ -147,6 +147,15 @@ timeout, a stop, or the failure of a sibling.
 """
 
 
+ITEM_READER: Final = "ItemReader"
+RESULT_WRITER: Final = "ResultWriter"
+
+
+def part_key(state: str, part: str) -> str:
+    """The key in a test case of the ItemReader or ResultWriter of a Map: "Import.ItemReader"."""
+    return f"{state}.{part}"
+
+
 class MockedAttempt(NamedTuple):
     """What chooses the mocked answer of an attempt.
 
@@ -157,6 +166,7 @@ class MockedAttempt(NamedTuple):
                outermost first: see core/test_cases.py
     iteration_number  attempts of the state before this one, in the innermost iteration
     retries    before it in this visit of the state
+    part       ITEM_READER or RESULT_WRITER of the state; "": its task
     """
 
     machine: str
@@ -166,6 +176,12 @@ class MockedAttempt(NamedTuple):
     iteration: tuple[tuple[int, int], ...]
     iteration_number: int
     retries: int
+    part: str = ""
+
+    @property
+    def key(self) -> str:
+        """What a test case calls the state, or the part of it."""
+        return part_key(self.state, self.part) if self.part else self.state
 
 
 class Mocks(Protocol):
@@ -177,10 +193,20 @@ class Mocks(Protocol):
         """
 
     def covers(self, machine: str, case: str, state: str) -> bool:
-        """Whether the test case answers for a state. Raises TaskError if there is no such case."""
+        """Whether the test case answers for a state, or the part of one. Raises TaskError if there
+        is no such case.
+        """
+
+    def whole(self, machine: str, case: str, state: str) -> list[dict[str, Json]] | None:
+        """The results of a Parallel or Map whose children are not to run; None: they run. Each is
+        {"last": number, "output": JSON} or {"last": number, "error": text, "cause": text}, for
+        attempts up to that number; None: for all further ones.
+        """
 
     async def answer(self, attempt: MockedAttempt, request: TaskRequest) -> Json:
-        """The result of a task. Raises TaskError."""
+        """The result of a task; of an ItemReader {"Items": array or object, "Source": text}. Raises
+        TaskError.
+        """
 
     def passed_on(self, attempt: MockedAttempt, request: TaskRequest) -> TaskRequest:
         """The request of a task that is not mocked: a nested execution has the test case, too."""

@@ -7,8 +7,7 @@ and inline Map iteration. The tree is the whole continuation: resuming needs no 
 step is one Decision: the new Execution, the history written by the step, and the Commands (effects)
 to start once both are committed.
 
-Times are integers, epoch milliseconds. Ids are counters. Nothing here reads a clock or draws a
-random number.
+Times are epoch milliseconds, ids are counters. Nothing here reads a clock or draws a random number.
 
 A Frame belongs to one value of an Execution and is copied before it is changed: an Execution that
 decide() has returned never changes.
@@ -415,6 +414,7 @@ class ExecutionExtras(TypedDict, total=False):
     logging: dict[str, Json]  # loggingConfiguration of the machine at the start
     sync: bool  # its caller waits for the end: StartSyncExecution, or a state under test
     case: str  # the test case that answers its tasks
+    mocked: dict[str, list[dict[str, Json]]]  # results of whole states: see test_cases.py
     search: str  # search attributes that a tag of the machine names
     attempts: dict[str, int]  # of each state, for its test case
     iteration: list[list[int]]  # of a child of a Map Run, for its test case: see test_cases.py

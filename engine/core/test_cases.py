@@ -7,9 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from stepwell.asl import messages as asl_messages
+from stepwell.asl.evaluation import StateError
 from stepwell.asl.program import MAP
-from stepwell.engine.core.model import Execution, Frame
+from stepwell.engine import messages
+from stepwell.engine.core.model import Execution, Frame, Payload
 from stepwell.engine.core.run import Run
+from stepwell.engine.core.transitions import clipped, complete, fail, retry_or_fail
 
 Path: TypeAlias = tuple[tuple[int, int], ...]
 """(index, run) of each Map iteration around a frame, the outermost first; run: how often its Map
@@ -31,6 +35,27 @@ def number(run: Run, frame: Frame) -> tuple[int, int]:
         inner = known.get(name, 0)
         iteration.attempts = {**known, name: inner + 1}
     return count, inner
+
+
+def answered(run: Run, frame: Frame, number: int, succeeded: int) -> bool:
+    """Whether a test case answers for the state of a frame, which has started: then it has ended.
+
+    number     attempts of the state before this one
+    succeeded  code of its ...StateSucceeded event
+    """
+    name = frame.state.name
+    steps = run.x.extras.get("mocked", {}).get(name)
+    if steps is None:
+        return False
+    step = next((each for each in steps if each["last"] is None or number <= each["last"]), None)
+    if step is None:
+        cause = messages.NO_MOCKED_RESULT.format(state=name, number=number)
+        fail(run, frame, StateError(asl_messages.RUNTIME, cause))
+    elif "output" in step:
+        complete(run, frame, Payload(step["output"]), run.add((succeeded, frame.prev)))
+    else:
+        retry_or_fail(run, frame, *clipped(run.limits, step["error"], step["cause"]))
+    return True
 
 
 def path(x: Execution, frame: Frame) -> Path:

@@ -34,6 +34,8 @@ class Family:
         self._run = 0
         if "case" in parent.extras and frame is not None:
             extras["case"] = parent.extras["case"]
+            if "mocked" in parent.extras:
+                extras["mocked"] = parent.extras["mocked"]
             self._iteration = [list(each) for each in test_cases.path(parent, frame)]
             self._run = test_cases.map_runs(parent, frame)
         if "logging" in parent.extras:

@@ -25,10 +25,19 @@ from stepwell.engine.core.model import FAILED, SUCCEEDED, Execution, Payload, Ph
 from stepwell.engine.limits import Limits
 from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
 from stepwell.engine.map_runs.inputs import Place
+from stepwell.engine.runtime.effects import part_handler
 from stepwell.engine.runtime.live import Live
 from stepwell.engine.store.base import Store, StoreFormatError
 from stepwell.engine.store.child_rows import ROW_CHILDREN
-from stepwell.engine.tasks import Handler, TaskError, TaskRequest, TaskResult, Tasks
+from stepwell.engine.tasks import (
+    ITEM_READER,
+    RESULT_WRITER,
+    Handler,
+    TaskError,
+    TaskRequest,
+    TaskResult,
+    Tasks,
+)
 
 _OPEN: Final = 64  # datasets between two of their chunks
 _LEAST_ROWS: Final = 2  # of outputs that are read at a time; more while they are small
@@ -54,7 +63,12 @@ class Streams:
     def handler(self, live: Live, command: RunTask) -> Handler:
         """Carries out the command of a Map Run. What it returns for a chunk is ItemsRead."""
         writes = live.x.frames[command.frame].phase == Phase.WRITE
-        return partial(self._perform, self._write if writes else self._read, live, command)
+        part = RESULT_WRITER if writes else ITEM_READER
+        mocked = part_handler(self._tasks, live.x, command, part)
+        if mocked is not None and not writes:
+            return mocked
+        perform = partial(self._write, mocked) if writes else self._read
+        return partial(self._perform, perform, live, command)
 
     async def _perform(
         self,
@@ -105,8 +119,8 @@ class Streams:
         )
         return Payload(event, b"")  # not stored: see Attempts.run
 
-    async def _handled(self, request: TaskRequest) -> TaskResult:
-        handler = self._tasks.resolve(request.resource)
+    async def _handled(self, request: TaskRequest, mocked: Handler | None = None) -> TaskResult:
+        handler = mocked or self._tasks.resolve(request.resource)
         if handler is None:
             raise TaskError(
                 asl_messages.RUNTIME,
@@ -117,14 +131,18 @@ class Streams:
 
     # --- writing ----------------------------------------------------------------------------------
 
-    async def _write(self, live: Live, command: RunTask, request: TaskRequest) -> TaskResult:
+    async def _write(
+        self, mocked: Handler | None, live: Live, command: RunTask, request: TaskRequest
+    ) -> TaskResult:
         payload: dict[str, Any] = dict(request.payload)
         earlier = payload.pop("Results")  # of an older version, which kept them in memory
         rows = self._outputs(live.x, command, [json_text.encode(each) for each in earlier])
-        results = await self._tasks.results(_stream(replace(request, payload=payload)))
+        stream = _stream(replace(request, payload=payload))
+        results = None if mocked else await self._tasks.results(stream)
         if results is None:
             every = [json_text.loads(text) async for text in rows]
-            return await self._handled(replace(request, payload={**payload, "Results": every}))
+            whole = replace(request, payload={**payload, "Results": every})
+            return await self._handled(whole, mocked)
         try:
             state = await results.begin()
             if payload["Transformation"] == "FLATTEN":

@@ -45,6 +45,7 @@ from stepwell.engine.tasks import (
     Trace,
     Transaction,
     in_line,
+    part_key,
 )
 
 # service of a Resource, without "aws-sdk:" -> the kind of its effects: a flood of one kind leaves
@@ -301,6 +302,19 @@ def _with_case(tasks: Tasks, x: Execution, command: RunTask) -> Handler | None:
         return partial(mocks.answer, attempt)
     handler = tasks.resolve(command.resource)
     return handler and partial(_pass_on, mocks, attempt, handler)
+
+
+def part_handler(tasks: Tasks, x: Execution, command: RunTask, part: str) -> Handler | None:
+    """The handler of an ItemReader or ResultWriter that a test case answers; None: it does not."""
+    case, state = x.extras.get("case"), command.state.name
+    if case is None or tasks.mocks is None:
+        return None
+    if not tasks.mocks.covers(_machine(x), case, part_key(state, part)):
+        return None
+    frame = x.frames[command.frame]
+    runs, path = test_cases.map_runs(x, frame), test_cases.path(x, frame)
+    attempt = MockedAttempt(*(_machine(x), case, state, runs, path, runs, sum(frame.retries), part))
+    return partial(tasks.mocks.answer, attempt)
 
 
 async def _pass_on(

@@ -99,8 +99,7 @@ def chosen(mocking: Mocking, machine: str, states: Mapping[str, Mapping[str, Any
     cases = file.machines[owners[0]]
     case = cases[name]
     # states that are not there, or call nothing, are not reported once more as unused
-    tasks = {each for each in case.states if states.get(each, {}).get("Type") == "Task"}
-    entry = {**cases, name: case.unchecked(tasks)}
+    entry = {**cases, name: case.unchecked(checks.answerable(states))}
     file = MockFile({**file.machines, machine: entry}, file.filename)
     errors, warnings = checks.against(case, states, mocking.validation)
     _show([*errors, *warnings])

@@ -7,16 +7,25 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Final, Never
+from typing import Any, Final, Never
 
 from stepwell.asl import messages as asl_messages
+from stepwell.asl.datasets import first
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import machine_name, read_machine, split_case
 from stepwell.engine.errors import ApiError
-from stepwell.engine.tasks import MockedAttempt, TaskError, TaskRequest
+from stepwell.engine.tasks import ITEM_READER, MockedAttempt, TaskError, TaskRequest
 from stepwell.integrations.mocks import checks, messages
-from stepwell.integrations.mocks.cases import Pending, Responses, Return, Step, TestCase, Throw
+from stepwell.integrations.mocks.cases import (
+    Pending,
+    Responses,
+    Return,
+    Step,
+    TestCase,
+    Throw,
+    whole_results,
+)
 from stepwell.integrations.mocks.checks import Validation
 from stepwell.integrations.mocks.files import MockFile
 
@@ -61,7 +70,25 @@ class Answers:
         found = self._find(machine, case)
         return found is None or state in found.states
 
+    def whole(self, machine: str, case: str, state: str) -> list[dict[str, Json]] | None:
+        """Of a test case in Python alone: in a mock file, Step Functions Local has tasks only."""
+        mock = self._mocks.states.get(state) if isinstance(self._mocks, TestCase) else None
+        return whole_results(mock) if isinstance(mock, Responses) else None
+
+    def use(self, state: str, attempts: int) -> None:
+        """A Parallel or Map has got its results, for so many attempts."""
+        case = self._mocks
+        assert isinstance(case, TestCase)
+        mock = case.states[state]
+        if isinstance(mock, Responses):
+            steps = (mock.at(number) for number in range(attempts))
+            self._used.setdefault(case, set()).update(filter(None, steps))
+
     async def answer(self, attempt: MockedAttempt, request: TaskRequest) -> Json:
+        result = await self._answer(attempt, request)
+        return _dataset(result, request) if attempt.part == ITEM_READER else result
+
+    async def _answer(self, attempt: MockedAttempt, request: TaskRequest) -> Json:
         await self._ready(request)
         case = self._find(attempt.machine, attempt.case)
         if case is None:
@@ -81,7 +108,7 @@ class Answers:
         if not isinstance(response, Return):
             result = response(request.payload)
             return await result if inspect.isawaitable(result) else result
-        if step.checked:
+        if step.checked and not attempt.part:
             self._check(request.resource, response.value, step, responses, attempt.state)
         return response.value
 
@@ -144,6 +171,15 @@ class Answers:
         if isinstance(self._mocks, TestCase):
             return self._mocks if case == self._mocks.name else None
         return self._mocks.find(machine, case)
+
+
+def _dataset(items: Json, request: TaskRequest) -> Json:
+    """The items of an ItemReader, as the engine wants them. Raises TaskError."""
+    if not isinstance(items, list | dict):
+        raise TaskError(asl_messages.RUNTIME, messages.NO_ITEMS, runtime=True)
+    payload: dict[str, Any] = dict(request.payload)
+    names = [str(payload[name]) for name in ("Bucket", "Key") if name in payload]
+    return {"Items": first(items, payload.get("MaxItems")), "Source": f"S3://{'/'.join(names)}"}
 
 
 async def _pending(request: TaskRequest) -> Never:

@@ -87,6 +87,20 @@ class Responses:
         return next((step for step in self.steps if step.covers(number)), None)
 
 
+def whole_results(mock: Responses) -> list[dict[str, Json]] | None:
+    """For Mocks.whole; None: a response is neither Return nor Throw."""
+    results: list[dict[str, Json]] = []
+    for step in mock.steps:
+        match step.response:
+            case Return(value):
+                results.append({"last": step.last, "output": value})
+            case Throw(error, cause):
+                results.append({"last": step.last, "error": error, "cause": cause})
+            case _:
+                return None
+    return results
+
+
 Plan: TypeAlias = Response | Sequence[Response] | Responses
 """One response for every attempt, or one for each."""
 
@@ -210,8 +224,8 @@ class TestCase:
         return TestCase(chosen, self.name, self.place)
 
     def responses(self, attempt: MockedAttempt) -> Responses | None:
-        """Of the state, in the iteration that the attempt is in."""
-        mock = self.states[attempt.state]
+        """Of the state or its part, in the iteration that the attempt is in."""
+        mock = self.states[attempt.key]
         return mock.of(attempt.iteration) if isinstance(mock, Items) else mock
 
     def step(self, attempt: MockedAttempt) -> Step | None:
@@ -219,7 +233,7 @@ class TestCase:
         found = self.responses(attempt)
         if found is None:
             return None
-        if isinstance(self.states[attempt.state], Items):
+        if isinstance(self.states[attempt.key], Items):
             return found.at(attempt.iteration_number)
         step = found.at(attempt.number)
         if step is None and attempt.iteration:

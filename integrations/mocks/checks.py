@@ -6,11 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from typing import Final
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource, parse_resource
+from stepwell.engine.tasks import ITEM_READER, RESULT_WRITER, part_key
 from stepwell.integrations.mocks import messages
 from stepwell.integrations.mocks.cases import Responses, Return, Step, TestCase
+
+PARTS: Final = (ITEM_READER, RESULT_WRITER)
 
 
 class Validation(StrEnum):
@@ -47,9 +51,16 @@ def against(
     """
     errors: list[str] = []
     warnings: list[str] = []
+    known = answerable(states)
     for state, responses in case.all():
         found, place = states.get(state), f"{responses.place}: " if responses.place else ""
-        if found is None:
+        if state in known and found is None:  # an ItemReader or ResultWriter: it has no model
+            continue
+        outer, _, part = state.rpartition(".")
+        if found is None and outer in states and part in PARTS:
+            text = messages.NO_PART.format(state=outer, part=part, case=case.name)
+            warnings.append(f"{place}{text}")
+        elif found is None:
             hint = messages.meant(state, states)
             text = messages.NO_STATE.format(state=state, case=case.name, hint=hint)
             warnings.append(f"{place}{text}")
@@ -60,6 +71,14 @@ def against(
             faults = _faults(state, str(found.get("Resource")), responses, validation)
             (warnings if validation == Validation.WARN else errors).extend(faults)
     return list(dict.fromkeys(errors)), list(dict.fromkeys(warnings))
+
+
+def answerable(states: Mapping[str, Mapping[str, Json]]) -> set[str]:
+    """What a test case may answer for: tasks, and the ItemReader and ResultWriter of Maps."""
+    tasks = {name for name, state in states.items() if state.get("Type") == "Task"}
+    return tasks | {
+        part_key(name, part) for name, state in states.items() for part in PARTS if part in state
+    }
 
 
 def _faults(state: str, text: str, responses: Responses, validation: Validation) -> Iterator[str]:

@@ -54,10 +54,12 @@ NO_ITERATION: Final = (
 NO_STATE: Final = (
     "warning: the definition has no state {state!r}, which test case {case!r} mocks{hint}"
 )
+NO_PART: Final = "warning: state {state!r} has no {part}, which test case {case!r} mocks"
 NO_TASK: Final = (
     "warning: state {state!r} is a {type}, which calls nothing: its response is not used"
 )
 INVALID_RESPONSE: Final = "{place}{responses} of state {state!r}: {problem}"
+NO_ITEMS: Final = "The mock of an ItemReader must be an array or an object: the items"
 MISFIT: Final = "{place}warning: {responses} of state {state!r}: {problem}"
 UNUSED_STATE: Final = "{place}state {state!r} of test case {case!r} was not run"
 UNUSED_RESPONSE: Final = (

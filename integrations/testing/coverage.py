@@ -54,7 +54,7 @@ def of(result: Result) -> Coverage:
     """What one execution has covered, with the executions of its Map Runs."""
     coverage = Coverage(result.machine)
     for history in result.histories:
-        coverage.add(history)
+        coverage.add(history, result.source())
     return coverage
 
 

@@ -30,14 +30,19 @@ class UnansweredTaskError(WorkflowTestError):
     in_scenario  the text for scenario files, where mocks are written in YAML
     """
 
-    def __init__(self, state: str, problem: str, function: str | None = None) -> None:
-        """function: the name of the function that nothing answers; "" for another task; None: the
-        problem says all
+    def __init__(
+        self, state: str, problem: str, function: str | None = None, result: str = "RESULT"
+    ) -> None:
+        """
+        state     or the part of it
+        function  the name of the function that nothing answers; "" for another task; None: the
+                  problem says all
+        result    what a mock returns
         """
         python, yaml = [], []
         if function is not None:
-            python.append(f"mock it with .mock({state!r}, RESULT)")
-            yaml.append(f"add it to mocks, as in {{{state}: RESULT}}")
+            python.append(f"mock it with .mock({state!r}, {result})")
+            yaml.append(f"add it to mocks, as in {{{state}: {result}}}")
         if function:
             python.append(f"pass functions={{{function!r}: CALLABLE}}")
             for mends in (python, yaml):

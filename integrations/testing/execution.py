@@ -21,6 +21,7 @@ from typing import Any, Final
 from stepwell.asl import json_text
 from stepwell.asl.blocks import every_state
 from stepwell.asl.evaluation import Json
+from stepwell.asl.history_visits import Visits
 from stepwell.asl.resources import Resource, parse_resource
 from stepwell.asl.state_visits import Event
 from stepwell.engine.engine import Engine
@@ -30,6 +31,7 @@ from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.mocks.cases import Items, TestCase
 from stepwell.integrations.mocks.cases import Plan as MockPlan
 from stepwell.integrations.services.runtime.pool import Pool
+from stepwell.integrations.testing import mocking
 from stepwell.integrations.testing.background import print_output
 from stepwell.integrations.testing.errors import UnfinishedError
 from stepwell.integrations.testing.results import Run
@@ -122,6 +124,8 @@ async def run(
                 f"{plan.name} still ran after {timeout:g} s; its last event is "
                 + (await _last(engine, arn))
             ) from None
+        children = [] if express else await _children(engine, arn)
+        mocked = _mocked(plan, tasks, [history, *children])
         return Run(
             machine=plan.name,
             type=plan.type,
@@ -129,10 +133,28 @@ async def run(
             parameters=plan.parameters,
             execution=await engine.inspect_execution(arn),
             history=history,
-            children=await _children(engine, arn) if not express else [],
+            children=children,
             unused=[*plan.warnings, *tasks.unused()],
+            mocked=mocked,
             file=None if plan.file is None else str(plan.file),
         )
+
+
+def _mocked(
+    plan: Plan, tasks: TestTasks, histories: list[Sequence[Event]]
+) -> dict[str, list[dict[str, Json]]]:
+    """The results of whole Parallels and Maps; the tasks learn which of them were used."""
+    states = every_state(json_text.loads(plan.text)) if plan.mocks else ()
+    mocked = {
+        name: tasks.mocks.whole(plan.name, plan.case, name) or []
+        for name, each in states
+        if each["Type"] in mocking.WHOLE and name in plan.mocks
+    }
+    visits = [Visits(each) for each in histories] if mocked else []
+    for state in mocked:
+        every = (visit for each in visits for visit in each.named.get(state, ()))
+        tasks.use(state, sum(visit.attempts for visit in every))
+    return mocked
 
 
 async def _last(engine: Engine, arn: str) -> str:

@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from stepwell.asl.evaluation import Json
+from stepwell.engine.tasks import ITEM_READER, RESULT_WRITER
+from stepwell.integrations.mocks import checks
 from stepwell.integrations.mocks.cases import (
     Items,
     Response,
@@ -23,7 +25,68 @@ from stepwell.integrations.mocks.cases import (
 )
 from stepwell.integrations.testing.errors import WorkflowTestError
 
-MOCKABLE: Final = "Task"
+WHOLE: Final = ("Parallel", "Map")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a mock answers for.
+
+    name  as a test writes it: that of a state, or "STATE.ItemReader"
+    part  "", ItemReader or ResultWriter
+    """
+
+    name: str
+    state: Mapping[str, Any]
+    part: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """A Parallel or Map, whose states do not run."""
+        return not self.part and self.state["Type"] in WHOLE
+
+    @property
+    def is_list(self) -> bool:
+        """An array is one result."""
+        return self.whole or self.part == ITEM_READER
+
+    def check(self, answer: Answer) -> None:
+        """Raises WorkflowTestError if it cannot be the answer."""
+        value = answer.response
+        if self.whole and answer.item is not None:
+            raise WorkflowTestError(f"{self._named}: item is for the mocks of its tasks")
+        if self.whole and not isinstance(value, Return | Throw):
+            raise WorkflowTestError(f"{self._named} is mocked with its result, not a callable")
+        if isinstance(value, Return) and (wanted := self._wanted(value.value)):
+            raise WorkflowTestError(f"{self._named} is mocked with {wanted}")
+
+    @property
+    def _named(self) -> str:
+        return repr(self.name) if self.part else f"the {self.state['Type']} {self.name!r}"
+
+    def _wanted(self, value: Json) -> str | None:
+        """What the result should be; None: it is that."""
+        if self.part == ITEM_READER:
+            return None if isinstance(value, list | dict) else "the items: an array or an object"
+        if self.part or not self.whole:
+            return None
+        if RESULT_WRITER in self.state:
+            return None if isinstance(value, dict) else "the result of its ResultWriter: an object"
+        if not isinstance(value, list):
+            return "an array: the outputs of all that is in it"
+        branches = len(self.state.get("Branches", value))
+        return None if branches == len(value) else f"an array of {branches} outputs, one a branch"
+
+
+def target(name: str, states: Mapping[str, Mapping[str, Any]]) -> Target | None:
+    """None: nothing of this name can be mocked."""
+    state = states.get(name)
+    if state is not None:
+        return Target(name, state) if state["Type"] in ("Task", *WHOLE) else None
+    outer, _, part = name.rpartition(".")
+    if part in checks.PARTS and part in states.get(outer, {}):
+        return Target(name, states[outer], part)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ definition and the history.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -47,6 +48,7 @@ class Run:
 
     definition  JSON text with its parameters filled in
     parameters  the values of its ${Placeholders}
+    mocked      the results of whole Parallels and Maps, as Mocks.whole() has them
     execution   DescribeExecution's answer
     history     events of the execution, in boto3's shapes
     children    the histories of the executions of its Map Runs
@@ -61,7 +63,32 @@ class Run:
     history: Sequence[Event]
     children: Sequence[Sequence[Event]] = ()
     unused: Sequence[str] = ()
+    mocked: Mapping[str, Sequence[Mapping[str, Json]]] = field(default_factory=dict)
     file: str | None = None
+
+
+class MockedFailures(Reevaluation):
+    """Also the failures of Parallels and Maps that are mocked as a whole: no event has them."""
+
+    def __init__(
+        self, definition: StateMachine, mocked: Mapping[str, Sequence[Mapping[str, Json]]]
+    ) -> None:
+        super().__init__(definition)
+        self._mocked, self._attempts = mocked, Counter[str]()
+
+    def see(self, event: Event, visit: Visit | None) -> None:
+        super().see(event, visit)
+        if visit is not None and event["type"].endswith("StateStarted"):
+            self._attempts[visit.name] += 1
+
+    def failure(self, visit: Visit) -> tuple[str | None, str | None]:
+        if visit.name not in self._mocked:
+            return super().failure(visit)
+        number = self._attempts[visit.name] - 1
+        for step in self._mocked[visit.name]:
+            if step["last"] is None or number <= step["last"]:
+                return step.get("error"), step.get("cause")
+        return None, None
 
 
 class Result:
@@ -102,7 +129,11 @@ class Result:
 
     @cached_property
     def visits(self) -> Visits:
-        return Visits(self.history, Reevaluation(self.machine))
+        return Visits(self.history, self.source())
+
+    def source(self) -> Reevaluation:
+        """What the events of one of its histories leave out."""
+        return MockedFailures(self.machine, self.run.mocked)
 
     @cached_property
     def visited(self) -> list[str]:
@@ -182,7 +213,7 @@ class Result:
 
     def _way(self) -> str:
         names = [
-            f"{at} (caught {visit.error})" if visit.status == CAUGHT else at
+            f"{at} (caught {visit.error or 'an error'})" if visit.status == CAUGHT else at
             for visit, at in zip(self.visits.all, self.visited, strict=True)
         ]
         cut = "… → " if len(names) > _SHOWN_STATES else ""

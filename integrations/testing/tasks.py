@@ -14,6 +14,8 @@ from stepwell.asl.resources import Resource
 from stepwell.engine.engine import Engine
 from stepwell.engine.map_runs.datasets import Dataset, Results, StreamRequest
 from stepwell.engine.tasks import (
+    ITEM_READER,
+    RESULT_WRITER,
     Handler,
     MockedAttempt,
     Mocks,
@@ -21,6 +23,7 @@ from stepwell.engine.tasks import (
     TaskRequest,
     TaskResult,
     Transaction,
+    part_key,
 )
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.mocks.answers import Answers
@@ -61,7 +64,7 @@ class TestTasks:
         self.unanswered: list[UnansweredTaskError] = []
         answers = Answers(case, Validation.PRESENT)
         self.mocks: Mocks = _CheckedMocks(answers, activities, self.refusal, self.unanswered)
-        self.unused = answers.unused
+        self.unused, self.use = answers.unused, answers.use
 
     def connect(self, engine: Engine) -> None:
         self._registry.connect(engine)
@@ -87,13 +90,16 @@ class TestTasks:
         """Record that nothing answers a task. The error cannot be caught: the execution fails."""
         function = function_name(resource, payload)
         called = f"the function {function}" if function else resource.text
-        problem = f"the state {state!r} calls {called}, which nothing answers"
-        if resource.service == "s3":  # the ItemReader or ResultWriter of a Map
-            mend = f"{problem}: pass functions={{{resource.text!r}: CALLABLE}}"
-            error = UnansweredTaskError(state, mend)
+        problem = f"{state!r} calls {called}, which nothing answers"
+        if resource.service == "s3":
+            writes = resource.action == "putObject"
+            part, result = (RESULT_WRITER, "RESULT") if writes else (ITEM_READER, "[ITEM, ...]")
+            problem, key = f"the {part} of {problem}", part_key(state, part)
+            error = UnansweredTaskError(key, problem, "", result)
         else:
             # a name with a ${Placeholder} is not one of a file
-            error = UnansweredTaskError(state, problem, (function or "") * ("$" not in called))
+            name = (function or "") * ("$" not in called)
+            error = UnansweredTaskError(state, f"the state {problem}", name)
         self.unanswered.append(error)
         return TaskError(asl_messages.RUNTIME, str(error), runtime=True)
 
@@ -134,12 +140,13 @@ class _CheckedMocks:
         self._answers, self._activities = answers, activities
         self._refusal, self._unanswered = refusal, unanswered
         self.choose, self.passed_on = answers.choose, answers.passed_on
+        self.whole = answers.whole
 
     def covers(self, machine: str, case: str, state: str) -> bool:
         return state in self._activities or self._answers.covers(machine, case, state)
 
     async def answer(self, attempt: MockedAttempt, request: TaskRequest) -> Json:
-        state = attempt.state
+        state = attempt.key
         if not self._answers.covers(attempt.machine, attempt.case, state):
             raise self._refusal(state, self._activities[state], request.payload)
         try:

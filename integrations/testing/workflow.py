@@ -170,7 +170,9 @@ class Workflow:
         times: int | None = None,
         item: int | str | None = None,
     ) -> Workflow:
-        """Another Workflow, in which a Task is answered instead of carried out.
+        """Another Workflow, in which a Task is answered instead of carried out. A Parallel or
+        Map is answered with the array of its results, and what is in it does not run;
+        "STATE.ItemReader" with the items, "STATE.ResultWriter" with its result.
 
         results  one: of every call (with `times`: of so many); several: one for each call, in
                  order. A callable gets the effective input and returns the result; what it raises
@@ -188,9 +190,14 @@ class Workflow:
 
         instead  of those that it has, of the same item
         """
-        kind = self.known(state).get("Type")
-        if kind != mocking.MOCKABLE:
-            raise WorkflowTestError(f"the state {state!r} is a {kind}: only a Task can be mocked")
+        target = mocking.target(state, self.states)
+        if target is None:
+            kind = self.known(state).get("Type")
+            raise WorkflowTestError(
+                f"the state {state!r} is a {kind}: only a Task, a Parallel or a Map can be mocked"
+            )
+        for each in new:
+            target.check(each)
         before = self.answers.get(state, ())
         added = mocking.added(before, new, instead)
         return replace(self, answers={**self.answers, state: added})
@@ -214,8 +221,7 @@ class Workflow:
         the model of their service, are named in Result.unused: Step Functions Local accepts both.
         """
         _, warnings = checks.against(case, self.states, checks.Validation.WARN)
-        tasks = {name for name, state in self.states.items() if state["Type"] == mocking.MOCKABLE}
-        mocks = {**self.plan.mocks, **case.unchecked(tasks).states}
+        mocks = {**self.plan.mocks, **case.unchecked(checks.answerable(self.states)).states}
         warned = (*self.plan.warnings, *warnings)
         return replace(self, plan=replace(self.plan, mocks=mocks, warnings=warned, case=case.name))
 

@@ -58,8 +58,7 @@ def attempt(run: Run, frame: Frame) -> None:
         keys = list(source) if isinstance(source, dict) else None
         items = [Payload(each) for each in (source.values() if keys is not None else source)]
         frame.prev = run.add((MAP_STARTED, frame.prev, 0 if spec.reader else len(items)))
-        if "case" in run.x.extras:
-            test_cases.number(run, frame)
+        number = test_cases.number(run, frame)[0] if "case" in run.x.extras else 0
         # tolerance, reader and writer are evaluated when the state has started, as recorded
         state = MapRunState(
             concurrency, spec.tolerated_count(value, env), spec.tolerated_percentage(value, env)
@@ -80,6 +79,8 @@ def attempt(run: Run, frame: Frame) -> None:
         ):
             frame.prev = frame.entered
         return fail(run, frame, exception)
+    if test_cases.answered(run, frame, number, MAP_SUCCEEDED):
+        return None
     frame.phase = Phase.CHILDREN
     frame.children = Children(0, items, state)
     if spec.mocked:

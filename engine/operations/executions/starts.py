@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from stepwell.asl.program import Program
+from stepwell.asl.program import MAP, PARALLEL, Program
 from stepwell.asl.search_attributes import MARKER
 from stepwell.engine import arns, messages
 from stepwell.engine.arns import split_case
@@ -208,8 +208,21 @@ class Starts:
             started=now,
             deadline=now + seconds * 1000,
             definition=target.definition,
-            extras=_extras(target, trace_header, case),
+            extras={**_extras(target, trace_header), **self._mocked(row.name, program, case)},
         )
+
+    def _mocked(self, machine: str, program: Program, case: str | None) -> ExecutionExtras:
+        """The extras of an execution with a test case."""
+        mocks = self._tasks.mocks
+        if case is None or mocks is None:
+            return {}
+        whole = {
+            name: results
+            for name, state in program.states().items()
+            if state.type in (PARALLEL, MAP)
+            and (results := mocks.whole(machine, case, name)) is not None
+        }
+        return {"case": case, "mocked": whole} if whole else {"case": case}
 
     async def start_sync_execution(
         self,
@@ -283,11 +296,9 @@ class Starts:
         return self._new(target, arn, name, program, payload, trace_header, case), program
 
 
-def _extras(target: Target, trace_header: str | None, case: str | None) -> ExecutionExtras:
+def _extras(target: Target, trace_header: str | None) -> ExecutionExtras:
     """The extras that an execution has from its start on."""
     extras: ExecutionExtras = {}
-    if case is not None:
-        extras["case"] = case
     trace = scrub(trace_header)
     if trace is not None:
         extras["trace"] = trace

@@ -202,11 +202,14 @@ def _text(error: ErrorDetails) -> str:
     return f"{name}: {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
-def answers_of(value: Json, item: str | None, place: str) -> Answers:
+def answers_of(value: Json, item: str | None, place: str, is_list: bool = False) -> Answers:
     """A mock in short form. A list has a response for each call; anything else answers every call.
 
     item, place  see Answer
+    is_list      the result is a list: of calls is only one of {error} and {return}
     """
+    if is_list and isinstance(value, list) and not (value and all(map(_is_call, value))):
+        value = {"return": value}
     values = value if isinstance(value, list) else [value]
     if not values:
         raise WorkflowTestError("an empty list has no response: write {return: []} for that result")
@@ -214,11 +217,17 @@ def answers_of(value: Json, item: str | None, place: str) -> Answers:
     return tuple(Answer(_response(each), times, item, place) for each in values)
 
 
+def _is_call(value: Json) -> bool:
+    """{error, cause} or {return}"""
+    return isinstance(value, dict) and (
+        value.keys() == {"return"} or ("error" in value and value.keys() <= {"error", "cause"})
+    )
+
+
 def _response(value: Json) -> Response:
     """{error, cause} is a failure, {return} a result, as is anything else."""
-    if isinstance(value, dict):
-        if "error" in value and value.keys() <= {"error", "cause"}:
-            return Throw(value["error"], value.get("cause"))
-        if value.keys() == {"return"}:
-            return Return(value["return"])
-    return Return(value)
+    if not _is_call(value):
+        return Return(value)
+    if "error" in value:
+        return Throw(value["error"], value.get("cause"))
+    return Return(value["return"])

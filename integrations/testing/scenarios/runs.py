@@ -17,7 +17,7 @@ from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.mocks.cases import iterations
 from stepwell.integrations.mocks.files import MockFile, MockFileError, read_mocks
-from stepwell.integrations.testing import coverage, mock_files
+from stepwell.integrations.testing import coverage, mock_files, mocking
 from stepwell.integrations.testing.errors import (
     InvalidDefinitionError,
     PlacedError,
@@ -196,7 +196,9 @@ def _mocked(tested: Workflow, key: str, value: Json, place: str) -> Workflow:
         outer, _, index = key[:-1].rpartition("[")
         if iterations(index) is not None:
             state, item = outer, index
-    return tested.with_answers(state, answers_of(value, item, place), instead=True)
+    target = mocking.target(state, tested.states)
+    is_list = target is not None and target.is_list
+    return tested.with_answers(state, answers_of(value, item, place, is_list), instead=True)
 
 
 def _input(suite: Suite, scenario: Scenario, at: str) -> Json:

@@ -212,7 +212,15 @@ def test_a_snapshot_has_no_times_and_ids() -> None:
     ("make", "message"),
     [
         (lambda: order().mock("Charge", 1), "order has no state 'Charge': did you mean 'Charge th"),
-        (lambda: order().mock("Ship", []), "the state 'Ship' is a Parallel: only a Task can be m"),
+        (
+            lambda: order().mock("Ship", []),
+            "the Parallel 'Ship' is mocked with an array of 2 outpu",
+        ),
+        (lambda: order().mock("Ship", {}), "the Parallel 'Ship' is mocked with an array: the out"),
+        (lambda: order().mock("Ship", len), "'Ship' is mocked with its result, not a callable"),
+        (lambda: order().mock("Ship", error="E", item=1), "item is for the mocks of its tasks"),
+        (lambda: order().mock("Fulfilled", 1), "is a Succeed: only a Task, a Parallel or a Map c"),
+        (lambda: order().mock("Ship.ItemReader", []), "order has no state 'Ship.ItemReader'"),
         (lambda: order().mock("Pack"), "mock\\(\\) takes results or an error"),
         (lambda: order().mock("Pack", 1, error="E"), "mock\\(\\) takes results or an error"),
         (lambda: order().mock("Pack", 1, cause="E"), "mock\\(cause=...\\) needs an error"),
