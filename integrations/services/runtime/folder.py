@@ -30,7 +30,7 @@ from stepwell.integrations.services.runtime.pool import (
 __all__ = ["Answer", "Call", "Functions", "UnavailableError", "answer_of"]
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,140}\Z")  # Lambda's; it cannot lead out of the folder
-_RUNTIMES: Final = {".py": PYTHON, ".js": NODE, ".mjs": NODE, ".cjs": NODE}  # by the file's ending
+RUNTIMES: Final = {".py": PYTHON, ".js": NODE, ".mjs": NODE, ".cjs": NODE}  # by the file's ending
 # (file in the folder without its ending, handler in Python, handler in Node): as in the Serverless
 # Framework, the console of Lambda, `sam init` and CDK. The first existing file is used.
 _LAYOUTS: Final = (
@@ -107,7 +107,7 @@ class Functions:
             return stamped(added) or added
         if self.folder is None or not NAME.match(name):
             return None
-        for ending, runtime in _RUNTIMES.items():
+        for ending, runtime in RUNTIMES.items():
             for layout, *handlers in _LAYOUTS:
                 file = os.path.join(self.folder, layout.format(name=name) + ending)
                 folder, module = os.path.split(file.removesuffix(ending))
@@ -126,7 +126,7 @@ class Functions:
     def names(self) -> list[str]:
         """Of all functions, sorted."""
         files = os.listdir(self.folder) if self.folder is not None and self.folder.is_dir() else []
-        names = {Path(file).stem if Path(file).suffix in _RUNTIMES else file for file in files}
+        names = {Path(file).stem if Path(file).suffix in RUNTIMES else file for file in files}
         return sorted({name for name in names if self.find(name)} | self._added.keys())
 
     def report_missing(self, name: str) -> None:
@@ -172,7 +172,7 @@ def stamped(function: Function) -> Function | None:
     return next(
         (
             current
-            for ending in _RUNTIMES
+            for ending in RUNTIMES
             if (current := _stamped(function, module + ending)) is not None
         ),
         None,

@@ -17,6 +17,7 @@ from stepwell.integrations.cli.output import test_report
 from stepwell.integrations.cli.output.text import printable
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
+from stepwell.integrations.services.runtime.folder import RUNTIMES
 from stepwell.integrations.testing import coverage
 from stepwell.integrations.testing.scenarios import discovery, junit, processes, runs, watching
 from stepwell.integrations.testing.scenarios.discovery import Found
@@ -211,4 +212,5 @@ def _files_of(job: Job, found: Found) -> list[Path]:
     folder = job.machine.parent / "functions"
     if suite is not None and suite.content.functions:
         folder = suite.path(suite.content.functions)
-    return [*parts, *(folder.rglob("*.*") if folder.is_dir() else ())]
+    code = folder.rglob("*") if folder.is_dir() else ()
+    return [*parts, *(file for file in code if file.suffix in RUNTIMES)]
