@@ -55,6 +55,7 @@ _DRAWS: Final = re.compile(r"\$(?:random|shuffle|uuid)\b")
 # the engine converts NaN to null, AWS rejects it
 _HOLDS_NAN: Final = '$exists(%s.**[$type($)="object" and $!=$])'
 _ENTROPY: Final = "§entropy"
+_NAMES: Final = re.compile(r"\$(\w+)")
 
 
 def is_expression(text: str) -> bool:
@@ -75,19 +76,27 @@ class Jsonata:
 
     source     as shown in error messages
     variables  the names (without `$`) of variables that it reads but does not define
+    functions  the names of functions, and of its own variables, in whose place variables of the
+               state machine are read if there are any of these names
     members    the members of $states that it names: input, context, result, errorOutput
     document   what it reads of the input document, which is undefined: {"a": True} for `a` or `$.a`
     value_of   (env) -> JSON value; raises JsonataError
     """
 
     __slots__ = (
-        "source", "variables", "members", "document", "value_of",
+        "source", "variables", "functions", "members", "document", "value_of",
         "_reads", "_wanted", "_every", "_lazy", "_draws", "_divides", "_main", "_frame", "_checks",
-        "_inline", "_full", "_known",
+        "_inline", "_full", "_known", "_replaced", "_text",
     )  # fmt: skip
 
-    def __init__(self, source: str, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.source = source
+    def __init__(
+        self,
+        source: str,
+        limits: Limits = DEFAULT_LIMITS,
+        replaced: frozenset[str] = frozenset(),
+    ) -> None:
+        """replaced: the functions that are variables."""
+        self.source, self._replaced = source, replaced
         plain = _engine(source, source)
         prelude = "".join(text for words, text in PRELUDE if any(word in source for word in words))
         prelude = prelude.replace("LIMIT", str(limits.jsonata_string_chars))
@@ -99,6 +108,12 @@ class Jsonata:
         self.document: Json = alone.get("input", {})
         states = self._reads.get("states", {})
         self.variables = frozenset(self._reads) - {"states", _ENTROPY}
+        self.functions = frozenset(_NAMES.findall(source)) - {*self._reads, "states"}
+        # variables in place of functions have other names outside the expression: the prelude and
+        # the questions of _checked call these functions
+        self._reads |= {f"§{name}": True for name in replaced}
+        renamed = "".join(f"${name}:=$§{name};" for name in replaced)
+        self._text = f"({renamed}{source})" if replaced else source
         self.members = frozenset() if states is True else frozenset(states) & _MEMBERS.keys()
         self._wanted = tuple(
             (name, member) for name, member in _MEMBERS.items() if states is True or name in states
@@ -109,7 +124,8 @@ class Jsonata:
         self._lazy = "input" not in reads and not any("`" in name for name in self._reads)
         assigned = "".join(f"${name}:=$.`{name}`;" for name in self._reads) if self._lazy else ""
         self._frame = f"({assigned}{prelude}%s)"
-        self._main = _engine(self._frame % source, source) if assigned or prelude else plain
+        framed = assigned or prelude or replaced
+        self._main = _engine(self._frame % self._text, source) if framed else plain
         self._checks: dict[str, Expression] = {}
         self._inline = _options(limits, in_thread=False)
         self._full = _options(limits, in_thread=True)
@@ -118,8 +134,10 @@ class Jsonata:
         self._known: Json = MISSING
         self._every = "everyBinding" in reads
         constant = not (self._reads or self._every or _IMPURE.search(source))
+        plain_value = self._once if constant else _walker(self, source) or self._run
+        replaceable = self.functions and not replaced
         self.value_of: Callable[[Env], Json] = (
-            self._once if constant else _walker(self, source) or self._run
+            _replacing(self, limits, plain_value) if replaceable else plain_value
         )
 
     def evaluate(self, env: Env, field: str) -> Json:
@@ -227,6 +245,7 @@ class Jsonata:
             bound.update(env.variables)
         elif self.variables:
             bound = {name: env.variables[name] for name in self.variables if name in env.variables}
+        bound |= {f"§{name}": env.variables[name] for name in self._replaced}
         if "states" in self._reads:
             bound["states"] = {
                 name: value
@@ -260,7 +279,7 @@ class Jsonata:
         if question not in self._checks:
             # "0;" because a regular expression must not come first within parentheses
             self._checks[question] = _engine(
-                self._frame % (question % f"(0;{self.source})"), self.source
+                self._frame % (question % f"(0;{self._text})"), self.source
             )
         return self._checks[question]
 
@@ -280,6 +299,23 @@ def reads_states_member(source: str, member: str) -> bool:
     $states as a whole. Raises ExpressionSyntaxError.
     """
     return member in compile_jsonata(source).members
+
+
+def _replacing(
+    expression: Jsonata, limits: Limits, plain: Callable[[Env], Json]
+) -> Callable[[Env], Json]:
+    """A variable replaces the function of its name, as a binding of JSONata does."""
+    functions, variants = expression.functions, dict[frozenset[str], Jsonata]()
+
+    def value_of(env: Env) -> Json:
+        if functions.isdisjoint(env.variables):
+            return plain(env)
+        replaced = functions.intersection(env.variables)
+        if replaced not in variants:
+            variants[replaced] = Jsonata(expression.source, limits, replaced)
+        return variants[replaced].value_of(env)
+
+    return value_of
 
 
 # --- paths without the engine ---------------------------------------------------------------------

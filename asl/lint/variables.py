@@ -19,32 +19,37 @@ _IGNORED: Final = ("Comment", "Result", "Type", "Next", "Default", "Retry")
 _ASSIGNS: Final = (("Assign",), ("Catch", "[]", "Assign"), ("Choices", "[]", "Assign"))
 
 
-def _references(state: State) -> tuple[tuple[str, str], ...]:
-    """(name, location) of the variables that a state reads."""
+def _references(state: State) -> tuple[tuple[str, str, bool], ...]:
+    """(name, location, certain) of the variables that a state reads; not certain: it may be a
+    function.
+    """
     return tuple(_reading(state))
 
 
-def _reading(state: State) -> Iterator[tuple[str, str]]:
+def _reading(state: State) -> Iterator[tuple[str, str, bool]]:
     for field, value in own_fields(state).items():
         if field in _IGNORED:
             continue
         for key, text, where in texts({field: value}, state.location):
             if "$" not in text or has_hole(text):
                 continue
-            for name in sorted(_names(state, key, text)):
-                yield name, where
+            variables, functions = _names(state, key, text)
+            yield from ((name, where, True) for name in sorted(variables))
+            yield from ((name, where, False) for name in sorted(functions))
 
 
-def _names(state: State, key: str, text: str) -> frozenset[str]:
+def _names(state: State, key: str, text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Of variables, and of functions that variables may replace."""
     if not state.jsonata:
         read = key.endswith((DYNAMIC, "Path")) or key == "Variable"
-        return frozenset(names_read(text)) if read else frozenset()
+        return frozenset(names_read(text)) if read else frozenset(), frozenset()
     if not is_expression(text):
-        return frozenset()
+        return frozenset(), frozenset()
     try:
-        return compile_jsonata(text[2:-2]).variables
+        expression = compile_jsonata(text[2:-2])
     except ExpressionSyntaxError:
-        return frozenset()
+        return frozenset(), frozenset()
+    return expression.variables, expression.functions
 
 
 def _assigned(state: State) -> dict[str, str]:
@@ -78,8 +83,8 @@ def unknown(subject: Subject) -> Iterator[Found]:
         if any(map(has_hole, visible)):
             continue
         for state in block.states.values():
-            for name, where in subject.once(_references, state):
-                if name not in visible and where not in reported:
+            for name, where, certain in subject.once(_references, state):
+                if certain and name not in visible and where not in reported:
                     yield where, _unknown(name, elsewhere.get(name), state)
 
 
@@ -96,7 +101,7 @@ def _unknown(name: str, assigned: State | None, state: State) -> str:
 def never_read(subject: Subject) -> Iterator[Found]:
     read: dict[str, bool] = {}
     for state in subject.machine.states:
-        read |= {name: True for name, _ in subject.once(_references, state)}
+        read |= {name: True for name, _, _ in subject.once(_references, state)}
     whole = _whole(subject)
     for state in subject.machine.states:
         for name, where in _assigned(state).items():

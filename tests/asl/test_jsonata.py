@@ -375,6 +375,22 @@ def test_variables() -> None:
     assert value("$states.input.a.b", env) == 1
 
 
+def test_variables_replace_functions_of_their_name() -> None:
+    names = {"keys": ["k"], "count": 2, "sum": {"of": 5}, "type": "t", "range": 4, "hash": "#"}
+    env = environment(variables=names)
+    assert value("$count + 1", env) == 3
+    assert value("$keys[0]", env) == "k" and value("$keys", env) == ["k"]
+    assert value("$sum.of", env) == 5 and value("$type", env) == "t"
+    assert value("$range & $hash", env) == "4#"
+    assert value("$count & foo", env) == "2"  # reads the document
+    assert value("$partition([1, 2, 3], 2)[$count - 1]", env) == [3], "functions keep what they use"
+    assert value("($count := 9; $count)", env) == 9
+    assert cause("$count([1])", env).endswith("T1006: Attempted to invoke a non-function")
+    other = environment(variables={"x": 1})
+    assert value("$count([1]) + $sum([2]) + $x", other) == 4
+    assert value("$count([1])", environment()) == 1 and value("$count + 1", env) == 3
+
+
 def test_paths_without_the_engine_do_not_copy_values() -> None:
     env = environment(variables={"v": INPUT["a"]})
     assert value("$states.input.a", env) is INPUT["a"]

@@ -104,3 +104,10 @@ def test_what_a_rule_takes(earlier: dict[str, Any], later: dict[str, Any], shado
 def test_a_member_may_be_a_path_by_purpose(state: dict[str, Any]) -> None:
     definition = json.dumps(row([state]))
     assert [each for each in lint(definition) if each.code.startswith("W")] == []
+
+
+def test_a_variable_may_have_the_name_of_a_function() -> None:
+    read = {"Type": "Pass", "Output": "{% $count + 1 %}"}
+    definition = row([{"Type": "Pass", "Assign": {"count": 1}}, read])
+    found = lint(json.dumps({"QueryLanguage": "JSONata", **definition}))
+    assert "N403" not in {each.code for each in found}
