@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
-import typer
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -280,15 +280,17 @@ def options(command: Any, path: str = "") -> Iterator[tuple[str, str]]:
             for name in parameter.opts
             if name.startswith("--") and name not in ("--help", "--version")
         )
-    for name, inner in getattr(command, "commands", {}).items():
-        yield path, name
-        yield from options(inner, f"{path} {name}".strip())
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield path, name
+            yield from options(command.get_command(context, name), f"{path} {name}".strip())
 
 
 def test_every_command_and_option_is_documented():
     from stepwell.integrations.cli.main import app
 
     page = (ROOT / "docs" / "reference" / "cli.md").read_text()
-    found = list(options(typer.main.get_command(app)))
+    found = list(options(app))
     assert len(found) > 20
     assert [each for each in found if not re.search(rf"(?<![\w-]){each[1]}(?![\w-])", page)] == []

@@ -5,19 +5,9 @@ expect.
 import os
 import sys
 from importlib import import_module
-from typing import Any, Final, NoReturn
-
-import typer
+from typing import Any, NoReturn
 
 from stepwell.integrations.cli import exit_codes
-
-PLAIN: Final[dict[str, Any]] = {
-    "rich_markup_mode": None,
-    "no_args_is_help": True,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-    "add_completion": False,
-}
-"""What all groups of commands have in common."""
 
 
 def call(function: str, /, *arguments: Any, **options: Any) -> NoReturn:
@@ -31,9 +21,8 @@ def call(function: str, /, *arguments: Any, **options: Any) -> NoReturn:
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = exit_codes.INTERRUPTED
-    except BrokenPipeError:  # `| head` has closed the pipe: no message, nor at the final flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = exit_codes.INTERRUPTED
+    except BrokenPipeError:
+        code = pipe_closed()
     except Exception as error:
         if os.environ.get("STEPWELL_DEBUG") == "1":
             import traceback
@@ -46,4 +35,12 @@ def call(function: str, /, *arguments: Any, **options: Any) -> NoReturn:
             file=sys.stderr,
         )
         code = exit_codes.INTERNAL
-    raise typer.Exit(code)
+    sys.exit(code)
+
+
+def pipe_closed() -> int:
+    """The reader of the output has left (`| head`): no message, nor at the final flush. The exit
+    code.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exit_codes.PIPE_CLOSED

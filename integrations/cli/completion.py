@@ -1,8 +1,8 @@
 """Shell completion: the scripts for the shells, and the names of state machines and executions.
 
-The script of a shell calls `stepwell` with the variable VARIABLE and the words typed so far. A name
-that cannot be read in a short time is not offered, without a message: it would be printed amid the
-line that is being typed.
+The script of a shell calls `stepwell` with the variable COMPLETE of groups.py and the words typed
+so far. A name that cannot be read in a short time is not offered, without a message: it would be
+printed amid the line that is being typed.
 """
 
 from __future__ import annotations
@@ -11,30 +11,76 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from click import get_current_context
+from click.shell_completion import (
+    CompletionItem,
+    ShellComplete,
+    add_completion_class,
+    get_completion_class,
+    split_arg_string,
+)
+
+from stepwell.integrations.cli.parsing.groups import COMPLETE
 from stepwell.integrations.errors import UsageError
 
 if TYPE_CHECKING:
     from stepwell.engine.store.base import Store
     from stepwell.integrations.cli.clients.choosing import Place
 
-VARIABLE: Final = "_STEPWELL_COMPLETE"
 SECONDS: Final = 1.5  # for all names
 MOST: Final = 200
 
 
+# Bash takes the word after the last ":" or "=" for the one to complete, so the whole line is sent;
+# nosort needs bash 4.4.
+_BASH: Final = """\
+%(complete_func)s() {
+    local IFS=$'\\n' type value
+    COMPREPLY=()
+    while IFS=, read -r type value; do
+        case $type in
+            dir) compopt -o dirnames ;;
+            file) compopt -o default ;;
+            plain) COMPREPLY+=("$value") ;;
+        esac
+    done < <(env COMP_LINE="$COMP_LINE" COMP_POINT="$COMP_POINT" \
+COMP_WORDBREAKS="$COMP_WORDBREAKS" %(complete_var)s=bash_complete "$1")
+}
+complete -o nosort -F %(complete_func)s %(prog_name)s 2>/dev/null ||
+    complete -F %(complete_func)s %(prog_name)s
+"""
+
+
+class _Bash(ShellComplete):
+    name = "bash"
+    source_template = _BASH
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        line = os.fsencode(os.environ["COMP_LINE"])[: int(os.environ["COMP_POINT"])]
+        text = os.fsdecode(line)
+        words = split_arg_string(text)
+        self._word = "" if text[-1:].isspace() else words.pop()
+        return words[1:], self._word
+
+    def format_completion(self, item: CompletionItem[Any]) -> str:
+        """Without the part of the word that bash keeps."""
+        breaks = [each for each in ":=" if each in os.environ.get("COMP_WORDBREAKS", "")]
+        kept = max((self._word.rfind(each) + 1 for each in breaks), default=0)
+        if item.type != "plain" or item.value[:kept] != self._word[:kept]:
+            kept = 0
+        return f"{item.type},{item.value[kept:]}"
+
+
+add_completion_class(_Bash)
+
+
 def script(shell: str) -> str:
-    """What a shell evaluates to complete the command."""
-    from typer.completion import get_completion_script  # type: ignore[attr-defined]
-
-    made: str = get_completion_script(prog_name="stepwell", complete_var=VARIABLE, shell=shell)
-    return made
-
-
-def prepare() -> None:
-    """Let typer answer the script of a shell."""
-    from typer.completion import completion_init  # type: ignore[attr-defined]
-
-    completion_init()
+    """What a shell evaluates to complete the command. Raises UsageError."""
+    made = get_completion_class(shell)
+    if made is None:
+        raise UsageError(f"completion in {shell} needs a newer click: pip install -U click")
+    top = get_current_context().find_root().command
+    return made(top, {}, "stepwell", COMPLETE).source()
 
 
 def names(what: str, options: Mapping[str, Any], incomplete: str) -> list[str]:

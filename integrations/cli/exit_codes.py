@@ -9,6 +9,8 @@ TIMED_OUT: Final = 3
 ABORTED: Final = 4
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130
+PIPE_CLOSED: Final = 141
+"""128 + SIGPIPE, as of programs that this signal ends."""
 BY_STATUS: Final = {
     "SUCCEEDED": SUCCEEDED,
     "FAILED": FAILED,

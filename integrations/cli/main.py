@@ -5,15 +5,14 @@ A declaration passes its options to a function of commands/, which returns the e
 (exit_codes.py). The module of that function is imported only then, so that --help stays fast.
 """
 
+from __future__ import annotations
+
 import os
 import sys
-from typing import Annotated
+from typing import Final, TextIO
 
-import typer
-
-from stepwell.integrations.cli import completion, exit_codes
+from stepwell.integrations.cli import exit_codes
 from stepwell.integrations.cli import options as o
-from stepwell.integrations.cli.call import PLAIN
 from stepwell.integrations.cli.declarations import (
     changes,
     database,
@@ -27,52 +26,40 @@ from stepwell.integrations.cli.declarations import (
     testing,
     time,
 )
-from stepwell.integrations.cli.plugins import Commands
+from stepwell.integrations.cli.parsing.declaring import Group
+from stepwell.integrations.cli.parsing.groups import COMPLETE, Commands, Top
 
-app = typer.Typer(
-    help="Run Amazon States Language workflows durably.",
-    cls=Commands,
-    pretty_exceptions_enable=False,
-    **PLAIN,
-)
-for group in (*(running.top, definitions.top, lint.top, testing.top, changes.top, executions.top),):
-    app.add_typer(group)
-for group, name, panel in (
-    (machines.machines, "machines", o.DEFINITIONS),
-    (changes.canary, "canary", o.DEFINITIONS),
-    (executions.executions, "executions", o.EXECUTIONS),
-    (tasks.activity, "activity", o.RUNNING),
-    (tasks.task, "task", o.RUNNING),
-    (time.time, "time", o.RUNNING),
-    (mocks.mock, "mock", o.DEFINITIONS),
-    (database.database, "db", o.ADMINISTRATION),
-):
-    app.add_typer(group, name=name, rich_help_panel=panel)
+TOP: Final = (running.top, definitions.top, lint.top, testing.top, changes.top, executions.top)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import PackageNotFoundError, version
+def _top() -> Top:
+    commands = Group("Run Amazon States Language workflows durably.")
+    for group in TOP:
+        commands.commands.update(group.commands)
+    groups = {}
+    for group, name, section in (
+        (machines.machines, "machines", o.DEFINITIONS),
+        (changes.canary, "canary", o.DEFINITIONS),
+        (executions.executions, "executions", o.EXECUTIONS),
+        (tasks.activity, "activity", o.RUNNING),
+        (tasks.task, "task", o.RUNNING),
+        (time.time, "time", o.RUNNING),
+        (mocks.mock, "mock", o.DEFINITIONS),
+        (database.database, "db", o.ADMINISTRATION),
+    ):
+        groups[name] = Commands(name, group)
+        groups[name].section = section
+    return Top("stepwell", commands, groups, o.SECTIONS)
 
-        try:
-            print(f"stepwell {version('stepwell')}")
-        except PackageNotFoundError:  # run from a checkout
-            print("stepwell (not installed)")
-        raise typer.Exit
+
+app = _top()
 
 
-@app.callback()
-def _top(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_version, is_eager=True, help="Show the version and exit."
-        ),
-    ] = False,
-) -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # characters that its encoding lacks are escaped
-            stream.reconfigure(errors="backslashreplace")
+def _escaping(stream: TextIO) -> None:
+    """Characters that its encoding lacks are escaped."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
 
 
 def main() -> None:
@@ -82,9 +69,11 @@ def main() -> None:
     except UnicodeEncodeError:
         print("stepwell: an argument is not UTF-8 text", file=sys.stderr)
         sys.exit(exit_codes.USAGE)
-    if completion.VARIABLE in os.environ:
-        completion.prepare()
-    app(prog_name="stepwell")
+    for stream in (sys.stdout, sys.stderr):
+        _escaping(stream)
+    if COMPLETE in os.environ:
+        from stepwell.integrations.cli import completion  # noqa: F401  it knows this shell
+    app.main(prog_name="stepwell", complete_var=COMPLETE)
 
 
 if __name__ == "__main__":

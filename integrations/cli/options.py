@@ -3,12 +3,12 @@
 Typer does not check paths: the commands report problems with files in one line, with exit code 2.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from typer import Argument, Context, Option
+from stepwell.integrations.cli.parsing.declaring import Argument, Complete, Option
 
 # --- choices --------------------------------------------------------------------------------------
 
@@ -66,16 +66,15 @@ ADMINISTRATION: Final = "Server and database"
 SECTIONS: Final = (DEFINITIONS, RUNNING, EXECUTIONS, ADMINISTRATION)
 
 
-def complete(what: str) -> Callable[[str], list[str]]:
+def complete(what: str) -> Complete:
     """Completes "machines" or "executions" by their names: see completion.py."""
 
-    def names(ctx: Any, incomplete: str) -> list[str]:
+    def names(options: Mapping[str, Any], word: str) -> list[str]:
         from stepwell.integrations.cli import completion
 
-        return completion.names(what, ctx.params, incomplete)
+        return completion.names(what, options, word)
 
-    names.__annotations__ = {"ctx": Context, "incomplete": str, "return": list[str]}
-    return names  # type: ignore[return-value]
+    return names
 
 
 # --- of several commands --------------------------------------------------------------------------
@@ -129,13 +128,13 @@ ParamsFile = Annotated[
         help="Values of ${KEY} in the definition: JSON, YAML or .env; --param has priority.",
     ),
 ]
-WorkflowType = Annotated[Type, Option("--type", case_sensitive=False, help="Type of workflow.")]
+WorkflowType = Annotated[Type, Option("--type", help="Type of workflow.")]
 Execution = Annotated[
     str,
     Argument(
         metavar="EXECUTION",
         help="Name, MACHINE/NAME or ARN of an execution.",
-        autocompletion=complete("executions"),
+        complete=complete("executions"),
     ),
 ]
 Token = Annotated[str, Argument(metavar="TOKEN", help="Task token.")]
@@ -226,11 +225,9 @@ AllowHost = Annotated[
     list[str] | None,
     Option(metavar="NAME", help="Additional host name of the server, or *.DOMAIN; repeatable."),
 ]
-LogFormatOption = Annotated[
-    LogFormat, Option(case_sensitive=False, help="Format of the log on standard error.")
-]
+LogFormatOption = Annotated[LogFormat, Option(help="Format of the log on standard error.")]
 LogLevelOption = Annotated[
-    LogLevel, Option(case_sensitive=False, help="debug logs every request, info the refused ones.")
+    LogLevel, Option(help="debug logs every request, info the refused ones.")
 ]
 LogSink = Annotated[
     str | None,
@@ -319,7 +316,7 @@ ClientRegion = Annotated[
     str | None,
     Option(help="Region that clients sign for.  [default: the one that is set, or us-east-1]"),
 ]
-ShellSyntax = Annotated[Shell, Option(case_sensitive=False, help="Syntax of the output.")]
+ShellSyntax = Annotated[Shell, Option(help="Syntax of the output.")]
 AllServices = Annotated[
     bool,
     Option("--all", help="Also the variables of the other services: Lambda, SQS, SNS and so on."),
@@ -332,7 +329,6 @@ OptionalFile = Annotated[
     Argument(
         metavar="[FILE]",
         help="Definition of a state machine. Optional with --execution.",
-        show_default=False,
     ),
 ]
 OutputFile = Annotated[
@@ -346,15 +342,13 @@ OutputFile = Annotated[
 ]
 PictureFormatOption = Annotated[
     PictureFormat | None,
-    Option(case_sensitive=False, help="Format.  [default: the suffix of OUT, or svg]"),
+    Option(help="Format.  [default: the suffix of OUT, or svg]"),
 ]
 ThemeOption = Annotated[
     Theme,
-    Option(case_sensitive=False, help="Colours. auto: the theme of the reader's system."),
+    Option(help="Colours. auto: the theme of the reader's system."),
 ]
-DirectionOption = Annotated[
-    Direction, Option(case_sensitive=False, help="Top to bottom, or left to right.")
-]
+DirectionOption = Annotated[Direction, Option(help="Top to bottom, or left to right.")]
 Collapse = Annotated[
     list[str] | None,
     Option(metavar="STATE", help="Hide the inside of a Parallel or Map; repeatable."),
@@ -364,7 +358,7 @@ DrawnExecution = Annotated[
     Option(
         metavar="EXECUTION",
         help="Draw this execution: name, MACHINE/NAME or ARN.",
-        autocompletion=complete("executions"),
+        complete=complete("executions"),
     ),
 ]
 HistoryFile = Annotated[

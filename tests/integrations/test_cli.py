@@ -743,7 +743,7 @@ def test_a_closed_pipe_is_not_an_error(home, write, command):
     process.stdout.read(10)
     process.stdout.close()
     assert process.stderr.read() == ""
-    assert process.wait(20) == 130
+    assert process.wait(20) == 141
 
 
 # --- resume ---------------------------------------------------------------------------------------

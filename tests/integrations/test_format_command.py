@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from tests.conftest import ROOT
-from typer.testing import CliRunner
 
 from stepwell.integrations.cli.commands.editing import format
 from stepwell.integrations.cli.main import app

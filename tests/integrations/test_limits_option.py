@@ -30,15 +30,9 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_every_command_of_definitions_and_databases_has_it() -> None:
-    commands = [
-        each.callback
-        for group in main.app.registered_groups
-        for each in group.typer_instance.registered_commands
-    ]
+    commands = [each.function for group in main.TOP for each in group.commands.values()]
     without = {
-        each.__name__
-        for each in commands
-        if each is not None and "limits" not in inspect.signature(each).parameters
+        each.__name__ for each in commands if "limits" not in inspect.signature(each).parameters
     }
     assert len(commands) > 15 and without == {"env", "completion", "schema", "language_server"}
 

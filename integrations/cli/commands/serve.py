@@ -1,38 +1,21 @@
-"""What `stepwell serve` and `stepwell env` do."""
+"""What `stepwell serve` does."""
 
 from __future__ import annotations
 
-import os
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from stepwell.engine.arns import Home
 from stepwell.integrations import database
-from stepwell.integrations.cli import exit_codes, mock_options
-from stepwell.integrations.cli.errors import reports_errors
+from stepwell.integrations.cli import mock_options
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
-from stepwell.integrations.services.registry import TABLE
 
 if TYPE_CHECKING:
     from stepwell.integrations.services.iot.broker import Address
     from stepwell.integrations.settings import Settings
-
-REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
-DUMMY_KEYS: Final = {"AWS_ACCESS_KEY_ID": "stepwell", "AWS_SECRET_ACCESS_KEY": "stepwell"}
-KEY_VARIABLES: Final = (
-    "AWS_PROFILE",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-)
-
-
-# --- serve ----------------------------------------------------------------------------------------
 
 
 @with_limits
@@ -112,64 +95,3 @@ def _host_and_port(option: str, text: str, port: int) -> tuple[str, int]:
     except ValueError:
         pass
     raise UsageError(f"{option} {text}: not HOST:PORT")
-
-
-# --- env ------------------------------------------------------------------------------------------
-
-
-def exports(
-    endpoint: str,
-    region: str | None,
-    environment: Mapping[str, str],
-    home: Path,
-    every: bool = False,
-) -> dict[str, str]:
-    """The variables that direct SDKs to a server. Credentials are generated only if the environment
-    and the user's home folder have none; so is the region.
-
-    every  for the embedded services, too
-    """
-    # imported late: it imports botocore
-    from stepwell.integrations.server.endpoint_variables import endpoint_variable
-
-    has_keys = (
-        any(environment.get(name) for name in KEY_VARIABLES)
-        or (home / ".aws" / "credentials").exists()
-    )
-    region = region or next(
-        (environment[name] for name in REGION_VARIABLES if environment.get(name)), Home().region
-    )
-    return {
-        "AWS_ENDPOINT_URL_SFN": endpoint,
-        **(dict.fromkeys(sorted(map(endpoint_variable, TABLE)), endpoint) if every else {}),
-        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
-        **dict.fromkeys(REGION_VARIABLES, region),
-        **({} if has_keys else DUMMY_KEYS),
-    }
-
-
-SHELLS: Final = {
-    "sh": lambda name, value: f"export {name}={shlex.quote(value)}",
-    "fish": lambda name, value: f"set -gx {name} {shlex.quote(value)}",
-    "powershell": lambda name, value: "$Env:{} = '{}'".format(name, value.replace("'", "''")),
-    "dotenv": lambda name, value: f"{name}={value}",
-}
-
-
-@reports_errors
-def env(endpoint: str, region: str | None, shell: str, every: bool) -> int:
-    try:
-        parts = urlsplit(endpoint)
-        good = (
-            parts.scheme in ("http", "https")
-            and parts.hostname
-            and not set(endpoint) & set(" \t\r\n\"'`$\\")
-            and (parts.port or 1)
-        )
-    except ValueError:
-        good = False
-    if not good:
-        raise UsageError(f"--endpoint {endpoint}: not a URL such as http://localhost:8083")
-    for name, value in exports(endpoint, region, os.environ, Path.home(), every).items():
-        print(SHELLS[shell](name, value))
-    return exit_codes.SUCCEEDED

@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from typer import Argument, Option
-
 from stepwell.integrations.cli import options as o
-from stepwell.integrations.cli.call import PLAIN, call
+from stepwell.integrations.cli.call import call
 from stepwell.integrations.cli.declarations import executions as executions_
+from stepwell.integrations.cli.parsing.declaring import Argument, Group, Option
 
-top = typer.Typer(**PLAIN)
-canary = typer.Typer(help="Try a version with a part of new executions.", **PLAIN)
+top = Group()
+canary = Group("Try a version with a part of new executions.")
 
 _NAMED = "a file, git:REVISION:PATH, or a state machine: NAME, NAME:VERSION, NAME:ALIAS or ARN."
 Old = Annotated[str, Argument(metavar="OLD", help=f"Old definition: {_NAMED}")]
@@ -27,7 +25,7 @@ Drawing = Annotated[
 ]
 
 
-@top.command(rich_help_panel=o.DEFINITIONS)
+@top.command(section=o.DEFINITIONS)
 def diff(
     old: Old,
     new: New,
@@ -69,7 +67,7 @@ Since = Annotated[
 ]
 
 
-@top.command(rich_help_panel=o.DEFINITIONS)
+@top.command(section=o.DEFINITIONS)
 def replay(
     definition: Definition,
     executions: Recordings = None,

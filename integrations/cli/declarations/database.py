@@ -1,11 +1,10 @@
 """Commands that maintain a database."""
 
-import typer
-
 from stepwell.integrations.cli import options as o
-from stepwell.integrations.cli.call import PLAIN, call
+from stepwell.integrations.cli.call import call
+from stepwell.integrations.cli.parsing.declaring import Group
 
-database = typer.Typer(help="Maintain a database.", **PLAIN)
+database = Group("Maintain a database.")
 
 
 @database.command()

@@ -2,13 +2,11 @@
 
 from typing import Annotated
 
-import typer
-from typer import Option
-
 from stepwell.integrations.cli import options as o
-from stepwell.integrations.cli.call import PLAIN, call
+from stepwell.integrations.cli.call import call
+from stepwell.integrations.cli.parsing.declaring import Group, Option
 
-top = typer.Typer(**PLAIN)
+top = Group()
 
 State = Annotated[str | None, Option(metavar="NAME", help="The state.  [default: the first one]")]
 Context = Annotated[
@@ -36,7 +34,7 @@ Diff = Annotated[bool, Option("--diff", help="As --check, and print what would c
 Cause = Annotated[str | None, Option(metavar="TEXT", help="Cause of the errors.")]
 
 
-@top.command(rich_help_panel=o.DEFINITIONS)
+@top.command(section=o.DEFINITIONS)
 def validate(
     files: o.DefinitionFiles,
     param: o.Params = None,
@@ -49,7 +47,7 @@ def validate(
     call("validate.validate", files, param or [], params, type.value, json, limits=limits)
 
 
-@top.command(rich_help_panel=o.DEFINITIONS)
+@top.command(section=o.DEFINITIONS)
 def format(
     files: o.DefinitionFiles,
     check: Check = False,
@@ -63,19 +61,19 @@ def format(
     call("editing.format", files, check, diff, limits=limits)
 
 
-@top.command(rich_help_panel=o.DEFINITIONS)
+@top.command(section=o.DEFINITIONS)
 def schema() -> None:
     """Print the JSON Schema of definitions, for editors."""
     call("editing.schema")
 
 
-@top.command("language-server", rich_help_panel=o.DEFINITIONS)
+@top.command("language-server", section=o.DEFINITIONS)
 def language_server() -> None:
     """Serve an editor over standard input and output: the Language Server Protocol."""
     call("editing.language_server")
 
 
-@top.command(rich_help_panel=o.DEFINITIONS)
+@top.command(section=o.DEFINITIONS)
 def render(
     file: o.OptionalFile = None,
     output: o.OutputFile = None,
@@ -101,7 +99,7 @@ def render(
     )
 
 
-@top.command(rich_help_panel=o.DEFINITIONS)
+@top.command(section=o.DEFINITIONS)
 def explain(
     file: o.DefinitionFile,
     state: State = None,

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
 
-import typer
-from typer import Argument, Option
-
 from stepwell.integrations.cli import options as o
-from stepwell.integrations.cli.call import PLAIN, call
+from stepwell.integrations.cli.call import call
+from stepwell.integrations.cli.parsing.declaring import Argument, Group, Option
 
-top = typer.Typer(**PLAIN)
-executions = typer.Typer(help="The same as list, show, history, tail, stop and redrive.", **PLAIN)
+top = Group()
+executions = Group("The same as list, show, history, tail, stop and redrive.")
 
 
 class Status(StrEnum):
@@ -33,7 +31,7 @@ Executions = Annotated[
     Argument(
         metavar="[EXECUTION...]",
         help="Names, MACHINE/NAME or ARNs of executions.",
-        autocompletion=o.complete("executions"),
+        complete=o.complete("executions"),
     ),
 ]
 Chosen = Annotated[
@@ -41,7 +39,7 @@ Chosen = Annotated[
     Argument(
         metavar="[EXECUTION|QUERY...]",
         help="Names, MACHINE/NAME or ARNs of executions; or conditions such as customer=ada.",
-        autocompletion=o.complete("executions"),
+        complete=o.complete("executions"),
     ),
 ]
 Query = Annotated[
@@ -56,7 +54,7 @@ Machine = Annotated[
     Argument(
         metavar="MACHINE",
         help="Name or ARN of a state machine; NAME:VERSION or NAME:ALIAS for one of those.",
-        autocompletion=o.complete("machines"),
+        complete=o.complete("machines"),
     ),
 ]
 Filter = Annotated[
@@ -65,12 +63,10 @@ Filter = Annotated[
         "--machine",
         metavar="NAME",
         help="Only executions of this state machine.",
-        autocompletion=o.complete("machines"),
+        complete=o.complete("machines"),
     ),
 ]
-StatusFilter = Annotated[
-    Status | None, Option("--status", case_sensitive=False, help="Only executions of this status.")
-]
+StatusFilter = Annotated[Status | None, Option("--status", help="Only executions of this status.")]
 Since = Annotated[
     str | None,
     Option(metavar="TIME", help="Only those that started since: 30m, 2h, 7d (ago), or a date."),
@@ -97,12 +93,12 @@ FiredState = Annotated[
 ]
 
 
-def both(name: str, panel: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def both(name: str, section: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a command at the top and in the group `executions`."""
 
     def declare(command: Callable[..., Any]) -> Callable[..., Any]:
         executions.command(name)(command)
-        return top.command(name, rich_help_panel=panel)(command)
+        return top.command(name, section=section)(command)
 
     return declare
 
@@ -177,7 +173,7 @@ def tail(
     call(*("tail.tail", execution or [], machine, since, server, db), **options, limits=limits)
 
 
-@top.command(rich_help_panel=o.EXECUTIONS)
+@top.command(section=o.EXECUTIONS)
 def inspect(
     execution: o.Execution,
     state: StateName,
@@ -194,7 +190,7 @@ def inspect(
 # --- started and changed --------------------------------------------------------------------------
 
 
-@top.command(rich_help_panel=o.RUNNING)
+@top.command(section=o.RUNNING)
 def start(
     machine: Machine,
     input: o.Input = "{}",

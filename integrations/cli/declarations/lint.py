@@ -4,13 +4,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from typer import Argument, Option
+from click import get_current_context
 
 from stepwell.integrations.cli import options as o
-from stepwell.integrations.cli.call import PLAIN, call
+from stepwell.integrations.cli.call import call
+from stepwell.integrations.cli.parsing.declaring import Argument, Group, Option
+from stepwell.integrations.cli.parsing.usage import WrongUsageError
 
-top = typer.Typer(**PLAIN)
+top = Group()
 
 
 class ReportFormat(StrEnum):
@@ -25,7 +26,6 @@ _OptionalFiles = Annotated[
     Argument(
         metavar="FILE...",
         help="Definitions: .asl.json, .asl.yaml, templates, TEMPLATE#MACHINE, or folders of them.",
-        show_default=False,
     ),
 ]
 _Examples = Annotated[
@@ -48,14 +48,13 @@ _Notes = Annotated[bool, Option("--notes", help="Also print notes: advice on sou
 _Strict = Annotated[bool, Option("--strict", help="Exit with 1 for notes, too.")]
 _Report = Annotated[
     ReportFormat,
-    Option(case_sensitive=False, help="text, json (lines), sarif (2.1.0) or github (annotations)."),
+    Option(help="text, json (lines), sarif (2.1.0) or github (annotations)."),
 ]
 _Rules = Annotated[bool, Option("--rules", help="Print the table of rules and exit.")]
 
 
-@top.command(rich_help_panel=o.DEFINITIONS)
+@top.command(section=o.DEFINITIONS)
 def lint(
-    context: typer.Context,
     files: _OptionalFiles = None,
     input: _Examples = None,
     select: _Codes = None,
@@ -73,7 +72,7 @@ def lint(
     if rules:
         call("lint.rules")
     if not files:
-        raise typer.BadParameter("name at least one definition", context, param_hint="FILE")
+        raise WrongUsageError("FILE is missing: stepwell lint FILE...", get_current_context())
     chosen = {
         "type": type.value,
         "inputs": tuple(input or ()),

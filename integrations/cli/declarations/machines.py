@@ -2,20 +2,18 @@
 
 from typing import Annotated
 
-import typer
-from typer import Argument, Option
-
 from stepwell.integrations.cli import options as o
-from stepwell.integrations.cli.call import PLAIN, call
+from stepwell.integrations.cli.call import call
+from stepwell.integrations.cli.parsing.declaring import Argument, Group, Option
 
-machines = typer.Typer(help="List, show, create, update and delete state machines.", **PLAIN)
+machines = Group("List, show, create, update and delete state machines.")
 
 Machine = Annotated[
     str,
     Argument(
         metavar="MACHINE",
         help="Name or ARN of a state machine.",
-        autocompletion=o.complete("machines"),
+        complete=o.complete("machines"),
     ),
 ]
 Machines = Annotated[
@@ -23,7 +21,7 @@ Machines = Annotated[
     Argument(
         metavar="MACHINE...",
         help="Names or ARNs of state machines.",
-        autocompletion=o.complete("machines"),
+        complete=o.complete("machines"),
     ),
 ]
 Definition = Annotated[

@@ -3,20 +3,17 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from typer import Argument, Option
-
 from stepwell.integrations.cli import options as o
-from stepwell.integrations.cli.call import PLAIN, call
+from stepwell.integrations.cli.call import call
+from stepwell.integrations.cli.parsing.declaring import Argument, Group, Option
 
-mock = typer.Typer(help="Make mock files.", **PLAIN)
+mock = Group("Make mock files.")
 
 RecordedExecution = Annotated[
     str | None,
     Argument(
         metavar="[EXECUTION]",
         help="Name, MACHINE/NAME or ARN. Optional with --history.",
-        show_default=False,
     ),
 ]
 HistoryFile = Annotated[
@@ -47,10 +44,6 @@ Output = Annotated[
     ),
 ]
 Force = Annotated[bool, Option("--force", help="Replace a test case of the same name.")]
-
-
-@mock.callback()
-def _group() -> None: ...
 
 
 @mock.command()

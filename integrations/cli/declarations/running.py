@@ -4,13 +4,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from typer import Option
-
 from stepwell.integrations.cli import options as o
-from stepwell.integrations.cli.call import PLAIN, call
+from stepwell.integrations.cli.call import call
+from stepwell.integrations.cli.parsing.declaring import Argument, Group, Option
 
-top = typer.Typer(**PLAIN)
+top = Group()
 
 
 class MockValidation(StrEnum):
@@ -34,7 +32,6 @@ Case = Annotated[
 MockValidationOption = Annotated[
     MockValidation,
     Option(
-        case_sensitive=False,
         help="Check of mocked results: WARN reports those that do not fit the service's model; "
         "PRESENT refuses them; STRICT also wants members that the service always returns.",
     ),
@@ -50,11 +47,11 @@ class CompletedShell(StrEnum):
 
 ShellName = Annotated[
     CompletedShell,
-    typer.Argument(metavar="SHELL", case_sensitive=False, help="bash, zsh, fish or powershell."),
+    Argument(metavar="SHELL", help="bash, zsh, fish or powershell."),
 ]
 
 
-@top.command(rich_help_panel=o.RUNNING)
+@top.command(section=o.RUNNING)
 def run(
     file: o.DefinitionFile,
     input: o.Input = "{}",
@@ -91,7 +88,7 @@ def run(
     call("run.run", **options)
 
 
-@top.command(rich_help_panel=o.RUNNING)
+@top.command(section=o.RUNNING)
 def resume(
     execution: o.OptionalExecution = None,
     all: o.All = False,
@@ -114,7 +111,7 @@ def resume(
     call("run.resume", **options)
 
 
-@top.command(rich_help_panel=o.ADMINISTRATION)
+@top.command(section=o.ADMINISTRATION)
 def serve(
     port: o.Port = 8083,
     host: o.Host = "127.0.0.1",
@@ -146,7 +143,7 @@ def serve(
     call("serve.serve", **locals())
 
 
-@top.command(rich_help_panel=o.ADMINISTRATION)
+@top.command(section=o.ADMINISTRATION)
 def env(
     endpoint: o.Endpoint = "http://127.0.0.1:8083",
     region: o.ClientRegion = None,
@@ -157,10 +154,10 @@ def env(
 
     For a shell: eval "$(stepwell env)".
     """
-    call("serve.env", endpoint, region, shell.value, every)
+    call("shells.env", endpoint, region, shell.value, every)
 
 
-@top.command(rich_help_panel=o.ADMINISTRATION)
+@top.command(section=o.ADMINISTRATION)
 def completion(shell: ShellName) -> None:
     """Print the script that completes the command in a shell.
 
@@ -170,6 +167,4 @@ def completion(shell: ShellName) -> None:
 
     PowerShell, in $PROFILE: stepwell completion powershell | Out-String | Invoke-Expression
     """
-    from stepwell.integrations.cli.completion import script
-
-    print(script(shell.value))
+    call("shells.completion", shell.value)

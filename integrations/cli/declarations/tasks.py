@@ -1,12 +1,11 @@
 """Commands of workers: activities and task tokens."""
 
-import typer
-
 from stepwell.integrations.cli import options as o
-from stepwell.integrations.cli.call import PLAIN, call
+from stepwell.integrations.cli.call import call
+from stepwell.integrations.cli.parsing.declaring import Group
 
-activity = typer.Typer(help="Take tasks of an activity, as a worker.", **PLAIN)
-task = typer.Typer(help="Report the result of a task by its token.", **PLAIN)
+activity = Group("Take tasks of an activity, as a worker.")
+task = Group("Report the result of a task by its token.")
 
 
 @activity.command("poll")

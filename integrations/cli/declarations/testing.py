@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from typer import Argument, Option
-
 from stepwell.integrations.cli import options as o
-from stepwell.integrations.cli.call import PLAIN, call
+from stepwell.integrations.cli.call import call
+from stepwell.integrations.cli.parsing.declaring import Argument, Group, Option
 
-top = typer.Typer(**PLAIN)
+top = Group()
 
 Paths = Annotated[
     list[Path] | None,
@@ -17,7 +15,6 @@ Paths = Annotated[
         metavar="[PATH...]",
         help="Scenario files (NAME.test.yaml), mock files, definitions, or folders to search.  "
         "[default: .]",
-        show_default=False,
     ),
 ]
 Keyword = Annotated[
@@ -45,7 +42,7 @@ CovMin = Annotated[
 ]
 
 
-@top.command()
+@top.command(section=o.DEFINITIONS)
 def test(
     paths: Paths = None,
     keyword: Keyword = None,

@@ -2,23 +2,22 @@
 
 from typing import Annotated
 
-import typer
-
 from stepwell.integrations.cli import options as o
-from stepwell.integrations.cli.call import PLAIN, call
+from stepwell.integrations.cli.call import call
+from stepwell.integrations.cli.parsing.declaring import Argument, Group, Option
 
-time = typer.Typer(help="Advance the time of a server with --skip-time.", **PLAIN)
+time = Group("Advance the time of a server with --skip-time.")
 
 
 @time.command()
 def advance(
     duration: Annotated[
         str | None,
-        typer.Argument(metavar="DURATION", help="Such as 30d, 1h30m or 45s."),
+        Argument(metavar="DURATION", help="Such as 30d, 1h30m or 45s."),
     ] = None,
     until: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Until then: 2030-01-31T12:00:00Z."),
+        Option(metavar="TIME", help="Until then: 2030-01-31T12:00:00Z."),
     ] = None,
     server: o.Server = None,
     db: o.Db = None,

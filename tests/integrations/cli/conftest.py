@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from click.testing import CliRunner
 from tests.conftest import ROOT, SCRIPT
-from typer.testing import CliRunner
 
 from stepwell.integrations.cli.main import app
 
@@ -81,7 +81,7 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def invoke(place: Path) -> Invoke:
-    """invoke("list", ...): the command in this process; see typer.testing.Result."""
+    """invoke("list", ...): the command in this process; see click.testing.Result."""
 
     def run(*words: object, input: str | None = None) -> Any:
         result = CliRunner().invoke(app, [str(each) for each in words], input=input)

@@ -32,10 +32,10 @@ def test_bash_completes_commands_options_and_names(invoke, write, place, server)
     stepwell.chmod(0o755)
 
     def completed(*words: str, **variables: str) -> list[str]:
-        typed = shlex.join([str(stepwell), *words])
+        line = shlex.join(["stepwell", *words])
         program = (
-            f"source <({stepwell} completion bash)\nCOMP_WORDS=({typed})\n"
-            f"COMP_CWORD={len(words)}\n_stepwell_completion {stepwell}\n"
+            f"source <({stepwell} completion bash)\nCOMP_LINE={shlex.quote(line)}\n"
+            f"COMP_POINT={len(line)}\n_stepwell_completion {stepwell}\n"
             'printf "%s\\n" "${COMPREPLY[@]}"\n'
         )
         done = subprocess.run(

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from click.testing import CliRunner
 from tests.integrations.mocks.samples import MOCKS, invoke, lambda_and_sqs, machine
 from tests.integrations.server.live import ROLE, Live, aws, eventually
-from typer.testing import CliRunner
 
 from stepwell.integrations.cli.main import app
 
