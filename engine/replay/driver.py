@@ -271,9 +271,9 @@ class Driver:
             event = events.TaskFailed(frame.id, seq, details.get("error"), details.get("cause"))
         self._at(frame, report, event)
         if report.kind.endswith(("Failed", "TimedOut")):
-            self._failed(frame.id, at, report, number)
+            self._failed(frame.id, at, number)
 
-    def _failed(self, frame_id: int, at: Tracked, report: Report, number: int) -> None:
+    def _failed(self, frame_id: int, at: Tracked, number: int) -> None:
         """After a recorded failure: is it retried as it was?"""
         frame = self.x.frames.get(frame_id)
         if frame is not None and frame.phase == Phase.RETRY:

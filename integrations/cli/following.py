@@ -123,7 +123,7 @@ class Follower:
         else:
             why = await likely_cause(client, closed, board.visits)
             shown = words if stored else []
-            self._show_failure(closed, board.visits, places, prefix, shown, why)
+            self._show_failure(board.visits, places, prefix, shown, why)
         return exit_codes.BY_STATUS[closed["status"]]
 
     async def _until_closed(self, client: Client, arn: str, board: screen.Board) -> None:
@@ -179,7 +179,6 @@ class Follower:
 
     def _show_failure(
         self,
-        closed: Mapping[str, Any],
         visits: Visits,
         places: Mapping[str, str],
         prefix: str,

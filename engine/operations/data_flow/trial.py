@@ -146,11 +146,11 @@ def trial(program: Program, definition: Mapping[str, Any], given: Given) -> Data
         "startDate": given.now_ms / 1000,
     }
     flow = data_flow(program, definition, execution, run.events, given.state, 1, given)
-    stages = list(_stages(flow.stages, run, state))
+    stages = list(_stages(flow.stages, run))
     return replace(flow, stages=stages, attempts_allowed=None)
 
 
-def _stages(stages: Iterable[Stage], run: _Trial, state: State) -> Iterable[Stage]:
+def _stages(stages: Iterable[Stage], run: _Trial) -> Iterable[Stage]:
     """The stages with the attempts, the inputs of iterations, and what was not given."""
     inputs = run.probe.seen.get("afterItemSelector", MISSING)
     for stage in stages:
