@@ -34,7 +34,7 @@ from stepwell.integrations.services.runtime.pool import Pool
 from stepwell.integrations.testing import mocking
 from stepwell.integrations.testing.background import print_output
 from stepwell.integrations.testing.errors import UnfinishedError
-from stepwell.integrations.testing.results import Run
+from stepwell.integrations.testing.results import Child, Run
 from stepwell.integrations.testing.tasks import TestTasks
 
 START_MS: Final = 1_767_225_600_000  # 2026-01-01T00:00:00Z
@@ -124,8 +124,8 @@ async def run(
                 f"{plan.name} still ran after {timeout:g} s; its last event is "
                 + (await _last(engine, arn))
             ) from None
-        children = [] if express else await _children(engine, arn)
-        mocked = _mocked(plan, tasks, [history, *children])
+        children = [] if express else [child async for child in _children(engine, arn)]
+        mocked = _mocked(plan, tasks, [history, *(child.history for child in children)])
         return Run(
             machine=plan.name,
             type=plan.type,
@@ -163,9 +163,8 @@ async def _last(engine: Engine, arn: str) -> str:
     return events[-1]["type"] if events else "none"
 
 
-async def _children(engine: Engine, arn: str) -> list[Sequence[Event]]:
-    """The histories of the executions of its Map Runs. Express ones have none."""
-    found: list[Sequence[Event]] = []
+async def _children(engine: Engine, arn: str) -> AsyncIterator[Child]:
+    """The executions of its Map Runs, and of theirs. Express ones have no history."""
     runs = await engine.list_map_runs(arn)
     for each in runs["mapRuns"]:
         page: Mapping[str, Any] = {"nextToken": None}
@@ -173,11 +172,15 @@ async def _children(engine: Engine, arn: str) -> list[Sequence[Event]]:
             page = await engine.list_executions(
                 map_run_arn=each["mapRunArn"], next_token=page["nextToken"]
             )
-            for child in page["executions"]:
-                if ":express:" not in child["executionArn"]:
-                    history = engine.inspect_history(child["executionArn"])
-                    found.append([event async for event in history])
-    return found
+            for listed in page["executions"]:
+                child = listed["executionArn"]
+                if ":express:" not in child:
+                    described = await engine.inspect_execution(child)
+                    history = [event async for event in engine.inspect_history(child)]
+                    slot = int(listed["name"].rpartition("-")[2])
+                    yield Child(each["mapRunArn"], slot, described, history)
+                    async for inner in _children(engine, child):
+                        yield inner
 
 
 async def run_state(

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.blocks import every_state
@@ -43,6 +43,20 @@ class Status(str):
 
 
 @dataclass(frozen=True, slots=True)
+class Child:
+    """A child of a Map Run that has ended.
+
+    slot       the index of its item, or of its batch
+    execution  DescribeExecution's answer
+    """
+
+    map_run: str
+    slot: int
+    execution: Mapping[str, Any]
+    history: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One execution that has ended, as the engine described it.
 
@@ -51,7 +65,7 @@ class Run:
     mocked      the results of whole Parallels and Maps, as Mocks.whole() has them
     execution   DescribeExecution's answer
     history     events of the execution, in boto3's shapes
-    children    the histories of the executions of its Map Runs
+    children    the executions of its Map Runs that have histories: all but Express ones
     unused      sentences on mocks that answered no call
     """
 
@@ -61,10 +75,20 @@ class Run:
     parameters: Mapping[str, Json]
     execution: Mapping[str, Any]
     history: Sequence[Event]
-    children: Sequence[Sequence[Event]] = ()
+    children: Sequence[Child] = ()
     unused: Sequence[str] = ()
     mocked: Mapping[str, Sequence[Mapping[str, Json]]] = field(default_factory=dict)
     file: str | None = None
+
+
+class Seen(NamedTuple):
+    """A visit, its place, and the execution that it belongs to."""
+
+    visit: Visit
+    place: str
+    visits: Visits
+    execution: Mapping[str, Any]
+    history: Sequence[Event]
 
 
 class MockedFailures(Reevaluation):
@@ -98,7 +122,7 @@ class Result:
     output     a Python value; None unless it has succeeded
     error, cause
     visited    the places of all visits, in order: "Charge", "Ship[0]/Pack" in the first branch of a
-               Parallel, "Resize[3]/Convert" in the fourth iteration of a Map
+               Parallel, "Resize[3]/Convert" in the fourth iteration of a Map or child of a Map Run
     path       the names of the top-level states in order
     history    its events, as GetExecutionHistory returns them
     duration   seconds, in the time of the execution: a Wait of a day counts as a day
@@ -121,7 +145,7 @@ class Result:
     @property
     def histories(self) -> list[Sequence[Event]]:
         """Its history and those of the executions of its Map Runs."""
-        return [self.history, *self.run.children]
+        return [self.history, *(child.history for child in self.run.children)]
 
     @cached_property
     def machine(self) -> StateMachine:
@@ -136,8 +160,24 @@ class Result:
         return MockedFailures(self.machine, self.run.mocked)
 
     @cached_property
+    def seen(self) -> list[Seen]:
+        """All visits in order; those of the children of a Map Run follow that of the Map."""
+        return list(self._seen(self.visits, self.run.execution, self.history, ""))
+
+    def _seen(
+        self, visits: Visits, execution: Mapping[str, Any], history: Sequence[Event], outer: str
+    ) -> Iterator[Seen]:
+        for visit in visits.all:
+            at = outer + place(visit, self._branches)
+            yield Seen(visit, at, visits, execution, history)
+            children = [child for child in self.run.children if child.map_run == visit.map_run]
+            for child in sorted(children, key=lambda each: each.slot):
+                inner = Visits(child.history, self.source())
+                yield from self._seen(inner, child.execution, child.history, f"{at}[{child.slot}]/")
+
+    @property
     def visited(self) -> list[str]:
-        return [place(visit, self._branches) for visit in self.visits.all]
+        return [each.place for each in self.seen]
 
     @property
     def path(self) -> list[str]:
@@ -159,28 +199,25 @@ class Result:
 
         Its fields are those of the last visit; `visits` has all.
         """
-        found = [
-            visit
-            for visit, at in zip(self.visits.all, self.visited, strict=True)
-            if name in (visit.name, at)
-        ]
+        found = [each for each in self.seen if name in (each.visit.name, each.place)]
         if not found:
             known = [name for name, _ in every_state(json_text.loads(self.definition))]
             if name in known:
                 raise LookupError(f"the state {name!r} was not visited; {self._way()}")
             raise LookupError(f"there is no state {name!r}{suggestion(name, known)}")
-        states = [self._state(visit) for visit in found]
+        states = [self._state(each) for each in found]
         states[-1].visits = states
         return states[-1]
 
-    def _state(self, visit: Visit) -> StateResult:
+    def _state(self, seen: Seen) -> StateResult:
+        visit = seen.visit
         return StateResult(
             name=visit.name,
-            place=place(visit, self._branches),
+            place=seen.place,
             type=visit.type,
             status=visit.status,
             input=_value(visit.input),
-            arguments=self._arguments(visit),
+            arguments=self._arguments(seen),
             result=_value(visit.result),
             output=_value(visit.output),
             error=visit.error,
@@ -190,15 +227,16 @@ class Result:
             duration=round(visit.seconds(visit.start), 3),
         )
 
-    def _arguments(self, visit: Visit) -> Json:
+    def _arguments(self, seen: Seen) -> Json:
         """The effective input: what a task was called with, or what the state worked on."""
+        visit = seen.visit
         text = visit.scheduled.get("parameters", visit.scheduled.get("input"))
         if text is not None:
             return json_text.loads(text)
-        number = [each for each in self.visits.all if each.name == visit.name].index(visit) + 1
+        number = seen.visits.named[visit.name].index(visit) + 1
         program = compile_machine(self.machine)
         definition = json_text.loads(self.definition)
-        flow = data_flow(program, definition, self.run.execution, self.history, visit.name, number)
+        flow = data_flow(program, definition, seen.execution, seen.history, visit.name, number)
         stages = {stage.name: stage.value for stage in flow.stages}
         for name in ("Arguments", "Parameters", "InputPath"):
             if name in stages:
@@ -214,7 +252,7 @@ class Result:
     def _way(self) -> str:
         names = [
             f"{at} (caught {visit.error or 'an error'})" if visit.status == CAUGHT else at
-            for visit, at in zip(self.visits.all, self.visited, strict=True)
+            for visit, at, *_ in self.seen
         ]
         cut = "… → " if len(names) > _SHOWN_STATES else ""
         return f"visited: {cut}{' → '.join(names[-_SHOWN_STATES:]) or 'no state'}"
@@ -234,11 +272,11 @@ class Result:
             attempts = f", attempt {state.attempts}" if state.attempts > 1 else ""
             lines.append(f"failed at: {at}{attempts}")
             lines.append(f"its input: {shorten(json_text.dumps(state.input))}")
-        open_at = [
-            at
-            for visit, at in zip(self.visits.all, self.visited, strict=True)
-            if visit.status == TIMED_OUT
-        ]
+            inside = [each for each in self.seen if each.place.startswith(f"{at}[")]
+            for each in [each for each in inside if each.visits.culprit is each.visit][:1]:
+                error = ": ".join(filter(None, (each.visit.error, each.visit.cause)))
+                lines.append(f"first failure in it: {each.place}: {shorten(error)}")
+        open_at = [each.place for each in self.seen if each.visit.status == TIMED_OUT]
         if open_at:
             lines.append(f"it waited at: {', '.join(open_at)} (a mock answers a task)")
         lines.append(self._way())
@@ -327,7 +365,7 @@ def first_missing(wanted: Sequence[str], result: Result) -> str | None:
 
 def names(result: Result) -> list[tuple[str, str]]:
     """(name, place) of each visit."""
-    return [(visit.name, at) for visit, at in zip(result.visits.all, result.visited, strict=True)]
+    return [(each.visit.name, each.place) for each in result.seen]
 
 
 def place(visit: Visit, branches: Mapping[str, int]) -> str:

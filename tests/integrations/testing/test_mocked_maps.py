@@ -91,6 +91,49 @@ def test_whole_states() -> None:
     assert tested.mock("Each", [3]).state("Each").run({"items": [1]}).output == [3]
 
 
+def test_children_of_a_map_run() -> None:
+    inner = imported(Label="Inner", ItemSelector={"order.$": "$.order"})["States"]["Import"]
+    for field in ("ItemReader", "ResultWriter"):
+        del inner[field]
+    inner |= {"ItemsPath": "$.order.parts", "ItemSelector": {"part.$": "$$.Map.Item.Value"}}
+    choose = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.order.id", "NumericEquals": 2, "Next": "Bad"}],
+        "Default": "Parts",
+    }
+    states = {"Large?": choose, "Bad": {"Type": "Fail", "Error": "Bad"}, "Parts": inner}
+    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
+    outer = imported(
+        ItemProcessor={**processor, "StartAt": "Large?", "States": states},
+        ToleratedFailureCount=1,
+    )
+    tested = workflow(outer).mock("Import.ItemReader", [{"id": 1, "parts": [7, 8]}, {"id": 2}])
+    tested = tested.mock("Import.ResultWriter", {}).mock("Work", lambda event: event["part"])
+    result = tested.run({"key": "k"})
+    assert result.visited == [
+        "Import",
+        "Import[0]/Large?",
+        "Import[0]/Parts",
+        "Import[0]/Parts[0]/Work",
+        "Import[0]/Parts[1]/Work",
+        "Import[1]/Large?",
+        "Import[1]/Bad",
+    ]
+    assert result.path == ["Import"]
+    work = result.state("Work")
+    assert [each.arguments for each in work.visits] == [{"part": 7}, {"part": 8}]
+    assert (work.place, work.output) == ("Import[0]/Parts[1]/Work", 8)
+    large = result.state("Import[1]/Large?")
+    assert large.arguments == {"order": {"id": 2}, "from": "S3://orders/k"}
+    assert result.state("Bad").status == "failed"
+    del outer["States"]["Import"]["ToleratedFailureCount"]
+    failing = workflow(outer).mock("Import.ItemReader", [{"id": 2}]).run({"key": "k"})
+    assert failing.error == "States.ExceedToleratedFailureThreshold"
+    assert "\nfirst failure in it: Import[0]/Bad: Bad\n" in str(failing)
+    counts = coverage.of(result)
+    assert counts.total == (len(counts.points), len(counts.points))
+
+
 @pytest.mark.parametrize("mode", ["STANDARD", "EXPRESS"])
 def test_reader_and_writer(mode: str) -> None:
     tested = workflow(imported(mode)).mock("Import.ItemReader", ["a", "b", "c"])
