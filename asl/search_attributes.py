@@ -41,6 +41,10 @@ class Attribute(NamedTuple):
     path: tuple[str, ...]
 
 
+def is_name(text: str) -> bool:
+    return re.fullmatch(_NAME, text) is not None
+
+
 @lru_cache(maxsize=1_024)
 def read(text: str) -> tuple[Attribute, ...]:
     """The attributes that a text names, each name once. What is not an attribute is left out:

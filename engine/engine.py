@@ -29,6 +29,7 @@ from stepwell.engine.inputs import Definition, JsonInput, json_text_of
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.machines.caches import DefinitionCaches
 from stepwell.engine.machines.deletions import Deletions
+from stepwell.engine.machines.naming import Namings
 from stepwell.engine.machines.programs import Programs
 from stepwell.engine.machines.rows import MachineRows
 from stepwell.engine.map_runs.children import Children
@@ -42,6 +43,7 @@ from stepwell.engine.operations.activities import Activities, TaskTokens
 from stepwell.engine.operations.base import Base, NoTasks
 from stepwell.engine.operations.executions.existing import Executions
 from stepwell.engine.operations.executions.history import Histories
+from stepwell.engine.operations.executions.indexing import Indexer
 from stepwell.engine.operations.executions.redrive import Redrives
 from stepwell.engine.operations.executions.search import Searches
 from stepwell.engine.operations.executions.starts import Starts
@@ -140,13 +142,13 @@ class Engine:
         self.worker = worker = Worker(
             store, clock, self.tasks, self._programs.program, queues, limits
         )
+        self.namings = namings = Namings(worker, self._definitions_changed)
+        machines.before = namings.noticed
         self.activity = WorkerActivity(worker)
         self.records = Records(store, worker)
         self.tracker = tracker = Tracker(store, limits, worker.check)
         self.retention = Retention(store, clock, limits, self.supervisor, tracker, worker)
-        self.deletions = deletions = Deletions(
-            machines, tracker, worker, self.supervisor, self._tell_home
-        )
+        self.deletions = Deletions(machines, tracker, worker, self.supervisor, self._tell_home)
         children = Children(store, clock, limits, new_uuid, worker, self.retention)
         leftovers = Leftovers(store, limits, self.supervisor)
         self.events = events = CommitEvents(
@@ -170,18 +172,24 @@ class Engine:
             worker=worker,
             tracker=tracker,
         )
+        self._compose_operations(base, queues, namings)
+
+    def _compose_operations(self, base: Base, queues: ActivityQueues, namings: Namings) -> None:
+        worker, deletions = self.worker, self.deletions
         self.activities, self.task_tokens = Activities(base, queues), TaskTokens(base)
         self.machines, self.versions = StateMachines(base, self.deletions), Versions(base)
         known = self.activities
         self.caches = DefinitionCaches(
-            machines, deletions, tracker, worker, known.reload, known.reread
+            *(base.machines, deletions, namings, self.tracker, worker),
+            *(known.reload, known.reread),
         )
         self.tags = Tags(base, self.activities)
         self.starts, self.histories = Starts(base), Histories(base)
-        self.searches = Searches(base)
+        self.searches = Searches(base, namings)
+        self.indexer = Indexer(base, namings, self.supervisor)
         self.map_runs, self.redrives = MapRuns(base), Redrives(base, self.retention)
         failed = self.map_runs.failed_children
-        self.streams = Streams(store, self.tasks, limits, failed, worker.park)
+        self.streams = Streams(self.store, self.tasks, self.limits, failed, worker.park)
         worker.attempts.map_run = self.streams.handler
         self.executions = Executions(base, self.map_runs, self.redrives)
         self.test_states, self.timers = TestStates(base, self.records), Timers(base)
@@ -194,12 +202,14 @@ class Engine:
         try:
             await self.activities.reload()
             await self.deletions.open()
+            await self.namings.open()
             self.clock.raise_to(await self.store.clock())
             for each in self.on_open:
                 await each()
             await self.worker.start()
             self.worker.spawn(end_orphans(self.worker))
             self.deletions.resume()
+            await self.indexer.resume()
             await self.retention.open()
             if self.virtual is not None:
                 self.worker.timers.moved = self.virtual.look
@@ -322,6 +332,8 @@ class Engine:
     )
     list_executions = delegated("executions", Executions.list_executions)
     search_executions = delegated("searches", Searches.search_executions)
+    index_executions = delegated("indexer", Indexer.index_executions)
+    describe_execution_index = delegated("indexer", Indexer.describe_execution_index)
     list_all_executions = delegated("executions", Executions.list_all_executions)
     fire_timer = delegated("timers", Timers.fire_timer)
     advance_time = delegated("timers", Timers.advance_time)

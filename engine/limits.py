@@ -113,6 +113,8 @@ class Limits(language.Limits):
     closing_seconds: float = 5.0  # for the last commit of an engine that is closed
     wal_bytes: int = 67_108_864  # write-ahead log; beyond it, it is truncated as soon as possible
     search_rows: int = 10_000  # executions that one page of a search looks at
+    index_page: int = 100  # executions that are indexed in one transaction
+    index_report_seconds: float = 1.0  # between two records of how far that is
     recovery_page: int = 1_000  # executions that recovery reads at a time
     retention_page: int = 50  # closed executions that one transaction deletes
     retention_pause_seconds: float = 60.0  # between two rounds of deletion

@@ -120,6 +120,10 @@ LABELLED_ARN: Final = "This operation does not take the ARN of a Distributed Map
 QUALIFIED_DELETE: Final = (
     "DeleteStateMachineVersion and DeleteStateMachineAlias delete versions and aliases: '{arn}'"
 )
+MANY_ATTRIBUTES: Final = "More than {limit} attributes in one answer"
+QUALIFIED_INDEX: Final = (
+    "All executions of a state machine are indexed, whichever version they run: '{arn}'"
+)
 ONE_OF_MACHINE_AND_MAP_RUN: Final = "Exactly one of stateMachineArn and mapRunArn must be specified"
 FILTER_OF_MAP_RUN: Final = "{filter} can only be used with mapRunArn"
 TOO_MANY_TAGS: Final = "The resource would have more than {limit} tags: '{arn}'"

@@ -186,6 +186,8 @@ class SyncEngine:
     describe_execution = _plain(Engine.describe_execution)
     list_executions = _plain(Engine.list_executions)
     search_executions = _plain(Engine.search_executions)
+    index_executions = _plain(Engine.index_executions)
+    describe_execution_index = _plain(Engine.describe_execution_index)
     list_all_executions = _plain(Engine.list_all_executions)
     get_execution_history = _plain(Engine.get_execution_history)
     fire_timer = _plain(Engine.fire_timer)

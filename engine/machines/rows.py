@@ -19,6 +19,7 @@ class MachineRows:
     """lock    held while a state machine is read and written
     targets   the targets of starts by the ARN of a machine, of machines that were used last
     deleting  ARNs of the machines that are being deleted: nothing may be started on them
+    before    awaited with the row before each write
     changed   awaited after each write, before it is answered: see Engine.on_definitions_changed
     """
 
@@ -30,6 +31,7 @@ class MachineRows:
         changed: Callable[[str], Awaitable[None]],
     ) -> None:
         self.lock, self.changed = asyncio.Lock(), changed
+        self.before: Callable[[MachineRow], Awaitable[None]]
         self.targets: dict[str, Target] = {}
         self.deleting: set[str] = set()
         self._store, self._limits, self._new_uuid = store, limits, new_uuid
@@ -65,6 +67,7 @@ class MachineRows:
 
         complete  the row with its definition_id -> the row to store in the same transaction
         """
+        await self.before(row)
         row = await self._store.put_machine(row, complete)
         self.forget(row.arn)
         await self.changed(row.arn)

@@ -6,6 +6,8 @@ the service model of botocore.
 
 from typing import Any, NotRequired, TypeAlias, TypedDict
 
+from stepwell.engine.search.values import Scalar
+
 
 class EmptyOutput(TypedDict):
     """Of an operation that only does something: DeleteStateMachine, TagResource ..."""
@@ -266,6 +268,43 @@ class ExecutionListItem(TypedDict):
 class ListExecutionsOutput(TypedDict):
     executions: list[ExecutionListItem]
     nextToken: NotRequired[str]
+
+
+class FoundExecution(ExecutionListItem):
+    """An item of ListExecutions, with the values of the attributes that were asked for."""
+
+    searchAttributes: NotRequired[dict[str, list[Scalar]]]
+
+
+class PartialAttribute(TypedDict):
+    """An attribute that finds only a part of the executions of a state machine.
+
+    change  CHANGED: those that started since then, and others by another path, or not at all.
+            REMOVED: those that started before
+    """
+
+    stateMachineArn: str
+    name: str
+    since: float
+    change: str
+
+
+class SearchExecutionsOutput(TypedDict):
+    executions: list[FoundExecution]
+    nextToken: NotRequired[str]
+    partialAttributes: NotRequired[list[PartialAttribute]]
+    unknownAttributes: NotRequired[list[str]]
+
+
+class ExecutionIndexOutput(TypedDict):
+    """status: INDEXING, PARTIAL (some attributes find later executions only) or COMPLETE."""
+
+    stateMachineArn: str
+    status: str
+    attributes: list[str]
+    partialAttributes: list[PartialAttribute]
+    executionsIndexed: int
+    startDate: NotRequired[float]
 
 
 class MapRunListItem(TypedDict):

@@ -26,6 +26,7 @@ from typing import Final
 
 from stepwell.asl.evaluation import InlineBudgetError
 from stepwell.asl.program import Program
+from stepwell.asl.search_attributes import Attribute
 from stepwell.engine.clock import Clock
 from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide, hold, recover
@@ -97,6 +98,7 @@ class Worker:
     ) -> None:
         self.store, self.clock, self.limits, self.activities = store, clock, limits, activities
         self.counts, self.life = Counts(), Lifecycle(self.fail)
+        self.renamed: dict[str, Sequence[Attribute]] = {}  # see search.attributes
         self.start_child: ChildStarter
         self.also_store: Callable[[Unit], Also] = lambda unit: None
         self.on_commit: Callable[[Live, Unit], None] = lambda live, unit: None
@@ -357,7 +359,7 @@ class Worker:
             passing,
             size,
             decision.rows,
-            attributes(x, live.program.search, created) if searched else (),
+            attributes(x, live.program.search, created, self.renamed) if searched else (),
         )
         live.pending += 1
         live.more = live.more or decision.more

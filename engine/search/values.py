@@ -9,6 +9,7 @@ double cannot tell apart, have 2 bytes more: how far they are from their double.
 from __future__ import annotations
 
 import struct
+import sys
 from typing import Final, NamedTuple
 
 CHARS: Final = 256  # of a string; a search for more finds what begins so
@@ -54,6 +55,28 @@ def _number(value: int | float) -> bytes:
     if not _EXACT <= abs(double) <= _LARGEST:
         return encoded
     return encoded + struct.pack(">H", _MIDDLE + int(value) - int(double))
+
+
+def decode(encoded: bytes) -> Scalar:
+    """The value; a number without a fraction as an integer."""
+    kind, rest = encoded[:1], encoded[1:]
+    if kind == b"s":
+        return rest.decode(errors="replace")
+    if kind == b"b":
+        return rest == b"1"
+    return None if kind == b"z" else _decoded(rest)
+
+
+def _decoded(number: bytes) -> int | float:
+    (ordered,) = struct.unpack(">Q", number[:8])
+    bits = ordered ^ (_SIGN if ordered & _SIGN else _ALL_BITS)
+    double: float
+    (double,) = struct.unpack(">d", struct.pack(">Q", bits))
+    if len(number) > 8:
+        return int(double) + int.from_bytes(number[8:]) - _MIDDLE
+    if double.is_integer():
+        return int(double)
+    return max(-sys.float_info.max, min(double, sys.float_info.max))  # JSON has no infinity
 
 
 def after(encoded: bytes) -> bytes:

@@ -35,7 +35,7 @@ from stepwell.engine.core.model import (
     Payload,
 )
 from stepwell.engine.errors import StoreError
-from stepwell.engine.search.attributes import Stored
+from stepwell.engine.search.attributes import Indexed, Stored
 from stepwell.engine.search.wanted import Search
 from stepwell.engine.sharding import Shard
 
@@ -360,6 +360,19 @@ class Store(Protocol):
         """Up to `limit` executions without those of Map Runs, newest first; and where to go on,
         None at the end. It may find fewer before the end: it looks at `search_rows` at most.
         """
+
+    async def index(self, entries: Sequence[Indexed]) -> set[int]:
+        """Replace the attributes of executions, of any shard. Returns those that have ended or were
+        redriven since they were read, and are left alone.
+        """
+
+    async def attributes(
+        self, ids: Sequence[int], names: Sequence[str]
+    ) -> Mapping[int, list[tuple[str, bytes]]]:
+        """Those of executions, by their ids."""
+
+    async def has_attribute(self, name: str) -> bool:
+        """Whether any execution has it."""
 
     async def history(
         self, execution_id: int, after_event: int = 0, limit: int = 1000, reverse: bool = False

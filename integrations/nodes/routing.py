@@ -100,6 +100,7 @@ RULES: Final[Mapping[str, Rule]] = {
             "delete_state_machine_alias",
             "tag_resource",
             "untag_resource",
+            "index_executions",
             "create_activity",
             "delete_activity",
             # they ask the embedded services

@@ -25,7 +25,7 @@ from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
 from stepwell.engine.sharding import HOME, SHARDS, Shard, shard_of_id
 from stepwell.engine.store.base import Health, StoreFormatError, StoreInUseError, StoreLostError
-from stepwell.engine.store.batch import Batch
+from stepwell.engine.store.batch import DELETE_CLOSING_ATTRIBUTES, Batch
 from stepwell.engine.store.keys import event_keys
 from stepwell.engine.store.postgres import commits, lists
 from stepwell.engine.store.postgres.merging import Merging
@@ -56,6 +56,8 @@ class PostgresDatabase:
     wal_bytes = 0
     executions = staticmethod(lists.executions)
     attribute_page = staticmethod(lists.attribute_page)
+    lock_owners = staticmethod(lists.lock_owners)
+    insert_attributes = staticmethod(lists.insert_attributes)
     place_before = staticmethod(lists.place_before)
     attributes_in_order = False
 
@@ -234,6 +236,8 @@ class PostgresDatabase:
         if not (batch.deletes or late or self._merging.due):
             return self._check_fence(await writer.fetchval(text, *parameters))
         async with writer.transaction():
+            if any(name == DELETE_CLOSING_ATTRIBUTES for name, _ in batch.deletes):
+                await self._fence(writer)  # first, as who indexes them: none waits for the other
             for name, values in batch.deletes:
                 await writer.execute(numbered(name), *values)
             self._check_fence(await writer.fetchval(text, *parameters))
@@ -304,9 +308,12 @@ class PostgresDatabase:
     async def _transaction(self) -> AsyncIterator[Connection]:
         """The writer in a transaction of this owner."""
         async with self._owned() as writer, writer.transaction():
-            owner = (self.shard.number, self._epoch)
-            self._check_fence(len(await writer.fetch(numbered("fence"), *owner)))
+            await self._fence(writer)
             yield writer
+
+    async def _fence(self, writer: Connection) -> None:
+        owner = (self.shard.number, self._epoch)
+        self._check_fence(len(await writer.fetch(numbered("fence"), *owner)))
 
     def _check_fence(self, rows: int) -> None:
         if not rows:

@@ -1,11 +1,15 @@
-"""Lists of executions over all shards: one statement each, in the order of their starts."""
+"""Executions of all shards: their lists, one statement each, in the order of their starts, and
+their search attributes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from stepwell.engine.core.model import SUCCEEDED
 from stepwell.engine.search.values import Range
+from stepwell.engine.sharding import shard_of_id
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.store.sql.queries import Asked, Query, page_of, status_codes
 from stepwell.engine.store.sql.rows import execution_row
@@ -48,6 +52,17 @@ def attribute_page(name: str, values: Range, after: tuple[int, int] | None, limi
     if values.single:
         return "attribute_equal", (name, values.low, *page)
     return "attribute_within", (name, *values, *page)
+
+
+def lock_owners(execution_ids: Sequence[int]) -> Query[None]:
+    """See Database.lock_owners()."""
+    yield "lock_owners", (sorted({shard_of_id(each) for each in execution_ids}),)
+
+
+def insert_attributes(rows: Sequence[tuple[str, bytes, int, int]]) -> Query[None]:
+    """See Database.insert_attributes()."""
+    if rows:
+        yield "insert_attributes", [list(column) for column in zip(*rows, strict=True)]
 
 
 def place_before(at: int) -> Query[tuple[int, int]]:

@@ -41,6 +41,25 @@ ORDER BY e.started DESC, e.id DESC LIMIT ?
 SELECT a.execution FROM attribute a
 WHERE a.execution = ANY (?::bigint[]) AND a.name = ? AND a.value >= ? AND a.value < ?
 
+-- name: attributes_of
+SELECT execution, name, value FROM attribute WHERE execution = ANY (?::bigint[])
+ORDER BY execution, name, value
+
+-- name: endings
+SELECT id, stopped, events FROM execution WHERE id = ANY (?::bigint[])
+
+-- name: delete_attributes
+DELETE FROM attribute WHERE execution = ANY (?::bigint[])
+
+-- name: insert_attributes
+INSERT INTO attribute (name, value, execution, closing)
+SELECT * FROM unnest(?::text[], ?::bytea[], ?::bigint[], ?::smallint[]) ON CONFLICT DO NOTHING
+
+-- name: lock_owners
+-- No commit of these shards, which begins by updating its row, is under way until the transaction
+-- ends.
+SELECT 1 FROM shard WHERE number = ANY (?::int[]) ORDER BY number FOR NO KEY UPDATE
+
 -- name: first_histories
 SELECT key, blob FROM history WHERE key = ANY (?::bigint[])
 

@@ -76,6 +76,12 @@ class Database(Protocol):
     ) -> Asked:
         """The statement for (id, started) of executions with such an attribute, newest first."""
 
+    def lock_owners(self, execution_ids: Sequence[int]) -> Query[None]:
+        """Until the transaction ends, the owners of these executions commit nothing."""
+
+    def insert_attributes(self, rows: Sequence[tuple[str, bytes, int, int]]) -> Query[None]:
+        """rows: (name, value, execution, closing); those that exist stay."""
+
     def place_before(self, at: int) -> Query[tuple[int, int]]:
         """A place in the order of (started, id) before which are the executions that started
         before a time, epoch ms.

@@ -70,6 +70,9 @@ SELECT count(*) FROM
 -- A redrive takes back the end of an execution.
 DELETE FROM attribute WHERE execution = ? AND closing = 1
 
+-- name: attribute_used
+SELECT 1 FROM attribute WHERE name = ? LIMIT 1
+
 -- name: delete_frames
 DELETE FROM frame WHERE key BETWEEN ? AND ?
 

@@ -14,6 +14,7 @@ from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.model import RUNNING, Payload
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
+from stepwell.engine.search.attributes import Indexed
 from stepwell.engine.search.wanted import Search
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store import blobs, child_rows
@@ -35,7 +36,7 @@ from stepwell.engine.store.base import (
 from stepwell.engine.store.batch import Batch
 from stepwell.engine.store.batcher import Batcher
 from stepwell.engine.store.keys import first_number, split_arn, uuid_bytes
-from stepwell.engine.store.sql import check, queries, searching
+from stepwell.engine.store.sql import check, indexing, queries, searching
 from stepwell.engine.store.sql.database import Database
 from stepwell.engine.store.sql.loading import Loading
 from stepwell.engine.store.sql.queries import Query
@@ -219,6 +220,17 @@ class SqlStore:
         most = self._limits.search_rows
         query = searching.search(self.database, wanted, limit, after, most)
         return await self.database.query(query)
+
+    async def index(self, entries: Sequence[Indexed]) -> set[int]:
+        return await self.database.transact(indexing.index(self.database, entries))
+
+    async def attributes(
+        self, ids: Sequence[int], names: Sequence[str]
+    ) -> Mapping[int, list[tuple[str, bytes]]]:
+        return await self.database.query(indexing.attributes(self.database, ids, names))
+
+    async def has_attribute(self, name: str) -> bool:
+        return bool(await self.database.rows("attribute_used", name))
 
     async def history(
         self, execution_id: int, after_event: int = 0, limit: int = 1000, reverse: bool = False

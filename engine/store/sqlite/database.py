@@ -281,6 +281,15 @@ class SqliteDatabase:
         return "attribute_within", (name, *values, *page)
 
     @staticmethod
+    def lock_owners(execution_ids: Sequence[int]) -> Query[None]:
+        yield from ()  # the writer's transaction is the only one
+
+    @staticmethod
+    def insert_attributes(rows: Sequence[tuple[str, bytes, int, int]]) -> Query[None]:
+        for each in rows:
+            yield "insert_attribute", each
+
+    @staticmethod
     def place_before(at: int) -> Query[tuple[int, int]]:
         return (yield from place_before(at))
 

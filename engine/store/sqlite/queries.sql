@@ -124,6 +124,17 @@ ORDER BY a.execution DESC LIMIT ?
 SELECT a.execution FROM json_each(?) asked CROSS JOIN attribute a
 WHERE a.execution = asked.value AND +a.name = ? AND a.value >= ? AND a.value < ?
 
+-- name: attributes_of
+SELECT execution, name, value FROM attribute WHERE execution IN (SELECT value FROM json_each(?))
+ORDER BY execution, name, value
+
+-- name: endings
+-- As UPDATE_EXECUTION writes them: NULL while it runs.
+SELECT id, stopped, events FROM execution WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: delete_attributes
+DELETE FROM attribute WHERE execution IN (SELECT value FROM json_each(?))
+
 -- name: executions_of
 {executions} WHERE e.id IN (SELECT value FROM json_each(?))
 
@@ -147,7 +158,7 @@ CROSS JOIN execution e ON e.series = s.id AND e.tail = json_extract(asked.value,
 DELETE FROM continuation WHERE id IN (SELECT value FROM json_each(?))
 
 -- name: delete_all_attribute
-DELETE FROM attribute WHERE execution IN (SELECT value FROM json_each(?))
+{delete_attributes}
 
 -- name: delete_all_parked
 DELETE FROM parked WHERE id IN (SELECT value FROM json_each(?))

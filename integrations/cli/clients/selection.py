@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -22,7 +23,7 @@ from stepwell.engine.search.queries import read as read_query
 from stepwell.engine.search.values import encode
 from stepwell.engine.search.wanted import Condition, Search
 from stepwell.integrations.cli import lookup
-from stepwell.integrations.cli.clients import polling
+from stepwell.integrations.cli.clients import polling, search_attributes
 from stepwell.integrations.cli.clients.base import SEVERAL, Client, UnreachableError
 from stepwell.integrations.errors import UsageError
 
@@ -126,15 +127,22 @@ def _instant(option: str, text: str | None, now: float) -> float | None:
 
 
 async def executions(
-    client: Client, wanted: Wanted, limit: int | None = None
+    client: Client,
+    wanted: Wanted,
+    limit: int | None = None,
+    attributes: Sequence[str] | None = None,
 ) -> AsyncIterator[Mapping[str, Any]]:
-    """ListExecutions' items that match, newest first; at most `limit`."""
+    """ListExecutions' items that match, newest first; at most `limit`. What the index does not have
+    is said on stderr.
+
+    attributes  see SearchExecutions
+    """
     search = wanted.search()
     if search.machine_arn is not None:
         arn = await lookup.machine_arn(client, search.machine_arn)
         search = search._replace(machine_arn=arn)
     left = limit
-    async for each in _found(client, wanted, search):
+    async for each in _found(client, wanted, search, limit, attributes):
         yield each
         left = None if left is None else left - 1
         if left == 0:
@@ -142,9 +150,17 @@ async def executions(
 
 
 async def _found(
-    client: Client, wanted: Wanted, search: Search
+    client: Client,
+    wanted: Wanted,
+    search: Search,
+    limit: int | None,
+    attributes: Sequence[str] | None,
 ) -> AsyncIterator[Mapping[str, Any]]:
-    searched = polling.pages(client.call, "search_executions", most=LISTED, query=wanted.text())
+    asked: dict[str, Any] = {"query": wanted.text()}
+    if attributes is not None:
+        asked["attributes"] = attributes
+    most = min(limit or LISTED, LISTED)
+    searched = polling.pages(client.call, "search_executions", most=most, **asked)
     try:
         first = await anext(searched)
     except UnreachableError:
@@ -153,6 +169,8 @@ async def _found(
         if isinstance(fault, ApiError) and fault.code not in UNKNOWN:
             raise
     else:
+        for line in search_attributes.notes(first, client.words):
+            print(f"stepwell: {line}", file=sys.stderr)
         if search.machine_arn is not None and not first["executions"]:
             # the reason, if that machine has no list: it is Express, or there is none
             await client.call(
@@ -164,15 +182,18 @@ async def _found(
             for each in page["executions"]:
                 yield each
         return
-    async for each in _listed(client, search):
+    async for each in _listed(client, search, attributes or ()):
         yield each
 
 
 # --- servers without SearchExecutions -------------------------------------------------------------
 
 
-async def _listed(client: Client, search: Search) -> AsyncIterator[Mapping[str, Any]]:
-    unknown = [each.name for each in search.conditions if each.name != ERROR]
+async def _listed(
+    client: Client, search: Search, attributes: Sequence[str]
+) -> AsyncIterator[Mapping[str, Any]]:
+    named = (*(each.name for each in search.conditions), *attributes)
+    unknown = [each for each in named if each != ERROR]
     if unknown:
         raise UsageError(f"{client.where} has no search attributes such as {unknown[0]}")
     status = search.statuses[0] if len(search.statuses) == 1 else None

@@ -13,7 +13,7 @@ from stepwell.engine.operations.data_flow import as_json, data_flow
 from stepwell.engine.store.base import StoreFormatError
 from stepwell.integrations.cli import exit_codes, lookup
 from stepwell.integrations.cli.causes import likely_cause
-from stepwell.integrations.cli.clients import choosing, selection
+from stepwell.integrations.cli.clients import choosing, search_attributes, selection
 from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import data_flow as flow
@@ -55,6 +55,7 @@ def using(
 def list_(
     query: Sequence[str],
     options: Mapping[str, str | None],
+    attributes: str | None,
     limit: int,
     server: str | None,
     db: str | None,
@@ -62,18 +63,27 @@ def list_(
     utc: bool,
     limits: Limits,
 ) -> int:
-    """options: the fields of selection.Wanted."""
+    """options: the fields of selection.Wanted. attributes: names, with commas between them."""
     selected = selection.read(options, query)
+    asked = None if attributes is None else search_attributes.names(attributes)
 
     async def read(client: Client) -> None:
-        shown = [each async for each in selection.executions(client, selected, limit)]
+        shown = [each async for each in selection.executions(client, selected, limit, asked)]
         if json:
             for each in shown:
                 print(ndjson(each))
             return
         parked = await client.parked()
-        rows = [_list_row(each, each["executionArn"] in parked, utc) for each in shown]
-        screen.table(["name", "machine", "status", "started", "took"], rows, sys.stdout)
+        columns = search_attributes.columns(selected.search(), asked)
+        rows = [
+            [
+                *_list_row(each, each["executionArn"] in parked, utc),
+                *search_attributes.cells(each, columns),
+            ]
+            for each in shown
+        ]
+        heads = ["name", "machine", "status", "started", "took", *columns]
+        screen.table(heads, rows, sys.stdout)
 
     return using(server, db, limits, read)
 

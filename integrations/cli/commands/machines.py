@@ -19,7 +19,7 @@ from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.commands.executions import using
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import screen
-from stepwell.integrations.cli.output.text import DIM, count, ndjson, printable, when
+from stepwell.integrations.cli.output.text import DIM, command, count, ndjson, printable, when
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 
@@ -83,6 +83,9 @@ def show(
         ]
         lines = [[(f"{name:<9}", DIM), (text, "")] for name, text in facts if text]
         lines += [[("not searched: ", "yellow"), (printable(each), "")] for each in faults]
+        if searched:
+            notes = await attributes.partial(client, arn)
+            lines += [[("not all: ", "yellow"), (printable(each), "")] for each in notes]
         screen.write([[(printable(described["name"]), "bold")], *lines], sys.stdout)
 
     return using(server, db, limits, read)
@@ -196,7 +199,35 @@ def tag(
     async def work(client: Client) -> None:
         arn = await lookup.machine_arn(client, machine)
         await attributes.tag(client, arn, search_attributes)
-        print(f"tagged {arns.machine_name(arn)}: it counts for later executions", file=sys.stderr)
+        name = arns.machine_name(arn)
+        earlier = command("machines", "index", name, *client.words)
+        print(
+            f"tagged {name}: it counts for later executions; `{earlier}` indexes earlier ones",
+            file=sys.stderr,
+        )
+
+    return using(server, db, limits, work)
+
+
+@with_limits
+def index(
+    machines: Sequence[str], server: str | None, db: str | None, json: bool, limits: Limits
+) -> int:
+    async def work(client: Client) -> None:
+        for arn in [await lookup.machine_arn(client, each) for each in dict.fromkeys(machines)]:
+            name, bar = arns.machine_name(arn), screen.fancy(sys.stderr)
+
+            def progress(done: int, name: str = name, bar: bool = bar) -> None:
+                if bar:
+                    print(f"\r\x1b[K{name}: {done:,}", end="", file=sys.stderr, flush=True)
+
+            answer = await attributes.index(client, arn, progress)
+            done, named = count(answer["executionsIndexed"], "execution"), answer["attributes"]
+            by = ", ".join(named) or "no attribute"
+            head = "\r\x1b[K" if bar else ""
+            print(f"{head}indexed {done} of {name} by {by}", file=sys.stderr)
+            if json:
+                print(ndjson(answer))
 
     return using(server, db, limits, work)
 

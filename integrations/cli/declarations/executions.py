@@ -75,6 +75,14 @@ Until = Annotated[str | None, Option(metavar="TIME", help="Only those that start
 ErrorFilter = Annotated[
     str | None, Option("--error", metavar="NAME", help="Only those that ended with this error.")
 ]
+Attributes = Annotated[
+    str | None,
+    Option(
+        metavar="NAMES",
+        help="Show the values of these search attributes, such as customer,total.  [default: those "
+        "of the query]",
+    ),
+]
 Limit = Annotated[int, Option(min=1, help="Maximum number of executions.")]
 Reverse = Annotated[bool, Option("--reverse", help="Last event first.")]
 StopError = Annotated[str | None, Option("--error", help="Error name to record.")]
@@ -114,6 +122,7 @@ def list_(
     since: Since = None,
     until: Until = None,
     error: ErrorFilter = None,
+    attributes: Attributes = None,
     limit: Limit = 100,
     server: o.Server = None,
     db: o.Db = None,
@@ -123,7 +132,10 @@ def list_(
 ) -> None:
     """List executions, newest first: all, or those that match."""
     wanted = _wanted(machine, status, since, until, error)
-    call("executions.list_", query or [], wanted, limit, server, db, json, utc, limits=limits)
+    call(
+        *("executions.list_", query or [], wanted, attributes, limit, server, db, json, utc),
+        limits=limits,
+    )
 
 
 @both("show", o.EXECUTIONS)

@@ -113,6 +113,18 @@ def tag(
 
 
 @machines.command()
+def index(
+    machine: Machines,
+    server: o.Server = None,
+    db: o.Db = None,
+    json: o.Json = False,
+    limits: o.LimitsFile = None,
+) -> None:
+    """Index earlier executions by the search attributes that a state machine names now."""
+    call("machines.index", machine, server, db, json, limits=limits)
+
+
+@machines.command()
 def delete(
     machine: Machines,
     yes: o.Yes = False,

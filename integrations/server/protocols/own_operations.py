@@ -7,9 +7,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+_OF_MACHINES: Final = (
+    "InvalidArn", "StateMachineDeleting", "StateMachineDoesNotExist",
+    "StateMachineTypeNotSupported",
+)  # fmt: skip
 _ERRORS: Final[Mapping[str, tuple[str, ...]]] = {
     "FireTimer": ("InvalidArn", "ExecutionDoesNotExist"),
-    "SearchExecutions": ("InvalidToken",),
+    "SearchExecutions": ("InvalidArn", "InvalidToken"),
+    "IndexExecutions": _OF_MACHINES,
+    "DescribeExecutionIndex": _OF_MACHINES,
 }
 """Of an operation, besides ValidationException."""
 
@@ -32,6 +38,16 @@ def _structure(required: tuple[str, ...], **members: str) -> dict[str, Any]:
     }
 
 
+_INDEX: Final = _structure(
+    ("stateMachineArn", "status", "attributes", "partialAttributes", "executionsIndexed"),
+    stateMachineArn="Arn",
+    status="OwnText",
+    attributes="AttributeNameList",
+    partialAttributes="PartialAttributeList",
+    executionsIndexed="OwnCount",
+    startDate="Timestamp",
+)
+
 _STEP_FUNCTIONS: Final[Mapping[str, Any]] = {
     "FireTimerInput": _structure(
         ("executionArn",), executionArn="Arn", stateName="Name", enteredEventId="EventId"
@@ -45,20 +61,55 @@ _STEP_FUNCTIONS: Final[Mapping[str, Any]] = {
         dueDate="Timestamp",
     ),
     "SearchExecutionsInput": _structure(
-        (), query="SearchQuery", maxResults="PageSize", nextToken="PageToken"
+        (),
+        query="SearchQuery",
+        attributes="AttributeNameList",
+        maxResults="PageSize",
+        nextToken="PageToken",
     ),
     "SearchExecutionsOutput": _structure(
-        ("executions",), executions="ExecutionList", nextToken="PageToken"
+        ("executions",),
+        executions="FoundExecutionList",
+        nextToken="PageToken",
+        partialAttributes="PartialAttributeList",
+        unknownAttributes="AttributeNameList",
     ),
     "SearchQuery": {"type": "string", "max": 4096},
+    "AttributeNameList": {"type": "list", "member": {"shape": "Name"}},
+    "IndexExecutionsInput": _structure(("stateMachineArn",), stateMachineArn="Arn"),
+    "IndexExecutionsOutput": _INDEX,
+    "DescribeExecutionIndexInput": _structure(("stateMachineArn",), stateMachineArn="Arn"),
+    "DescribeExecutionIndexOutput": _INDEX,
+    "PartialAttributeList": {"type": "list", "member": {"shape": "PartialAttribute"}},
+    "PartialAttribute": _structure(
+        ("stateMachineArn", "name", "since", "change"),
+        stateMachineArn="Arn",
+        name="Name",
+        since="Timestamp",
+        change="OwnText",
+    ),
     "AdvanceTimeInput": _structure((), seconds="OwnSeconds", until="OwnText"),
     "AdvanceTimeOutput": _structure(("now",), now="Timestamp"),
+    "FoundExecutionList": {"type": "list", "member": {"shape": "FoundExecution"}},
+    "SearchAttributes": {
+        "type": "map",
+        "key": {"shape": "Name"},
+        "value": {"shape": "AttributeValueList"},
+    },
+    "AttributeValueList": {"type": "list", "member": {"shape": "AttributeValue"}},
+    "AttributeValue": {"type": "structure", "members": {}, "document": True},
     "OwnSeconds": {"type": "double"},
+    "OwnCount": {"type": "long"},
     "OwnText": {"type": "string", "max": 64},
 }
 
 OWN: Final[Mapping[str, Mapping[str, Any]]] = {"stepfunctions": _STEP_FUNCTIONS}
 """botocore's name of a service -> its own shapes; NAMEInput is that of the operation NAME."""
+
+_EXTENDED: Final = {
+    "FoundExecution": ("ExecutionListItem", {"searchAttributes": {"shape": "SearchAttributes"}})
+}
+"""Own shape -> AWS's shape, and further members."""
 
 
 def with_own(description: dict[str, Any], service: str) -> dict[str, Any]:
@@ -66,9 +117,14 @@ def with_own(description: dict[str, Any], service: str) -> dict[str, Any]:
     shapes = OWN.get(service)
     if shapes is None:
         return description
+    known = description["shapes"]
+    extended = {
+        name: {**known[base], "members": {**known[base]["members"], **members}}
+        for name, (base, members) in _EXTENDED.items()
+    }
     names = [name.removesuffix("Input") for name in shapes if name.endswith("Input")]
     return {
         **description,
         "operations": {**description["operations"], **{each: _operation(each) for each in names}},
-        "shapes": {**description["shapes"], **shapes},
+        "shapes": {**known, **shapes, **extended},
     }

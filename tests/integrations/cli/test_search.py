@@ -64,6 +64,50 @@ def test_list_takes_a_query(at, sells, invoke):
     assert "search   customer total=output.total\n" in shown
 
 
+def test_list_shows_the_attributes_that_are_asked_for(at, sells, invoke):
+    def shown(*words):
+        return invoke("list", *words, "--machine", sells, *at)
+
+    done = shown("customer=*", "total>1").stdout.splitlines()
+    assert done[0].split()[-2:] == ["customer", "total"]
+    assert [each.split()[-2:] for each in done[1:]] == [["bob", "250.5"], ["Lovelace", "250.5"]]
+    heads = shown("customer=bob", "--attributes", "error, total").stdout.splitlines()
+    assert heads[0].split()[-2:] == ["error", "total"]
+    assert heads[1].split()[-1] == "Declined" and heads[2].split()[-1] == "250.5"
+    (listed,) = shown("customer=Ada*", "--json").stdout.splitlines()
+    assert json.loads(listed)["searchAttributes"] == {"customer": ["Ada Lovelace"]}
+    wrong = shown("--attributes", "a,9x")
+    assert (wrong.exit_code, wrong.stderr) == (
+        2,
+        "stepwell: --attributes a,9x: '9x' is not the name of an attribute\n",
+    )
+
+
+def test_earlier_executions_are_indexed(at, sells, invoke):
+    tagged = invoke("machines", "tag", sells, "--search-attributes", "client=customer", *at)
+    assert f"`stepwell machines index {sells}" in tagged.stderr
+    asked = ("--machine", sells, "--json", *at)
+    partial = invoke("list", "client=bob", *asked)
+    assert (names(partial), partial.stderr.count("\n")) == ([], 1)
+    assert f"stepwell: client finds executions of {sells} that started since 20" in partial.stderr
+    unknown = invoke("list", "customr=bob", *asked)
+    assert unknown.stderr == "stepwell: no execution has the search attribute customr\n"
+    removed = invoke("list", "customer=bob", *asked)
+    assert names(removed) == ["three", "two"]
+    assert f"customer was removed from {sells} at 20" in removed.stderr
+    assert "not all: " in invoke("machines", "show", sells, *at).stdout
+    indexed = invoke("machines", "index", sells, *at)
+    assert (indexed.exit_code, indexed.stderr) == (
+        0,
+        f"indexed 3 executions of {sells} by client\n",
+    )
+    found = invoke("list", "client=bob", *asked)
+    assert (names(found), found.stderr) == (["three", "two"], "")
+    assert "not all: " not in invoke("machines", "show", sells, *at).stdout
+    again = json.loads(invoke("machines", "index", sells, "--json", *at).stdout)
+    assert (again["status"], again["executionsIndexed"]) == ("COMPLETE", 3)
+
+
 def test_bulk_changes_take_a_query(at, sells, invoke):
     machine = f"machine={sells}"
     dry = invoke("redrive", machine, "customer=bob", "--dry-run", *at)
