@@ -12,9 +12,9 @@ from stepwell.asl.evaluation import MISSING
 from stepwell.asl.explain import choices, failures, literals, services, upstream
 from stepwell.asl.explain.jsonata import failures as expressions
 from stepwell.asl.explain.missing import close, missing, source_name
-from stepwell.asl.explain.readings import Ending, Reading, readings
+from stepwell.asl.explain.readings import Ending, Reading, readings, result_paths
 from stepwell.asl.explain.subject import CAUSE, NOTE, WARNING, Hint, Subject
-from stepwell.asl.explain.values import attribute_type, shown, spelled
+from stepwell.asl.explain.values import attribute_type, follow, shown, spelled
 from stepwell.asl.paths import compile_path
 
 # errors of the state's own expressions
@@ -43,7 +43,7 @@ def explain(subject: Subject) -> tuple[Hint, ...]:
     if failures.no_choice_matched(subject):
         found = [*map(_as_cause, warnings), *found]  # the comparison that is wrong says more
         warnings = []
-    every = [*found, *warnings, *_nulls(subject), *_nothing(subject)]
+    every = [*found, *warnings, *_before_result(subject), *_nulls(subject), *_nothing(subject)]
     unique = {(each.code, each.field, each.text): each for each in every}
     return tuple(sorted(unique.values(), key=lambda each: _RANKS[each.level]))
 
@@ -129,6 +129,24 @@ def _nothing(subject: Subject) -> Iterator[Hint]:
     for each in readings(subject):
         if each.ending is not None and not each.optional and close(subject, each) is None:
             yield Hint("found-nothing", NOTE, each.field, missing(subject, each).text)
+
+
+def _before_result(subject: Subject) -> Iterator[Hint]:
+    """Without a result: fields that read it, for what the state input has."""
+    if not subject.awaits_result or subject.error is not None:
+        return
+    for where, path, keys in result_paths(subject):
+        if keys and follow(subject.documents.get("input"), keys) is not MISSING:
+            root = "`$states.result`" if subject.jsonata else "`$`"
+            text = (
+                f"{root} is the result of the {subject.type} here, and `{path}` is in the state "
+                "input. If the result does not have it, "
+            )
+            if subject.jsonata:
+                text += f"write `{spelled('$states.input', keys, True)}`."
+            else:
+                text += "keep the input by ResultPath, and read it in the next state."
+            yield Hint("result-before-result-path", WARNING, where, text)
 
 
 def _nulls(subject: Subject) -> Iterator[Hint]:

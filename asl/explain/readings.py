@@ -114,9 +114,11 @@ def evaluated_fields(subject: Subject) -> list[FieldValue]:
         if first == "Result" or (field.steps == ("Choices", "[]") and subject.jsonata):
             continue
         late = first in _AFTER and subject.type in WORKING and first != "ResultPath"
-        if (late and "result" not in subject.documents) or (
-            not subject.jsonata and source not in subject.documents
-        ):
+        early = late and "result" not in subject.documents
+        if early and subject.alone and subject.jsonata and first in ("Output", "Assign"):
+            found.append(FieldValue(where.removeprefix("/"), value, source))
+            continue
+        if early or (not subject.jsonata and source not in subject.documents):
             continue
         if first == "Catch" and not _catches(subject, where):
             continue
@@ -200,6 +202,29 @@ def readings(subject: Subject) -> Iterator[Reading]:
                     continue
                 for path, call in found:
                     yield _path(where, path, field.source, document, env, optional, call)
+
+
+def result_paths(subject: Subject) -> Iterator[tuple[str, str, tuple[Key, ...]]]:
+    """(place, path, keys) of the paths that read the result of the state's work."""
+    for field, value, where in fields_of(subject.fields, ""):
+        place = where.removeprefix("/")
+        if field.steps[0] not in ("ResultSelector", "Output", "Assign", "OutputPath"):
+            continue
+        if subject.jsonata:
+            for inner, source in expressions(value, place):
+                for chain in chains(source):
+                    if chain.text.startswith("$states.result."):
+                        keys = [link.key for link in chain.links[1:] if link.key is not None]
+                        yield inner, chain.text, tuple(keys)
+        elif field.steps[0] != "OutputPath" or subject.fields.get("ResultPath", "$") == "$":
+            for inner, text, _ in _texts(FieldValue(place, value, "result")):
+                try:
+                    found = paths_of(text, subject)
+                except ExpressionSyntaxError:
+                    continue
+                for path, _ in found:
+                    if path.root == "$":
+                        yield inner, path.text, path.query.keys
 
 
 # --- JSONPath -------------------------------------------------------------------------------------
@@ -303,6 +328,8 @@ def _expression(where: str, source: str, env: Env, subject: Subject) -> Iterator
         return
     for chain in chains(source):
         name = chain.root[1:]
+        if subject.awaits_result and chain.text.startswith("$states.result"):
+            continue
         if name == "states" or (name and name in known):
             yield _chain(where, chain, env, subject)
         elif name in ("", "$") and chain.links and _outermost(source, chain.start):

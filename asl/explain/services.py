@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.explain import upstream
 from stepwell.asl.explain.readings import Ending, Reading
-from stepwell.asl.explain.subject import WARNING, Hint, Subject
+from stepwell.asl.explain.subject import WARNING, Hint, Subject, states
 from stepwell.asl.explain.values import DYNAMODB, attribute_type, shown, spelled
 from stepwell.asl.json_text import dumps
 from stepwell.asl.jsonpath_query import Key
@@ -63,6 +64,17 @@ def _called(subject: Subject, reading: Reading, ending: Ending) -> Resource | No
     for earlier in reversed(subject.earlier):
         if earlier.result is not MISSING and earlier.result == ending.value:
             return parse_resource(str(earlier.fields.get("Resource", "")))
+    return _put_there(subject, reading, ending) if subject.alone else None
+
+
+def _put_there(subject: Subject, reading: Reading, ending: Ending) -> Resource | None:
+    """Without a history: the Resource of the state before that puts its result there."""
+    for place, name in enumerate(upstream.predecessors(subject)):
+        fields = states(subject.machine)[name]
+        whole = place == 0 and ending.reached == reading.root and not reading.jsonata
+        if upstream.result_at(fields, ending.reached, "" if whole else reading.root):
+            known = "ResultSelector" not in fields
+            return parse_resource(str(fields.get("Resource", ""))) if known else None
     return None
 
 

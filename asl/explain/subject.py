@@ -78,6 +78,11 @@ class Subject:
     def type(self) -> str:
         return str(self.fields.get("Type", ""))
 
+    @property
+    def awaits_result(self) -> bool:
+        """Whether the state ran alone, and no result of its work was given."""
+        return self.alone and self.type in WORKING and "result" not in self.documents
+
     def env(self, field: str = "") -> Env:
         """What the expressions of a field read. An ItemSelector has the first item in its Context
         object.

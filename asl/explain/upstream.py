@@ -10,6 +10,7 @@ from stepwell.asl.evaluation import MISSING, Env, Json
 from stepwell.asl.explain.readings import Ending, Reading, value_of
 from stepwell.asl.explain.subject import WORKING, Earlier, Subject, scopes, states
 from stepwell.asl.explain.values import Found, follow, search, spelled
+from stepwell.asl.json_text import dumps
 from stepwell.asl.jsonata import is_expression
 from stepwell.asl.paths import compile_path
 from stepwell.asl.templates import DYNAMIC
@@ -56,14 +57,9 @@ def item_left_out(subject: Subject, reading: Reading, ending: Ending) -> str | N
     items = _items(around, subject)
     if not isinstance(items, list) or not items or follow(items[0], reading.keys) is MISSING:
         return None
-    name, keys = str(reading.keys[0]), reading.keys[:1]
-    if reading.jsonata:
-        entry = f'"{name}": "{{% {spelled("$states.context.Map.Item.Value", keys, True)} %}}"'
-    else:
-        entry = f'"{name}.$": "{spelled("$$.Map.Item.Value", keys)}"'
     return (
         f"The items of `{around.name}` have it, but an iteration gets only what the {field} makes "
-        f"of its item: add {entry}."
+        f"of its item: add {_entry(str(reading.keys[0]), subject)}."
     )
 
 
@@ -229,33 +225,120 @@ def maker(subject: Subject, reading: Reading, ending: Ending) -> str | None:
     return None
 
 
-def possibly_lost(subject: Subject, reading: Reading, ending: Ending) -> str | None:
-    """Without a history: a state that runs before and replaces its whole input."""
-    if reading.source not in _FROM_INPUT or not subject.alone or not reading.keys:
+def possibly_caught(subject: Subject, reading: Reading, ending: Ending) -> str | None:
+    """Without a history: the input is the Error Output of a Catch that leads here."""
+    value = subject.documents.get("input")
+    if not subject.alone or ending.value != value or ending.reached != reading.root:
         return None
-    around = scopes(subject.machine).get(subject.name, ())
-    if around and states(subject.machine)[around[-1]].get("Type") == "Map":
-        return (
-            f"`{subject.name}` runs in the Map `{around[-1]}`: its input is one item, or what "
-            "ItemSelector makes of it."
-        )
-    if ending.reached != reading.root:
+    if not isinstance(value, dict) or value.keys() != {"Error", "Cause"}:
         return None
-    for name in _predecessors(subject):
-        fields = states(subject.machine)[name]
-        if fields.get("Type") in WORKING and _replaces(fields, subject.jsonata):
-            earlier = Earlier(name, fields)
-            return f"If it was lost before: `{name}` runs before this state, and {how(earlier)}."
+    for name, fields in states(subject.machine).items():
+        for catcher in fields.get("Catch", ()):
+            whole = catcher.get("ResultPath", "$") == "$" and "Output" not in catcher
+            if catcher.get("Next") == subject.name and whole:
+                return f"If `{name}` was caught: {how(Earlier(name, fields, caught=True))}."
     return None
 
 
-def _replaces(fields: Mapping[str, Any], jsonata: bool) -> bool:
-    if jsonata or fields.get("QueryLanguage") == "JSONata":
-        return "Output" not in fields
-    return bool(fields.get("ResultPath", "$") == "$")
+def possibly_lost(subject: Subject, reading: Reading, ending: Ending) -> str | None:
+    """Without a history: a state that runs before and leaves the name out."""
+    if reading.source not in _FROM_INPUT or not subject.alone or not reading.keys:
+        return None
+    everywhere, name = states(subject.machine), str(reading.keys[0])
+    around = scopes(subject.machine).get(subject.name, ())
+    if around and (text := _possibly_around(around[-1], everywhere[around[-1]], name, subject)):
+        return text
+    for before in predecessors(subject):
+        fields = everywhere[before]
+        if result_at(fields, ending.reached, reading.root):
+            return _from_result(before, fields)
+        if ending.reached != reading.root:
+            continue
+        if _leaves_out(fields, name):
+            lost = how(Earlier(before, fields))
+            return f"If it was lost before: `{before}` runs before this state, and {lost}."
+        if text := _discarded(before, fields):
+            return f"If it is in the result of `{before}`: {text}"
+    return None
 
 
-def _predecessors(subject: Subject) -> list[str]:
+def _possibly_around(
+    around: str, fields: Mapping[str, Any], name: str, subject: Subject
+) -> str | None:
+    """Why a Map or Parallel may have left a name out of the input of a state within."""
+    if fields.get("Type") == "Map":
+        selected = fields.get("ItemSelector", fields.get("Parameters"))
+        where = f"`{subject.name}` runs in the Map `{around}`"
+        if not isinstance(selected, dict):
+            return f"{where}: its input is one item. ItemSelector passes other values."
+        has = ", ".join(f"`{each.removesuffix(DYNAMIC)}`" for each in selected)
+        return f"{where}, whose ItemSelector makes {has} of an item: add {_entry(name, subject)}."
+    field = "Arguments" if "Arguments" in fields else "Parameters"
+    template = fields.get(field)
+    if isinstance(template, dict) and not {name, name + DYNAMIC} & template.keys():
+        return f"The {field} of `{around}`, whose branch this is, leaves it out."
+    return None
+
+
+def _entry(name: str, subject: Subject) -> str:
+    """The member of an ItemSelector that passes a member of the item."""
+    if subject.jsonata:
+        path = spelled("$states.context.Map.Item.Value", (name,), True)
+        return f'"{name}": "{{% {path} %}}"'
+    return f'"{name}.$": "{spelled("$$.Map.Item.Value", (name,))}"'
+
+
+def result_at(fields: Mapping[str, Any], reached: str, root: str) -> str | None:
+    """The ResultPath of a state that puts its result at a path; "$" if that is the whole."""
+    path = fields.get("ResultPath", "$")
+    works = fields.get("Type") in WORKING and fields.get("QueryLanguage") != "JSONata"
+    return path if works and path == reached and reached != root else None
+
+
+def _from_result(name: str, fields: Mapping[str, Any]) -> str:
+    if "ResultSelector" in fields:
+        return f"`{name}` puts its result there: if it had it, its ResultSelector leaves it out."
+    return f"`{name}` puts its result there, which replaces what was there before."
+
+
+def _discarded(name: str, fields: Mapping[str, Any]) -> str | None:
+    """How a state discards its result."""
+    if fields.get("Type") not in WORKING:
+        return None
+    if fields.get("QueryLanguage") == "JSONata":
+        output = fields.get("Output", "$states.result")
+        return None if "$states.result" in dumps(output) else "its Output leaves the result out."
+    if fields.get("ResultPath", "$") is None:
+        return 'its ResultPath is null, which discards it. Use a path such as "$.result".'
+    return None
+
+
+def _leaves_out(fields: Mapping[str, Any], name: str) -> bool:
+    """Whether the output of a state lacks a name of its input, as far as its fields say so."""
+    type_ = fields.get("Type")
+    if fields.get("QueryLanguage") == "JSONata":
+        output = fields.get("Output", MISSING)
+        if output is MISSING:
+            return bool(type_ in WORKING)
+        return isinstance(output, dict) and name not in output
+    for field in ("OutputPath", *(() if type_ in WORKING or "Result" in fields else _INPUT)):
+        path = fields.get(field, "$")
+        if path is None or (path != "$" and not path.startswith("$$")):
+            return True
+    if fields.get("ResultPath", "$") != "$" or type_ not in (*WORKING, "Pass"):
+        return False
+    field = next((each for each in _TEMPLATES[type_ == "Pass"] if each in fields), None)
+    if field is None:
+        return bool(type_ != "Pass")
+    template = fields[field]
+    return isinstance(template, dict) and not {name, name + DYNAMIC} & template.keys()
+
+
+_INPUT: Final = ("InputPath",)
+_TEMPLATES: Final = {True: ("Result", "Parameters"), False: ("ResultSelector",)}  # of a Pass or not
+
+
+def predecessors(subject: Subject) -> list[str]:
     """The states that lead to the state, the nearest first."""
     everywhere, found, wave = states(subject.machine), list[str](), [subject.name]
     while wave:

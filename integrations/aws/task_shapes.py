@@ -71,14 +71,19 @@ def parameter_faults(resource: Resource, names: frozenset[str]) -> Iterator[str]
     if operation is None or operation.input_shape is None:
         return
     model = operation.input_shape
-    known = {spelled.lower(): upper(name) for name in model.members
+    sdk = resource.service.startswith(_SDK)
+    named = java_name if sdk else upper
+    known = {spelled.lower(): named(name) for name in model.members
              for spelled in (name, java_name(name))}  # fmt: skip
     given = {name.lower() for name in names}
     what = f"{resource.service}:{resource.action}"
     for name in sorted(names):
         close = difflib.get_close_matches(name.lower(), list(known), 1, 0.8)
-        if name.lower() not in known and close:
-            yield f"{what} has no parameter {name}. Did you mean {known[close[0]]}?"
+        meant = known.get(name.lower())
+        # how the SDK for Java writes abbreviations is known for most words only
+        odd = meant not in (None, name) and (not sdk or name[:1].islower())
+        if odd or (meant is None and close):
+            yield f"{what} has no parameter {name}. Did you mean {meant or known[close[0]]}?"
     required = [
         name
         for name in model.required_members

@@ -237,3 +237,101 @@ def test_a_choice_before_a_fail_state_is_named(command: Callable[..., Any], tmp_
     file.write_text(json.dumps({"StartAt": "Kind", "States": states}))
     ran = command("run", file, "--input", '{"status": "paid"}')
     assert '  why: Kind: StringEquals is false: `$.status` is the string "paid"' in ran.stderr
+
+
+def hints(capsys: pytest.CaptureFixture[str], path: Path, states: Any, **given: Any) -> list[str]:
+    """The causes and checks of the state S, or of `state`."""
+    path.write_text(json.dumps({"StartAt": next(iter(states)), "States": states}))
+    explain(path, **options(state=given.pop("state", "S"), **given))
+    found = json.loads(capsys.readouterr().out)["hints"]
+    return [each["text"] for each in found if each["level"] != "note"]
+
+
+END = {"Type": "Pass", "End": True}
+SQS = "arn:aws:states:::sqs:sendMessage"
+ITERATION = {"StartAt": "S", "States": {"S": {**END, "InputPath": "$.price"}}}
+BEFORE = [
+    ({"Type": "Pass", "Result": {"a": 1}}, "{}", "`A` runs before this state", "Result replaced"),
+    ({"Type": "Wait", "Seconds": 0, "OutputPath": "$.a"}, "{}", "its OutputPath is `$.a`", ""),
+    ({"Type": "Task", "Resource": SQS}, "{}", "the result replaced the whole input", ""),
+    ({"Type": "Task", "Resource": SQS, "ResultPath": None}, "{}", "which discards it", ""),
+    (
+        {"Type": "Task", "Resource": SQS, "ResultPath": "$.x", "ResultSelector": {"b": 1}},
+        '{"x": {"b": 1}}',
+        "`A` puts its result there",
+        "its ResultSelector leaves it out",
+    ),
+    (
+        {"Type": "Task", "Resource": SQS, "ResultPath": "$.x"},
+        '{"x": {"MessageId": "1"}}',
+        "leaves out what it has no value for",
+        "`$.x.Y` with IsPresent",
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "input", "one", "other"), BEFORE)
+def test_the_definition_says_which_state_before_may_have_lost_a_value(
+    before: dict[str, Any],
+    input: str,
+    one: str,
+    other: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    states = {"A": {**before, "Next": "S"}, "S": {**END, "InputPath": "$.x.Y"}}
+    found = hints(capsys, tmp_path / "a.json", states, input=input)
+    assert one in found[0] and other in found[0], found
+
+
+def test_an_error_output_that_replaced_the_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "S"}]
+    states = {
+        "A": {"Type": "Task", "Resource": SQS, "Catch": catch, "End": True},
+        "S": {**END, "InputPath": "$.id"},
+    }
+    given = '{"Error": "E", "Cause": "C"}'
+    (text,) = hints(capsys, tmp_path / "a.json", states, input=given)
+    assert "If `A` was caught: its Catch has no ResultPath" in text
+
+
+def test_what_an_iteration_gets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    selector = {"of.$": "$.of"}
+    states = {"M": {"Type": "Map", "ItemProcessor": ITERATION, "End": True}}
+    (text,) = hints(capsys, tmp_path / "a.json", states, input="{}")
+    assert "`S` runs in the Map `M`: its input is one item" in text
+    states["M"]["ItemSelector"] = selector
+    text = hints(capsys, tmp_path / "a.json", states, input='{"of": 1}')[0]
+    assert "ItemSelector makes `of`" in text
+    assert 'add "price.$": "$$.Map.Item.Value.price"' in text
+
+
+def test_fields_that_read_a_result_that_is_not_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": True}
+    state |= {"Parameters": {"FunctionName": "f"}, "ResultSelector": {"id.$": "$.order.id"}}
+    given = '{"order": {"id": 1}}'
+    (text,) = hints(capsys, tmp_path / "a.json", {"S": state}, input=given)
+    assert "`$` is the result of the Task here, and `$.order.id` is in the state input" in text
+    output = {"QueryLanguage": "JSONata", "Output": "{% $states.result.order.id %}"}
+    state = {name: each for name, each in state.items() if name in ("Type", "Resource", "End")}
+    (text,) = hints(capsys, tmp_path / "a.json", {"S": {**state, **output}}, input=given)
+    assert "write `$states.input.order.id`" in text
+
+
+def test_explain_reports_what_the_linter_finds_in_the_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sns:publish",
+        "Parameters": {"TopicARN": "t", "Message": "m"},
+        "ResultSelector": {"id.$": "$.MessageID"},
+        "End": True,
+    }
+    one, other = hints(capsys, tmp_path / "a.json", {"S": state})
+    assert "sns:publish has no parameter TopicARN. Did you mean TopicArn?" in one
+    assert "$.MessageID always fails: the result of sns:publish" in other

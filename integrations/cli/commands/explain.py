@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,17 @@ from stepwell.asl import json_text
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.definition_files import Source
 from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.explain import NOTE, WARNING, Hint
 from stepwell.asl.explain.definitions import mend
 from stepwell.asl.explain.subject import WORKING, states
+from stepwell.asl.inference import Machine
+from stepwell.asl.lint import NOTE as ADVICE
+from stepwell.asl.lint import lint
 from stepwell.asl.program import compile_machine
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.core.model import Payload
-from stepwell.engine.operations.data_flow import Given, as_json, trial
+from stepwell.engine.operations.data_flow import DataFlow, Given, as_json, trial
+from stepwell.integrations.aws.task_shapes import parameter_faults, result_shape
 from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.files import with_limits
 from stepwell.integrations.cli.output import data_flow as flow
@@ -63,11 +69,30 @@ def explain(
     )
     program = compile_machine(StateMachine.model_validate(machine), limits, Payload)
     found = trial(program, machine, given)
+    found = replace(found, hints=(*found.hints, *_findings(source, machine, name, found, limits)))
     if json:
         print(ndjson(as_json(found)))
     else:
         screen.write(flow.lines(found, screen.width(), stored=False), sys.stdout)
     return exit_codes.SUCCEEDED
+
+
+def _findings(
+    source: Source, machine: dict[str, Any], name: str, found: DataFlow, limits: Limits
+) -> Iterator[Hint]:
+    """What the linter finds in the state, at places that no hint is about."""
+    place = next(each.location for each in Machine(machine).states if each.name == name)
+    said = {hint.field for hint in found.hints if hint.level != NOTE}
+    known: Callable[[str], str] = lambda resource: resource
+    findings = lint(
+        source.text, "STANDARD", limits, known, results=result_shape, parameters=parameter_faults
+    )
+    for each in findings:
+        field = each.location.removeprefix(place).lstrip("/")
+        inside = each.location == place or each.location.startswith(f"{place}/")
+        inner = field.startswith(("States/", "Branches[", "ItemProcessor/", "Iterator/"))
+        if inside and not inner and each.severity != ADVICE and field not in said:
+            yield Hint(each.code, WARNING, field, f"{each.message}.")
 
 
 def _definition(file: Path, parameters: Mapping[str, Any], limits: Limits) -> Source:
