@@ -141,6 +141,10 @@ class Peers(Protocol):
         """Of this engine. 0 is home, where the embedded services and all definitions are."""
 
     @property
+    def opening(self) -> str:
+        """Another one each time that a node opens the shard."""
+
+    @property
     def count(self) -> int:
         """Of the shards."""
 

@@ -132,6 +132,7 @@ class TaskRuns:
         self._host, self._tasks = host, tasks
         self._runs: dict[str, _Run] = {}
         self._ended, self._opened = _Ended(host.limits), 0.0
+        self._openings: dict[int, str] = {}  # shard -> its opening that was last seen to be valid
 
     async def open(self) -> None:
         self._opened = asyncio.get_running_loop().time()
@@ -174,18 +175,23 @@ class TaskRuns:
             raise LostAnswerError("the attempt has ended, and its marker was taken")
         return None
 
-    async def _in_time(self, shard: int, call: str) -> bool:
-        """Whether a call may begin an attempt. One to an earlier owner of home may arrive here
-        late, and what that owner remembered of the attempt is lost: so the caller is asked.
+    async def _in_time(self, shard: int, opening: str, call: str) -> bool:
+        """Whether a call may begin an attempt. It may be one to an earlier owner of home, whose
+        memory of the attempt is lost, or of an earlier owner of the shard, which was frozen
+        while the next one had the attempt done. So the owner of the shard is asked, unless home
+        has been open for longer than any call takes, and has heard of no other owner since.
         """
         age = asyncio.get_running_loop().time() - self._opened
         peers = self._host.peers
-        if age > self._host.limits.task_answers_seconds or peers is None:
+        is_known = self._openings.get(shard) == opening
+        if peers is None or (is_known and age > self._host.limits.task_answers_seconds):
             return True
         try:
             waits: bool = await peers.call(shard, CALLERS, "waits", {"call": call})
         except EngineError:  # the shard has another owner soon, which sends it again
             return False
+        if waits:
+            self._openings[shard] = opening
         return waits
 
     async def _carry_out(
@@ -194,7 +200,7 @@ class TaskRuns:
         """Unless it was carried out before. Other calls join meanwhile."""
         if again and (text := await self._marked(token)) is not None:
             return {"result": text, "marked": True}
-        if not await self._in_time(task["shard"], call):
+        if not await self._in_time(task["shard"], task["opening"], call):
             raise LostAnswerError("the call has been repeated meanwhile")
         in_line.set(partial(run.in_state, IN_LINE))
         try:

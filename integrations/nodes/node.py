@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
@@ -474,6 +475,7 @@ class NodePeers:
 
     def __init__(self, node: Node, shard: int) -> None:
         self._node, self.shard, self.count = node, shard, node.count
+        self.opening = secrets.token_hex(8)
 
     async def call(
         self, shard: int, service: str, method: str, arguments: Mapping[str, Any]

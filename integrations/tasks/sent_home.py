@@ -168,7 +168,12 @@ class _Sender:
         """Send an attempt until home has answered. It holds no slot while home cannot be
         reached.
         """
-        message = _message(request) | {"shard": peers.shard, "caller": caller, "known": WORKING}
+        message = _message(request) | {
+            "shard": peers.shard,
+            "opening": peers.opening,
+            "caller": caller,
+            "known": WORKING,
+        }
         again = request.again
 
         async def run(again: bool) -> dict[str, Any]:

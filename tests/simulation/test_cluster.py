@@ -35,6 +35,13 @@ def test_a_node_that_was_frozen_looks_before_it_answers(seed: int) -> None:
     assert not customers.faults(seed)
 
 
+def test_a_call_that_is_sent_after_a_freeze_takes_no_effect() -> None:
+    """A node sent a task home that the next owner of its shard had had done, and home, opened
+    again meanwhile, did not know it any more.
+    """
+    assert not customers.faults(11595)
+
+
 def test_one_seed_is_one_run() -> None:
     chosen = ["send", "callback", "nested"]
     settings = Settings(nodes=3, troubles=5, commits=(0.01, 0.01), network=0.1)

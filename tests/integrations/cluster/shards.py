@@ -5,6 +5,7 @@ break.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -65,6 +66,7 @@ class Network:
 class NetworkPeers:
     def __init__(self, network: Network, shard: int) -> None:
         self._network, self.shard, self.count = network, shard, network.count
+        self.opening = secrets.token_hex(8)
 
     async def call(
         self, shard: int, service: str, method: str, arguments: Mapping[str, Any]

@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 from tests.integrations.cluster.shards import ROLE, Call, Network, ShardEngine, task
 
+from stepwell.engine.errors import StoreError
 from stepwell.integrations.host import LostAnswerError
+from stepwell.integrations.limits import DEFAULT_LIMITS
 
 QUEUE = "http://localhost:8083/123456789012/q"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:t"
@@ -243,6 +246,46 @@ async def test_a_late_call_takes_no_effect(tmp_path: Path) -> None:
         assert len(got["Messages"]) == 1
 
 
+async def test_a_call_of_an_earlier_owner_takes_no_effect(tmp_path: Path) -> None:
+    """It was frozen before it sent its call; that the next owner's was answered is forgotten."""
+    network, late, sent = Network(2), list[Call](), asyncio.Event()
+    limits = replace(DEFAULT_LIMITS, task_answers_seconds=0.01)
+
+    async def freezing(call: Call) -> Any:
+        if call.method == "run" and not late:
+            late.append(call)
+            sent.set()
+            await asyncio.Event().wait()
+        return await call.run()
+
+    network.fault = freezing
+    home = ShardEngine(tmp_path / "0.db", network, 0, limits)
+    other = ShardEngine(tmp_path / "1.db", network, 1)
+    async with home:
+        await with_services(home)
+        async with other:
+            running = asyncio.create_task(other.run(TASKS["queue"]))
+            await sent.wait()
+        with pytest.raises(StoreError):
+            await running
+        async with other:
+            (arn,) = [each["executionArn"] for each in await executions(other)]
+            assert (await other.engine.wait(arn, timeout=60))["status"] == "SUCCEEDED"
+    async with home, other:
+        await asyncio.sleep(0.02)
+        with pytest.raises(LostAnswerError, match="repeated"):
+            await late[0].run()
+        sqs = await home.service("sqs")
+        got = await sqs.receive_message(queue_url=QUEUE, max_number_of_messages=10)
+        assert len(got["Messages"]) == 1
+
+
+async def executions(shard: ShardEngine) -> list[Any]:
+    machines = await shard.engine.list_state_machines()
+    (arn,) = [each["stateMachineArn"] for each in machines["stateMachines"]]
+    return list((await shard.engine.list_executions(arn))["executions"])
+
+
 async def test_of_two_calls_that_are_checked_at_once_one_begins_the_attempt(tmp_path: Path) -> None:
     """The check of the first call takes so long that the second one could have done the work."""
     network, go = Network(2), asyncio.Event()
@@ -260,6 +303,7 @@ async def test_of_two_calls_that_are_checked_at_once_one_begins_the_attempt(tmp_
         message = {
             "token": "token",
             "shard": 1,
+            "opening": "o",
             "resource": "arn:aws:states:::sqs:sendMessage",
             "payload": json.dumps({"QueueUrl": QUEUE, "MessageBody": "x"}).encode(),
             **dict.fromkeys(("timeout", "heartbeat")),
