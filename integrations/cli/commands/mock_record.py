@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stepwell.asl import json_text
+from stepwell.asl.history_visits import ENDINGS
 from stepwell.engine import arns
 from stepwell.integrations.cli import exit_codes, files, lookup
 from stepwell.integrations.cli.clients import choosing, polling
@@ -80,8 +81,18 @@ def _of_file(file: Path, machine: str | None) -> Recorded:
         events = read_history(files.read(file, str(file), most=files.HISTORY_BYTES))
     except ValueError as fault:
         raise UsageError(f"{file}: {fault}") from None
-    recording = Recording(sorted(events, key=lambda event: int(event["id"])))
-    warnings = [
+    events.sort(key=lambda event: int(event["id"]))
+    recording = Recording(events)
+    warnings = []
+    if not events or events[-1]["type"] not in ENDINGS:
+        last = (
+            f"ends with event {events[-1]['id']} ({events[-1]['type']})" if events else "is empty"
+        )
+        warnings.append(
+            f"warning: {file} {last}: what follows is missing. A running execution, or a page of a "
+            "history (--max-items, NextToken)?"
+        )
+    warnings += [
         f"warning: the children of {arn} have histories of their own, which are not in this file"
         for arn in recording.map_runs
     ]

@@ -14,23 +14,45 @@ from stepwell.integrations.testing.scenarios.runs import FAILED, SKIPPED, Outcom
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def report(outcomes: Sequence[Outcome]) -> str:
-    """A testsuite for each file."""
-    root = xml.Element("testsuites", _totals(outcomes))
+def report(outcomes: Sequence[Outcome], problems: Sequence[str] = ()) -> str:
+    """A testsuite for each file.
+
+    problems  of files that cannot be run, "order.test.yaml:3:7: message"
+    """
+    root = xml.Element("testsuites", _totals(outcomes, len(problems)))
+    for file, lines in groupby(problems, lambda each: each.partition(":")[0]):
+        _errors(root, file, list(lines))
     for file, group in groupby(outcomes, lambda each: str(each.job.file)):
         members = list(group)
-        suite = xml.SubElement(root, "testsuite", {"name": file, **_totals(members)})
+        suite = xml.SubElement(root, "testsuite", {"name": file, **_totals(members, 0)})
         for each in members:
             _case(suite, file, each)
     xml.indent(root)
     return xml.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _totals(outcomes: Sequence[Outcome]) -> dict[str, str]:
+def _errors(root: xml.Element, file: str, lines: Sequence[str]) -> None:
+    """A testsuite with a test case for each problem of a file."""
+    suite = xml.SubElement(root, "testsuite", {"name": file, **_totals((), len(lines))})
+    for line in lines:
+        place, _, text = line.removeprefix(f"{file}:").partition(": ")
+        number = place.partition(":")[0]
+        attributes = {"name": _clean(text), "classname": _class(file), "file": file}
+        attributes |= {"line": number} if number.isdecimal() else {}
+        case = xml.SubElement(suite, "testcase", {**attributes, "time": "0.000"})
+        error = xml.SubElement(case, "error", {"message": _clean(line), "type": "Error"})
+        error.text = _clean(line)
+
+
+def _class(file: str) -> str:
+    return file.rsplit("/", 1)[-1].split(".", maxsplit=1)[0]
+
+
+def _totals(outcomes: Sequence[Outcome], errors: int) -> dict[str, str]:
     return {
-        "tests": str(len(outcomes)),
+        "tests": str(len(outcomes) + errors),
         "failures": str(sum(each.status == FAILED for each in outcomes)),
-        "errors": "0",
+        "errors": str(errors),
         "skipped": str(sum(each.status == SKIPPED for each in outcomes)),
         "time": f"{sum(each.seconds for each in outcomes):.3f}",
     }
@@ -40,7 +62,7 @@ def _case(suite: xml.Element, file: str, outcome: Outcome) -> None:
     line = outcome.job.place.removeprefix(f"{file}:").split(":")[0]
     attributes = {
         "name": _clean(outcome.job.name),
-        "classname": file.rsplit("/", 1)[-1].split(".", maxsplit=1)[0],
+        "classname": _class(file),
         "file": file,
         "line": line,
         "time": f"{outcome.seconds:.3f}",

@@ -236,6 +236,11 @@ def test_command(command: Command, tmp_path: Path) -> None:
     file.write_text(json.dumps(history))
     code, text = command(None, history=file)
     assert (code, "use --definition or --machine" in text) == (2, True)
+    page = {"events": history["events"][:3], "NextToken": "t"}
+    file.write_text(json.dumps(page))
+    code, text = command(None, history=file, machine="m", output=None)
+    assert f"warning: {file} ends with event 3 (LambdaFunctionScheduled): what follows is" in text
+    file.write_text(json.dumps(history))
     code, text = command(None, history=file, definition=Path("ship.asl.json"), output=None)
     assert json.loads(text) == {
         "StateMachines": {"ship": {"TestCases": {"Recorded": {"A": "A (Recorded)"}}}},

@@ -196,7 +196,21 @@ scenarios:
         '{"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}}}'
     )
     (project / "broken.test.yaml").write_text("scenarios: [{name: a}, {name: b}]")
-    assert run() == 2
+    assert run(junit_file=project / "report.xml") == 2
+    report = xml.parse(project / "report.xml").getroot()
+    suites = {suite.get("name"): suite for suite in report}
+    assert (report.get("tests"), report.get("errors"), report.get("failures")) == ("12", "11", "0")
+    assert suites["checkout.test.yaml"].attrib == {
+        "name": "checkout.test.yaml",
+        "tests": "6",
+        "failures": "0",
+        "errors": "6",
+        "skipped": "0",
+        "time": "0.000",
+    }
+    (case,) = suites["broken.asl.json"]
+    assert (case.get("line"), case.get("file")) == ("1", "broken.asl.json")
+    assert "MISSING_TRANSITION_TARGET Missing 'Next' target" in str(case[0].get("message"))
     shown = capsys.readouterr().err.splitlines()
     broken = [line for line in shown if line.startswith("broken")]
     assert broken == [  # once, and not for each scenario

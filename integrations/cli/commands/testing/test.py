@@ -81,8 +81,6 @@ def _run(options: Options, settings: Settings, only: set[Path] | None) -> int:
     only  the files whose change made it run again; None: everything
     """
     found = discovery.find(options.paths)
-    for problem in found.problems:
-        print(printable(problem), file=sys.stderr)
     jobs = [
         job
         for job in runs.jobs(found.suites, found.cases)
@@ -90,23 +88,20 @@ def _run(options: Options, settings: Settings, only: set[Path] | None) -> int:
         and (only is None or only & set(_files_of(job, found)))
     ]
     broken = runs.broken(jobs, settings)
-    for problem in (each for problems in broken.values() for each in problems):
+    problems = [*found.problems, *(each for lines in broken.values() for each in lines)]
+    for problem in problems:
         print(printable(problem), file=sys.stderr)
     jobs = [job for job in jobs if job.machine not in broken]
-    if not jobs and broken:
-        return exit_codes.USAGE
-    if not jobs and only is None:
-        if found.problems:
-            return exit_codes.USAGE
+    if not jobs and not problems and only is None:
         raise UsageError(_nothing(options))
-    outcomes = _outcomes(jobs, options, settings)
+    outcomes = _outcomes(jobs, options, settings) if jobs or not problems else []
     if options.junit is not None:
         try:
-            options.junit.write_text(junit.report(outcomes), encoding="utf-8")
+            options.junit.write_text(junit.report(outcomes, problems), encoding="utf-8")
         except OSError as fault:
             raise UsageError(f"--junit {file_fault(options.junit, fault)}") from None
-    enough = not settings.coverage or _covered(outcomes, options)
-    if found.problems or broken:
+    enough = not settings.coverage or not jobs or _covered(outcomes, options)
+    if problems:
         return exit_codes.USAGE
     failed = any(each.status == FAILED for each in outcomes)
     return exit_codes.FAILED if failed or not enough else exit_codes.SUCCEEDED
