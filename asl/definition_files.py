@@ -4,19 +4,19 @@ holes, and the line and column of each value.
 A template of CloudFormation, SAM or Serverless with one state machine is read as its definition.
 """
 
-import codecs
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
-from stepwell.asl import definition_templates, holes, intrinsic_functions, json_mends, json_text
+from stepwell.asl import definition_templates, holes, intrinsic_functions, json_text
 from stepwell.asl.checks import STANDARD
+from stepwell.asl.definition_texts import Parsed, is_yaml, parse
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.placeholders import MARK, NAME, OPEN, MarkedJson, Placeholders
 from stepwell.asl.validate import shape_errors, validate
-from stepwell.asl.yaml_values import DefinitionFileError, Place, YamlReader
+from stepwell.asl.yaml_values import DefinitionFileError, Place
 
 __all__ = [
     "DefinitionFileError",
@@ -29,13 +29,6 @@ __all__ = [
     "read_definition",
     "sampled",
 ]
-
-_YAML_SUFFIXES: Final = (".yaml", ".yml")
-_TEMPLATE_WORDS: Final = re.compile(r'"(?:Fn::\w+|Ref|Resources|definition)"')
-_MARKS: Final = {
-    b"\xff\xfe": "is UTF-16: save it as UTF-8",
-    b"\xfe\xff": "is UTF-16: save it as UTF-8",
-}
 
 
 class Unfilled(NamedTuple):
@@ -57,6 +50,11 @@ class Unfilled(NamedTuple):
     needed: bool
     whole: bool
 
+    @property
+    def shown(self) -> str:
+        """As other tools write it, else ${Name}."""
+        return f"${{{self.name}}}" if "${" in self.written else self.written
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -71,6 +69,7 @@ class Source:
     draft     of a definition with unfilled placeholders
     calls     whether functions of a template, such as !GetAtt, are among them
     embedded  whether the file is a template that contains the definition
+    others    reads the file again, with the placeholders of other tools
     """
 
     text: str
@@ -81,21 +80,17 @@ class Source:
     draft: holes.Draft | None = None
     calls: bool = False
     embedded: bool = False
+    others: Callable[[], "Source"] | None = None
 
     @property
     def written(self) -> str:
-        """The text with "${Name}" for all placeholders without a value."""
+        """The text with the placeholders without a value as they are written."""
         return self.draft.own if self.draft is not None else self.text
 
-
-class _Parsed(NamedTuple):
-    """The content of a file. value: None if it is not JSON; places: location -> place."""
-
-    text: str
-    value: Json
-    places: Callable[[], dict[str, Place]]
-    broken: tuple[Place, str] | None = None
-    plain: bool = False  # a JSON file without placeholders and functions of templates
+    @property
+    def uniform(self) -> str:
+        """The text with "${Name}" for all placeholders without a value, after `sampled`."""
+        return self.draft.uniform() if self.draft is not None else self.text
 
 
 def read_definition(
@@ -116,34 +111,51 @@ def read_definition(
     unfilled   accept placeholders without a value
     open_file  the content of a file that a template names; None if there is none
     """
-    filename, name = definition_templates.split(filename)
-    placeholders, parsed = _parse(data, filename, parameters or {}, limits)
-    if parsed.broken or parsed.plain:
-        return Source(parsed.text, filename, _locator(parsed.places, None), broken=parsed.broken)
-    whole = intrinsic_functions.replaced(parsed.value, placeholders)
-    text = parsed.text if whole == parsed.value else json_text.dumps(whole)
-    machine = None
-    if definition_templates.is_template(whole):
-        machine = _machine(whole, name, filename, parsed)
-        values = {**machine.constants(), **(parameters or {})}
-        written = placeholders.unmarked(definition_templates.shown(machine.definition))
-        if files := definition_templates.other_files(machine, filename, written):
-            return _outside(machine, files, values, limits, unfilled, open_file, parsed, filename)
-        if {each.name for each in placeholders.found} & values.keys():  # substitutions
-            return read_definition(
-                data, filename + f"#{name}" * bool(name), values, limits, unfilled
-            )
-        text, whole = _embedded(machine, filename, placeholders, parsed)
-    elif name is not None:
-        message = f"there is no state machine {name} in it: the file is not a template"
-        raise DefinitionFileError(filename, (1, 1), message)
-    source = _source(text, whole, filename, placeholders, parsed, machine)
+    source = _read(data, filename, parameters or {}, limits, open_file)
     if source.unfilled and not unfilled:
         names = list(dict.fromkeys(each.name for each in source.unfilled))
         raise DefinitionFileError(
             filename, min(each.place for each in source.unfilled), missing_values(names)
         )
     return source
+
+
+def _read(
+    data: bytes | str,
+    filename: str,
+    parameters: Mapping[str, Json],
+    limits: Limits,
+    open_file: Callable[[str], bytes | None],
+    others: bool | None = None,
+) -> Source:
+    again = partial(_read, data, filename, parameters, limits, open_file, others=True)
+    filename, name = definition_templates.split(filename)
+    placeholders, parsed = parse(data, filename, parameters, limits, others)
+    more = None if placeholders.others or not parsed.others else again
+    if parsed.broken or parsed.plain:
+        locate = _locator(parsed.places, None)
+        return Source(parsed.text, filename, locate, broken=parsed.broken, others=more)
+    whole = intrinsic_functions.replaced(parsed.value, placeholders)
+    text = parsed.text if whole == parsed.value else json_text.dumps(whole)
+    machine = None
+    if definition_templates.is_template(whole):
+        machine = _machine(whole, name, filename, parsed)
+        values = {**machine.constants(), **parameters}
+        written = placeholders.unmarked(definition_templates.shown(machine.definition))
+        if files := definition_templates.other_files(machine, filename, written):
+            for file in files:
+                if (content := open_file(file)) is not None:
+                    return _read(content, file, values, limits, open_file, others)
+            raise _missing(machine, files[0], filename, parsed)
+        if {each.name for each in placeholders.found} & values.keys():  # substitutions
+            named = filename + f"#{name}" * bool(name)
+            return _read(data, named, values, limits, open_file, others)
+        text, whole = _embedded(machine, filename, placeholders, parsed)
+    elif name is not None:
+        message = f"there is no state machine {name} in it: the file is not a template"
+        raise DefinitionFileError(filename, (1, 1), message)
+    source = _source(text, whole, filename, placeholders, parsed, machine)
+    return replace(source, others=more)
 
 
 def machine_names(
@@ -153,32 +165,13 @@ def machine_names(
     be parsed.
     """
     try:
-        placeholders, parsed = _parse(data, filename, {}, limits)
+        placeholders, parsed = parse(data, filename, {}, limits)
         value = intrinsic_functions.replaced(parsed.value, placeholders)
     except (DefinitionFileError, json_text.JsonError):
         return None
     if parsed.plain or not definition_templates.is_template(value):
         return None
     return tuple(each.name for each in definition_templates.embedded(value))
-
-
-def _parse(
-    data: bytes | str, filename: str, parameters: Mapping[str, Json], limits: Limits
-) -> tuple[Placeholders, _Parsed]:
-    text = _decode(data, filename)
-    if mark := MARK.search(text):
-        place = json_text.place(text, mark.start())
-        raise DefinitionFileError(filename, place, "the private characters U+E000 and U+E001")
-    placeholders = Placeholders(parameters, text)
-    try:
-        parse = _parse_yaml if is_yaml(filename) else _parse_json
-        return placeholders, parse(text, filename, placeholders, limits)
-    except json_text.JsonError as fault:  # half of a surrogate pair in a parameter
-        raise DefinitionFileError(filename, (1, 1), fault.message) from None
-
-
-def is_yaml(filename: str) -> bool:
-    return filename.lower().endswith(_YAML_SUFFIXES)
 
 
 def missing_values(names: list[str]) -> str:
@@ -200,10 +193,23 @@ def sampled(
     """The source with a value for each of its holes that its place allows. The parameters are those
     of validate().
     """
+    check: holes.Check = lambda value: validate(value, type, limits, known_resource).errors
+    if source.draft is None and source.others is None:
+        return source
+    filled = _settled(source, check)
+    errors = source.others and validate(filled.text, type, limits, known_resource).errors
+    if source.others is None or not errors:
+        return filled
+    other = _settled(source.others(), check)
+    left = validate(other.text, type, limits, known_resource).errors
+    return other if len(left) < len(errors) else filled
+
+
+def _settled(source: Source, check: holes.Check) -> Source:
     draft = source.draft
     if draft is None:
         return source
-    holes.settle(draft, lambda value: validate(value, type, limits, known_resource).errors)
+    holes.settle(draft, check)
     return replace(source, text=draft.filled(), unfilled=_unfilled(draft, source.locate))
 
 
@@ -220,7 +226,9 @@ def _unfilled(draft: holes.Draft, locate: Callable[[str], Place]) -> tuple[Unfil
     unfilled = []
     for marked, hole in draft.holes.items():  # several strings may share a hole
         for number in MARK.findall(marked):
-            name, written, offset, _ = found[int(number)]
+            name, written, offset, bare, other = found[int(number)]
+            if other and not bare and hole.value == hole.own:
+                continue  # plain text
             location = draft.named(hole.location)
             place = json_text.place(source, offset) if offset >= 0 else locate(location)
             needed = hole.field != "Comment" and bool(
@@ -230,51 +238,12 @@ def _unfilled(draft: holes.Draft, locate: Callable[[str], Place]) -> tuple[Unfil
     return tuple(sorted(unfilled, key=lambda each: each.place))
 
 
-def _parse_json(text: str, filename: str, placeholders: Placeholders, limits: Limits) -> _Parsed:
-    marked = MarkedJson(text, placeholders)
-    found: dict[str, Place] = {}
-
-    def places() -> dict[str, Place]:
-        if not found:  # scanned on first use
-            each = json_text.positions(marked.text)
-            found.update({location: marked.place(*at) for location, at in each.items()})
-        return found
-
-    if not (placeholders.found or _TEMPLATE_WORDS.search(text)):
-        return _Parsed(marked.text, None, places, _broken(marked), plain=True)
-    try:
-        value = json_text.loads(marked.text, limits.definition_depth)
-    except json_text.JsonError:
-        return _Parsed(placeholders.unmarked(marked.text), None, places, _broken(marked))
-    return _Parsed(marked.text, value, places)
-
-
-def _broken(marked: MarkedJson) -> tuple[Place, str] | None:
-    try:
-        json_text.loads(marked.text)
-    except json_text.JsonError as fault:
-        place = marked.place(max(fault.line, 1), max(fault.column, 1))
-        return place, json_mends.mend(marked.source, json_text.offset(marked.source, *place))
-    return None
-
-
-def _parse_yaml(text: str, filename: str, placeholders: Placeholders, limits: Limits) -> _Parsed:
-    # comments and indentation do not count as bytes of the definition, up to the same size
-    if json_text.size(text) > 2 * limits.definition_bytes:
-        raise DefinitionFileError(
-            filename, (1, 1), f"the file is larger than {2 * limits.definition_bytes} bytes"
-        )
-    reader = YamlReader(filename, placeholders, limits)
-    value = reader.read(text)
-    return _Parsed(json_text.dumps(value), value, lambda: reader.places)
-
-
 def _source(
     text: str,
     whole: Json,
     filename: str,
     placeholders: Placeholders,
-    parsed: _Parsed,
+    parsed: Parsed,
     machine: definition_templates.Embedded | None,
 ) -> Source:
     """The source of a definition whose text, with marks, is JSON."""
@@ -289,7 +258,7 @@ def _source(
 
 
 def _machine(
-    value: Json, name: str | None, filename: str, parsed: _Parsed
+    value: Json, name: str | None, filename: str, parsed: Parsed
 ) -> definition_templates.Embedded:
     try:
         return definition_templates.choose(definition_templates.embedded(value), name, filename)
@@ -298,31 +267,21 @@ def _machine(
         raise DefinitionFileError(filename, place, fault.message) from None
 
 
-def _outside(
-    machine: definition_templates.Embedded,
-    files: list[str],
-    values: Mapping[str, Json],
-    limits: Limits,
-    unfilled: bool,
-    open_file: Callable[[str], bytes | None],
-    parsed: _Parsed,
-    filename: str,
-) -> Source:
-    """The definition of a template's machine that is in another file."""
-    for file in files:
-        if (data := open_file(file)) is not None:
-            return read_definition(data, file, values, limits, unfilled)
+def _missing(
+    machine: definition_templates.Embedded, file: str, filename: str, parsed: Parsed
+) -> DefinitionFileError:
     place = json_text.nearest(parsed.places(), machine.location)
-    mend = ": name a copy instead" if files[0].startswith("s3://") else ", which is not there"
-    message = f"the definition of {machine.name} is in {files[0]}{mend}"
-    raise DefinitionFileError(filename, place, message)
+    mend = ": name a copy instead" if file.startswith("s3://") else ", which is not there"
+    return DefinitionFileError(
+        filename, place, f"the definition of {machine.name} is in {file}{mend}"
+    )
 
 
 def _embedded(
     machine: definition_templates.Embedded,
     filename: str,
     placeholders: Placeholders,
-    parsed: _Parsed,
+    parsed: Parsed,
 ) -> tuple[str, Json]:
     """(text, value) of the definition in a template."""
     definition = machine.definition
@@ -353,21 +312,3 @@ def _locator(
         return json_text.nearest(found, prefix + location if location != "/" else prefix or "/")
 
     return locate
-
-
-def _decode(data: bytes | str, filename: str) -> str:
-    if isinstance(data, str):
-        return data.removeprefix("\ufeff")
-    for mark, what in _MARKS.items():
-        if data.startswith(mark):
-            raise DefinitionFileError(filename, (1, 1), f"the file {what}")
-    data = data.removeprefix(codecs.BOM_UTF8)
-    try:
-        return data.decode()
-    except UnicodeDecodeError as fault:
-        place = json_text.place(data[: fault.start].decode(), fault.start)
-        raise DefinitionFileError(
-            filename,
-            place,
-            f"byte 0x{data[fault.start]:02x} is not UTF-8: save the file as UTF-8",
-        ) from None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from stepwell.asl.field_order import RANKS, SHAPES
-from stepwell.asl.json_scanner import KEY, VALUE, scan
+from stepwell.asl.json_scanner import KEY, VALUE, JsonError, scan
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.placeholders import MARK, MarkedJson, Placeholders
 
@@ -39,9 +39,13 @@ def formatted(text: str, limits: Limits = DEFAULT_LIMITS) -> str:
     place is in MarkedJson's text.
     """
     placeholders = Placeholders({}, text, escapes=False)
-    marked = MarkedJson(text, placeholders)
+    try:
+        root = _read(MarkedJson(text, placeholders).text, limits)
+    except JsonError:
+        placeholders = Placeholders({}, text, escapes=False, others=True)
+        root = _read(MarkedJson(text, placeholders).text, limits)
     lines: list[str] = []
-    _write(_read(marked.text, limits), "", "", "machine", lines)
+    _write(root, "", "", "machine", lines)
     pretty = _Written(placeholders).of("\n".join(lines)) + "\n"
     return pretty.replace("\n", "\r\n") if "\r\n" in text else pretty
 

@@ -9,6 +9,7 @@ a state. Otherwise the samples of hole_samples.py are tried, state by state, and
 fewer errors is taken.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -164,6 +165,23 @@ class Draft:
             parts += [self.text[end:start], json_text.dumps(hole.value)]
             end = after
         return "".join(parts) + self.text[end:]
+
+    def uniform(self) -> str:
+        """The text with "${Name}" for each placeholder, also of other tools where it is one."""
+        parts, end = [], 0
+        for start, after, hole in self._spans:
+            value = self._uniform(hole)
+            parts += [self.text[end:start], json_text.dumps(value)]
+            end = after
+        return "".join(parts) + self.text[end:]
+
+    def _uniform(self, hole: Hole) -> str:
+        def spelled(mark: re.Match[str]) -> str:
+            found = self.placeholders.found[int(mark[1])]
+            plain = found.other and not found.bare and hole.value == hole.own
+            return found.written if plain or not found.other else f"${{{found.name}}}"
+
+        return MARK.sub(spelled, hole.marked)
 
     def fill(self, value: Json) -> Json:
         """A value of the marked definition, with the values of the holes."""

@@ -10,10 +10,10 @@ So the text is JSON although the value is unknown; holes.py finds values that fi
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from stepwell.asl import json_text
+from stepwell.asl import json_text, other_placeholders
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_scanner import Lines
 
@@ -36,19 +36,23 @@ def _pattern(blank: str) -> re.Pattern[str]:
 PLACEHOLDER: Final = _pattern(r"\n")
 _BARE: Final = _pattern("")
 _STRING_TOKEN: Final = re.compile(r'\\.|"|[$#]', re.DOTALL)
+_MEMBER: Final = re.compile(r'"(\w+)"\s*:\s*\Z')
+_START: Final = re.compile(r"\\.|[$#]", re.DOTALL)
+_STARTS: Final = re.compile(r"\\.|[$#{<@_%(\[]", re.DOTALL)
 _OUTER_TOKEN: Final = re.compile(r'//[^\n]*|/\*.*?\*/|"|[$#{}\[\],:]|[^\s$#{}\[\],:"/]+', re.DOTALL)
 _COLON: Final = re.compile(r"\s*:")
 
 
 class Found(NamedTuple):
     """A placeholder without a value. offset: in the file, -1 if it is written in another way;
-    bare: outside of strings.
+    bare: outside of strings; other: of another tool, and perhaps plain text.
     """
 
     name: str
     written: str
     offset: int
     bare: bool = False
+    other: bool = False
 
 
 class Placeholders:
@@ -56,30 +60,70 @@ class Placeholders:
 
     values   of any JSON type: the text of a string stays text within a string
     escapes  replace ${!Name} and $${Name}, too; otherwise they are marked like placeholders
+    others   also those of other tools
     """
 
-    def __init__(self, values: Mapping[str, Json], source: str = "", escapes: bool = True) -> None:
-        self.values, self.source, self.escapes = values, source, escapes
+    def __init__(
+        self,
+        values: Mapping[str, Json],
+        source: str = "",
+        escapes: bool = True,
+        others: bool = False,
+    ) -> None:
+        self.values, self.source, self.escapes, self.others = values, source, escapes, others
         self.found: list[Found] = []
 
-    def mark(self, name: str, written: str, offset: int, bare: bool = False) -> str:
+    def mark(
+        self, name: str, written: str, offset: int, bare: bool = False, other: bool = False
+    ) -> str:
         """A mark for a placeholder at an offset in the source, or after it; -1: elsewhere."""
         at = self.source.find(written, offset) if offset >= 0 else -1
-        self.found.append(Found(name, written, at, bare))
+        self.found.append(Found(name, written, at, bare, other))
         return f"{OPEN}{len(self.found) - 1}{CLOSE}"
 
-    def fill(self, text: str, offset: int = 0) -> Json:
+    def fill(self, text: str, offset: int = 0, field: str | None = None) -> Json:
         """The value of a YAML scalar or of a string of a template: not a string if the text is one
-        placeholder whose value is of another type.
+        placeholder whose value is of another type. field: the name of the member.
         """
-        if "{" not in text:
+        if "{" not in text and not self.others:
             return text
-        whole = PLACEHOLDER.fullmatch(text)
-        if whole and not (whole[1] or whole[2]):
-            name = _name(whole)
-            if name in self.values:
+        parts, end = [], 0
+        for match in self.within(text, 0, len(text), field):
+            name = self.name(match)
+            if match[0] == text and not self.is_escape(match) and name in self.values:
                 return self.values[name]
-        return PLACEHOLDER.sub(lambda match: self.text_of(match, offset), text)
+            parts += [text[end : match.start()], self.text_of(match, offset)]
+            end = match.end()
+        return "".join(parts) + text[end:]
+
+    def within(self, text: str, start: int, end: int, field: str | None) -> Iterator[re.Match[str]]:
+        """The placeholders in a string between two offsets. field: the name of the member."""
+        others = None
+        if self.others:
+            if field == "Resource" and (
+                match := other_placeholders.WORD.fullmatch(text, start, end)
+            ):
+                yield match
+                return
+            others = other_placeholders.pattern(text[start : start + 8])
+        at = start
+        while token := (_STARTS if others else _START).search(text, at, end):
+            match = PLACEHOLDER.match(text, token.start(), end)
+            if match is None and others:
+                match = others.match(text, token.start(), end)
+            if match:
+                yield match
+            at = match.end() if match else token.end()
+
+    def name(self, match: re.Match[str]) -> str:
+        if match.re not in (PLACEHOLDER, _BARE):
+            return other_placeholders.name(match)
+        text = match[3] if match[3] is not None else match[5]
+        return text.replace('\\"', '"').strip()
+
+    def is_escape(self, match: re.Match[str]) -> bool:
+        """$${Name}, ${!Name}"""
+        return match.re in (PLACEHOLDER, _BARE) and bool(match[1] or match[2])
 
     def named(self, name: str) -> Json:
         """The value of a name that is written in another way: {"Ref": "Name"}."""
@@ -87,22 +131,18 @@ class Placeholders:
 
     def text_of(self, match: re.Match[str], offset: int) -> str:
         """What replaces a placeholder within a string."""
-        if self.escapes and (match[1] or match[2]):  # $${Name}, ${!Name}
+        if self.escapes and self.is_escape(match):
             return f"${{{match[3]}}}" if match[3] is not None else match[0]
-        name = _name(match)
+        name = self.name(match)
         if name not in self.values:
-            return self.mark(name, match[0], offset + match.start())
+            other = match.re is not PLACEHOLDER
+            return self.mark(name, match[0], offset + match.start(), other=other)
         value = self.values[name]
         return value if isinstance(value, str) else json_text.dumps(value)
 
     def unmarked(self, text: str) -> str:
         """A text with its placeholders as they were written."""
         return MARK.sub(lambda mark: self.found[int(mark[1])].written, text)
-
-
-def _name(match: re.Match[str]) -> str:
-    text = match[3] if match[3] is not None else match[5]
-    return text.replace('\\"', '"').strip()
 
 
 class MarkedJson:
@@ -119,7 +159,7 @@ class MarkedJson:
         self.starts: list[tuple[int, int, int]] = [(0, 0, 1)]  # offset here, in the file, step
         self.opened: list[str] = []  # the open containers
         self.copied = 0  # the part of the source that is read
-        if "${" in source or "#{" in source:
+        if "${" in source or "#{" in source or placeholders.others:
             self._read()
             self._copy(len(source))
             self.text = "".join(self.parts)
@@ -147,10 +187,16 @@ class MarkedJson:
 
     def _read(self) -> None:
         at, before = 0, ""  # what precedes a bare placeholder
+        others = self.placeholders.others
         while token := _OUTER_TOKEN.search(self.source, at):
             at, text = token.end(), token[0]
             if text == '"':
                 at = self._string(token.start())
+            elif others and (
+                match := other_placeholders.OUTSIDE_OF_STRINGS.match(self.source, token.start())
+            ):
+                at = self._bare(match, before)
+                text = "value"
             elif text in ("{", "["):
                 self.opened.append(text)
             elif text in ("}", "]"):
@@ -164,51 +210,58 @@ class MarkedJson:
 
     def _string(self, start: int) -> int:
         """Read a string, whose first quote is at `start`. Returns the offset after it."""
+        if (end := self._end(start)) is None:
+            return len(self.source)
+        field = None
+        before = self.source[max(0, start - 99) : start]
+        if self.placeholders.others and (member := _MEMBER.search(before)):
+            field = member[1]
+        for match in self.placeholders.within(self.source, start + 1, end, field):
+            name, value = self.placeholders.name(match), None
+            if name in self.placeholders.values and not self.placeholders.is_escape(match):
+                value = self.placeholders.values[name]
+            whole = match.span() == (start + 1, end)
+            if value is None or isinstance(value, str) or not whole or self._is_key(end + 1):
+                filled = self.placeholders.text_of(match, 0)
+                self._copy(match.start())
+                self._put(json_text.dumps(filled)[1:-1], match.start(), 0)
+                self.copied = match.end()
+            else:  # a number, boolean, object or array instead of the string
+                self._copy(start)
+                self._put(json_text.dumps(value), start, 0)
+                self.copied = end + 1
+        return end + 1
+
+    def _end(self, start: int) -> int | None:
+        """The offset of the last quote of a string. Placeholders may have quotes, too."""
         at = start + 1
         while token := _STRING_TOKEN.search(self.source, at):
             at = token.end()
             if token[0] == '"':
-                return at
-            if token[0] not in ("$", "#"):
-                continue
-            match = PLACEHOLDER.match(self.source, token.start())
-            if match is None:
-                continue
-            at = match.end()
-            name, value = _name(match), None
-            if name in self.placeholders.values and not (match[1] or match[2]):
-                value = self.placeholders.values[name]
-            whole = self.source[start + 1 : at] == match[0] and self.source[at : at + 1] == '"'
-            if value is None or isinstance(value, str) or not whole or self._is_key(at + 1):
-                text = self.placeholders.text_of(match, 0)
-                self._copy(match.start())
-                self._put(json_text.dumps(text)[1:-1], match.start(), 0)
-                self.copied = at
-            else:  # a number, boolean, object or array instead of the string
-                self._copy(start)
-                self._put(json_text.dumps(value), start, 0)
-                self.copied = at = at + 1
-                return at
-        return len(self.source)
+                return token.start()
+            if token[0] in ("$", "#") and (match := PLACEHOLDER.match(self.source, token.start())):
+                at = match.end()
+        return None
 
     def _is_key(self, offset: int) -> bool:
         return bool(_COLON.match(self.source, offset))
 
     def _bare(self, match: re.Match[str], before: str) -> int:
         """Read a placeholder outside of strings. Returns the offset after it."""
-        start, end, name = match.start(), match.end(), _name(match)
+        start, end, name = match.start(), match.end(), self.placeholders.name(match)
+        other = match.re is not _BARE
         self._copy(start)
         self.copied = end
-        if self.placeholders.escapes and (match[1] or match[2]):
+        if self.placeholders.escapes and self.placeholders.is_escape(match):
             self._put(match[0], start, 0)
         elif name in self.placeholders.values:
             value = self.placeholders.values[name]
             self._put(value if isinstance(value, str) else json_text.dumps(value), start, 0)
         else:
-            text = f'"{self.placeholders.mark(name, match[0], start, True)}"'
+            text = f'"{self.placeholders.mark(name, match[0], start, True, other)}"'
             if before in ("{", ",") and self.opened[-1:] == ["{"] and not self._is_key(end):
                 # members of an object: one whose name and value are unknown
-                text += f': "{self.placeholders.mark(name, match[0], start, True)}"'
+                text += f': "{self.placeholders.mark(name, match[0], start, True, other)}"'
             if self.parts[-1] == "" and self.parts[-2:][0].endswith(f'{CLOSE}"'):  # ${A}${B}
                 self.parts[-2], text = self.parts[-2][:-1], text[1:]
                 self.length -= 1

@@ -14,6 +14,7 @@ import yaml
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
 from stepwell.asl.intrinsic_functions import function_of
+from stepwell.asl.json_scanner import Lines
 from stepwell.asl.limits import Limits
 from stepwell.asl.placeholders import Placeholders
 
@@ -74,8 +75,10 @@ class YamlReader:
         self.anchors: dict[str, tuple[Json, int]] = {}  # name -> value, size
         self.root: Json = None
         self.documents = 0
+        self.starts = [0]
 
     def read(self, text: str) -> Json:
+        self.starts = Lines(self.placeholders.source or text).starts
         try:
             for event in yaml.parse(text, Loader=_LOADER):
                 self.take(event)
@@ -101,7 +104,7 @@ class YamlReader:
             elif isinstance(event, yaml.AliasEvent):
                 self.add(event, *self.alias(event))
             elif isinstance(event, yaml.ScalarEvent):
-                value = self.scalar(event)
+                value = self.scalar(event, holder.key if holder else None)
                 self.add(event, value, len(event.value) + 3)
                 if event.anchor:
                     self.anchors[event.anchor] = value, len(event.value) + 3
@@ -112,7 +115,7 @@ class YamlReader:
         """Take a key: any scalar, as written."""
         if not isinstance(event, yaml.ScalarEvent):
             raise self.fault(event, "a key must be a string")
-        filled = self.placeholders.fill(event.value, _offset(event))
+        filled = self.placeholders.fill(event.value, self.offset(event))
         key = filled if isinstance(filled, str) else json_text.dumps(filled)
         location, place = json_text.member(holder.location, key), _place(event)
         if key in holder.value:
@@ -186,18 +189,18 @@ class YamlReader:
             )
         return self.anchors[event.anchor]
 
-    def scalar(self, event: yaml.ScalarEvent) -> Json:
+    def scalar(self, event: yaml.ScalarEvent, field: str | None) -> Json:
         tag = event.tag
         if function := function_of(tag):
-            return {function: self.placeholders.fill(event.value, _offset(event))}
+            return {function: self.placeholders.fill(event.value, self.offset(event))}
         if tag not in (None, "!") and not (
             tag.startswith(_TAG) and tag[len(_TAG) :] in ("str", "null", "bool", "int", "float")
         ):
             raise self.fault(event, f"the tag {_short(tag)} has no meaning in a definition")
-        text = self.placeholders.fill(event.value, _offset(event))
+        text = self.placeholders.fill(event.value, self.offset(event), field)
         kind = tag[len(_TAG) :] if tag not in (None, "!") else None
         plain = kind is None and event.implicit[0]
-        if not isinstance(text, str) or "${" in event.value or "#{" in event.value:
+        if text != event.value:  # with placeholders
             return text
         if kind == "str" or not (plain or kind):
             return text
@@ -218,6 +221,11 @@ class YamlReader:
             raise self.fault(event, f"{text} has no JSON form")
         return value
 
+    def offset(self, event: yaml.Event) -> int:
+        """In the file, whose lines may have more quotes here."""
+        line, column = _place(event)
+        return self.starts[min(line, len(self.starts)) - 1] + column - 1
+
     def fault(self, event: yaml.Event, message: str) -> DefinitionFileError:
         return DefinitionFileError(self.filename, _place(event), message)
 
@@ -225,12 +233,6 @@ class YamlReader:
 def _place(event: yaml.Event) -> Place:
     mark: Any = event.start_mark
     return mark.line + 1, mark.column + 1
-
-
-def _offset(event: yaml.Event) -> int:
-    mark: Any = event.start_mark
-    offset: int = mark.index
-    return offset
 
 
 def _short(tag: str) -> str:

@@ -156,7 +156,7 @@ def placed(source: Source, diagnostic: Diagnostic) -> Problem:
 def _note(source: Source) -> list[Problem]:
     if not source.unfilled:
         return []
-    names = ", ".join(dict.fromkeys(f"${{{each.name}}}" for each in source.unfilled))
+    names = ", ".join(dict.fromkeys(each.shown for each in source.unfilled))
     message = (
         f"no value yet for {names}: a run needs --param NAME=VALUE or --params FILE"
         + CALLS * (source.calls and not source.embedded)

@@ -15,9 +15,7 @@ from stepwell.integrations.definitions.problems import (
     known_resource,
     placed,
     problems,
-    read,
 )
-from stepwell.integrations.limits import DEFAULT_LIMITS
 
 
 def diagnose(text: str, path: Path) -> list[Problem]:
@@ -33,13 +31,12 @@ def _diagnose(text: str, path: Path) -> list[Problem]:
     source, found = problems(text, str(path), {}, "STANDARD", functions)
     if source is None or any(each.severity == ERROR for each in found):
         return found
-    written = read(text, str(path), {}, DEFAULT_LIMITS)
 
     def known(resource: str) -> str | None:
         return resource if has_hole(resource) else functions(resource)
 
     findings = lint(
-        written.text,
+        source.uniform,
         known_resource=known,
         sample=source.text,
         results=result_shape,

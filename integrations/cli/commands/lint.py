@@ -99,7 +99,7 @@ def _problems(
 
     filled = sampled(source, options.type, limits, known)
     findings = lint(
-        source.text,
+        filled.uniform,
         options.type,
         limits,
         known,

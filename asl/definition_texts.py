@@ -1,0 +1,142 @@
+"""The content of a definition file -> a JSON value whose placeholders are replaced or marked."""
+
+import codecs
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from stepwell.asl import json_mends, json_text, other_placeholders
+from stepwell.asl.evaluation import Json
+from stepwell.asl.limits import Limits
+from stepwell.asl.placeholders import MARK, MarkedJson, Placeholders
+from stepwell.asl.yaml_values import DefinitionFileError, Place, YamlReader
+
+_YAML_SUFFIXES: Final = (".yaml", ".yml")
+_TEMPLATE_WORDS: Final = re.compile(r'"(?:Fn::\w+|Ref|Resources|definition)"')
+_MARKS: Final = {
+    b"\xff\xfe": "is UTF-16: save it as UTF-8",
+    b"\xfe\xff": "is UTF-16: save it as UTF-8",
+}
+# a value in YAML that begins as a placeholder of another tool does, and is not in quotes
+_YAML_VALUE: Final = re.compile(
+    r"^(\s*(?:- +)?(?:[\w.$\"'-]+: +)?)(\{\{|<%|@|%)(.*?)\s*$", re.MULTILINE
+)
+
+
+class Parsed(NamedTuple):
+    """The content of a file. value: None if it is not JSON; places: location -> place."""
+
+    text: str
+    value: Json
+    places: Callable[[], dict[str, Place]]
+    broken: tuple[Place, str] | None = None
+    plain: bool = False  # a JSON file without placeholders and functions of templates
+    others: bool = False  # whether it has what may be placeholders of other tools
+
+
+def is_yaml(filename: str) -> bool:
+    return filename.lower().endswith(_YAML_SUFFIXES)
+
+
+def parse(
+    data: bytes | str,
+    filename: str,
+    parameters: Mapping[str, Json],
+    limits: Limits,
+    others: bool | None = None,
+) -> tuple[Placeholders, Parsed]:
+    """Raises DefinitionFileError.
+
+    others  whether placeholders of other tools are marked. None: if one of them has a value, or if
+            the file cannot be parsed without
+    """
+    text = _decode(data, filename)
+    if mark := MARK.search(text):
+        place = json_text.place(text, mark.start())
+        raise DefinitionFileError(filename, place, "the private characters U+E000 and U+E001")
+    read = _parse_yaml if is_yaml(filename) else _parse_json
+    first = bool(others)
+    if others is None and parameters:
+        first = not other_placeholders.names(text).isdisjoint(parameters)
+    attempts = [first] if others is not None or first else [False, True]
+    kept: DefinitionFileError | tuple[Placeholders, Parsed] | None = None
+    for attempt in attempts:
+        placeholders = Placeholders(parameters, text, others=attempt)
+        try:
+            parsed = read(text, filename, placeholders, limits)
+        except json_text.JsonError as fault:  # half of a surrogate pair in a parameter
+            raise DefinitionFileError(filename, (1, 1), fault.message) from None
+        except DefinitionFileError as fault:
+            kept = kept or fault
+            continue
+        if not parsed.broken:
+            return placeholders, parsed._replace(others=other_placeholders.occur(text))
+        kept = kept or (placeholders, parsed)
+    if isinstance(kept, DefinitionFileError):
+        raise kept
+    assert kept is not None
+    return kept
+
+
+def _parse_json(text: str, filename: str, placeholders: Placeholders, limits: Limits) -> Parsed:
+    marked = MarkedJson(text, placeholders)
+    found: dict[str, Place] = {}
+
+    def places() -> dict[str, Place]:
+        if not found:  # scanned on first use
+            each = json_text.positions(marked.text)
+            found.update({location: marked.place(*at) for location, at in each.items()})
+        return found
+
+    if not (placeholders.found or _TEMPLATE_WORDS.search(text)):
+        return Parsed(marked.text, None, places, _broken(marked), plain=True)
+    try:
+        value = json_text.loads(marked.text, limits.definition_depth)
+    except json_text.JsonError:
+        return Parsed(placeholders.unmarked(marked.text), None, places, _broken(marked))
+    return Parsed(marked.text, value, places)
+
+
+def _broken(marked: MarkedJson) -> tuple[Place, str] | None:
+    try:
+        json_text.loads(marked.text)
+    except json_text.JsonError as fault:
+        place = marked.place(max(fault.line, 1), max(fault.column, 1))
+        return place, json_mends.mend(marked.source, json_text.offset(marked.source, *place))
+    return None
+
+
+def _parse_yaml(text: str, filename: str, placeholders: Placeholders, limits: Limits) -> Parsed:
+    # comments and indentation do not count as bytes of the definition, up to the same size
+    if json_text.size(text) > 2 * limits.definition_bytes:
+        raise DefinitionFileError(
+            filename, (1, 1), f"the file is larger than {2 * limits.definition_bytes} bytes"
+        )
+    if placeholders.others:
+        text = _YAML_VALUE.sub(_quoted, text)
+    reader = YamlReader(filename, placeholders, limits)
+    value = reader.read(text)
+    return Parsed(json_text.dumps(value), value, lambda: reader.places)
+
+
+def _quoted(match: re.Match[str]) -> str:
+    quote = "'"
+    return match[1] + quote + (match[2] + match[3]).replace(quote, 2 * quote) + quote
+
+
+def _decode(data: bytes | str, filename: str) -> str:
+    if isinstance(data, str):
+        return data.removeprefix("\ufeff")
+    for mark, what in _MARKS.items():
+        if data.startswith(mark):
+            raise DefinitionFileError(filename, (1, 1), f"the file {what}")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as fault:
+        place = json_text.place(data[: fault.start].decode(), fault.start)
+        raise DefinitionFileError(
+            filename,
+            place,
+            f"byte 0x{data[fault.start]:02x} is not UTF-8: save the file as UTF-8",
+        ) from None
