@@ -199,12 +199,12 @@ scenarios:
     assert run(junit_file=project / "report.xml") == 2
     report = xml.parse(project / "report.xml").getroot()
     suites = {suite.get("name"): suite for suite in report}
-    assert (report.get("tests"), report.get("errors"), report.get("failures")) == ("12", "11", "0")
+    assert (report.get("tests"), report.get("errors"), report.get("failures")) == ("13", "12", "0")
     assert suites["checkout.test.yaml"].attrib == {
         "name": "checkout.test.yaml",
-        "tests": "6",
+        "tests": "7",
         "failures": "0",
-        "errors": "6",
+        "errors": "7",
         "skipped": "0",
         "time": "0.000",
     }
