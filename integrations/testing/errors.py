@@ -11,10 +11,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class WorkflowTestError(Exception):
     """Base of all errors here."""
+
+
+def is_expected(failure: Any) -> bool:
+    """A module whose `__tracebackhide__` this is has no lines in pytest's text of such a failure
+    (pytest.ExceptionInfo): the line of the test and the message say all.
+    """
+    return bool(failure.errisinstance((WorkflowTestError, AssertionError, LookupError)))
 
 
 class InvalidDefinitionError(WorkflowTestError):

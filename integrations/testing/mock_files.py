@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from stepwell.integrations.mocks.cases import TestCase
 from stepwell.integrations.mocks.files import MockFile
-from stepwell.integrations.testing.errors import WorkflowTestError, suggestion
+from stepwell.integrations.testing.errors import WorkflowTestError, is_expected, suggestion
+
+__tracebackhide__: Final = is_expected
 
 
 def machine(file: MockFile, name: str, exact: bool = False) -> str:

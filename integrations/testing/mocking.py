@@ -23,8 +23,9 @@ from stepwell.integrations.mocks.cases import (
     Throw,
     iterations,
 )
-from stepwell.integrations.testing.errors import WorkflowTestError
+from stepwell.integrations.testing.errors import WorkflowTestError, is_expected
 
+__tracebackhide__: Final = is_expected
 WHOLE: Final = ("Parallel", "Map")
 
 

@@ -143,17 +143,23 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture
 def workflow(request: pytest.FixtureRequest) -> Callable[..., Workflow]:
-    """workflow("order.asl.json", ...): see stepwell.testing.workflow. Files and folders are looked
-    for beside the test's file, then in pytest's rootdir, then in the current folder.
+    """workflow("order.asl.json", ...), as `from stepwell import workflow` has it. Files and folders
+    are looked for beside the test's file, then in pytest's rootdir, then in the current folder.
     """
+    from stepwell.integrations.testing import errors
     from stepwell.integrations.testing import workflow as workflows
 
     folders = _folders(request)
 
     def make(definition: Any, **options: Any) -> Workflow:
+        __tracebackhide__ = errors.is_expected
         if isinstance(options.get("functions"), str):
             options["functions"] = _found(options["functions"], folders)
-        return workflows.workflow(_found(definition, folders), **options)
+        found = _found(definition, folders)
+        if found is definition and isinstance(found, Path | str) and _is_lost(found):
+            places = ", ".join(dict.fromkeys(str(folder.resolve()) for folder in folders))
+            raise errors.WorkflowTestError(f"there is no file {found} in {places}")
+        return workflows.workflow(found, **options)
 
     return make
 
@@ -164,9 +170,18 @@ def _folders(request: pytest.FixtureRequest) -> list[Path]:
 
 def _found(path: Any, folders: list[Path]) -> Any:
     """A relative path, made absolute where there is such a file; anything else as it is."""
-    if not isinstance(path, str | Path) or str(path).lstrip().startswith("{"):
+    if not isinstance(path, str | Path) or _is_text(path):
         return path
     return next((folder / path for folder in folders if (folder / path).exists()), path)
+
+
+def _is_text(path: str | Path) -> bool:
+    """Whether it is a definition itself."""
+    return str(path).lstrip().startswith("{")
+
+
+def _is_lost(path: str | Path) -> bool:
+    return not _is_text(path) and not Path(path).is_absolute()
 
 
 @pytest.fixture

@@ -23,8 +23,9 @@ from stepwell.asl.reevaluation import Reevaluation
 from stepwell.asl.state_visits import CAUGHT, TIMED_OUT, Event, Visit
 from stepwell.engine.operations.data_flow import data_flow
 from stepwell.integrations.testing import snapshots
-from stepwell.integrations.testing.errors import suggestion
+from stepwell.integrations.testing.errors import is_expected, suggestion
 
+__tracebackhide__: Final = is_expected
 _SHOWN_STATES: Final = 12
 _SHOWN_CHARS: Final = 300
 # called with each result of this process, however its workflow was made: pytest --stepwell-cov
@@ -293,14 +294,12 @@ class Result:
 
     def assert_succeeded(self) -> Result:
         """Returns itself. Raises AssertionError that tells what happened."""
-        __tracebackhide__ = True
         if self.status != "SUCCEEDED":
             raise AssertionError("expected SUCCEEDED\n" + str(self))
         return self
 
     def assert_failed(self, error: str | None = None, cause: str | None = None) -> Result:
         """error: its name; cause: its whole text, or a part. Returns itself."""
-        __tracebackhide__ = True
         wanted = " ".join(
             [
                 "FAILED",
@@ -318,7 +317,6 @@ class Result:
 
     def assert_visited(self, *states: str) -> Result:
         """The states, by name or place, were visited in this order; others may be between them."""
-        __tracebackhide__ = True
         missing = first_missing(states, self)
         if missing is not None:
             raise AssertionError(f"expected a visit of {missing!r} in this order\n{self}")

@@ -14,10 +14,11 @@ from stepwell.integrations.mocks.cases import Responses, Return, Throw
 from stepwell.integrations.services.runtime.pool import Pool
 from stepwell.integrations.testing import execution
 from stepwell.integrations.testing.background import background
-from stepwell.integrations.testing.errors import WorkflowTestError
+from stepwell.integrations.testing.errors import WorkflowTestError, is_expected
 from stepwell.integrations.testing.execution import Plan
 from stepwell.integrations.testing.results import shorten
 
+__tracebackhide__: Final = is_expected
 _NOT_SET: Final[Any] = object()
 
 
@@ -74,7 +75,10 @@ class StateTest:
         Raises WorkflowTestError, UnansweredTaskError.
         """
         request = self._request(input, **options)
-        answer = background.call(lambda pool: self._answer(request, pool))
+        try:
+            answer = background.call(lambda pool: self._answer(request, pool))
+        except WorkflowTestError as fault:
+            raise fault.with_traceback(None) from None
         return _result(self.name, answer)
 
     async def run_async(self, input: Json = None, **options: Any) -> StateTestResult:

@@ -32,6 +32,7 @@ from stepwell.integrations.testing.background import background
 from stepwell.integrations.testing.errors import (
     InvalidDefinitionError,
     WorkflowTestError,
+    is_expected,
     suggestion,
 )
 from stepwell.integrations.testing.execution import Plan
@@ -39,6 +40,7 @@ from stepwell.integrations.testing.results import Result, observers
 from stepwell.integrations.testing.state_tests import StateTest
 from stepwell.integrations.testing.tasks import FOLDER
 
+__tracebackhide__: Final = is_expected
 Params: TypeAlias = Mapping[str, Json] | str | Path | None
 Functions: TypeAlias = Mapping[str, Callable[..., Any]] | str | Path
 TIMEOUT_SECONDS: Final = 60.0
@@ -248,7 +250,6 @@ class Workflow:
         timeout  seconds of real time, for functions that hang
         Raises UnansweredTaskError if a task is neither mocked nor a function.
         """
-        __tracebackhide__ = True  # pytest shows the line of the test, not what is below it
         try:
             return background.call(lambda pool: self._run(input, name, timeout, pool))
         except WorkflowTestError as fault:

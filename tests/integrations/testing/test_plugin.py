@@ -114,6 +114,40 @@ def test_output(workflow):
     )
 
 
+def test_mistakes_are_shown_at_the_line_of_the_test(project: pytest.Pytester) -> None:
+    ran = run(
+        project,
+        """
+def test_state(workflow):
+    workflow("order.asl.json").mock("Chargee", 1)
+
+def test_file(workflow):
+    workflow("ordr.asl.json")
+
+def test_visit(workflow):
+    workflow("order.asl.json").mock("Charge", 1).run().state("Wayt")
+
+def test_alone(workflow):
+    workflow("order.asl.json", functions={"other": print}).state("Charge").run(mok=1)
+
+def test_assertion(workflow):
+    workflow("order.asl.json").mock("Charge", 1).run().assert_failed("Declined")
+""",
+    )
+    ran.assert_outcomes(failed=5)
+    ran.stdout.fnmatch_lines(
+        [
+            "E*WorkflowTestError: order has no state 'Chargee': did you mean 'Charge'[?]",
+            f"E*there is no file ordr.asl.json in {project.path}/tests, {project.path}",
+            "E*LookupError: there is no state 'Wayt': did you mean 'Wait'[?]",
+            "E*TypeError:*'mok'",
+            "E*AssertionError: expected FAILED with Declined",
+        ]
+    )
+    shown = [line for line in ran.outlines if ".py:" in line and "test_order.py:" not in line]
+    assert [line for line in shown if "state_tests.py" not in line] == []  # of the TypeError
+
+
 def test_snapshots(project: pytest.Pytester) -> None:
     test = """
 def test_history(workflow, stepwell_snapshot):
