@@ -22,6 +22,7 @@ from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.resources import Resource, dataset_resource, local_resource, parse_resource
 
 PASS, TASK, CHOICE, WAIT, SUCCEED, FAIL, PARALLEL, MAP = range(8)
+# codes of state types; stored codes of events follow from their order
 TYPES: Final = {
     name: code
     for code, name in enumerate(

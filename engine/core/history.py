@@ -10,10 +10,11 @@ Functions API model.
 
 from typing import Any, Final
 
+from stepwell.asl.program import TYPES
 from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.model import Payload, Scope
 
-STATE_TYPES: Final = ("Pass", "Task", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map")
+STATE_TYPES: Final = tuple(TYPES)  # in the order of their codes
 
 _ENTERED = ("stateEnteredEventDetails", "name", "input")
 _EXITED = ("stateExitedEventDetails", "name", "output", "assignedVariables")
