@@ -36,7 +36,9 @@ def run(old: object, new: object, **options: Any) -> int:
     return diff(str(old), str(new), [], None, **{**known, **options})
 
 
-def test_files(tmp_path: Path, changed: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_are_compared_by_what_they_mean(
+    tmp_path: Path, changed: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     old, new = tmp_path / "old.asl.json", tmp_path / "new.asl.yaml"
     old.write_text(json.dumps(OLD))
     new.write_text(json.dumps(OLD, indent=3))
@@ -55,7 +57,9 @@ def test_files(tmp_path: Path, changed: dict[str, Any], capsys: pytest.CaptureFi
     assert (tmp_path / "diff.svg").read_bytes().startswith(b"<svg")
 
 
-def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_has_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     old, broken = tmp_path / "old.asl.json", tmp_path / "broken.asl.json"
     old.write_text(json.dumps(OLD))
     broken.write_text('{"StartAt": "A",\n "States": {"A": {"Type": "Pass"}}}')

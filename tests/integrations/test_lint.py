@@ -90,7 +90,7 @@ def test_what_is_no_definition(tmp_path: Path, text: str) -> None:
     assert lint(tmp_path / "none.asl.json").exit_code == 2
 
 
-def test_select_and_ignore(put: Path) -> None:
+def test_select_and_ignore_choose_rules_by_the_begin_of_their_codes(put: Path) -> None:
     assert codes(lint("--select", "W2", put)) == ["W201"]
     assert codes(lint("--ignore", "W2", put)) == []
     assert codes(lint("--ignore", "W3", put)) == ["W201"]
@@ -99,7 +99,7 @@ def test_select_and_ignore(put: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["machine", "state", "catcher"])
-def test_suppression(tmp_path: Path, where: str) -> None:
+def test_a_comment_suppresses_a_finding(tmp_path: Path, where: str) -> None:
     note = {"Comment": "see the wiki. stepwell:ignore W201 a proxy raises it"}
     states: dict[str, Any] = {"Put": dict(PUT), "Failed": FAILED}
     if where == "state":
@@ -194,7 +194,7 @@ def test_samples_of_placeholders_are_no_facts(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
 
 
-def test_json(put: Path) -> None:
+def test_json_has_the_place_of_a_finding(put: Path) -> None:
     (found,) = [json.loads(line) for line in lines(lint("--format", "json", put))]
     assert (found["file"], found["line"], found["column"]) == (str(put), 14, 11)
     assert (found["severity"], found["code"]) == ("warning", "W201")

@@ -76,7 +76,7 @@ def test_executions_of_a_database(
     ]  # fmt: skip
 
 
-def test_exported_files(
+def test_exported_files_replay_as_the_database_does(
     recorded: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database, new = recorded
@@ -107,7 +107,7 @@ def test_exported_files(
     assert "2 executions: 0 same, 2 differ" in capsys.readouterr().out
 
 
-def test_mistakes(
+def test_a_mistake_has_one_line_and_exit_code_2(
     recorded: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, new = recorded

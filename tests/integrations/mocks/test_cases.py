@@ -62,7 +62,7 @@ async def run_sample(case: str | None, **more: Any) -> Ran:
     return await run(lambda_and_sqs(), mocks, case, "LambdaSQSIntegration", **more)
 
 
-async def test_mocked_responses() -> None:
+async def test_mocked_responses_are_the_results_of_tasks() -> None:
     ran = await run_sample("HappyPath")
     assert ran.output == {"MD5OfMessageBody": "3bcb6e8e-7h85", "MessageId": "3bcb6e8e-8b51"}
     assert ran.types == [
@@ -90,12 +90,12 @@ async def test_state_that_is_not_mocked_runs_as_without_mocks() -> None:
     assert (ran.status, ran.error) == ("FAILED", "SQS.AmazonSQSException")
 
 
-async def test_execution_without_a_test_case() -> None:
+async def test_an_execution_without_a_test_case_calls_the_services() -> None:
     ran = await run_sample(None)
     assert (ran.status, ran.error) == ("FAILED", "Lambda.ResourceNotFoundException")
 
 
-async def test_unknown_case() -> None:
+async def test_an_unknown_test_case_is_refused_with_those_that_exist() -> None:
     with pytest.raises(ApiError) as refused:
         await run_sample("Happy")
     assert refused.value.code == "InvalidName"
@@ -103,7 +103,7 @@ async def test_unknown_case() -> None:
     assert "HappyPath, RetryPath, HybridPath" in refused.value.message
 
 
-async def test_no_mock_file() -> None:
+async def test_a_test_case_is_refused_without_a_mock_file() -> None:
     async with Engine(tasks=Registry()) as engine:
         made = await engine.create_state_machine("m", machine({"A": {"Type": "Pass"}}))
         with pytest.raises(ApiError, match="No mock file is loaded") as refused:
@@ -128,7 +128,7 @@ async def test_loop_takes_the_next_response() -> None:
     assert ran.tasks.unused() == []
 
 
-async def test_exhausted() -> None:
+async def test_an_attempt_without_a_response_fails_the_execution() -> None:
     ran = await run(
         machine({"A": invoke(Retry=RETRY, Catch=[{"ErrorEquals": ["States.ALL"], "Next": "A"}])}),
         TestCase({"A": [Throw("Busy")]}),
@@ -203,7 +203,7 @@ async def test_activity_that_does_not_exist() -> None:
         ("Mine", "TaskFailed"),
     ],
 )
-async def test_thrown_time_limits(error: str, caught: str) -> None:
+async def test_thrown_time_limits_are_caught_as_real_ones(error: str, caught: str) -> None:
     names = {
         "Heartbeat": "States.HeartbeatTimeout",
         "Timeout": "States.Timeout",
@@ -236,7 +236,7 @@ async def test_iterations_share_a_single_response() -> None:
 
 
 @pytest.mark.parametrize("mode", ["INLINE", "DISTRIBUTED"])
-async def test_responses_by_iteration(mode: str) -> None:
+async def test_iterations_have_responses_by_their_index(mode: str) -> None:
     config: dict[str, Any] = {"Mode": mode}
     if mode == "DISTRIBUTED":
         config["ExecutionType"] = "STANDARD"
@@ -290,7 +290,7 @@ async def test_runs_of_a_map(mode: str) -> None:
     assert ran.tasks.unused() == []
 
 
-async def test_pending() -> None:
+async def test_a_pending_task_ends_by_its_time_limit_or_its_siblings() -> None:
     states = {
         "A": {
             **invoke(TimeoutSeconds=60),
@@ -304,7 +304,9 @@ async def test_pending() -> None:
     assert (ran.error, "TaskTimedOut" in ran.types) == ("Mine", True)
 
 
-async def test_invalid_result(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_result_that_the_model_refuses_fails_the_execution(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     definition = machine({"A": invoke()})
     bad = {"StatusCode": "200", "Payload": 1}
     case = {"A": "R"}
@@ -327,7 +329,7 @@ async def test_invalid_result(caplog: pytest.LogCaptureFixture) -> None:
     assert "warning: response 'R' of state 'A': Mock result schema validation" in text
 
 
-async def test_unused() -> None:
+async def test_responses_that_were_not_used_are_listed() -> None:
     others = [f"Other {number}" for number in range(9)]  # in the order of the file
     ran = await run(
         machine({"A": invoke(), "B": {"Type": "Pass"}}),

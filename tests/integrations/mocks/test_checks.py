@@ -34,11 +34,11 @@ def fault(resource: str, result: Any, validation: Validation = Validation.PRESEN
 
 
 @pytest.mark.parametrize(("resource", "result"), RESULTS)
-def test_results_that_fit(resource: str, result: Any) -> None:
+def test_results_that_fit_have_no_fault(resource: str, result: Any) -> None:
     assert fault(resource, result) is None
 
 
-def test_modes() -> None:
+def test_each_mode_checks_what_its_name_says() -> None:
     text = "Mock result schema validation error: "
     wrong, short = {"ExecutionArn": 1, "StartDate": 1}, {"StartDate": "2024"}
     assert fault("states:startExecution", wrong) == text + "Field 'ExecutionArn' must be a string"

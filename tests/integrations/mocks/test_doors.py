@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     return Folder(tmp_path)
 
 
-def test_run(folder: Folder) -> None:
+def test_run_answers_tasks_from_the_file(folder: Folder) -> None:
     code, output = folder.run("HappyPath")
     assert (code, output["MessageId"]) == (0, "3bcb6e8e-8b51")
 
@@ -125,7 +125,7 @@ def test_run_shows_the_faults_of_the_file(folder: Folder) -> None:
     assert text.endswith(f"--mocks {folder.mocks} is not a valid mock file: 2 errors\n")
 
 
-def test_resume(folder: Folder) -> None:
+def test_resume_continues_with_the_next_response(folder: Folder) -> None:
     """By another name of the state machine, and with the next response."""
     states = {"A": invoke(), "Wait": {"Type": "Wait", "Seconds": 1}, "B": invoke()}
     folder.definition.write_text(json.dumps(machine(states)))
@@ -196,7 +196,7 @@ def ended(client: Any, arn: str) -> Any:
     return eventually(closed)
 
 
-def test_server(home: dict[str, str], tmp_path: Path) -> None:
+def test_a_server_answers_tasks_from_its_file(home: dict[str, str], tmp_path: Path) -> None:
     mocks, db = tmp_path / "mocks.json", tmp_path / "served.db"
     mocks.write_text(json.dumps(SERVED))
     first = Live(home, db, "--mocks", mocks)

@@ -27,7 +27,7 @@ def file(responses: str = "{}", state: str = "{}") -> str:
 OK = '{"R": {"0": {"Return": 1}}}'
 
 
-def test_sample(tmp_path: Path) -> None:
+def test_the_sample_of_the_documentation_is_read(tmp_path: Path) -> None:
     path = tmp_path / "MockConfigFile.json"
     path.write_text("\ufeff" + json.dumps(MOCKS))
     mocks = read_mocks(path)
@@ -77,7 +77,7 @@ def test_sample(tmp_path: Path) -> None:
         (file(OK, '{"S": {"Items": {"0": 1}}}'), ["m.json:1:62: '0' must be the name of a"]),
     ],
 )  # fmt: skip
-def test_faults(text: str, expected: list[str]) -> None:
+def test_a_fault_has_its_place_and_reason(text: str, expected: list[str]) -> None:
     found = faults(text)
     assert len(found) == len(expected), found
     for fault, beginning in zip(found, expected):

@@ -92,7 +92,7 @@ def name(resource: str) -> str:
 RETRY = [{"ErrorEquals": ["BlockingIOError"], "IntervalSeconds": 1, "MaxAttempts": 2}]
 
 
-async def test_retries_and_loops() -> None:
+async def test_retries_and_loops_are_recorded_in_their_order() -> None:
     states = {
         "Poll": {"Type": "Task", "Resource": name("f"), "Retry": RETRY},
         "Done?": {
@@ -115,7 +115,7 @@ def mapped(states: dict[str, Any], mode: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("mode", ["INLINE", "DISTRIBUTED"])
-async def test_iterations(mode: str) -> None:
+async def test_iterations_that_differ_are_recorded_by_their_index(mode: str) -> None:
     def ship(event: int) -> Any:
         if event == 2:
             raise ValueError("no")
@@ -159,7 +159,7 @@ async def test_failure_beside_a_task_that_runs() -> None:
 
 
 @pytest.mark.parametrize("example", ["order", "order-declined", "polling"])
-async def test_examples(example: str) -> None:
+async def test_recorded_examples_repeat(example: str) -> None:
     folder = ROOT / "examples"
     definition = json.loads((folder / f"{example.partition('-')[0]}.asl.json").read_text())
     input = json.loads((folder / f"{example}.json").read_text())
@@ -214,7 +214,7 @@ async def executed(db: Path) -> Any:
         return await engine.get_execution_history(started["executionArn"])
 
 
-def test_command(command: Command, tmp_path: Path) -> None:
+def test_the_command_adds_test_cases_to_a_file(command: Command, tmp_path: Path) -> None:
     history = asyncio.run(executed(command.db))
     assert command("e1") == (0, "")
     assert command("order/e2", "Second") == (0, "")

@@ -50,7 +50,7 @@ def scenario(text: str, **members: Any) -> str:
     return f"{extra}mocks: {json.dumps(mocks)}\nscenarios:\n{text}"
 
 
-def test_the_example(command: Command) -> None:
+def test_the_scenarios_of_the_example_pass(command: Command) -> None:
     ran = command("test", EXAMPLE)
     assert ran.returncode == 0, ran.stderr
     lines = ran.stderr.splitlines()
@@ -170,7 +170,9 @@ scenarios:
     assert "5 failed, 1 passed, 1 skipped, 1 with warnings  in " in shown
 
 
-def test_errors_of_files(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_one_file_do_not_hide_the_others(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (project / "good.test.yaml").write_text(
         scenario(
             "  - {name: good, input: {orderId: 1, amount: 1, parcels: []}}",
@@ -233,7 +235,7 @@ scenarios:
     assert any(line.startswith("ok good.test.yaml") for line in shown)
 
 
-def test_nothing_to_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_to_run_is_an_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 2
     assert "no scenarios in .: write NAME.test.yaml beside NAME.asl.json" in capsys.readouterr().err
     shutil.copy(EXAMPLE / "checkout.test.yaml", project)
@@ -279,7 +281,7 @@ def test_test_cases_of_a_mock_file(project: Path, capsys: pytest.CaptureFixture[
     assert "FAILED MockConfigFile.json:16 Checkout#No input" in shown
 
 
-def test_reports(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_are_json_and_junit(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "checkout.test.yaml").write_text(
         scenario(
             """
@@ -390,7 +392,9 @@ def test_watch_runs_what_changed(
     assert "second" in shown[1] and "other" not in shown[1]
 
 
-def test_coverage(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_coverage_is_shown_and_has_a_threshold(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     good = "  - {name: good%d, input: {orderId: 1, amount: 1, parcels: [a]}}"
     (project / "checkout.test.yaml").write_text(scenario("\n".join(good % n for n in range(9))))
     assert run(cov=True, jobs=2) == 0
