@@ -46,11 +46,11 @@ def squeeze(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_outcome(name, command, tmp_path):
+def test_outcome(name, command_here, tmp_path):
     case = EXPECTED[name]
     kind = ["--type", case["type"]] if "type" in case else []
     database = ["--db", tmp_path / "examples.db"]
-    done = command(
+    done = command_here(
         "run",
         EXAMPLES / case["definition"],
         "--input",
@@ -159,9 +159,9 @@ def test_the_quick_tour_of_the_readme(command, start):
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
-def test_is_valid(definition, command):
+def test_is_valid(definition, command_here):
     case = next(case for case in EXPECTED.values() if case["definition"] == definition)
-    done = command("validate", EXAMPLES / definition, *params(case))
+    done = command_here("validate", EXAMPLES / definition, *params(case))
     assert done.returncode == 0, done.stdout + done.stderr
 
 

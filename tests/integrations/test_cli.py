@@ -545,7 +545,7 @@ def test_characters_that_the_encoding_lacks_are_escaped(home, write):
 # --- validate -------------------------------------------------------------------------------------
 
 
-def test_validate_reports_all_problems_of_all_files(command, write, tmp_path):
+def test_validate_reports_all_problems_of_all_files(command_here, write, tmp_path):
     bad = write(
         "bad.asl.json",
         (
@@ -559,12 +559,12 @@ def test_validate_reports_all_problems_of_all_files(command, write, tmp_path):
         write("good.asl.json", PASS), bad, yaml, broken, write("empty.asl.json", ""),
         write("binary.asl.json", bytes(range(256))),
         write("nan.asl.json", '{"StartAt": NaN}'), write("big.asl.json", "[" * 10_485_760),
-        tmp_path, tmp_path / "none.json",
+        tmp_path / "none.json",
     ]  # fmt: skip
-    done = command("validate", *many)
+    done = command_here("validate", *many)
     assert (done.returncode, done.stderr) == (
         2,
-        f"10 files: {done.stdout.count(' ERROR ')} errors\n",
+        f"9 files: {done.stdout.count(' ERROR ')} errors\n",
     )
     lines = done.stdout.splitlines()
     assert (
@@ -585,7 +585,7 @@ def test_validate_reports_all_problems_of_all_files(command, write, tmp_path):
     assert all(re.match(r"[^:]+:\d+:\d+: (ERROR|WARNING) [A-Z_]+ \S", line) for line in lines)
 
     as_json = [
-        json.loads(line) for line in command("validate", "--json", *many).stdout.splitlines()
+        json.loads(line) for line in command_here("validate", "--json", *many).stdout.splitlines()
     ]
     assert len(as_json) == len(lines)
     found = next(each for each in as_json if each["location"] == "/States/B/Next")
@@ -597,7 +597,7 @@ def test_validate_reports_all_problems_of_all_files(command, write, tmp_path):
     )
 
     for path in many[1:]:
-        done = command("run", path)
+        done = command_here("run", path)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
 
@@ -624,16 +624,22 @@ def test_a_hundred_machines_take_less_than_two_seconds(command, write, root):
 # --- list, show, history, inspect -----------------------------------------------------------------
 
 
-def test_list_show_history_and_inspect(command, write):
+@pytest.fixture
+def executions(command_here, write):
+    """The command, with the executions one/same, two/same and two/other in its database."""
     for name in ("one", "two"):
         machine = write(
             f"{name}.asl.json",
             one({"Type": "Pass", "Parameters": {"n.$": "$.n"}, "ResultPath": "$.r", "End": True}),
         )
-        command("run", machine, "--name", "same", "--input", '{ "n": 1 }', "-q")
-    command("run", write("two.asl.json", one({"Type": "Fail", "Error": "E"})), "--name", "other")
+        command_here("run", machine, "--name", "same", "--input", '{ "n": 1 }', "-q")
+    failing = write("two.asl.json", one({"Type": "Fail", "Error": "E"}))
+    command_here("run", failing, "--name", "other")
+    return command_here
 
-    rows = [line.split() for line in command("executions", "list").stdout.splitlines()]
+
+def test_list_shows_executions_newest_first(executions):
+    rows = [line.split() for line in executions("executions", "list").stdout.splitlines()]
     assert [row[:3] for row in rows] == [
         ["name", "machine", "status"],
         ["other", "two", "FAILED"],
@@ -642,48 +648,50 @@ def test_list_show_history_and_inspect(command, write):
     ]
     assert [
         json.loads(line)["name"]
-        for line in command("executions", "list", "--json", "--limit", "1").stdout.splitlines()
+        for line in executions("executions", "list", "--json", "--limit", "1").stdout.splitlines()
     ] == ["other"]
-    assert command("executions", "list", "--machine", "one").stdout.count("same") == 1
-    assert command("executions", "list", "--status", "failed").stdout.count("FAILED") == 1
-    assert command("executions", "list", "--machine", "none").returncode == 2
+    assert executions("executions", "list", "--machine", "one").stdout.count("same") == 1
+    assert executions("executions", "list", "--status", "failed").stdout.count("FAILED") == 1
+    assert executions("executions", "list", "--machine", "none").returncode == 2
 
-    done = command("executions", "show", "same")
+
+def test_show_describes_one_execution(executions):
+    done = executions("executions", "show", "same")
     assert (done.returncode, done.stderr) == (
         2,
         "stepwell: several executions are called same: one/same, two/same\n",
     )
-    assert command("executions", "show", "none").returncode == 2
-    described = json.loads(command("executions", "show", "two/same", "--json").stdout)
+    assert executions("executions", "show", "none").returncode == 2
+    described = json.loads(executions("executions", "show", "two/same", "--json").stdout)
     assert (described["status"], described["output"], described["input"]) == (
         "SUCCEEDED",
         '{"n":1,"r":{"n":1}}',
         '{ "n": 1 }',
     )
-    shown = command("executions", "show", described["executionArn"]).stdout
+    shown = executions("executions", "show", described["executionArn"]).stdout
     assert shown.startswith("two  run same  standard · JSONPath · 1 state\n✔ SUCCEEDED  ")
     assert 'input    {"n":1}\n' in shown
     assert re.search(r"^Only +Pass +succeeded +1 +0\.000 ", shown, re.MULTILINE)
 
-    table = command("executions", "history", "one/same").stdout.splitlines()
+
+def test_history_shows_events_in_both_directions(executions):
+    table = executions("executions", "history", "one/same").stdout.splitlines()
     assert [line.split()[3] for line in table[1:]] == [
         "ExecutionStarted",
         "PassStateEntered",
         "PassStateExited",
         "ExecutionSucceeded",
     ]
-    backwards = command(
-        "executions", "history", "one/same", "--json", "--reverse"
-    ).stdout.splitlines()
-    assert [json.loads(line)["id"] for line in backwards] == [4, 3, 2, 1]
+    backwards = executions("executions", "history", "one/same", "--json", "--reverse").stdout
+    assert [json.loads(line)["id"] for line in backwards.splitlines()] == [4, 3, 2, 1]
 
-    tree = command("inspect", "one/same", "Only").stdout.splitlines()
+
+def test_inspect_shows_the_stages_of_a_state(executions):
+    tree = executions("inspect", "one/same", "Only").stdout.splitlines()
     assert tree[0].startswith("Only  succeeded · ")
     assert any(re.fullmatch(r"├── ResultPath +\$\.r +\+ r", line) for line in tree)
-    stages = json.loads(command("inspect", "one/same", "Only", "--visit", "1", "--json").stdout)[
-        "stages"
-    ]
-    assert [stage["name"] for stage in stages] == [
+    done = executions("inspect", "one/same", "Only", "--visit", "1", "--json")
+    assert [stage["name"] for stage in json.loads(done.stdout)["stages"]] == [
         "State input",
         "InputPath",
         "Parameters",
@@ -691,7 +699,7 @@ def test_list_show_history_and_inspect(command, write):
         "OutputPath",
     ]
     for words in (["Only", "--visit", "2"], ["Nope"]):
-        done = command("inspect", "one/same", *words)
+        done = executions("inspect", "one/same", *words)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
