@@ -305,7 +305,7 @@ def test_run_json_streams_the_events(command, write):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_failure_names_the_error_the_place_and_the_next_commands(command, write, tmp_path):
+def test_a_failure_names_the_error_the_place_and_the_next_commands(command_here, write, tmp_path):
     definition = {
         "StartAt": "Try it",
         "States": {
@@ -326,7 +326,7 @@ def test_a_failure_names_the_error_the_place_and_the_next_commands(command, writ
         ),
     )
     file = write("m.asl.json", definition)
-    done = command("run", file, "--name", "bad one".replace(" ", "-"))
+    done = command_here("run", file, "--name", "bad one".replace(" ", "-"))
     assert (done.returncode, done.stdout) == (1, "")
     line = next(
         number
@@ -342,10 +342,10 @@ def test_a_failure_names_the_error_the_place_and_the_next_commands(command, writ
         "stepwell history bad-one"
         " · stepwell render --execution bad-one -o bad-one.svg",
     ]
-    shown = command("executions", "show", "bad-one").stdout
+    shown = command_here("executions", "show", "bad-one").stdout
     assert f"  {file}:{line}" in shown
     file.write_text(file.read_text().replace("it is broken", "it is not"))
-    assert f"{file}:" not in command("executions", "show", "bad-one").stdout, (
+    assert f"{file}:" not in command_here("executions", "show", "bad-one").stdout, (
         "a changed file has other lines"
     )
 
@@ -364,12 +364,12 @@ def test_exit_codes_of_timeouts(command, write):
     assert json.loads(command("executions", "show", "w", "--json").stdout)["status"] == "RUNNING"
 
 
-def test_express(command, write):
-    done = command("run", write("m.asl.json", PASS), "--type", "express", "--input", "5")
+def test_express(command_here, write):
+    done = command_here("run", write("m.asl.json", PASS), "--type", "express", "--input", "5")
     assert (done.returncode, done.stdout) == (0, "5\n")
     assert done.stderr.startswith("m-express  run ")
     assert "express ·" in done.stderr
-    done = command(
+    done = command_here(
         "run", write("f.asl.json", one({"Type": "Fail", "Error": "No"})), "--type", "EXPRESS"
     )
     assert done.returncode == 1
@@ -423,7 +423,7 @@ def test_invalid_inputs(write, content, words):
     assert time.process_time() - began < 1
 
 
-def test_invalid_inputs_of_the_command(command, write, tmp_path):
+def test_invalid_inputs_of_the_command(command_here, write, tmp_path):
     machine = write("m.asl.json", PASS)
     for option, words in (
         ('{"a": NaN}', "--input: not JSON: Non-standard token 'NaN'"),
@@ -431,17 +431,17 @@ def test_invalid_inputs_of_the_command(command, write, tmp_path):
         ("@no-such-file", "no-such-file: No such file or directory"),
         (str(tmp_path), f"{tmp_path}: it is a folder, not a file"),
     ):
-        done = command("run", machine, "--input", option)
+        done = command_here("run", machine, "--input", option)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"stepwell: {words}"), done.stderr
         assert done.stderr.count("\n") == 1
     assert (
         "nor is there a file 'no-such-file'"
-        in command("run", machine, "--input", "no-such-file").stderr
+        in command_here("run", machine, "--input", "no-such-file").stderr
     )
 
 
-def test_other_usage_errors(command, write, tmp_path):
+def test_other_usage_errors(command_here, write, tmp_path):
     machine = write("m.asl.json", PASS)
     text = write(
         "text.db", "this is no database, but it is long enough to be taken for the head of one" * 20
@@ -458,13 +458,13 @@ def test_other_usage_errors(command, write, tmp_path):
             "no store for mysql: give a path, or postgresql://...",
         ),
     ):
-        done = command("run", machine, *words)
+        done = command_here("run", machine, *words)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
         assert said in done.stderr
         assert done.stderr.count("\n") == 1, done.stderr
 
 
-def test_a_url_is_not_a_database_file(command, write, tmp_path):
+def test_a_url_is_not_a_database_file(command_here, write, tmp_path):
     machine = write("m.asl.json", PASS)
     url = ["--db", "mysql://me@host/db"]
     for words in (
@@ -474,7 +474,7 @@ def test_a_url_is_not_a_database_file(command, write, tmp_path):
         ["executions", "stop", "x"],
         ["render", "--execution", "x"],
     ):
-        done = command(*words, *url)
+        done = command_here(*words, *url)
         assert (done.returncode, done.stdout) == (
             2,
             "",
@@ -482,10 +482,10 @@ def test_a_url_is_not_a_database_file(command, write, tmp_path):
     assert not any("mysql" in each.name for each in tmp_path.rglob("*"))
 
 
-def test_a_name_is_used_once(command, write):
+def test_a_name_is_used_once(command_here, write):
     machine = write("m.asl.json", PASS)
-    assert command("run", machine, "--name", "n", "-q").returncode == 0
-    done = command("run", machine, "--name", "n", "-q")
+    assert command_here("run", machine, "--name", "n", "-q").returncode == 0
+    done = command_here("run", machine, "--name", "n", "-q")
     assert (done.returncode, done.stderr.startswith("stepwell: Execution Already Exists: ")) == (
         2,
         True,
@@ -505,19 +505,19 @@ def test_names_of_machines():
     assert files.machine_name(Path("x" * 200), "EXPRESS") == "x" * 72 + "-express"
 
 
-def test_placeholders_yaml_and_functions_of_another_folder(command, write, tmp_path):
+def test_placeholders_yaml_and_functions_of_another_folder(command_here, write, tmp_path):
     write("elsewhere/hello.py", "def handler(event, context):\n return 'hello ' + event['who']\n")
     machine = write(
         "m.asl.yaml",
         "StartAt: A\nStates:\n  A:\n    Type: Task\n    Resource: ${Arn}\n    End: true\n",
     )
-    assert "no value for ${Arn}" in command("run", machine).stderr
+    assert "no value for ${Arn}" in command_here("run", machine).stderr
     words = ["--param", f"Arn={LAMBDA}hello", "--input", '{"who": "you"}']
     assert (
-        command("run", machine, *words, "--functions", tmp_path / "elsewhere", "-q").stdout
+        command_here("run", machine, *words, "--functions", tmp_path / "elsewhere", "-q").stdout
         == '"hello you"\n'
     )
-    assert command("run", machine, *words, "-q").returncode == 1
+    assert command_here("run", machine, *words, "-q").returncode == 1
 
 
 def test_characters_that_the_encoding_lacks_are_escaped(home, write):
@@ -602,12 +602,12 @@ def test_validate_reports_all_problems_of_all_files(command_here, write, tmp_pat
         assert "Traceback" not in done.stderr
 
 
-def test_validate_knows_the_functions_beside_a_file(command, write):
+def test_validate_knows_the_functions_beside_a_file(command_here, write):
     machine = write("m.asl.json", one({"Type": "Task", "Resource": "hello", "End": True}))
-    assert command("validate", machine).returncode == 2
+    assert command_here("validate", machine).returncode == 2
     write("functions/hello.py", "def handler(event, context):\n return 'hello'\n")
-    assert command("validate", machine).returncode == 0
-    assert command("run", machine, "-q").stdout == '"hello"\n'
+    assert command_here("validate", machine).returncode == 0
+    assert command_here("run", machine, "-q").stdout == '"hello"\n'
 
 
 def test_a_hundred_machines_take_less_than_two_seconds(command, write, root):
@@ -703,7 +703,7 @@ def test_inspect_shows_the_stages_of_a_state(executions):
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_commands_without_a_database_or_an_execution(command, write, tmp_path):
+def test_commands_without_a_database_or_an_execution(command_here, write, tmp_path):
     empty = write("empty.db", "")
     text = write("text.db", "no database" * 100)
     for words in (
@@ -718,7 +718,7 @@ def test_commands_without_a_database_or_an_execution(command, write, tmp_path):
         ["executions", "list", "--db", text],
         ["executions", "list", "--db", tmp_path],
     ):
-        done = command(*words)
+        done = command_here(*words)
         assert (done.returncode, done.stdout) == (2, ""), words
         assert re.fullmatch(r"stepwell: [^\n]+\n", done.stderr), done.stderr
     assert not (tmp_path / "data").exists(), "looking makes nothing"
@@ -1073,7 +1073,7 @@ def test_the_live_board_and_ctrl_c_at_the_keyboard(home, command, slow, tmp_path
     assert "✔ SUCCEEDED" in shown
 
 
-def test_a_map_run_is_shown_with_its_final_counts(command, write):
+def test_a_map_run_is_shown_with_its_final_counts(command_here, write):
     body = {
         "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
         "StartAt": "Rest",
@@ -1090,11 +1090,11 @@ def test_a_map_run_is_shown_with_its_final_counts(command, write):
     }
     each = {"Type": "Map", "ToleratedFailureCount": 3, "ItemProcessor": body, "End": True}
     file = write("m.asl.json", {"StartAt": "Each", "States": {"Each": each}})
-    done = command("run", file, "--name", "counted", "--input", "[1, 2, 3, 4]")
+    done = command_here("run", file, "--name", "counted", "--input", "[1, 2, 3, 4]")
     assert json.loads(done.stdout) == [1, 2, 4]
     line = next(line for line in done.stderr.splitlines() if " ok " in line)
     assert line.endswith("3/4, 1 failed)")
-    assert "3/4 · 1 failed" in command("executions", "show", "counted").stdout
+    assert "3/4 · 1 failed" in command_here("executions", "show", "counted").stdout
 
 
 def test_the_options_of_serve_are_the_settings_of_the_server():
