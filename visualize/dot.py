@@ -14,7 +14,7 @@ from stepwell.visualize import theme as colours
 from stepwell.visualize.graph import SIDE, Box, Edge, Graph, Node
 from stepwell.visualize.overlay import Marks
 from stepwell.visualize.theme import FONT, NOT_RUN, Theme
-from stepwell.visualize.words import printable, wrap
+from stepwell.visualize.words.texts import printable, wrap
 
 NAME_SIZE, LABEL_SIZE, BADGE_SIZE, CHIP_SIZE, RULE_SIZE, CAP_SIZE, CATCH_SIZE = (
     12.5,

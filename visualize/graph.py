@@ -25,8 +25,7 @@ from stepwell.asl.definition import (
 )
 from stepwell.asl.json_text import item, member
 from stepwell.visualize.walk import Transition, Walk, bottom_up, is_last, transitions, walk
-from stepwell.visualize.words import (
-    count,
+from stepwell.visualize.words.states import (
     is_distributed,
     parsed,
     processor,
@@ -34,6 +33,7 @@ from stepwell.visualize.words import (
     rule_text,
     state_label,
 )
+from stepwell.visualize.words.texts import count
 
 START: Final = "start"
 END: Final = "end"

@@ -27,7 +27,7 @@ from stepwell.asl.items import Items
 from stepwell.asl.state_visits import Event, Visit, details
 from stepwell.visualize.graph import Graph
 from stepwell.visualize.overlay import STATUS, Overlay
-from stepwell.visualize.words import ERROR, awaited, remarks
+from stepwell.visualize.words.executions import ERROR, awaited, remarks
 
 EVENT: Final = ("id", "timestamp", "type", "state", "visit", "error", "previousEventId")
 VISIT: Final = (

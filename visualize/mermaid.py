@@ -6,7 +6,7 @@ from typing import Final
 from stepwell.visualize import theme as colours
 from stepwell.visualize.graph import Box, Edge, Graph, Node
 from stepwell.visualize.overlay import Overlay
-from stepwell.visualize.words import wrap
+from stepwell.visualize.words.texts import wrap
 
 _NAME_CHARS, _RULE_CHARS, _RULE_LINES = 30, 34, 4
 # Mermaid reads labels as Markdown and HTML: characters with a meaning are written by their number

@@ -20,7 +20,7 @@ from stepwell.asl.state_visits import Visit
 from stepwell.asl.summaries import State
 from stepwell.visualize.graph import Edge
 from stepwell.visualize.theme import ABORTED, CAUGHT, FAILED, NOT_RUN, RUNNING, SUCCEEDED, TIMED_OUT
-from stepwell.visualize.words import lasted, remarks
+from stepwell.visualize.words.executions import lasted, remarks
 
 # status of a visit -> class in the picture
 STATUS: Final = {

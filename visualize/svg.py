@@ -51,7 +51,7 @@ from stepwell.visualize.dot import BADGE_SIZE, CHIP_SIZE, LABEL_SIZE
 from stepwell.visualize.graph import SIDE, Box, Edge, Graph, Node
 from stepwell.visualize.metrics import width
 from stepwell.visualize.overlay import Marks
-from stepwell.visualize.words import printable
+from stepwell.visualize.words.texts import printable
 
 _NS: Final = "http://www.w3.org/2000/svg"
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")

@@ -15,7 +15,8 @@ from typing import Final
 from stepwell.visualize.graph import Box, Edge, Graph, Node
 from stepwell.visualize.overlay import Overlay
 from stepwell.visualize.theme import NOT_RUN
-from stepwell.visualize.words import machine_label, printable
+from stepwell.visualize.words.states import machine_label
+from stepwell.visualize.words.texts import printable
 
 _INDENT: Final = "  "
 

@@ -21,8 +21,7 @@ from stepwell.asl import json_text
 from stepwell.asl.search_attributes import ERROR
 from stepwell.engine.search import durations
 from stepwell.engine.search.values import Range, Scalar, beginning, compared, equal
-from stepwell.engine.search.wanted import Condition, Search
-from stepwell.engine.store.base import STATUSES
+from stepwell.engine.search.wanted import STATUSES, Condition, Search
 
 CONDITIONS: Final = 8  # of one search
 ALTERNATIVES: Final = 16  # values of one condition

@@ -24,11 +24,6 @@ from stepwell.asl.evaluation import Json
 from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.maps.rows import ChildRows
 from stepwell.engine.core.model import (
-    ABORTED,
-    FAILED,
-    RUNNING,
-    SUCCEEDED,
-    TIMED_OUT,
     Execution,
     ExecutionExtras,
     MapRun,
@@ -41,9 +36,6 @@ from stepwell.engine.sharding import Shard
 
 if TYPE_CHECKING:
     from stepwell.asl.program import Program
-
-STATUSES = (RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED)
-"""The index of a status is its stored code: append only."""
 
 
 class StoreInUseError(StoreError):

@@ -21,8 +21,9 @@ from stepwell.engine.core.history import CODES
 from stepwell.engine.core.model import RUNNING, Execution, MapRun
 from stepwell.engine.errors import StoreError
 from stepwell.engine.search.attributes import Stored
+from stepwell.engine.search.wanted import STATUSES
 from stepwell.engine.store import blobs, child_rows, codec
-from stepwell.engine.store.base import STATUSES, Unit, Writes
+from stepwell.engine.store.base import Unit, Writes
 from stepwell.engine.store.batch import (
     DELETE_CLOSING_ATTRIBUTES,
     DELETE_CONTINUATION,

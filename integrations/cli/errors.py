@@ -1,16 +1,19 @@
-"""How an expected error ends a command: one line on standard error and an exit code."""
+"""How an expected error ends a command: one line on standard error and an exit code. It imports
+little, since every command does.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from stepwell.engine.errors import ApiError, StoreError, WrongShardError
-from stepwell.engine.store.base import StoreInUseError
 from stepwell.integrations.cli import exit_codes
-from stepwell.integrations.cli.output.text import printable
+from stepwell.integrations.cli.output.text import count, printable
 from stepwell.integrations.errors import UsageError
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 
 
 def reports_errors(command: Callable[..., int]) -> Callable[..., int]:
@@ -27,14 +30,47 @@ def reports_errors(command: Callable[..., int]) -> Callable[..., int]:
             words = str(fault)
         except ApiError as fault:
             words = fault.message
-        except StoreInUseError as fault:
-            words = f"{fault}; wait until it ends, or use another database with --db"
         except StoreError as fault:
             # a full disk, for instance: what was committed is kept, and `resume` continues from it
             words, code = str(fault), exit_codes.INTERNAL
+            if _in_use(fault):
+                words += "; wait until it ends, or use another database with --db"
+                code = exit_codes.USAGE
         print(f"stepwell: {printable(words)}", file=sys.stderr)
         for line in lines:
             print(f"  {printable(line)}", file=sys.stderr)
         return code
 
     return run
+
+
+def _in_use(fault: StoreError) -> bool:
+    from stepwell.engine.store.base import StoreInUseError  # imported late: it has the language
+
+    return isinstance(fault, StoreInUseError)
+
+
+def with_limits(command: Callable[..., int]) -> Callable[..., int]:
+    """A command whose keyword `limits` is the file of the option; `command` gets the Limits. It
+    reports errors as reports_errors() does.
+    """
+
+    @reports_errors
+    def run(*arguments: Any, limits: Path | None = None, **options: Any) -> int:
+        return command(*arguments, limits=_in_force(limits), **options)
+
+    return run
+
+
+def _in_force(file: Path | None) -> Limits:
+    if file is None:
+        return DEFAULT_LIMITS
+    # imported late: it imports YAML
+    from stepwell.integrations.limits_files import LimitsFileError, read_limits
+
+    try:
+        return read_limits(file)
+    except LimitsFileError as error:
+        for fault in error.faults:
+            print(printable(fault), file=sys.stderr)
+        raise UsageError(f"--limits {file}: {count(len(error.faults), 'error')}") from None

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from stepwell.asl import json_text, messages
 from stepwell.asl.blocks import located_states
@@ -18,8 +18,8 @@ from stepwell.asl.definition_files import DefinitionFileError, Source
 from stepwell.asl.definition_templates import split
 from stepwell.engine import limits as engine
 from stepwell.engine.arns import Home
-from stepwell.integrations.cli.errors import reports_errors
-from stepwell.integrations.cli.output.text import count, printable
+from stepwell.integrations.cli.output.text import count
+from stepwell.integrations.cli.parsing.inputs import read
 from stepwell.integrations.definitions import parameters as placeholder_values
 from stepwell.integrations.definitions import problems as definition_problems
 from stepwell.integrations.definitions.folders import definitions, file_of
@@ -32,42 +32,19 @@ from stepwell.integrations.definitions.problems import (
     unreadable,
 )
 from stepwell.integrations.definitions.problems import read as source
-from stepwell.integrations.errors import UsageError, file_fault
+from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
-from stepwell.integrations.limits_files import LimitsFileError, read_limits
 
 __all__ = [
     "HISTORY_BYTES", "INVALID_FILE", "UNREADABLE", "Problem", "definition", "definitions",
     "functions_beside", "known_resource", "machine_name", "parameters", "placed", "places",
-    "problems", "read", "read_definition_file", "read_json", "source", "unreadable",
-    "with_limits", "with_pseudo_parameters",
+    "problems", "read_definition_file", "source", "unreadable",
+    "with_pseudo_parameters",
 ]  # fmt: skip
 
 UNREADABLE: Final = (INVALID_FILE, messages.INVALID_JSON)
 _SUFFIX: Final = re.compile(r"(\.asl)?\.(json|ya?ml)$|\.asl$", re.IGNORECASE)
 HISTORY_BYTES: Final = 1 << 30  # 25,000 events with their payloads
-
-
-def read(source: IO[bytes] | Path, what: str, most: int) -> bytes:
-    """The bytes of a file, pipe or stream. Raises UsageError, also for more bytes than `most`.
-
-    what  names it in the error's text
-    """
-    try:
-        if isinstance(source, Path):
-            with source.open("rb") as stream:
-                data = stream.read(most + 1)
-        else:
-            data = source.read(most + 1)
-    except IsADirectoryError:
-        raise UsageError(f"{what}: it is a folder, not a file") from None
-    except OSError as fault:
-        raise UsageError(file_fault(what, fault)) from None
-    except ValueError as fault:  # a NUL in the name
-        raise UsageError(f"{what}: {fault}") from None
-    if len(data) > most:
-        raise UsageError(f"{what}: larger than {most:,} bytes")
-    return data
 
 
 def parameters(
@@ -97,70 +74,6 @@ def read_definition_file(file: Path, limits: engine.Limits = DEFAULT_LIMITS) -> 
     """
     file = file_of(file)
     return read(file, str(file), 4 * limits.definition_bytes)
-
-
-def read_json(option: str, name: str = "--input", limits: Limits = DEFAULT_LIMITS) -> str:
-    """The JSON text of an option JSON|@FILE|-: the option itself, a file (also without the @, if
-    the option is not JSON), or standard input. Raises UsageError.
-    """
-    where, most = option, 16 * limits.payload_bytes  # to tell how long it is
-    try:
-        if option == "-":
-            where, data = "standard input", read(sys.stdin.buffer, "standard input", most)
-        elif option.startswith("@"):
-            where, data = option[1:], read(Path(option[1:]), option[1:], most)
-        elif not _is_json(option) and os.path.exists(option):
-            data = read(Path(option), option, most)
-        else:
-            where, data = name, os.fsencode(option)
-        text = data.decode()
-        json_text.loads(text)
-    except UnicodeError:
-        raise UsageError(f"{where}: not UTF-8 text") from None
-    except json_text.JsonError as fault:
-        hint = (
-            f" (nor is there a file {option!r})"
-            if where == name and option.lstrip()[:1] not in ("{", "[", '"')
-            else ""
-        )
-        place = f":{fault.line}:{fault.column}" if fault.line and where != name else ""
-        raise UsageError(f"{where}{place}: not JSON: {fault.message}{hint}") from None
-    if len(data) > limits.payload_bytes:
-        raise UsageError(
-            f"{where}: {len(data):,} bytes of JSON, more than {limits.payload_bytes:,}"
-        )
-    return text
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json_text.loads(text)
-    except (json_text.JsonError, UnicodeError):
-        return False
-    return True
-
-
-def with_limits(command: Callable[..., int]) -> Callable[..., int]:
-    """A command whose keyword `limits` is the file of the option; `command` gets the Limits. It
-    reports errors as reports_errors() does.
-    """
-
-    @reports_errors
-    def run(*arguments: Any, limits: Path | None = None, **options: Any) -> int:
-        return command(*arguments, limits=_in_force(limits), **options)
-
-    return run
-
-
-def _in_force(file: Path | None) -> Limits:
-    if file is None:
-        return DEFAULT_LIMITS
-    try:
-        return read_limits(file)
-    except LimitsFileError as error:
-        for fault in error.faults:
-            print(printable(fault), file=sys.stderr)
-        raise UsageError(f"--limits {file}: {count(len(error.faults), 'error')}") from None
 
 
 # --- definitions ----------------------------------------------------------------------------------

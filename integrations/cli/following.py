@@ -13,10 +13,11 @@ from typing import Any, Final
 from stepwell.asl.explain import Hint
 from stepwell.asl.history_visits import Visits
 from stepwell.asl.state_visits import Visit
-from stepwell.integrations.cli import exit_codes, lookup
+from stepwell.integrations.cli import exit_codes, visited
 from stepwell.integrations.cli.causes import likely_cause
 from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.output import outcome, progress, screen
+from stepwell.integrations.cli.output.board import Board
 from stepwell.integrations.cli.output.text import Line, command, ndjson, printable
 
 FRAME_SECONDS: Final = 0.1
@@ -65,7 +66,7 @@ class Follower:
         self.json, self.timeout, self.here, self.kept = json, timeout, here, kept
         self.quiet = quiet or json
         self.stopped = on_interrupt()
-        self.boards: list[screen.Board] = []
+        self.boards: list[Board] = []
         self.incomplete: dict[str, str] = {}  # function -> the line that it has not ended yet
 
     def print_output(self, function: str, text: str) -> None:
@@ -87,11 +88,11 @@ class Follower:
         prefix  of each line, where several executions are shown
         """
         described = await client.describe(arn)
-        machine, places = await lookup.machine_of(client, described)
+        machine, places = await visited.machine_of(client, described)
         stored, words = machine.type != "EXPRESS" and self.kept, [described["name"], *client.words]
         later = ("resume",) if self.here else ("tail", "-f")
         hint = command(*later, *words) if stored else ""
-        board = screen.Board(
+        board = Board(
             machine,
             described["name"],
             hint,
@@ -126,7 +127,7 @@ class Follower:
             self._show_failure(board.visits, places, prefix, shown, why)
         return exit_codes.BY_STATUS[closed["status"]]
 
-    async def _until_closed(self, client: Client, arn: str, board: screen.Board) -> None:
+    async def _until_closed(self, client: Client, arn: str, board: Board) -> None:
         """Feed the board with every event. Raises InterruptedByUserError, TimeoutError."""
 
         shown = 0
@@ -134,7 +135,7 @@ class Follower:
         async def show(event: Mapping[str, Any]) -> None:
             nonlocal shown
             if event["type"] in MAP_RUN_ENDS and not board.quiet:
-                await lookup.count_map_runs(client, board.visits)
+                await visited.count_map_runs(client, board.visits)
             board.feed(event)
             shown = event["id"]
             if self.json and shown > board.skip:
@@ -147,7 +148,7 @@ class Follower:
         async def draw() -> None:
             for frame in count():
                 if frame % COUNTED_FRAMES == 0 and not board.quiet:
-                    await lookup.count_map_runs(client, board.visits)
+                    await visited.count_map_runs(client, board.visits)
                 board.refresh(client.now())
                 sys.stdout.flush()
                 await asyncio.sleep(FRAME_SECONDS)

@@ -21,6 +21,7 @@ from stepwell.engine.replay.map_results import SHAPING
 from stepwell.integrations.cli import files, lookup
 from stepwell.integrations.cli.clients import selection
 from stepwell.integrations.cli.clients.base import Client
+from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.errors import UsageError
 from stepwell.visualize import read_history
 
@@ -53,7 +54,7 @@ class Recorded(NamedTuple):
 
 def in_file(file: Path) -> Iterator[Recorded]:
     """The executions in a file. Raises UsageError."""
-    data = files.read(file, str(file), most=files.HISTORY_BYTES)
+    data = inputs.read(file, str(file), most=files.HISTORY_BYTES)
     try:
         value = json_text.loads(data)
     except (json_text.JsonError, UnicodeError):

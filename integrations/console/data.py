@@ -35,8 +35,9 @@ from stepwell.integrations.console import messages
 from stepwell.integrations.console.lists import Lists
 from stepwell.integrations.console.searches import Searches
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
-from stepwell.visualize import Diagram, RenderError, words
+from stepwell.visualize import Diagram, RenderError
 from stepwell.visualize.live import Live
+from stepwell.visualize.words import executions as words
 
 Query = Mapping[str, str]
 

@@ -23,7 +23,7 @@ from stepwell.asl.resources import local_resource
 from stepwell.asl.validate import validate
 from stepwell.integrations.definitions.folders import opened
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
-from stepwell.visualize.words import printable
+from stepwell.visualize.words.texts import printable
 
 NOTE: Final = "NOTE"
 INVALID_FILE: Final = "INVALID_FILE"

@@ -26,8 +26,8 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError
+from stepwell.engine.search.wanted import STATUSES
 from stepwell.engine.sharding import Shard
-from stepwell.engine.store.base import STATUSES
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations.tasks.registry import Registry
 

@@ -31,9 +31,11 @@ from stepwell.engine.errors import ApiError
 from stepwell.engine.operations.data_flow import as_json, data_flow
 from stepwell.integrations.cli.output import outcome, progress
 from stepwell.integrations.cli.output import text as terminal
-from stepwell.visualize import Diagram, words
+from stepwell.integrations.cli.output.machine import machine
+from stepwell.visualize import Diagram
 from stepwell.visualize.live import VISIT, WAITING, Live
 from stepwell.visualize.overlay import STATUS, Overlay
+from stepwell.visualize.words import executions as words
 
 HOUR = 3_600_000
 API = {
@@ -248,7 +250,7 @@ def page(ran: Ran) -> dict[str, Any]:
 def compare(ran: Ran) -> None:
     model = StateMachine.model_validate(ran.definition)
     told, picture = page(ran), Overlay(ran.events, ran.now, ran.map_runs, model)
-    about = terminal.machine("m", "STANDARD", ran.definition)
+    about = machine("m", "STANDARD", ran.definition)
     shown = about.visits(ran.events)
     for arn, answer in ran.map_runs.items():
         shown.count(arn, Items.of_map_run(answer))

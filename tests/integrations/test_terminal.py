@@ -13,7 +13,10 @@ from stepwell.asl.evaluation import MISSING
 from stepwell.asl.history_visits import Visits
 from stepwell.engine.operations.data_flow import DataFlow, Stage
 from stepwell.integrations.cli.output import data_flow, outcome, progress, screen, tables
+from stepwell.integrations.cli.output import machine as about
 from stepwell.integrations.cli.output import text as terminal
+from stepwell.integrations.cli.output.board import Board
+from stepwell.integrations.cli.output.events import HEAD, history_line
 
 START = 1_700_000_000.0
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
@@ -45,7 +48,7 @@ DEFINITION = {
         "Sorry": {"Type": "Fail", "Error": "Sorry"},
     },
 }
-ABOUT = terminal.machine("shop", "STANDARD", DEFINITION)
+ABOUT = about.machine("shop", "STANDARD", DEFINITION)
 
 
 class History:
@@ -237,7 +240,7 @@ def test_reason(error: str | None, cause: str | None, words: str) -> None:
     ],
 )
 def test_labels(state: dict[str, Any], words: str) -> None:
-    assert terminal.label(state) == words
+    assert about.label(state) == words
 
 
 def test_every_state() -> None:
@@ -462,17 +465,13 @@ def test_a_name_with_blanks_is_quoted_in_commands() -> None:
 # --- tables, JSON, the data flow ------------------------------------------------------------------
 
 
-def test_history_rows() -> None:
-    columns, table = tables.history(failed().events)
-    assert columns == ["id", "after", "seconds", "type", "details"]
-    assert table[0] == ["1", "0", "0.000", "ExecutionStarted", "{}"]
-    assert table[6] == [
-        "7",
-        "6",
-        "0.102",
-        "LambdaFunctionFailed",
-        'Busy  {"errorMessage":"later","errorType":"Busy"}',
-    ]
+def test_history_lines() -> None:
+    events = failed().events
+    lines = [history_line(each, events[0]["timestamp"], 120) for each in events]
+    assert HEAD.split() == ["id", "after", "seconds", "type", "details"]
+    assert lines[0].split() == ["1", "0", "0.000", "ExecutionStarted", "{}"]
+    busy = 'Busy  {"errorMessage":"later","errorType":"Busy"}'
+    assert lines[6].split(maxsplit=4) == ["7", "6", "0.102", "LambdaFunctionFailed", busy]
 
 
 def test_events_as_json_lines() -> None:
@@ -580,7 +579,7 @@ def test_when_a_stream_is_plain(monkeypatch: pytest.MonkeyPatch, wide: None) -> 
 
 def test_a_plain_board_writes_lines_and_skips_what_was_shown() -> None:
     stream = io.StringIO()
-    with screen.Board(ABOUT, "r1", "hint", stream, skip=10) as board:
+    with Board(ABOUT, "r1", "hint", stream, skip=10) as board:
         for event in failed().events:
             board.feed(event)
         board.refresh(START)
@@ -594,7 +593,7 @@ def test_a_plain_board_writes_lines_and_skips_what_was_shown() -> None:
 
 def test_a_quiet_board_writes_nothing() -> None:
     stream = io.StringIO()
-    with screen.Board(ABOUT, "r1", "hint", stream, quiet=True) as board:
+    with Board(ABOUT, "r1", "hint", stream, quiet=True) as board:
         for event in failed().events:
             board.feed(event)
         board.refresh(START)
@@ -604,7 +603,7 @@ def test_a_quiet_board_writes_nothing() -> None:
 
 def test_the_live_board(wide: None) -> None:
     stream = Terminal()
-    board = screen.Board(ABOUT, "r1", "stepwell resume r1", stream)
+    board = Board(ABOUT, "r1", "stepwell resume r1", stream)
     with board:
         for event in mapping().events:
             board.feed(event)
@@ -632,7 +631,7 @@ def test_a_small_terminal_shows_what_runs(wide: None) -> None:
     from rich.console import Console
 
     stream = Terminal()
-    board = screen.Board(ABOUT, "r1", "stepwell resume r1", stream)
+    board = Board(ABOUT, "r1", "stepwell resume r1", stream)
     for event in mapping().events:
         board.visits.feed(event)
     Console(file=stream, width=60, height=6).print(board.frame(START + 20, 60, 6))

@@ -27,7 +27,7 @@ from tests.visualize.pictures import (
 from stepwell.asl.definition import StateMachine
 from stepwell.visualize import Diagram, labels, stylesheet
 from stepwell.visualize.dot import CHIP
-from stepwell.visualize.words import printable
+from stepwell.visualize.words.texts import printable
 
 MACHINES = int(
     os.environ.get("STEPWELL_MACHINES", "60")

@@ -4,7 +4,8 @@ import pytest
 from botocore.session import get_session
 
 from stepwell.visualize.service_names import NAMES, letters, service_name
-from stepwell.visualize.words import task_label, when
+from stepwell.visualize.words.states import task_label, wait_label
+from stepwell.visualize.words.texts import when
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,16 @@ def test_names_have_their_capitals() -> None:
 )
 def test_times_have_their_date_and_zone(seconds: float, exact: bool, text: str) -> None:
     assert when(seconds, exact) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "label"),
+    [
+        (0, "Wait 0 s"), (10, "Wait 10 s"), (60, "Wait 1 min"), (90, "Wait 1 min 30 s"),
+        (3600, "Wait 1 h"), (129_600, "Wait 1 d 12 h"), (2_592_000, "Wait 30 d"),
+        (2_592_001, "Wait 30 d 1 s"), (99_999_999, "Wait 1,157 d 9 h 46 min 39 s"),
+        ("$.delay", "Wait $.delay s"), ("{% $n %}", "Wait $n s"),
+    ],
+)  # fmt: skip
+def test_waits_are_in_the_units_that_people_say(seconds, label):
+    assert wait_label(seconds) == label

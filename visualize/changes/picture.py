@@ -27,7 +27,7 @@ from stepwell.visualize import theme as colours
 from stepwell.visualize.changes import texts
 from stepwell.visualize.graph import SIDE, Box, Edge, Graph, build
 from stepwell.visualize.theme import CAUGHT, FAILED, NOT_RUN, RUNNING, SUCCEEDED
-from stepwell.visualize.words import printable, wrap
+from stepwell.visualize.words.texts import printable, wrap
 
 OLD, NEW = "old", "new"
 FORMATS: Final = ("svg", "png", "pdf", "dot", "html")

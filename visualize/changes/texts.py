@@ -18,7 +18,8 @@ from stepwell.asl.diff.shapes import (
     StateChange,
 )
 from stepwell.asl.evaluation import MISSING, Json
-from stepwell.visualize.words import condition_text, count, printable
+from stepwell.visualize.words.states import condition_text
+from stepwell.visualize.words.texts import count, printable
 
 SIGNS: Final = {ADDED: "+", REMOVED: "-", CHANGED: "~", MOVED: ">", RENAMED: "="}
 _SHOWN: Final = 200  # characters of a value

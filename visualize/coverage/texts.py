@@ -17,7 +17,7 @@ from stepwell.asl.coverage import (
     Tally,
 )
 from stepwell.asl.reevaluation import DEFAULT
-from stepwell.visualize.words import columns, count, printable
+from stepwell.visualize.words.texts import columns, count, printable
 
 COLUMNS: Final = {
     STATE: "States",

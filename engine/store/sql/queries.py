@@ -28,8 +28,9 @@ import msgspec
 from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.history import payload_bytes
 from stepwell.engine.core.model import SUCCEEDED, Payload
+from stepwell.engine.search.wanted import STATUSES
 from stepwell.engine.store import blobs, child_rows, codec
-from stepwell.engine.store.base import STATUSES, ExecutionRow, MachineRow, StoreFormatError
+from stepwell.engine.store.base import ExecutionRow, MachineRow, StoreFormatError
 from stepwell.engine.store.keys import (
     EVENT_BITS,
     EVENTS,

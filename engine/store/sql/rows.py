@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from stepwell.engine.search.wanted import STATUSES
 from stepwell.engine.store import blobs, codec
 from stepwell.engine.store.base import (
-    STATUSES,
     ActivityRow,
     DefinitionRow,
     ExecutionRow,

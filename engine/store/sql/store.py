@@ -15,11 +15,10 @@ from stepwell.engine.core.model import RUNNING, Payload
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
 from stepwell.engine.search.attributes import Indexed
-from stepwell.engine.search.wanted import Search
+from stepwell.engine.search.wanted import STATUSES, Search
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store import blobs, child_rows
 from stepwell.engine.store.base import (
-    STATUSES,
     ActivityRow,
     DefinitionRow,
     ExecutionRow,

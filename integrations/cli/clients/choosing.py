@@ -6,11 +6,13 @@ database. A process that works on a database is found by its socket (database.re
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from stepwell.integrations.cli import exit_codes
 from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.errors import UsageError
 
@@ -101,3 +103,18 @@ def _url(at: Place) -> str:
         return Signer().endpoint()
     read_url(at.server, at.source)
     return at.server.rstrip("/")
+
+
+def using(
+    server: str | None,
+    db: str | None,
+    limits: Limits,
+    work: Callable[[Client], Coroutine[Any, Any, int | None]],
+) -> int:
+    """Call `work` with the client of what the options name. The exit code; None is success."""
+
+    async def run() -> int:
+        async with opened(server, db, limits) as client:
+            return await work(client) or exit_codes.SUCCEEDED
+
+    return asyncio.run(run())

@@ -16,13 +16,14 @@ from stepwell.asl.timestamps import iso_milliseconds
 from stepwell.engine.errors import ApiError
 from stepwell.engine.search import durations
 from stepwell.engine.search.queries import is_condition
-from stepwell.integrations.cli import exit_codes, files, lookup
+from stepwell.integrations.cli import exit_codes, lookup
 from stepwell.integrations.cli.clients import selection
 from stepwell.integrations.cli.clients.base import SEVERAL, Client
-from stepwell.integrations.cli.commands.executions import using
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.clients.choosing import using
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import command, count, ndjson, printable, when
+from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 
@@ -58,7 +59,7 @@ def start(
     json: bool,
     limits: Limits,
 ) -> int:
-    text = files.read_json(input, "--input", limits)
+    text = inputs.read_json(input, "--input", limits)
 
     async def work(client: Client) -> None:
         arn = await lookup.machine_arn(client, machine)

@@ -12,7 +12,7 @@ from stepwell.engine.store.sql.copying import copy
 from stepwell.engine.store.sql.store import SqlStore
 from stepwell.integrations import database
 from stepwell.integrations.cli import exit_codes
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import screen, text
 from stepwell.integrations.cli.output.text import count
 from stepwell.integrations.database import Database

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from stepwell.integrations.cli import exit_codes, files
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output.text import count, printable
 from stepwell.integrations.definitions.folders import file_of
 from stepwell.integrations.definitions.formatter import LeftAsItIsError, format_file

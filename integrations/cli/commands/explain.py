@@ -24,10 +24,11 @@ from stepwell.engine.core.model import Payload
 from stepwell.engine.operations.data_flow import DataFlow, Given, as_json, trial
 from stepwell.integrations.aws.task_shapes import parameter_faults, result_shape
 from stepwell.integrations.cli import exit_codes, files
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import data_flow as flow
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import ndjson, printable
+from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 
@@ -58,13 +59,15 @@ def explain(
     given = Given(
         name,
         definition,
-        json_text.loads(files.read_json(input, "--input", limits)),
+        json_text.loads(inputs.read_json(input, "--input", limits)),
         SystemClock(limits).now(),
         _object("--variables", variables, limits),
         None if context is None else _object("--context", context, limits),
         tuple(errors),
         cause,
-        MISSING if result is None else json_text.loads(files.read_json(result, "--result", limits)),
+        MISSING
+        if result is None
+        else json_text.loads(inputs.read_json(result, "--result", limits)),
         limits,
     )
     program = compile_machine(StateMachine.model_validate(machine), limits, Payload)
@@ -121,7 +124,7 @@ def _state(file: Path, machine: Mapping[str, Any], name: str) -> Mapping[str, An
 
 
 def _object(option: str, text: str | None, limits: Limits) -> dict[str, Json]:
-    found = {} if text is None else json_text.loads(files.read_json(text, option, limits))
+    found = {} if text is None else json_text.loads(inputs.read_json(text, option, limits))
     if not isinstance(found, dict):
         raise UsageError(f"{option}: not a JSON object")
     return found

@@ -15,9 +15,11 @@ from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint import NOTE, RULES, SEVERITIES, lint
 from stepwell.integrations.aws.task_shapes import parameter_faults, result_shape
 from stepwell.integrations.cli import exit_codes, files
-from stepwell.integrations.cli.files import Problem, with_limits
+from stepwell.integrations.cli.errors import with_limits
+from stepwell.integrations.cli.files import Problem
 from stepwell.integrations.cli.output import lint_reports
 from stepwell.integrations.cli.output.text import count
+from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 
@@ -54,7 +56,7 @@ def run(
         if not any(rule.code.startswith(code) for rule in RULES):
             raise UsageError(f"{code}: no rule has a code that begins so (stepwell lint --rules)")
     parameters = files.parameters(param, params, limits)
-    inputs = [json_text.loads(files.read_json(each, "--input", limits)) for each in options.inputs]
+    inputs = [json_text.loads(inputs.read_json(each, "--input", limits)) for each in options.inputs]
     paths = files.definitions(paths, limits)
     found = [
         problem

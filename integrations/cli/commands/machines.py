@@ -12,12 +12,12 @@ from stepwell.asl import json_text
 from stepwell.asl.blocks import every_state
 from stepwell.engine import arns
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.cli import exit_codes, files, lookup
+from stepwell.integrations.cli import exit_codes, lookup
 from stepwell.integrations.cli.clients import polling
 from stepwell.integrations.cli.clients import search_attributes as attributes
 from stepwell.integrations.cli.clients.base import Client
-from stepwell.integrations.cli.commands.executions import using
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.clients.choosing import using
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import DIM, command, count, ndjson, printable, when
 from stepwell.integrations.errors import UsageError
@@ -112,6 +112,8 @@ def put(
     limits: Limits,
 ) -> int:
     """how: "create", "update", or "apply", which does what is needed."""
+    from stepwell.integrations.cli import files  # imported late: it has the language
+
     attributes.check(search_attributes)
     given = files.parameters(param or [], params, limits)
     called = name or files.machine_name(file, type.value, limits)

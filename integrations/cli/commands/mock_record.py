@@ -15,8 +15,9 @@ from stepwell.engine import arns
 from stepwell.integrations.cli import exit_codes, files, lookup
 from stepwell.integrations.cli.clients import choosing, polling
 from stepwell.integrations.cli.clients.base import Client
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output.text import printable
+from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.mocks.files import MockFileError, parse_mocks
@@ -78,7 +79,7 @@ def _of_file(file: Path, machine: str | None) -> Recorded:
     if not machine:
         raise UsageError("a history does not name its state machine: use --definition or --machine")
     try:
-        events = read_history(files.read(file, str(file), most=files.HISTORY_BYTES))
+        events = read_history(inputs.read(file, str(file), most=files.HISTORY_BYTES))
     except ValueError as fault:
         raise UsageError(f"{file}: {fault}") from None
     events.sort(key=lambda event: int(event["id"]))

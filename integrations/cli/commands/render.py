@@ -15,7 +15,8 @@ from stepwell.asl.state_visits import details
 from stepwell.integrations.cli import exit_codes, files, lookup
 from stepwell.integrations.cli.clients import choosing
 from stepwell.integrations.cli.clients.base import Client
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.errors import with_limits
+from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.definitions import folders
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
@@ -128,7 +129,7 @@ def _definition(file: Path, parameters: Mapping[str, Any], limits: Limits) -> St
 
 def _events(file: Path) -> list[dict[str, Any]]:
     try:
-        return read_history(files.read(file, str(file), most=files.HISTORY_BYTES))
+        return read_history(inputs.read(file, str(file), most=files.HISTORY_BYTES))
     except ValueError as fault:
         raise UsageError(f"{file}: {fault}") from None
 

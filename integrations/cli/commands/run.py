@@ -30,9 +30,10 @@ from stepwell.integrations.cli.clients import search_attributes as attributes
 from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.clients.local import DatabaseClient, EngineClient
 from stepwell.integrations.cli.commands import machines
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.following import Follower, print_json
 from stepwell.integrations.cli.output.text import command, printable, reason
+from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.machine_tasks import MachineTasks
@@ -92,7 +93,7 @@ def run(
     """tasks: the options of task_settings.read()."""
     attributes.check(search_attributes)
     settings, at = task_settings.read(**tasks), choosing.place(server, db)
-    text = files.read_json(input, "--input", limits)
+    text = inputs.read_json(input, "--input", limits)
     given = files.parameters(param, params, limits)
     asked = Asked(
         *(file, type, given, name, text, json, quiet, timeout, mocks, skip_time, search_attributes)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from stepwell.integrations import database
 from stepwell.integrations.cli import mock_options
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 

@@ -11,9 +11,9 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.cli import exit_codes, lookup
 from stepwell.integrations.cli.clients import selection
 from stepwell.integrations.cli.clients.base import Client, UnreachableError
-from stepwell.integrations.cli.commands.executions import using
-from stepwell.integrations.cli.files import with_limits
-from stepwell.integrations.cli.output.tables import summary
+from stepwell.integrations.cli.clients.choosing import using
+from stepwell.integrations.cli.errors import with_limits
+from stepwell.integrations.cli.output.events import summary
 from stepwell.integrations.cli.output.text import ndjson, printable, when
 from stepwell.integrations.limits import Limits
 

@@ -6,11 +6,12 @@ import asyncio
 import sys
 from typing import Any
 
-from stepwell.integrations.cli import exit_codes, files, lookup
+from stepwell.integrations.cli import exit_codes, lookup
 from stepwell.integrations.cli.clients.base import Client
-from stepwell.integrations.cli.commands.executions import using
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.clients.choosing import using
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output.text import ndjson
+from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.limits import Limits
 
 
@@ -43,7 +44,7 @@ def poll(
 
 @with_limits
 def succeed(token: str, output: str, server: str | None, db: str | None, limits: Limits) -> int:
-    text = files.read_json(output, "--output", limits)
+    text = inputs.read_json(output, "--output", limits)
     return _report(server, db, limits, "send_task_success", task_token=token, output=text)
 
 

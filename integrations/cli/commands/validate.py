@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stepwell.asl.checks import ERROR
 from stepwell.integrations.cli import exit_codes, files
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output.text import count, ndjson
 from stepwell.integrations.definitions.problems import INVALID_FILE, Problem
 from stepwell.integrations.errors import UsageError

@@ -133,7 +133,7 @@ def list_(
     """List executions, newest first: all, or those that match."""
     wanted = _wanted(machine, status, since, until, error)
     call(
-        *("executions.list_", query or [], wanted, attributes, limit, server, db, json, utc),
+        *("executions.lists.list_", query or [], wanted, attributes, limit, server, db, json, utc),
         limits=limits,
     )
 
@@ -148,7 +148,7 @@ def show(
     limits: o.LimitsFile = None,
 ) -> None:
     """Show the status, input, output and states of an execution."""
-    call("executions.show", execution, server, db, json, utc, limits=limits)
+    call("executions.details.show", execution, server, db, json, utc, limits=limits)
 
 
 @both("history", o.EXECUTIONS)
@@ -161,7 +161,7 @@ def history(
     limits: o.LimitsFile = None,
 ) -> None:
     """Show the history events of an execution."""
-    call("executions.history", execution, reverse, server, db, json, limits=limits)
+    call("executions.lists.history", execution, reverse, server, db, json, limits=limits)
 
 
 @both("tail", o.EXECUTIONS)
@@ -196,7 +196,7 @@ def inspect(
     limits: o.LimitsFile = None,
 ) -> None:
     """Show each stage of the data flow of a state."""
-    call("executions.inspect", execution, state, visit, server, db, json, limits=limits)
+    call("executions.details.inspect", execution, state, visit, server, db, json, limits=limits)
 
 
 # --- started and changed --------------------------------------------------------------------------

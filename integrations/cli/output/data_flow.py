@@ -14,16 +14,8 @@ from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.explain import CAUSE, NOTE, WARNING, Hint
 from stepwell.asl.state_visits import Visit
 from stepwell.engine.operations.data_flow import DataFlow, Stage
-from stepwell.integrations.cli.output.text import (
-    DIM,
-    STATUS,
-    Line,
-    count,
-    printable,
-    reason,
-    took,
-    where,
-)
+from stepwell.integrations.cli.output.machine import where
+from stepwell.integrations.cli.output.text import DIM, STATUS, Line, count, printable, reason, took
 
 _VALUE_ROWS: Final = 60
 _VALUE_DEPTH: Final = 20

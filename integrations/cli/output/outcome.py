@@ -10,17 +10,9 @@ from stepwell.asl import summaries
 from stepwell.asl.explain import Hint
 from stepwell.asl.history_visits import Visits
 from stepwell.asl.state_visits import Visit
-from stepwell.integrations.cli.output.text import (
-    DIM,
-    STATUS,
-    Line,
-    count,
-    printable,
-    reason,
-    took,
-    where,
-)
-from stepwell.visualize import words
+from stepwell.integrations.cli.output.machine import where
+from stepwell.integrations.cli.output.text import DIM, STATUS, Line, count, printable, reason, took
+from stepwell.visualize.words import executions as words
 
 _ROUTE_STATES: Final = 8
 

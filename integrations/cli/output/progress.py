@@ -10,18 +10,17 @@ from stepwell.asl import state_visits as v
 from stepwell.asl import summaries
 from stepwell.asl.history_visits import Visits
 from stepwell.asl.state_visits import Event, Visit, details
+from stepwell.integrations.cli.output.machine import Machine, where
 from stepwell.integrations.cli.output.text import (
     DIM,
     STATUS,
     Line,
-    Machine,
     command,
     printable,
     reason,
     took,
-    where,
 )
-from stepwell.visualize import words
+from stepwell.visualize.words import executions as words
 
 _SLOW: Final = frozenset({"Task", "Wait", "Parallel", "Map"})  # types whose start gets a line
 _IN_MAP: Final = ("error", "retry", "failed", "caught")  # words of lines that iterations get

@@ -1,54 +1,21 @@
-"""The tables of `executions history` and `executions show`: columns and rows of text."""
+"""The table of `show`: columns and rows of text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from stepwell.asl import json_text, summaries
 from stepwell.asl import state_visits as v
+from stepwell.asl import summaries
 from stepwell.asl.history_visits import Visits
-from stepwell.asl.state_visits import Event, Visit, details
-from stepwell.integrations.cli.output.text import Machine, compact, count, printable, took
-from stepwell.visualize import words
+from stepwell.asl.state_visits import Visit
+from stepwell.integrations.cli.output.machine import Machine
+from stepwell.integrations.cli.output.text import count, printable, took
+from stepwell.visualize.words import executions as words
 
 Table: TypeAlias = tuple[list[str], list[list[str]]]  # columns, rows
 
 _TRACE_ROWS: Final = 200
 _STATUS_REMARKS: Final = (words.WAITS, words.AGAIN, words.ERROR)
-
-
-def summary(event: Event, limit: int = 100) -> str:
-    """The details of an event in one line: name, resource, error, data."""
-    parts = []
-    for name, value in details(event).items():
-        if name.endswith("Details") or value is None:
-            continue
-        text = compact(value) if isinstance(value, str) else json_text.dumps(value)
-        parts.append(
-            text
-            if name in ("name", "error", "cause", "input", "output", "parameters")
-            else f"{name}={text}"
-        )
-    return printable("  ".join(parts), limit)
-
-
-def history(events: Iterable[Event], width: int = 150) -> Table:
-    """The table of `executions history`."""
-    rows: list[list[str]] = []
-    start: float | None = None
-    for event in events:
-        start = event["timestamp"] if start is None or event["id"] == 1 else start
-        rows.append(
-            [
-                str(event["id"]),
-                str(event["previousEventId"]),
-                f"{abs(event['timestamp'] - start):.3f}",
-                event["type"],
-                summary(event, max(40, width - 50)),
-            ]
-        )
-    return ["id", "after", "seconds", "type", "details"], rows
 
 
 def trace(visits: Visits, about: Machine, now: float, bar: int = 24) -> Table:

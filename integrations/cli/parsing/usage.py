@@ -185,6 +185,6 @@ def _name(param: click.Parameter) -> str:
 def _shown(text: str) -> str:
     if text.isprintable():
         return text
-    from stepwell.visualize.words import printable  # imported late: it has the language
+    from stepwell.visualize.words.texts import printable  # imported late: it has the language
 
     return printable(text)

@@ -20,7 +20,7 @@ from stepwell.integrations.testing.results import (
     names,
     shorten,
 )
-from stepwell.visualize.words import took
+from stepwell.visualize.words.texts import took
 
 _SHOWN: Final = 20  # differences of one value
 _PART: Final = "_contains"

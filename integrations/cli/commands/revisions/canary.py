@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from stepwell.integrations.cli import exit_codes
 from stepwell.integrations.cli.clients import choosing, selection
 from stepwell.integrations.cli.clients.base import Client
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import count, ndjson, printable, took, when
 from stepwell.integrations.cli.versions import canary

@@ -11,7 +11,7 @@ from stepwell.asl.definition import StateMachine
 from stepwell.asl.diff import Difference, compare
 from stepwell.asl.diff.shapes import ADDED, CHANGED, MOVED, REMOVED, RENAMED
 from stepwell.integrations.cli import exit_codes, files, revisions
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import DIM, Line, ndjson, printable
 from stepwell.integrations.cli.revisions import Revision

@@ -18,7 +18,7 @@ from stepwell.engine.replay import Divergence, Replayed, Replayer
 from stepwell.engine.replay.shapes import as_json
 from stepwell.integrations.cli import exit_codes, files, lookup, recordings, revisions
 from stepwell.integrations.cli.clients import choosing, selection
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import DIM, Line, count, ndjson, printable
 from stepwell.integrations.cli.recordings import Recorded

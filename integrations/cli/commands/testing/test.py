@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.integrations.cli import exit_codes, files
-from stepwell.integrations.cli.files import with_limits
+from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import test_report
 from stepwell.integrations.cli.output.text import printable
 from stepwell.integrations.errors import UsageError, file_fault

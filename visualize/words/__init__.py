@@ -1,0 +1,1 @@
+"""Words for people, shared by pictures, the page and the command. Pure."""
