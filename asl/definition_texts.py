@@ -102,7 +102,10 @@ def _broken(marked: MarkedJson) -> tuple[Place, str] | None:
         json_text.loads(marked.text)
     except json_text.JsonError as fault:
         place = marked.place(max(fault.line, 1), max(fault.column, 1))
-        return place, json_mends.mend(marked.source, json_text.offset(marked.source, *place))
+        offset = json_text.offset(marked.source, *place)
+        if (at := json_mends.unclosed(marked.source, offset)) is not None:
+            place, offset = json_text.place(marked.source, at), at
+        return place, json_mends.mend(marked.source, offset, fault.message)
     return None
 
 

@@ -40,6 +40,14 @@ _CORE: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], Json]], ...]] = (
         lambda text: float(text.lower().replace(".", "")),
     ),
 )
+# what the text has at an error, and what to do
+_MENDS: Final = (
+    ("\t", ": indent with blanks, not with tabs"),
+    ("`", ": remove the fence of Markdown, or write the value in quotes"),
+    ("@", ": write the value in quotes"),
+    ("%", ": write the value in quotes"),
+    ("{%", ": write the value in quotes"),
+)
 _TAG: Final = "tag:yaml.org,2002:"
 _MERGE: Final = "<<"  # of YAML 1.1, which SAM and Serverless read
 
@@ -87,7 +95,10 @@ class YamlReader:
             place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             words = [getattr(fault, name, None) for name in ("context", "problem")]
             message = ", ".join(word for word in words if word) or str(fault).splitlines()[0]
-            raise DefinitionFileError(self.filename, place, f"invalid YAML: {message}") from None
+            mend = next((words for begin, words in _MENDS if _at(text, mark).startswith(begin)), "")
+            raise DefinitionFileError(
+                self.filename, place, f"invalid YAML: {message}{mend}"
+            ) from None
         return self.root
 
     def take(self, event: yaml.Event) -> None:
@@ -233,6 +244,11 @@ class YamlReader:
 def _place(event: yaml.Event) -> Place:
     mark: Any = event.start_mark
     return mark.line + 1, mark.column + 1
+
+
+def _at(text: str, mark: Any) -> str:
+    """The text at a place of an error."""
+    return text[mark.index : mark.index + 4] if mark else ""
 
 
 def _short(tag: str) -> str:

@@ -26,6 +26,7 @@ from stepwell.integrations.definitions.folders import definitions, file_of
 from stepwell.integrations.definitions.problems import (
     INVALID_FILE,
     Problem,
+    condensed,
     functions_beside,
     known_resource,
     placed,
@@ -36,7 +37,8 @@ from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 
 __all__ = [
-    "HISTORY_BYTES", "INVALID_FILE", "UNREADABLE", "Problem", "definition", "definitions",
+    "HISTORY_BYTES", "INVALID_FILE", "UNREADABLE", "Problem", "condensed", "definition",
+    "definitions",
     "functions_beside", "known_resource", "machine_name", "parameters", "placed", "places",
     "problems", "read_definition_file", "source", "unreadable",
     "with_pseudo_parameters",

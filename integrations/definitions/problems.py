@@ -19,6 +19,7 @@ from stepwell.asl.definition_files import (
     read_definition,
     sampled,
 )
+from stepwell.asl.placeholders import PLACEHOLDER
 from stepwell.asl.resources import local_resource
 from stepwell.asl.validate import validate
 from stepwell.integrations.definitions.folders import opened
@@ -40,6 +41,8 @@ TEXT: Final = (
     ": the value of a --param in quotes is text; write ${{{name}}} without quotes, or give a value "
     "of this type with --params FILE"
 )
+_NO_FIELDS: Final = messages.REQUIRED_FIELDS.format(fields="States, StartAt")
+_UNCLOSED: Final = " (a placeholder is not closed: add } after its name)"
 _TYPE: Final = messages.EXPECTED_TYPE.partition("{")[0]
 
 
@@ -104,6 +107,7 @@ def problems(
     found = [placed(source, each) for each in checked.diagnostics]
     if parameters and any(each.severity == ERROR for each in found):
         found = _with_hints(found, read(data, file, {}, limits))
+    found = condensed(found, source)
     found += _needed(source) if runs else _note(source)
     found += _marked(data, source)
     return source, sorted(found, key=lambda each: (each.line, each.column))
@@ -122,6 +126,31 @@ def unreadable(fault: DefinitionFileError) -> Problem:
     """The problem of a file that is no definition."""
     place = fault.line, fault.column
     return Problem(fault.filename, *place, ERROR, INVALID_FILE, fault.message, "")
+
+
+def condensed(found: list[Problem], source: Source) -> list[Problem]:
+    """One error instead of one for each field, if the file has something else than a definition."""
+    missing = next((each for each in found if each.message == _NO_FIELDS), None)
+    if missing is None or missing.location != "/":
+        return found
+    value = json_text.loads(source.text)
+    return [missing._replace(message=f"{missing.message}: {_instead(value)}")]
+
+
+def _instead(value: dict[str, Any]) -> str:
+    """What the file has instead of a definition."""
+    if isinstance(value.get("Type"), str):
+        return (
+            "this is one state; a definition has it in States, as in "
+            '{"StartAt": "NAME", "States": {"NAME": {...}}}'
+        )
+    inner = [each for each in value.values() if isinstance(each, dict)]
+    if inner and all("Type" in each for each in inner):
+        return 'these are states; write {"StartAt": "NAME", "States": {...}} around them'
+    for name, each in value.items():
+        if isinstance(each, dict) and "StartAt" in each:
+            return f"the definition is inside of {name}: save it in a file of its own"
+    return "this is not the definition of a state machine"
 
 
 def _with_hints(found: list[Problem], blank: Source) -> list[Problem]:
@@ -150,7 +179,10 @@ def placed(source: Source, diagnostic: Diagnostic) -> Problem:
             message = f"{fault.message}: {mend}" if mend else fault.message
             return Problem(file, line, column, severity, code, message, "")
     line, column = source.locate(location or "/")
-    return Problem(file, line, column, severity, code, diagnostic.message, location)
+    message = diagnostic.message
+    if "${" in message and not PLACEHOLDER.search(message):
+        message += _UNCLOSED
+    return Problem(file, line, column, severity, code, message, location)
 
 
 def _note(source: Source) -> list[Problem]:

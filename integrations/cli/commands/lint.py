@@ -116,7 +116,8 @@ def _problems(
         files.placed(filled, Diagnostic(each.code, each.message, each.location, each.severity))
         for each in findings
     ]
-    return sorted(problems, key=lambda each: (each.line, each.column))
+    found = files.condensed(problems, filled)
+    return sorted(found, key=lambda each: (each.line, each.column))
 
 
 def _shown(problem: Problem, options: Options) -> bool:
