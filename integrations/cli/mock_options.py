@@ -65,6 +65,7 @@ def read(option: Path | None, case: str | None, validation: str) -> Mocking:
         _show(error.faults)
         faults = count(len(error.faults), "error")
         raise UsageError(f"{source} is not a valid mock file: {faults}") from None
+    _show(file.warnings)
     return Mocking(file, case, Validation(validation), option is not None)
 
 
@@ -77,6 +78,7 @@ def chosen(mocking: Mocking, machine: str, states: Mapping[str, Mapping[str, Any
     file, name = mocking.file, mocking.case
     if file is None:
         return mocking
+    warned = file.warnings
     entries = [machine] if machine in file.machines else list(file.machines)
     found = {(entry, case) for entry in entries for case in file.machines[entry]}
     if name is None:
@@ -102,7 +104,8 @@ def chosen(mocking: Mocking, machine: str, states: Mapping[str, Mapping[str, Any
     entry = {**cases, name: case.unchecked(checks.answerable(states))}
     file = MockFile({**file.machines, machine: entry}, file.filename)
     errors, warnings = checks.against(case, states, mocking.validation)
-    _show([*errors, *warnings])
+    shown = {line.partition(": ")[0] for line in warned}
+    _show([line for line in (*errors, *warnings) if line.partition(": ")[0] not in shown])
     if errors:
         raise UsageError(
             f"test case {name!r} does not fit the definition: {count(len(errors), 'error')}"
@@ -138,6 +141,6 @@ def _owners(file: MockFile, machine: str, case: str) -> list[str]:
     return [entry for entry in entries if case in file.machines[entry]]
 
 
-def _show(lines: list[str]) -> None:
+def _show(lines: Sequence[str]) -> None:
     for line in lines:
         print(printable(line), file=sys.stderr)

@@ -206,6 +206,11 @@ def _exhausted(case: TestCase, attempt: MockedAttempt) -> str:
             case=case.name,
             iteration=".".join(str(index) for index, _ in attempt.iteration),
         )
+    place = f" ({found.place})" if found.place else ""
+    if found.undefined:
+        return messages.UNDEFINED.format(
+            state=attempt.state, case=case.name, name=found.name, place=place
+        )
     numbers = ", ".join(step.numbers for step in found.steps) or "none"
     return messages.EXHAUSTED.format(
         state=attempt.state,
@@ -213,5 +218,5 @@ def _exhausted(case: TestCase, attempt: MockedAttempt) -> str:
         responses=checks.named(found),
         case=case.name,
         numbers=numbers,
-        place=f" ({found.place})" if found.place else "",
+        place=place,
     )

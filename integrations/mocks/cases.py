@@ -83,6 +83,11 @@ class Responses:
     name: str = ""
     place: str = ""
 
+    @property
+    def undefined(self) -> bool:
+        """The mock file has no response of this name."""
+        return bool(self.name) and not self.steps
+
     def at(self, number: int) -> Step | None:
         return next((step for step in self.steps if step.covers(number)), None)
 

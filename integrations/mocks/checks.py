@@ -44,8 +44,8 @@ def against(
     case: TestCase, states: Mapping[str, Mapping[str, Json]], validation: Validation
 ) -> tuple[list[str], list[str]]:
     """(errors, warnings) of a test case of a definition, each with its place: results that do not
-    fit the models of the services (with WARN they are warnings); states that are not there or call
-    nothing, which Step Functions Local ignores.
+    fit the models of the services (with WARN they are warnings), and responses that do not exist;
+    states that are not there or call nothing, which Step Functions Local ignores.
 
     states  all states of the definition, by name
     """
@@ -54,6 +54,10 @@ def against(
     known = answerable(states)
     for state, responses in case.all():
         found, place = states.get(state), f"{responses.place}: " if responses.place else ""
+        if state in known and responses.undefined:
+            text = messages.NO_RESPONSE_NAMED.format(name=responses.name, hint="")
+            errors.append(f"{place}{text}")
+            continue
         if state in known and found is None:  # an ItemReader or ResultWriter: it has no model
             continue
         outer, _, part = state.rpartition(".")

@@ -13,7 +13,7 @@ contain them: names are unique in a state machine.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -55,10 +55,16 @@ class MockFile:
     """The test cases of state machines.
 
     machines  name of a state machine -> name of a test case -> the test case
+    warnings  mistakes that concern only those who use what has them: "file:line:column: text"
     """
 
-    def __init__(self, machines: Mapping[str, Mapping[str, TestCase]], filename: str = "") -> None:
-        self.machines, self.filename = machines, filename
+    def __init__(
+        self,
+        machines: Mapping[str, Mapping[str, TestCase]],
+        filename: str = "",
+        warnings: Sequence[str] = (),
+    ) -> None:
+        self.machines, self.filename, self.warnings = machines, filename, warnings
 
     @property
     def loaded(self) -> bool:
@@ -105,15 +111,20 @@ def parse_mocks(data: bytes, filename: str) -> MockFile:
     reader = _Reader(text, filename)
     machines = reader.read(value)
     if reader.faults:
-        raise MockFileError([text for _, text in sorted(reader.faults)])
-    return MockFile(machines, filename)
+        raise MockFileError([text for _, text in sorted([*reader.faults, *reader.warnings])])
+    return MockFile(machines, filename, [text for _, text in sorted(reader.warnings)])
 
 
 class _Reader:
-    """Reads one file, and collects all of its faults: ((line, column), text)."""
+    """Reads one file, and collects all of its faults: ((line, column), text).
+
+    warnings  those that other tools accept: the last of duplicate keys counts, and a response that
+              does not exist is missed when a task needs it
+    """
 
     def __init__(self, text: str, filename: str) -> None:
         self.faults: list[tuple[tuple[int, int], str]] = []
+        self.warnings: list[tuple[tuple[int, int], str]] = []
         self._filename, self._text = filename, text
         self._places = json_text.positions(text)
 
@@ -122,7 +133,7 @@ class _Reader:
             for at, first, second in json_text.duplicates(self._text):
                 text = messages.DUPLICATE.format(key=at.rpartition("/")[2], line=first[0])
                 place = f"{self._filename}:{second[0]}:{second[1]}"
-                self.faults.append((second, f"{place}: {text}"))
+                self.warnings.append((second, f"{place}: warning: {text}"))
         if not self._is_object("/", value, "a mock file"):
             return {}
         self._keys("/", value, (_MACHINES, _RESPONSES), (_MACHINES,))
@@ -256,7 +267,7 @@ class _Reader:
             return Responses(())
         if name not in responses:
             hint = messages.meant(name, responses)
-            self._fault(at, messages.NO_RESPONSE_NAMED, name=name, hint=hint)
+            self._warn(at, messages.NO_RESPONSE_NAMED, name=name, hint=hint)
         return Responses(responses.get(name, ()), name, self._place(at))
 
     # --- places -----------------------------------------------------------------------------------
@@ -285,6 +296,10 @@ class _Reader:
         return f"{self._filename}:{line}:{column}"
 
     def _fault(self, at: str, message: str, **values: object) -> None:
-        place = json_text.nearest(self._places, at)
-        text = f"{self._place(at)}: {message.format(**values)}"
-        self.faults.append((place, text))
+        self.faults.append(self._placed(at, message.format(**values)))
+
+    def _warn(self, at: str, message: str, **values: object) -> None:
+        self.warnings.append(self._placed(at, f"warning: {message.format(**values)}"))
+
+    def _placed(self, at: str, text: str) -> tuple[tuple[int, int], str]:
+        return json_text.nearest(self._places, at), f"{self._place(at)}: {text}"

@@ -48,6 +48,7 @@ CASE_LOST: Final = (
 )
 NO_FILE_NOW: Final = "The execution has the test case {case!r}, and no mock file is loaded: name one with --mocks FILE or SFN_MOCK_CONFIG"
 EXHAUSTED: Final = "State {state!r} has no mocked response for {attempt}: {responses} of test case {case!r} has {numbers}{place}"
+UNDEFINED: Final = "State {state!r} of test case {case!r} has the response {name!r}, which MockedResponses does not have{place}"
 NO_ITERATION: Final = (
     "State {state!r} of test case {case!r} has no mocked response for iteration {iteration}"
 )

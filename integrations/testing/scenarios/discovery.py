@@ -42,11 +42,12 @@ class CaseFile:
 
 @dataclass(slots=True)
 class Found:
-    """problems: one line each, with its place."""
+    """problems, warnings: one line each, with its place."""
 
     suites: list[Suite] = field(default_factory=list)
     cases: list[CaseFile] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def find(paths: Sequence[Path]) -> Found:
@@ -105,6 +106,7 @@ def _add_cases(found: Found, file: Path, definitions: Sequence[Path], names: Ite
     except MockFileError as fault:
         found.problems += fault.faults
         return
+    found.warnings += mocks.warnings
     machines = []
     tested = {mock_files.find(mocks, name) for name in names}
     for name, cases in mocks.machines.items():

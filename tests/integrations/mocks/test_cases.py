@@ -139,6 +139,15 @@ async def test_an_attempt_without_a_response_fails_the_execution() -> None:
     )
 
 
+async def test_response_that_does_not_exist() -> None:
+    mocks = {"StateMachines": {"machine": {"TestCases": {"C": {"A": "R"}}}}}
+    ran = await run(machine({"A": invoke()}), mock_file(mocks), "C")
+    assert ran.error == "States.Runtime"
+    assert ran.cause.startswith(
+        "State 'A' of test case 'C' has the response 'R', which MockedResponses does not have ("
+    )
+
+
 async def test_callable_sees_the_payload() -> None:
     async def later(payload: Any) -> Any:
         return {"Payload": payload["Payload"]["n"] + 1}

@@ -118,6 +118,24 @@ def test_run_uses_what_does_not_fit_as_step_functions_local_does(folder: Folder)
     )
 
 
+def test_run_needs_only_the_responses_of_its_test_case(folder: Folder) -> None:
+    mocks = json.loads(json.dumps(MOCKS))
+    cases = mocks["StateMachines"]["LambdaSQSIntegration"]["TestCases"]
+    cases["RetryPath"]["SQSState"] = "MockedSQS"
+    folder.write(mocks)
+    warning = f"{folder.mocks}:11:6: warning: MockedResponses has no 'MockedSQS': did you mean"
+    assert folder.run("HappyPath")[0] == 0
+    assert folder.said == f"{warning} 'MockedSQSSuccess'?\n"
+    code, text = folder.run("RetryPath")
+    assert (code, text.splitlines()) == (
+        2,
+        [
+            f"{warning} 'MockedSQSSuccess'?",
+            "stepwell: test case 'RetryPath' does not fit the definition: 1 error",
+        ],
+    )
+
+
 def test_run_shows_the_faults_of_the_file(folder: Folder) -> None:
     folder.write({"StateMachines": {}, "MockedResponses": {"A": {}, "B": {}}})
     code, text = folder.run("HappyPath")

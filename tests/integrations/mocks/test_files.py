@@ -13,10 +13,9 @@ from stepwell.integrations.mocks.files import MockFileError, parse_mocks, read_m
 
 def faults(text: str) -> list[str]:
     try:
-        parse_mocks(text.encode(), "m.json")
+        return list(parse_mocks(text.encode(), "m.json").warnings)
     except MockFileError as error:
         return error.faults
-    return []
 
 
 def file(responses: str = "{}", state: str = "{}") -> str:
@@ -49,9 +48,9 @@ def test_the_sample_of_the_documentation_is_read(tmp_path: Path) -> None:
         ('{"StateMachines": {}, "$comment": "mine"}', []),
         ('{"StateMachines": {"M": {}}}', ["m.json:1:20: there is no 'TestCases'"]),
         (file(OK, '{"S": "R"}'), []),
-        (file(OK, '{"S": "r"}'), ["m.json:1:46: MockedResponses has no 'r': did you mean 'R'?"]),
+        (file(OK, '{"S": "r"}'), ["m.json:1:46: warning: MockedResponses has no 'r': did you me"]),
         (file(OK, '{"S": 1}'), ["m.json:1:46: state 'S' must have the name of a response, or an"]),
-        (file(OK, '{"S": "R", "S": "R"}'), ["m.json:1:56: 'S' occurs twice, first at line 1"]),
+        (file(OK, '{"S": "R", "S": "R"}'), ["m.json:1:56: warning: 'S' occurs twice, first at li"]),
         (file('{"R": {}}'), ["m.json:2:21: response 'R' needs at least one numbered entry"]),
         (file('{"R": {"x": {"Return": 1}}}'), ["m.json:2:27: 'x' is not a number such as"]),
         (file('{"R": {"2-1": {"Return": 1}}}'), ["m.json:2:27: '2-1' is not a number such as"]),

@@ -89,8 +89,8 @@ def _run(options: Options, settings: Settings, only: set[Path] | None) -> int:
     ]
     broken = runs.broken(jobs, settings)
     problems = [*found.problems, *(each for lines in broken.values() for each in lines)]
-    for problem in problems:
-        print(printable(problem), file=sys.stderr)
+    for line in (*found.warnings, *problems):
+        print(printable(line), file=sys.stderr)
     jobs = [job for job in jobs if job.machine not in broken]
     if not jobs and not problems and only is None:
         raise UsageError(_nothing(options))
