@@ -20,10 +20,6 @@ class Moment(NamedTuple):
     def now(cls) -> Moment:
         return cls(asyncio.get_running_loop().time(), time.clock_gettime(_BOOTTIME))
 
-    @classmethod
-    def long_ago(cls) -> Moment:
-        return cls(float("-inf"), float("-inf"))
-
     def seconds(self) -> float:
         """Since then."""
         now = Moment.now()

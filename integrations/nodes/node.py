@@ -74,7 +74,6 @@ class Node:
         self._left: set[asyncio.Future[None]] = set()  # what still closes of former shards
         self._view: View | None = None
         self._seen = 0.0  # when the members were read last
-        self._confirmed = Moment.long_ago()  # when that reading began
         self.leaving = self._complete = False
 
     @property
@@ -154,8 +153,7 @@ class Node:
             began = Moment.now()
             try:
                 self._view = view = await self._members.look()
-                self._release_taken(view, began.loop)
-                self._confirmed = began
+                self._judge(view, began)
                 self._settle(view)
                 self._seen = asyncio.get_running_loop().time()
             except StoreError as error:
@@ -177,12 +175,14 @@ class Node:
                     log.warning("shard %s: its store failed: %s", shard, error)
                     owned.release()
 
-    def _release_taken(self, view: View, began: float) -> None:
-        """A node that was frozen, or whose session has ended, still believes in shards that others
-        have, or had, taken meanwhile: its lock is not held by this node any more.
+    def _judge(self, view: View, began: Moment) -> None:
+        """Which shards this node still owns. One that was frozen, or whose session has ended, still
+        believes in shards that others have, or had, taken meanwhile: it does not hold their locks.
         """
         for shard, owned in self.owned.items():
-            if view.owners.get(shard) != self.id and owned.since < began:
+            if view.owners.get(shard) == self.id:
+                owned.locked = began
+            elif owned.since <= began.loop:
                 lost = StoreLostError(f"shard {shard} is not owned by this node any more")
                 owned.stack.engine.worker.fail(lost)
 
@@ -219,7 +219,7 @@ class Node:
             if shard in self.owned:
                 self.owned[shard].release()
 
-        exits = AsyncExitStack()
+        exits, began = AsyncExitStack(), Moment.now()
         try:
             stack = await exits.enter_async_context(self._open(shard, failed))
         except StoreInUseError:
@@ -227,14 +227,14 @@ class Node:
         except (StoreError, UsageError) as error:
             return log.warning("shard %s was not taken: %s", shard, error)
         try:
-            await self._owned(shard, stack)
+            await self._owned(shard, Owned(stack, began))
         finally:
             await self._close(shard, stack, exits)
         await self._tell("look")
 
-    async def _owned(self, shard: int, stack: Stack) -> None:
+    async def _owned(self, shard: int, owned: Owned) -> None:
         """Serve a shard until it is released or fails."""
-        owned = self.owned[shard] = Owned(stack, asyncio.get_running_loop().time())
+        self.owned[shard], stack = owned, owned.stack
         stack.engine.on_definitions_changed = self._definitions_changed
         stack.engine.on_deletion = self._finish_deletion
         if self.leaving:  # since the shard was opened
@@ -300,7 +300,7 @@ class Node:
         """The same, tried once. Raises UnreachableError, LostAnswerError."""
         owned = self._here(shard)
         if owned is not None:
-            self._check_lease()
+            self._check_lease(owned)
             return await owned.run(service, method, arguments)
         trace = current_trace.get()
         context = {
@@ -312,15 +312,15 @@ class Node:
         number = ANY if shard is None else shard
         return await link.call(Call(number, service, method, arguments, context))
 
-    def _check_lease(self) -> None:
-        """Raises UnreachableError if a shard that was owned at the last look may have another owner
-        by now: this process was frozen, or does not reach the database. What it remembers may be
+    def _check_lease(self, owned: Owned) -> None:
+        """Raises UnreachableError if a shard may have another owner by now: this process was frozen
+        (also while it opened the shard), or does not reach the database. What it remembers may be
         out of date, and an answer from memory is not fenced as a commit is.
 
         The server ends the idle session of an owner, and so frees its lock, `owner_idle_seconds`
         after the last ping, which comes three times as often.
         """
-        if self._confirmed.seconds() > self._limits.owner_idle_seconds / 2:
+        if owned.locked.seconds() > self._limits.owner_idle_seconds / 2:
             self._look_now.set()
             raise UnreachableError("this node must look first whether it still owns its shards")
 
@@ -406,7 +406,7 @@ class Node:
         owned = self.owned.get(shard)
         if owned is None:
             raise UnreachableError(f"shard {shard} is not here")
-        self._check_lease()
+        self._check_lease(owned)
         return await owned.run(service, method, arguments)
 
     async def respond(self, shard: int, scope: Message, body: bytes, send: Send) -> None:
@@ -414,7 +414,7 @@ class Node:
         owned = self.owned.get(shard)
         if owned is None or owned.leave.done():
             raise UnreachableError(f"shard {shard} is not here")
-        self._check_lease()
+        self._check_lease(owned)
         await owned.counted(owned.stack.respond(scope, body, send))
 
     async def answer_look(self) -> None:

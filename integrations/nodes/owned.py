@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from stepwell.engine.errors import StoreError
 from stepwell.integrations.host import LostAnswerError, UnreachableError
+from stepwell.integrations.nodes.moment import Moment
 from stepwell.integrations.stack import OPERATIONS, Stack
 
 # calls that wait, and the error that ends them when their shard is released
@@ -23,12 +24,15 @@ _POLLS: Final[Mapping[tuple[str, str], type[Exception]]] = {
 class Owned:
     """A shard that this node owns.
 
+    since    the loop's time when it was opened
+    locked   when this node surely held its lock last: it was taken, or seen, after that
     leave    completed when it is to be released, or has failed
     calls    under way, without those that wait for something to come
     """
 
-    def __init__(self, stack: Stack, since: float) -> None:
-        self.stack, self.since, self.calls = stack, since, 0
+    def __init__(self, stack: Stack, locked: Moment) -> None:
+        self.stack, self.locked, self.calls = stack, locked, 0
+        self.since = asyncio.get_running_loop().time()
         self.leave: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._idle = asyncio.Event()
         self._polls: set[asyncio.Task[Any]] = set()

@@ -6,14 +6,19 @@ STEPWELL_CLUSTER_FIRST=5000 STEPWELL_CLUSTER_SEEDS=5000 pytest ...      the next
 STEPWELL_CLUSTER_SEED=1234 pytest tests/simulation/test_cluster.py      this one only
 """
 
+import asyncio
 import os
 
 import pytest
 from tests.simulation.cluster import customers
-from tests.simulation.cluster.world import Settings
+from tests.simulation.cluster.customers import QUEUE
+from tests.simulation.cluster.world import Settings, World
+
+from stepwell.engine.sharding import HOME
 
 SEEDS = int(os.environ.get("STEPWELL_CLUSTER_SEEDS", "60"))
 IN_ONE_TEST = 20
+FROZEN_SECONDS = 30
 FIRST = int(os.environ.get("STEPWELL_CLUSTER_FIRST", "0"))
 ONE = os.environ.get("STEPWELL_CLUSTER_SEED")
 STARTS = [int(ONE)] if ONE else range(FIRST, FIRST + SEEDS, IN_ONE_TEST)
@@ -33,6 +38,34 @@ def test_troubles_change_nothing(start: int) -> None:
 def test_a_node_that_was_frozen_looks_before_it_answers(seed: int) -> None:
     """Worlds in which it said of a queue that another owner had created: it does not exist."""
     assert not customers.faults(seed)
+
+
+@pytest.mark.parametrize("seed", [10, 12])
+def test_a_node_that_was_frozen_while_it_opened_a_shard_looks_before_it_answers(seed: int) -> None:
+    """It had taken home before; another node has taken it since, and created a queue."""
+    world = World(seed, Settings())
+    refused: list[BaseException | None] = []
+
+    async def story() -> None:
+        while HOME not in world.server.owners:  # noqa: ASYNC110  (the server tells nobody)
+            await asyncio.sleep(0.0001)
+        frozen = world.server.owners[HOME].process
+        await asyncio.sleep(world.rng.random() * 0.6)
+        assert HOME not in frozen.node.owned
+        world.loop.freeze(frozen)
+        await asyncio.sleep(FROZEN_SECONDS)
+        (other,) = [each for each in world.processes if each is not frozen]
+        await other.spawn(other.front.services["sqs"].create_queue(queue_name="q"))
+        world.loop.thaw(frozen)
+        for _ in range(100):
+            task = frozen.spawn(frozen.front.services["sqs"].receive_message(queue_url=QUEUE))
+            task.add_done_callback(lambda task: refused.append(task.exception()))
+            await asyncio.sleep(0.01)
+        await asyncio.wait([task])
+
+    world.run([story])
+    assert not world.violations
+    assert not [each for each in refused if each is not None]
 
 
 def test_a_call_that_is_sent_after_a_freeze_takes_no_effect() -> None:

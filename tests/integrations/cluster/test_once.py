@@ -196,6 +196,7 @@ async def test_an_attempt_that_is_cancelled_in_its_commit_is_not_begun_again(
     message: dict[str, Any] = {
         "token": token(cast(Any, SimpleNamespace(id=7, uuid="u")), 1, 1),
         "shard": 0,
+        "opening": "o",
         "resource": "arn:aws:states:::sqs:sendMessage",
         "payload": json.dumps({"QueueUrl": f"{URL}sent", "MessageBody": "x"}).encode(),
         **dict.fromkeys(("timeout", "heartbeat")),
