@@ -20,7 +20,6 @@ def problem(text: str, name: str = "a.json") -> str:
         ('"Pass"', "“Pass”", "4:", "write straight double quotes"),
         ("{\n", "```json\n{\n", "1:", "remove the fence of Markdown"),
         ('"End": true', '"Seconds": ${X, "End": true', "4:36", "the placeholder is not closed"),
-        ('"End": true', '"Seconds": ${X', "4:36", "the placeholder is not closed"),
         ('"States"', '// x\n"States"', "3:", "JSON has no comments: remove it"),
         ("true}", "true,}", "4:", "remove the comma before it"),
         ('"A": {', '"A":\u00a0{', "4:", "remove this invisible character"),
