@@ -14,6 +14,7 @@ from stepwell.asl.datasets import first
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine.arns import machine_name, read_machine, split_case
+from stepwell.engine.clock import Clock
 from stepwell.engine.errors import ApiError
 from stepwell.engine.tasks import ITEM_READER, MockedAttempt, TaskError, TaskRequest
 from stepwell.integrations.mocks import checks, messages
@@ -44,7 +45,10 @@ class Answers:
 
     validation  of results, when they are used
     ready       awaited before each answer
+    clock       of the engine, set before it starts
     """
+
+    clock: Clock | None = None
 
     def __init__(
         self,
@@ -100,6 +104,8 @@ class Answers:
         if step is None or responses is None:
             raise TaskError(asl_messages.RUNTIME, _exhausted(case, attempt), runtime=True)
         self._used.setdefault(case, set()).add(step)
+        if step.after:
+            await self._sleep(step.after, request)
         response = step.response
         if isinstance(response, Throw):
             raise TaskError(response.error, response.cause)
@@ -111,6 +117,17 @@ class Answers:
         if step.checked and not attempt.part:
             self._check(request.resource, response.value, step, responses, attempt.state)
         return response.value
+
+    async def _sleep(self, seconds: float, request: TaskRequest) -> None:
+        """It holds no slot, so a VirtualClock skips the time."""
+        assert self.clock is not None
+        over = asyncio.Event()
+        alarm = self.clock.call_at(self.clock.now() + round(1000 * seconds), over.set)
+        try:
+            async with request.waiting():
+                await over.wait()
+        finally:
+            alarm.cancel()
 
     def _check(
         self, resource: Resource, result: Json, step: Step, responses: Responses, state: str

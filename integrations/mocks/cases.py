@@ -53,6 +53,7 @@ class Step:
 
     place    in the mock file: "file:line:column"
     checked  against the model of the service, when it is used
+    after    seconds, in the time of the engine's clock, that the task takes
     """
 
     first: int
@@ -60,6 +61,7 @@ class Step:
     response: Response
     place: str = ""
     checked: bool = True
+    after: float = 0.0
 
     @property
     def numbers(self) -> str:

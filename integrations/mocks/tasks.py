@@ -39,6 +39,7 @@ class MockedTasks:
 
     def connect(self, engine: Any) -> None:
         self.inner.connect(engine)
+        self.mocks.clock = engine.clock
 
     def resolve(self, resource: Resource) -> Handler | None:
         return self.inner.resolve(resource)

@@ -56,6 +56,8 @@ class Target:
         value = answer.response
         if self.whole and answer.item is not None:
             raise WorkflowTestError(f"{self._named}: item is for the mocks of its tasks")
+        if self.whole and answer.after:
+            raise WorkflowTestError(f"{self._named}: after is for the mocks of its tasks")
         if self.whole and not isinstance(value, Return | Throw):
             raise WorkflowTestError(f"{self._named} is mocked with its result, not a callable")
         if isinstance(value, Return) and (wanted := self._wanted(value.value)):
@@ -97,12 +99,14 @@ class Answer:
     times  of so many; None: of all further ones
     item   only in this Map iteration, or in these: 3, "1-3" (see mocks.cases.Iterations)
     place  in the scenario: "file:line:column"
+    after  seconds that the task takes, in the time of the execution
     """
 
     response: Response
     times: int | None
     item: int | str | None
     place: str = ""
+    after: float = 0.0
 
 
 Answers = tuple[Answer, ...]
@@ -114,6 +118,7 @@ def answers(
     cause: str | None,
     times: int | None,
     item: int | str | None,
+    after: float = 0.0,
 ) -> Answers:
     """Raises WorkflowTestError if the arguments of .mock() contradict each other."""
     if (error is None) == (not results):
@@ -122,12 +127,14 @@ def answers(
         raise WorkflowTestError("mock(cause=...) needs an error, too")
     if times is not None and times < 1:
         raise WorkflowTestError(f"mock(times={times}): at least 1")
+    if after < 0:
+        raise WorkflowTestError(f"mock(after={after}): seconds, at least 0")
     if item is not None and (iterations(str(item)) is None):
         raise WorkflowTestError(f"mock(item={item!r}): 0 is the first item, '1-3' the next three")
     given = (Throw(error, cause),) if error is not None else tuple(map(_response, results))
     if len(given) > 1:
-        return tuple(Answer(each, times or 1, item) for each in given)
-    return (Answer(given[0], times, item),)
+        return tuple(Answer(each, times or 1, item, after=after) for each in given)
+    return (Answer(given[0], times, item, after=after),)
 
 
 def _response(result: Json | Callable[[Json], Any]) -> Response:
@@ -159,6 +166,6 @@ def _responses(answers: Sequence[Answer]) -> Responses:
     steps, first = [], 0
     for each in answers:
         last = None if each.times is None else first + each.times - 1
-        steps.append(Step(first, last, each.response, each.place))
+        steps.append(Step(first, last, each.response, each.place, after=each.after))
         first += each.times or 0
     return Responses(tuple(steps), place=answers[0].place)

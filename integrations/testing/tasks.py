@@ -62,24 +62,25 @@ class TestTasks:
             functions, folder, pool=pool, services=self._services, limits=limits
         )
         self.unanswered: list[UnansweredTaskError] = []
-        answers = Answers(case, Validation.PRESENT)
+        answers = self._answers = Answers(case, Validation.PRESENT)
         self.mocks: Mocks = _CheckedMocks(answers, activities, self.refusal, self.unanswered)
         self.unused, self.use = answers.unused, answers.use
 
     def connect(self, engine: Engine) -> None:
         self._registry.connect(engine)
+        self._answers.clock = engine.clock
         self._services.connect(self._registry.host)
 
     def resolve(self, resource: Resource) -> Handler:
         return self._handle
 
     async def _handle(self, request: TaskRequest) -> TaskResult:
-        handler = self._registry.resolve(request.resource) if self._answers(request) else None
+        handler = self._registry.resolve(request.resource) if self._has_function(request) else None
         if handler is None:
             raise self.refusal(request.state_name, request.resource, request.payload)
         return await handler(request)
 
-    def _answers(self, request: TaskRequest) -> bool:
+    def _has_function(self, request: TaskRequest) -> bool:
         resource = request.resource
         if resource.kind in ("lambda", "local") or self._registry.functions.replaces(resource.text):
             return self._registry.known(resource)

@@ -171,6 +171,7 @@ class Workflow:
         cause: str | None = None,
         times: int | None = None,
         item: int | str | None = None,
+        after: float = 0.0,
     ) -> Workflow:
         """Another Workflow, in which a Task is answered instead of carried out. A Parallel or
         Map is answered with the array of its results, and what is in it does not run;
@@ -181,11 +182,12 @@ class Workflow:
                  is the error. A result has the shape of the service's answer: that of
                  lambda:invoke is {"Payload": ...}
         error, cause  the failure in place of a result
+        after    seconds that the task takes, in the time of the execution: its time limits work
         item     only in this iteration of the Map around it, from 0, or in several: "1-3"
         A mock of every call is replaced by the next mock of the state; one of some calls is
         followed by it. Raises WorkflowTestError.
         """
-        return self.with_answers(state, mocking.answers(results, error, cause, times, item))
+        return self.with_answers(state, mocking.answers(results, error, cause, times, item, after))
 
     def with_answers(self, state: str, new: mocking.Answers, instead: bool = False) -> Workflow:
         """Another Workflow, with more responses of a state. Raises WorkflowTestError.

@@ -214,18 +214,27 @@ def answers_of(value: Json, item: str | None, place: str, is_list: bool = False)
     if not values:
         raise WorkflowTestError("an empty list has no response: write {return: []} for that result")
     times = 1 if isinstance(value, list) else None
-    return tuple(Answer(_response(each), times, item, place) for each in values)
+    return tuple(Answer(_response(each), times, item, place, _after(each)) for each in values)
 
 
 def _is_call(value: Json) -> bool:
-    """{error, cause} or {return}"""
-    return isinstance(value, dict) and (
-        value.keys() == {"return"} or ("error" in value and value.keys() <= {"error", "cause"})
-    )
+    """{error, cause} or {return}, with or without {after}"""
+    if not isinstance(value, dict):
+        return False
+    keys = value.keys() - {"after"}
+    return keys == {"return"} or ("error" in keys and keys <= {"error", "cause"})
+
+
+def _after(value: Json) -> float:
+    """Seconds that the call takes. Raises WorkflowTestError."""
+    seconds = value.get("after", 0) if _is_call(value) else 0
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+        raise WorkflowTestError(f"after is a number of seconds, not {json_text.dumps(seconds)}")
+    return float(seconds)
 
 
 def _response(value: Json) -> Response:
-    """{error, cause} is a failure, {return} a result, as is anything else."""
+    """{error, cause} is a failure, {return} a result, as is anything else. See _after."""
     if not _is_call(value):
         return Return(value)
     if "error" in value:

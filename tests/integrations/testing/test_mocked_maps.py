@@ -211,11 +211,20 @@ scenarios:
     mocks: {Both: [{error: Busy}, {return: [1, 2]}], Each: [{error: x, also: 1}]}
     input: {items: []}
     expect: {output: [{error: x, also: 1}], duration: 5, visited: [Both, Each]}
+  - name: takes time
+    mocks: {Both: [1, 2], Do: {return: 1, after: 60}}
+    input: {items: [1, 2]}
+    expect: {output: [1, 1], duration: 60}
+  - name: no time
+    mocks: {Do: {error: E, after: soon}}
 """
     )
     found = discovery.find([tmp_path])
-    (job,) = runs.jobs(found.suites, found.cases)
-    assert runs.run(job, runs.Settings()).failures == []
+    *good, bad = [runs.run(job, runs.Settings()) for job in runs.jobs(found.suites, found.cases)]
+    assert [each.failures for each in good] == [[], []]
+    assert bad.failures[0][0].endswith(
+        'fan.test.yaml:12:13: after is a number of seconds, not "soon"'
+    )
 
 
 async def test_in_a_mock_file() -> None:

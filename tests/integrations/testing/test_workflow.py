@@ -119,6 +119,30 @@ def test_one_result_for_each_call() -> None:
         workflow(loop).mock("Poll", "RUNNING", times=1).run()
 
 
+def test_a_mock_takes_time() -> None:
+    token = {"Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken"}
+    token["Parameters"] = {"MessageBody.$": "$$.Task.Token"}  # type: ignore[assignment]
+    asked = workflow(machine(Ask=task(TimeoutSeconds=3 * DAY, HeartbeatSeconds=2 * DAY, **token)))
+    answered = asked.mock("Ask", {"ok": True}, after=DAY + 0.5).run()
+    assert (answered.output, answered.duration) == ({"ok": True}, DAY + 0.5)
+    late = asked.mock("Ask", {"ok": True}, after=2 * DAY + 1).run()
+    assert (late.error, late.duration) == ("States.Timeout", 2 * DAY)
+    each = {"StartAt": "Work", "States": {"Work": task()}}
+    two = {"Type": "Map", "MaxConcurrency": 2, "ItemProcessor": each, "End": True}
+    mapped = workflow(machine(Two=two)).mock("Work", lambda event: event, after=10)
+    result = mapped.run([1, 2, 3, 4, 5])
+    assert (result.output, result.duration) == ([1, 2, 3, 4, 5], 30)
+    assert mapped.run([1, 2, 3, 4, 5]).history == result.history
+    other = {"StartAt": "Other", "States": {"Other": task()}}
+    race = {"Type": "Parallel", "Branches": [each, other], "End": True}
+    raced = workflow(machine(Race=race)).mock("Work", error="Late", after=5)
+    assert raced.mock("Other", error="Early", after=4).run().error == "Early"
+    with pytest.raises(WorkflowTestError, match="after is for the mocks of its tasks"):
+        raced.mock("Race", error="E", after=1)
+    with pytest.raises(WorkflowTestError, match="seconds, at least 0"):
+        raced.mock("Other", error="E", after=-1)
+
+
 def test_items_of_a_map() -> None:
     processor = machine(Resize=task("resize"))
     resize = {"Type": "Map", "ItemsPath": "$", "ItemProcessor": processor, "End": True}
