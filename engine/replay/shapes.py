@@ -36,12 +36,21 @@ class Divergence(NamedTuple):
     state     name in the new definition; "" for the execution itself
     visit     of the state, from 1
     change    what differs: `old` is recorded, `new` is what would be
+
+    Of children of a Map Run, whose first difference is of this kind:
+
+    map       the name of the Map
+    children  how many
+    child     the name of one
     """
 
     kind: str
     state: str
     visit: int
     change: Change
+    map: str = ""
+    children: int = 0
+    child: str = ""
 
 
 class Replayed(NamedTuple):
@@ -70,13 +79,16 @@ def as_json(replayed: Replayed) -> Mapping[str, Json]:
     def shown(each: Divergence) -> dict[str, Json]:
         sides = {"recorded": each.change.old, "new": each.change.new}
         present = {name: value for name, value in sides.items() if value is not MISSING}
-        return {
+        found = {
             "kind": each.kind,
             "state": each.state or None,
             "visit": each.visit or None,
             "what": each.change.what,
             **present,
         }
+        if each.children:
+            found |= {"map": each.map, "children": each.children, "child": each.child}
+        return found
 
     return {
         "executionArn": replayed.arn,

@@ -165,3 +165,124 @@ def test_map_runs_are_replayed_by_their_results(
     new.write_text(json.dumps(old))
     assert run(new, "mapped/n", db=str(file)) == 1
     assert "output: Done: output: " in capsys.readouterr().out
+
+
+def mapped(type: str = "STANDARD", price: int = 2) -> dict[str, Any]:
+    """A Map whose children price their item by a function, and find large ones."""
+    choice = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.total", "NumericGreaterThan": 100 * price, "Next": "Large"}],
+        "Default": "Small",
+    }
+    child = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": type},
+        "StartAt": "Price",
+        "States": {
+            "Price": {"Type": "Task", "Resource": FUNCTION, "Next": "Large?"},
+            "Large?": choice,
+            "Large": {"Type": "Succeed"},
+            "Small": {"Type": "Succeed"},
+        },
+    }
+    return {
+        "StartAt": "Each",
+        "States": {
+            "Each": {
+                "Type": "Map",
+                "Label": "Each",
+                "ItemProcessor": child,
+                "ResultPath": None,
+                "End": True,
+            }
+        },
+    }
+
+
+def ran(file: Path, definition: dict[str, Any], items: int = 12) -> str:
+    with SyncEngine(file, tasks=Registry(functions={"price": lambda item: item})) as engine:
+        arn = engine.create_state_machine("mapped", definition)["stateMachineArn"]
+        input = [{"total": 50 * number} for number in range(items)]
+        started = engine.start_execution(arn, name="n", input=input)
+        assert engine.wait(started["executionArn"])["status"] == "SUCCEEDED"
+        return started["executionArn"]
+
+
+def test_children_of_map_runs_are_replayed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, new = tmp_path / "flows.db", tmp_path / "new.asl.json"
+    ran(file, mapped())
+    new.write_text(json.dumps(mapped()))
+    assert run(new, "mapped/n", db=str(file)) == 0
+    shown = capsys.readouterr().out
+    assert shown == ("1 execution: 1 same, 0 differ\n12 children of Map Runs: 12 same, 0 differ\n")
+    changed = mapped(price=4)  # 250, 300, 350 and 400 are not large any more
+    changed["States"]["All"] = changed["States"].pop("Each")
+    changed["StartAt"] = "All"
+    new.write_text(json.dumps(changed))
+    assert run(new, "mapped/n", db=str(file)) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "≠ mapped/n  4 children of Each: next state: Small: after Large?: Large → Small",
+        "1 execution: 0 same, 1 differ",
+        "12 children of Map Runs: 8 same, 4 differ",
+    ]
+    assert run(new, "mapped/n", db=str(file), json=True) == 1
+    result, summary = map(json.loads, capsys.readouterr().out.splitlines())
+    (found,) = result["differences"]
+    assert (found["map"], found["children"], found["what"]) == ("Each", 4, "after Large?")
+    assert summary["summary"]["children"] == {"replayed": 12, "differ": 4, "notCompared": []}
+    one = found["child"].rpartition("/")[2]
+    with SyncEngine(file) as engine:
+        run_arn = engine.list_map_runs(f"{EXECUTION}mapped:n")["mapRuns"][0]["mapRunArn"]
+        listed = engine.list_executions(map_run_arn=run_arn)["executions"]
+        (child,) = [each["executionArn"] for each in listed if each["name"] == one]
+        answers = [
+            engine.describe_state_machine_for_execution(child),
+            engine.describe_execution(child),
+            engine.get_execution_history(child),
+        ]
+        parent = [
+            engine.describe_state_machine_for_execution(f"{EXECUTION}mapped:n"),
+            engine.get_execution_history(f"{EXECUTION}mapped:n"),
+        ]
+    assert run(new, child, db=str(file)) == 1
+    assert "next state: Small: after Large?: Large → Small" in capsys.readouterr().out
+    exported, whole = tmp_path / "child.json", tmp_path / "parent.json"
+    exported.write_text(json.dumps({name: each for one in answers for name, each in one.items()}))
+    assert run(new, exported) == 1
+    assert "next state: Small: after Large?: Large → Small" in capsys.readouterr().out
+    whole.write_text(json.dumps({name: each for one in parent for name, each in one.items()}))
+    assert run(new, whole) == 0
+    assert "not compared: children of 1 Map Run: a file does not" in capsys.readouterr().out
+
+
+EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:"
+
+
+def test_children_that_cannot_be_compared_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, new = tmp_path / "flows.db", tmp_path / "new.asl.json"
+    old = json.loads(json.dumps(MAPPED).replace("STANDARD", "EXPRESS"))
+    del old["States"]["Each"]["ResultSelector"]
+    ran(file, old)
+    new.write_text(json.dumps(old).replace('"n.$"', '"m.$"'))
+    assert run(new, "mapped/n", db=str(file)) == 0
+    express = "not compared: 12 children of 1 Map Run: Express children without a stored history\n"
+    assert capsys.readouterr().out == f"1 execution: 1 same, 0 differ\n{express}"
+    assert run(new, "mapped/n", db=str(file), json=True) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])["summary"]
+    assert summary["children"]["notCompared"] == [
+        {"reason": "Express children without a stored history", "mapRuns": 1, "children": 12}
+    ]
+    inline = json.loads(json.dumps(mapped()))
+    del (
+        inline["States"]["Each"]["ItemProcessor"]["ProcessorConfig"],
+        inline["States"]["Each"]["Label"],
+    )
+    other = tmp_path / "other.db"
+    ran(other, mapped())
+    new.write_text(json.dumps(inline))
+    assert run(new, "mapped/n", db=str(other)) == 1
+    shown = capsys.readouterr().out
+    assert "not compared: children of 1 Map Run: Each is no distributed Map of " in shown

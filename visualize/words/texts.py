@@ -116,7 +116,9 @@ def when(seconds: float, exact: bool = False) -> str:
 
 
 def count(number: int, thing: str) -> str:
-    """1 branch, 2 branches, 3 retries, 4 keys, 1,000 items."""
-    if number != 1:
+    """1 branch, 2 branches, 3 retries, 4 keys, 5 children, 1,000 items."""
+    if number != 1 and thing == "child":
+        thing = "children"
+    elif number != 1:
         thing = re.sub(r"(ch|s)$", r"\1e", re.sub(r"(?<![aeiou])y$", "ie", thing)) + "s"
     return f"{number:,} {thing}"

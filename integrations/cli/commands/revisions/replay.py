@@ -8,13 +8,18 @@ import asyncio
 import os
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
 from stepwell.asl import json_text
+from stepwell.asl.blocks import every_state
+from stepwell.asl.diff import compare
+from stepwell.asl.state_visits import details
 from stepwell.engine.errors import ApiError
 from stepwell.engine.replay import Divergence, Replayed, Replayer
+from stepwell.engine.replay.children import Family, most_alike, plain, processor, with_children
 from stepwell.engine.replay.shapes import as_json
 from stepwell.integrations.cli import exit_codes, files, lookup, recordings, revisions
 from stepwell.integrations.cli.clients import choosing, selection
@@ -27,6 +32,9 @@ from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 from stepwell.visualize.changes import texts
 
+_IN_FILE: Final = "a file does not have them: export them as files of their own"
+_EXPRESS: Final = "Express children without a stored history"
+PROGRESS_EVERY: Final = 100  # children
 _SHOWN: Final = 20  # executions whose differences are listed
 _REPLAYERS: Final = 16  # old definitions that are kept compiled
 
@@ -79,7 +87,7 @@ class _Chosen:
 
     async def each(
         self, db: str | None, server: str | None, limits: Limits
-    ) -> AsyncIterator[Recorded]:
+    ) -> AsyncGenerator[Recorded, None]:
         """One after the other, so that only one history is in memory."""
         for file in self.files:
             for one in recordings.in_file(file):
@@ -102,26 +110,73 @@ class _Chosen:
 
 
 class _Replayers:
-    """A Replayer for each old definition; the least recently used is dropped."""
+    """A Replayer for each old definition, and for the children of each Map; the least recently used
+    is dropped.
+    """
 
     def __init__(self, new: Revision, old: Revision | None, limits: Limits) -> None:
         self._new, self._old, self._limits = new, old, limits
-        self._made: OrderedDict[str, Replayer] = OrderedDict()
+        self._made: OrderedDict[tuple[str, ...], Replayer] = OrderedDict()
 
-    def of(self, definition: str | None) -> Replayer:
-        text = self._old.text if self._old is not None else definition or ""
-        found = self._made.get(text)
+    def of(self, one: Recorded) -> Replayer:
+        """Raises UsageError for a definition that is not valid, NoMapError."""
+        text = self._old.text if self._old is not None else one.definition or ""
+        if one.child_of is not None:
+            return self._kept((text, one.child_of), lambda: self._of_map(text, one.child_of or ""))
+        if one.label is not None:
+            states = self._states(one)
+            key = text, one.label, *states
+            return self._kept(key, lambda: self._most_alike(text, states, one.label))
+        return self._kept((text,), lambda: self._replayer(_machine(text), self._new.definition))
+
+    def _kept(self, key: tuple[str, ...], make: Callable[[], Replayer]) -> Replayer:
+        found = self._made.get(key)
         if found is None:
-            old = json_text.loads(text) if text else None
-            try:
-                found = Replayer(old, self._new.definition, self._limits)
-            except ValueError as fault:
-                raise UsageError(f"{self._new.name}: {fault}") from None
-            self._made[text] = found
+            found = self._made[key] = make()
             if len(self._made) > _REPLAYERS:
                 self._made.popitem(last=False)
-        self._made.move_to_end(text)
+        self._made.move_to_end(key)
         return found
+
+    def _of_map(self, text: str, name: str) -> Replayer:
+        """For the children of a Map, which may have another name in the new definition."""
+        old = _machine(text)
+        renamed = {} if old is None else compare(old, self._new.definition).renamed
+        new = processor(self._new.definition, renamed.get(name, name))
+        if new is None:
+            raise NoMapError(f"{renamed.get(name, name)} is no distributed Map of {self._new.name}")
+        return self._replayer(None if old is None else processor(old, name), new)
+
+    def _most_alike(self, text: str, states: Sequence[str], label: str | None) -> Replayer:
+        """For a child whose Map is not known: its own definition says which states it has."""
+        new = most_alike(self._new.definition, states, label)
+        if new is None:
+            raise NoMapError(f"no distributed Map of {self._new.name} has states of this child")
+        old = _machine(text)
+        if old is not None:
+            old = plain(old) if self._old is None else most_alike(old, states, label)
+        return self._replayer(old, new)
+
+    def _states(self, one: Recorded) -> list[str]:
+        if one.definition is not None:
+            return [name for name, _ in every_state(json_text.loads(one.definition))]
+        named = (details(each).get("name") for each in one.events)
+        return sorted({name for name in named if isinstance(name, str)})
+
+    def _replayer(self, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Replayer:
+        try:
+            return Replayer(old, new, self._limits)
+        except ValueError as fault:
+            raise UsageError(f"{self._new.name}: {fault}") from None
+
+
+class NoMapError(ValueError):
+    """The new definition has no such Map."""
+
+
+def _machine(text: str) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = json_text.loads(text) if text else None
+    return found
 
 
 async def _replay(
@@ -132,14 +187,55 @@ async def _replay(
     server: str | None,
     limits: Limits,
 ) -> None:
-    async for one in chosen.each(db, server, limits):
-        try:
-            replayer = replayers.of(one.definition)
-            result = replayer.replay(one.description, one.events, one.id, one.uuid, one.map_results)
-        except ValueError as fault:
-            summary.skip(one.name, str(fault))
+    async with aclosing(chosen.each(db, server, limits)) as recorded:
+        async for one in recorded:
+            try:
+                result = _one(one, replayers.of(one))
+            except ValueError as fault:
+                summary.skip(one.name, str(fault))
+                continue
+            family = Family()
+            await _children(one, replayers, family)
+            summary.add(one.name, result, family)
+
+
+def _one(one: Recorded, replayer: Replayer) -> Replayed:
+    return replayer.replay(one.description, one.events, one.id, one.uuid, one.map_results)
+
+
+async def _children(one: Recorded, replayers: _Replayers, family: Family) -> None:
+    """Replay the children of its Map Runs, and theirs."""
+    client = one.client
+    for map_run, state in one.map_runs.items():
+        if client is None:
+            family.skip(_IN_FILE)
+            continue
+        replayed = known = 0
+        async for child in recordings.children(client, one, map_run):
+            try:
+                result = _one(child, replayers.of(child))
+            except ValueError as fault:
+                family.skip(str(fault))
+                break
+            inner = Family()
+            await _children(child, replayers, inner)
+            family.add(state, child.name, with_children(result, inner))
+            family.join(inner)
+            replayed += 1
+            _progress(one.name, replayed)
         else:
-            summary.add(one.name, result)
+            counts = (await client.call("describe_map_run", map_run_arn=map_run))["executionCounts"]
+            known = counts["total"] - counts["pending"]
+            if known > replayed:
+                family.skip(_EXPRESS, known - replayed)
+    _progress(one.name, 0)
+
+
+def _progress(name: str, replayed: int) -> None:
+    """How many children of an execution, on a terminal."""
+    if screen.fancy(sys.stderr) and replayed % PROGRESS_EVERY == 0:
+        text = f"{printable(name)}: {replayed:,} children" if replayed else ""
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 class _Summary:
@@ -148,6 +244,7 @@ class _Summary:
     def __init__(self, json: bool) -> None:
         self.json = json
         self.total = self.differ = self.unknown = self.failed = self.unrepeatable = 0
+        self.children = Family()
         self.groups: Counter[tuple[str, str, str]] = Counter()
         self.examples: dict[tuple[str, str, str], tuple[str, Divergence]] = {}
         self.unlisted = 0
@@ -156,7 +253,9 @@ class _Summary:
         self.failed += 1
         print(f"stepwell: {printable(name)}: {printable(reason)}", file=sys.stderr)
 
-    def add(self, name: str, result: Replayed) -> None:
+    def add(self, name: str, own: Replayed, family: Family) -> None:
+        result = with_children(own, family)
+        self.children.count(family)
         self.total += 1
         self.unknown += not result.known
         self.unrepeatable += bool(result.unrepeatable)
@@ -196,6 +295,7 @@ class _Summary:
             ]
             counts: dict[str, Any] = {"executions": self.total, "same": same}
             counts |= {"differ": self.differ, "unknown": self.unknown, "failed": self.failed}
+            counts["children"] = self.children.as_json()
             print(ndjson({"summary": {**counts, "groups": groups}}))
             return
         lines: list[Line] = []
@@ -210,6 +310,7 @@ class _Summary:
             lines.append([])
         words = f"{count(self.total, 'execution')}: {same:,} same, {self.differ:,} differ"
         lines.append([(words, "bold")])
+        lines += [[(line, DIM)] for line in _of_children(self.children)]
         if self.unknown:
             text = f"{self.unknown:,} could not be replayed to the end: a result is not recorded"
             lines.append([(text, DIM)])
@@ -219,7 +320,23 @@ class _Summary:
         screen.write(lines, sys.stdout)
 
 
+def _of_children(family: Family) -> list[str]:
+    lines = []
+    if family.replayed:
+        same = family.replayed - family.differ
+        replayed = count(family.replayed, "child")
+        lines.append(f"{replayed} of Map Runs: {same:,} same, {family.differ:,} differ")
+    for reason, (runs, children) in family.not_compared.items():
+        whose = count(runs, "Map Run")
+        what = count(children, "child") if children else "children"
+        lines.append(f"not compared: {what} of {whose}: {printable(reason)}")
+    return lines
+
+
 def _text(each: Divergence) -> str:
+    if each.children:
+        whose = f"{count(each.children, 'child')} of {printable(each.map)}"
+        return f"{whose}: {_text(each._replace(children=0))}"
     state = f"{printable(each.state)}: " if each.state else ""
     visit = f" (visit {each.visit})" if each.visit > 1 else ""
     return f"{each.kind}{visit}: {state}{texts.text(each.change, 100)}"
