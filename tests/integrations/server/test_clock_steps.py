@@ -19,7 +19,7 @@ from tests.integrations.server.test_server import metrics
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 DAY = 24 * 3600
 REAL_NOW: Callable[[], Any] = botocore.auth.get_current_datetime
-SECONDS = 15  # that a Wait of 2 s may take on a busy machine; the clock is wrong by more
+SECONDS = 15  # that a Wait of 1 s may take on a busy machine; the clock is wrong by more
 
 pytestmark = pytest.mark.skipif(
     LIBRARY is None, reason="no libfaketime here (Debian: apt-get install faketime)"
@@ -75,7 +75,7 @@ def faked(home: dict[str, str], tmp_path: Path) -> Iterator[Faked]:
 
 
 def slept(faked: Faked, machine: str, meanwhile: Callable[[], object] = lambda: None) -> float:
-    """How long a Wait of 2 s took in real time."""
+    """How long a Wait of 1 s took in real time."""
     client = faked.client()
     began = time.monotonic()
     arn = client.start_execution(stateMachineArn=machine)["executionArn"]
@@ -88,7 +88,7 @@ def slept(faked: Faked, machine: str, meanwhile: Callable[[], object] = lambda: 
 
 def test_a_wait_and_signed_requests_go_on_whatever_the_clock_does(faked: Faked):
     machine = faked.client().create_state_machine(
-        name="sleeper", definition=one({"Type": "Wait", "Seconds": 2, "End": True}), roleArn=ROLE
+        name="sleeper", definition=one({"Type": "Wait", "Seconds": 1, "End": True}), roleArn=ROLE
     )["stateMachineArn"]
     taken = [slept(faked, machine)]
     for seconds in (30 * DAY, 0, -30, -600):
@@ -98,7 +98,7 @@ def test_a_wait_and_signed_requests_go_on_whatever_the_clock_does(faked: Faked):
         taken.append(slept(faked, machine))
         faked.kill()
         taken.append(slept(faked, machine))
-    print("a Wait of 2 s took", [round(each, 2) for each in taken], file=sys.stderr)
+    print("a Wait of 1 s took", [round(each, 2) for each in taken], file=sys.stderr)
     faked.set(-3600)
     with (
         pytest.raises(ClientError) as refused,

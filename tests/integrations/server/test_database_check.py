@@ -72,9 +72,9 @@ def findings(command: Command, db: Path) -> list[dict[str, str]]:
     return found
 
 
-def test_each_damaged_row_is_listed(made: Live, command: Command, tmp_path: Path) -> None:
-    assert findings(command, made.db) == []  # beside the server
-    assert "nothing is damaged" in command("db", "check", "--db", made.db).stdout
+def test_each_damaged_row_is_listed(made: Live, command_here: Command, tmp_path: Path) -> None:
+    assert findings(command_here, made.db) == []  # beside the server
+    assert "nothing is damaged" in command_here("db", "check", "--db", made.db).stdout
     assert made.stop() == 0
     for table, column in EACH.items():
         copy = tmp_path / f"{table}.db"
@@ -88,11 +88,11 @@ def test_each_damaged_row_is_listed(made: Live, command: Command, tmp_path: Path
             )
             db.execute(f"UPDATE {table} SET {column} = harm({column}) WHERE {where}")
             db.commit()
-        found = findings(command, copy)
+        found = findings(command_here, copy)
         assert found and any(each["row"].startswith(table) for each in found), (table, found)
         assert all(each["owner"] and each["fault"] and each["advice"] for each in found)
-        assert "damaged" in command("db", "check", "--db", copy).stdout
-    done = command("db", "check", "--db", tmp_path / "none.db")
+        assert "damaged" in command_here("db", "check", "--db", copy).stdout
+    done = command_here("db", "check", "--db", tmp_path / "none.db")
     assert done.returncode == 2 and "there is no database" in done.stderr
 
 

@@ -31,26 +31,28 @@ def other(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 async def test_a_foreign_write_lock_is_waited_for(
-    path: Path, other: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """For longer than SQLite's five seconds, by a commit and by an opening."""
-    store = SqliteStore(path)
-    await store.open()
-    other.execute("BEGIN IMMEDIATE")
-    commit = asyncio.create_task(store.commit([Writes({"a": b""})]))
-    await asyncio.sleep(6)
-    assert not commit.done() and "locked by another program" in caplog.text
-    other.execute("COMMIT")
-    await asyncio.wait_for(commit, 30)
-    await store.close()
-    other.execute("BEGIN IMMEDIATE")
-    opening = asyncio.create_task(store.open())
-    await asyncio.sleep(6)
-    assert not opening.done()
-    other.execute("COMMIT")
-    await asyncio.wait_for(opening, 30)
-    assert [key for key, _ in await store.records("")] == ["a"]
-    await store.close()
+
+    async def waits(name: str, opened: bool) -> None:
+        store = SqliteStore(tmp_path / name)
+        await store.open()
+        if not opened:
+            await store.close()
+        with closing(sqlite3.connect(tmp_path / name, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            work = store.commit([Writes({"a": b""})]) if opened else store.open()
+            waiting = asyncio.create_task(work)
+            await asyncio.sleep(6)
+            assert not waiting.done()
+            other.execute("COMMIT")
+            await asyncio.wait_for(waiting, 30)
+        assert [key for key, _ in await store.records("")] == (["a"] if opened else [])
+        await store.close()
+
+    await asyncio.gather(waits("commit.db", True), waits("opening.db", False))
+    assert "commit.db is locked by another program" in caplog.text
 
 
 async def test_a_lock_that_lasts_is_a_store_failure(path: Path, other: sqlite3.Connection) -> None:
