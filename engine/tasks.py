@@ -163,7 +163,7 @@ class MockedAttempt(NamedTuple):
     case       of the execution
     number     attempts of the state before this one, in the execution
     iteration  (index, run) of each Map iteration, or child of a Map Run, around the state, the
-               outermost first: see core/test_cases.py
+               outermost first: see core/mocked_attempts.py
     iteration_number  attempts of the state before this one, in the innermost iteration
     retries    before it in this visit of the state
     part       ITEM_READER or RESULT_WRITER of the state; "": its task

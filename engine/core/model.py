@@ -414,10 +414,10 @@ class ExecutionExtras(TypedDict, total=False):
     logging: dict[str, Json]  # loggingConfiguration of the machine at the start
     sync: bool  # its caller waits for the end: StartSyncExecution, or a state under test
     case: str  # the test case that answers its tasks
-    mocked: dict[str, list[dict[str, Json]]]  # results of whole states: see test_cases.py
+    mocked: dict[str, list[dict[str, Json]]]  # results of whole states: see mocked_attempts.py
     search: str  # search attributes that a tag of the machine names
     attempts: dict[str, int]  # of each state, for its test case
-    iteration: list[list[int]]  # of a child of a Map Run, for its test case: see test_cases.py
+    iteration: list[list[int]]  # of a child of a Map Run, for its test case: see mocked_attempts.py
     redrives: int
     redriven: int  # ms: the last redrive
     tokens: list[list[Json]]  # [client token, ms] of the latest redrives

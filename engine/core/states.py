@@ -24,7 +24,7 @@ from stepwell.asl.program import (
     State,
 )
 from stepwell.engine import messages
-from stepwell.engine.core import model, tasks, test_cases
+from stepwell.engine.core import mocked_attempts, model, tasks
 from stepwell.engine.core.dataflow import as_payload, assign, effective, shape
 from stepwell.engine.core.environment import environment
 from stepwell.engine.core.history import CODES, ENTERED, EXITED
@@ -187,8 +187,8 @@ def _attempt_parallel(run: Run, frame: Frame) -> None:
         return None
     started = frame.prev = run.add((PARALLEL_STARTED, frame.prev))
     if "mocked" in run.x.extras:
-        number, _ = test_cases.number(run, frame)
-        if test_cases.answered(run, frame, number, PARALLEL_SUCCEEDED):
+        number, _ = mocked_attempts.number(run, frame)
+        if mocked_attempts.answered(run, frame, number, PARALLEL_SUCCEEDED):
             return None
     frame.phase, frame.children = Phase.CHILDREN, Children(len(state.branches))
     children = []

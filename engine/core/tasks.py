@@ -10,7 +10,7 @@ from stepwell.asl.evaluation import StateError
 from stepwell.asl.program import State
 from stepwell.asl.resources import Resource
 from stepwell.engine import messages
-from stepwell.engine.core import events, test_cases
+from stepwell.engine.core import events, mocked_attempts
 from stepwell.engine.core.dataflow import as_payload, selected
 from stepwell.engine.core.environment import environment
 from stepwell.engine.core.events import CancelTask, RunTask
@@ -95,7 +95,7 @@ def schedule(run: Run, frame: Frame) -> None:
     if too_large(run, frame, payload):
         return None
     if "case" in run.x.extras:  # an activity that is missing may be mocked
-        number, inner = test_cases.number(run, frame)
+        number, inner = mocked_attempts.number(run, frame)
         attempt = attempt._replace(number=number, iteration_number=inner)
     elif resource.kind == "activity" and resource.text not in run.activities:
         cause = messages.ACTIVITY_GONE.format(arn=resource.text)

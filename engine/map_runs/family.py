@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepwell.engine import arns
-from stepwell.engine.core import test_cases
+from stepwell.engine.core import mocked_attempts
 from stepwell.engine.core.events import StartChild
 from stepwell.engine.core.model import Execution, ExecutionExtras, Payload
 from stepwell.engine.ids import derived
@@ -36,8 +36,8 @@ class Family:
             extras["case"] = parent.extras["case"]
             if "mocked" in parent.extras:
                 extras["mocked"] = parent.extras["mocked"]
-            self._iteration = [list(each) for each in test_cases.path(parent, frame)]
-            self._run = test_cases.map_runs(parent, frame)
+            self._iteration = [list(each) for each in mocked_attempts.path(parent, frame)]
+            self._run = mocked_attempts.map_runs(parent, frame)
         if "logging" in parent.extras:
             extras["logging"] = parent.extras["logging"]
         self._extras = extras

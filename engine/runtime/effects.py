@@ -16,7 +16,7 @@ from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
 from stepwell.engine import messages
-from stepwell.engine.core import test_cases
+from stepwell.engine.core import mocked_attempts
 from stepwell.engine.core.environment import token
 from stepwell.engine.core.events import (
     Event,
@@ -296,7 +296,7 @@ def _with_case(tasks: Tasks, x: Execution, command: RunTask) -> Handler | None:
     numbers = frame.running_attempt
     attempt = MockedAttempt(
         *(_machine(x), case, command.state.name, numbers.number),
-        *(test_cases.path(x, frame), numbers.iteration_number, sum(frame.retries)),
+        *(mocked_attempts.path(x, frame), numbers.iteration_number, sum(frame.retries)),
     )
     if mocks.covers(attempt.machine, case, attempt.state):
         return partial(mocks.answer, attempt)
@@ -312,7 +312,7 @@ def part_handler(tasks: Tasks, x: Execution, command: RunTask, part: str) -> Han
     if not tasks.mocks.covers(_machine(x), case, part_key(state, part)):
         return None
     frame = x.frames[command.frame]
-    runs, path = test_cases.map_runs(x, frame), test_cases.path(x, frame)
+    runs, path = mocked_attempts.map_runs(x, frame), mocked_attempts.path(x, frame)
     attempt = MockedAttempt(*(_machine(x), case, state, runs, path, runs, sum(frame.retries), part))
     return partial(tasks.mocks.answer, attempt)
 

@@ -19,7 +19,7 @@ from stepwell.asl.state_visits import Event, Visit, details
 from stepwell.integrations.mocks import messages
 
 Path: TypeAlias = tuple[tuple[int, int], ...]
-"""(index, run) of each Map iteration: see engine/core/test_cases.py."""
+"""(index, run) of each Map iteration: see engine/core/mocked_attempts.py."""
 Response: TypeAlias = dict[str, Json]
 """As in a mock file: {"Return": ...}, {"Throw": ...} or {"Pending": true}."""
 

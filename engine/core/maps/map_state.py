@@ -13,7 +13,7 @@ from typing import Final
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import StateError
 from stepwell.engine import messages
-from stepwell.engine.core import test_cases
+from stepwell.engine.core import mocked_attempts
 from stepwell.engine.core.dataflow import as_payload, effective, select_item
 from stepwell.engine.core.environment import environment
 from stepwell.engine.core.events import ChildrenMocked
@@ -58,7 +58,7 @@ def attempt(run: Run, frame: Frame) -> None:
         keys = list(source) if isinstance(source, dict) else None
         items = [Payload(each) for each in (source.values() if keys is not None else source)]
         frame.prev = run.add((MAP_STARTED, frame.prev, 0 if spec.reader else len(items)))
-        number = test_cases.number(run, frame)[0] if "case" in run.x.extras else 0
+        number = mocked_attempts.number(run, frame)[0] if "case" in run.x.extras else 0
         # tolerance, reader and writer are evaluated when the state has started, as recorded
         state = MapRunState(
             concurrency, spec.tolerated_count(value, env), spec.tolerated_percentage(value, env)
@@ -79,7 +79,7 @@ def attempt(run: Run, frame: Frame) -> None:
         ):
             frame.prev = frame.entered
         return fail(run, frame, exception)
-    if test_cases.answered(run, frame, number, MAP_SUCCEEDED):
+    if mocked_attempts.answered(run, frame, number, MAP_SUCCEEDED):
         return None
     frame.phase = Phase.CHILDREN
     frame.children = Children(0, items, state)

@@ -13,7 +13,7 @@ from typing import Any
 
 from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.errors import with_limits
-from stepwell.integrations.cli.output import test_report
+from stepwell.integrations.cli.output import scenario_report
 from stepwell.integrations.cli.output.text import printable
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
@@ -132,7 +132,7 @@ def _covered(outcomes: Iterable[Outcome], options: Options) -> bool:
 def _outcomes(jobs: Sequence[Job], options: Options, settings: Settings) -> list[Outcome]:
     """Run the jobs, and show their outcomes as they come."""
     began, outcomes = time.perf_counter(), list[Outcome]()
-    report = test_report.Report(len(jobs), options.quiet or options.json)
+    report = scenario_report.Report(len(jobs), options.quiet or options.json)
     with report, closing(processes.run(jobs, settings, options.jobs)) as running:
         for outcome in running:
             outcomes.append(outcome)

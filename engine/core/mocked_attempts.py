@@ -1,5 +1,6 @@
-"""What a test case needs to know of an attempt: how many attempts of its state came before, and in
-which iterations it is. All of it is durable with the attempt, so it is the same after a crash.
+"""What the mocks of a test case need to know of an attempt: how many attempts of its state came
+before, and in which iterations it is. All of it is durable with the attempt, so it is the same
+after a crash.
 """
 
 from __future__ import annotations
