@@ -4,12 +4,17 @@ executions per second over HTTP on SQLite, on one node with PostgreSQL, and on t
 All servers run at the same time and take turns in short rounds, so that the machine's load affects
 them alike. The clients of two nodes are divided between them, as a load balancer would. Each makes
 schemas of its own and drops them in the end. Compare the shares.
+
+CPU is the time for one execution, in us: of the nodes, of PostgreSQL (where it is on this machine)
+and of the client. Their sum bounds what the machine can do, however many nodes there are.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import tempfile
+import time
 import uuid
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +23,7 @@ from typing import Any
 
 import asyncpg
 
+from benchmarks.capacity import database_cpu
 from benchmarks.client import Connection, load
 from benchmarks.http import ROLE, cpu_seconds, executed, free_port, serving
 from benchmarks.workloads import INPUT, MACHINES
@@ -96,6 +102,16 @@ def servers(stack: ExitStack, folder: Path, url: str, names: list[str]) -> dict[
     return found
 
 
+def cpu_by_process(url: str, nodes: list[tuple[int, int]]) -> dict[str, float]:
+    """us of CPU so far: of the nodes, of PostgreSQL, of this process; and of all together."""
+    used = {
+        "nodes_us": sum(cpu_seconds(pid) for _, pid in nodes) * 1e6,
+        "database_us": (run(database_cpu(url)) or 0.0) * 1e6,
+        "client_us": time.process_time() * 1e6,
+    }
+    return used | {"all_us": sum(used.values())}
+
+
 async def drop(url: str, names: list[str]) -> None:
     connection = await asyncpg.connect(url)
     for name in names:
@@ -112,11 +128,13 @@ def measure(url: str, folder: Path, seconds: float, rounds: int) -> dict[str, di
                 rows: dict[str, list[dict[str, float]]] = {name: [] for name in nodes}
                 for _ in range(rounds):
                     for name, each in nodes.items():
-                        began = sum(cpu_seconds(pid) for _, pid in each)
+                        began = cpu_by_process(url, each)
                         ports = [port for port, _ in each]
                         row = run(measured(ports, workload, seconds / rounds))
-                        used = sum(cpu_seconds(pid) for _, pid in each) - began
-                        rows[name].append(row | {"cpu_us": used / row["count"] * 1e6})
+                        used = cpu_by_process(url, each)
+                        rows[name].append(
+                            row | {key: (used[key] - began[key]) / row["count"] for key in used}
+                        )
                 found[workload] = {
                     name: {key: median(row[key] for row in each) for key in each[0]}
                     for name, each in rows.items()
@@ -128,16 +146,24 @@ def measure(url: str, folder: Path, seconds: float, rounds: int) -> dict[str, di
 
 def show(found: dict[str, dict[str, Any]]) -> None:
     print(
-        "workload          servers      per second   p50 ms   p99 ms   CPU us   of SQLite  of one"
+        "                                                         CPU us of"
+        "                                     rate, of"
     )
+    print(
+        "workload         servers    per second   p50 ms   p99 ms    nodes database  client     all"
+        "  at most  SQLite one node"
+    )
+    cores = len(os.sched_getaffinity(0))
     for workload, rows in found.items():
         for name, row in rows.items():
+            cpu = "".join(f"{row[f'{each}_us']:9,.0f}" for each in ("nodes", "database", "client"))
             shares = "".join(
-                f"{row['per_second'] / rows[other]['per_second']:10.2f}" for other in (SQLITE, ONE)
+                f"{row['per_second'] / rows[other]['per_second']:8.2f}" for other in (SQLITE, ONE)
             )
             print(
-                f"{workload:17} {name:10} {row['per_second']:12,.1f} {row['p50_ms']:8.2f} "
-                f"{row['p99_ms']:8.2f} {row['cpu_us']:8,.0f} {shares}"
+                f"{workload:16} {name:9} {row['per_second']:11,.1f} {row['p50_ms']:8.2f} "
+                f"{row['p99_ms']:8.2f}{cpu} {row['all_us']:7,.0f} "
+                f"{cores * 1e6 / row['all_us']:8,.0f}{shares}"
             )
 
 
