@@ -325,8 +325,10 @@ class Store(Protocol):
 
     async def describe(self, execution_arn: str) -> ExecutionRow | None: ...
 
-    async def taken(self, arns: Collection[str]) -> set[str]:
-        """Those of these ARNs of Standard executions that are stored, open or closed."""
+    async def taken(self, execution_arn: str) -> bool:
+        """Whether a Standard execution with this ARN is stored, open or closed: as of a read that
+        begins after the call.
+        """
 
     async def row(self, execution_id: int) -> ExecutionRow | None:
         """The execution as lists show it, open or closed."""

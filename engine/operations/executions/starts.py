@@ -16,7 +16,6 @@ from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.inputs import JsonInput
 from stepwell.engine.machines import configuration, machine_parts
 from stepwell.engine.machines.machine_parts import Target
-from stepwell.engine.observers.names import TakenNames
 from stepwell.engine.observers.trace_context import current_trace
 from stepwell.engine.observers.tracker import Started
 from stepwell.engine.operations import payloads
@@ -38,7 +37,7 @@ class Starts:
         self._store, self._clock, self._limits = base.store, base.clock, base.limits
         self._machines, self._programs, self._new_uuid = base.machines, base.programs, base.new_uuid
         self._worker, self._tracker = base.worker, base.tracker
-        self._taken, self._tasks = TakenNames(base.store), base.tasks
+        self._tasks = base.tasks
 
     async def start_execution(
         self,
@@ -146,7 +145,7 @@ class Starts:
             held = self._tracker.open.get(arn)
             if isinstance(held, Execution):
                 return held
-            found = await self._store.describe(arn) if await self._taken(arn) else None
+            found = await self._store.describe(arn) if await self._store.taken(arn) else None
             # the row may be older than a unit that was published since it was read
             held = self._tracker.open.get(arn)
             if held is None:

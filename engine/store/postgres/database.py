@@ -326,12 +326,15 @@ class PostgresDatabase:
         """A session to read with. Reads go on after a failed commit, unless there is another
         owner.
         """
+        self._check_reading()
+        async with self._readers.session() as reader:
+            yield reader
+
+    def _check_reading(self) -> None:
         if isinstance(self.failed, StoreLostError):
             raise self.failure()
         if not self._open_to_read:
             raise StoreError("the store is not open")
-        async with self._readers.session() as reader:
-            yield reader
 
     async def query(self, query: Query[T]) -> T:
         async with (
@@ -341,16 +344,22 @@ class PostgresDatabase:
             return await _run(query, reader)
 
     async def first(self, query: Callable[[], Query[T]]) -> T:
-        """One statement needs no transaction: it is one round trip, not three."""
+        """One statement needs no transaction: it is one round trip, not three, and shared."""
         started = query()
         name, values = next(started)
-        rows = await self.rows(name, *values)
+        assert name == "described", f"{name} is not asked for many at once"
+        self._check_reading()
+        rows = await self._readers.described(values)
         try:
             started.send(rows)
         except StopIteration as end:
             value: T = end.value
             return value
         return await self.query(query())  # it takes more: all of them on one state
+
+    async def taken(self, execution_arn: str) -> bool:
+        self._check_reading()
+        return await self._readers.taken(execution_arn)
 
     async def rows(self, name: str, *values: Any) -> list[Any]:
         async with self._reader() as reader:

@@ -60,6 +60,22 @@ SELECT * FROM unnest(?::text[], ?::bytea[], ?::bigint[], ?::smallint[]) ON CONFL
 -- ends.
 SELECT 1 FROM shard WHERE number = ANY (?::int[]) ORDER BY number FOR NO KEY UPDATE
 
+-- name: all_described
+-- As described, for arrays of what it is asked for, with the place in them first.
+SELECT
+    r.place,
+    x.*,
+    (SELECT blob FROM history WHERE key = x.id << 15 | 1),
+    (
+        SELECT blob FROM history WHERE key BETWEEN x.id << 15 AND x.id << 15 | 32767
+        ORDER BY key DESC LIMIT 1
+    )
+FROM unnest(?::text[], ?::text[]) WITH ORDINALITY AS r (prefix, tail, place)
+CROSS JOIN LATERAL (
+    {executions} WHERE e.series IN (SELECT id FROM series WHERE prefix = r.prefix)
+    AND e.tail = r.tail
+) AS x
+
 -- name: first_histories
 SELECT key, blob FROM history WHERE key = ANY (?::bigint[])
 

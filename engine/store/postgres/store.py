@@ -39,3 +39,4 @@ class PostgresStore(SqlStore):
             url, read_only=read_only, limits=limits, shard=shard, readers=readers, node=node
         )
         super().__init__(database, limits)
+        self._taken = database.taken

@@ -4,13 +4,13 @@ thousands of executions may be due at one moment.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
 
 from stepwell.engine.store.base import StoreFormatError
+from stepwell.engine.store.batched import Batched
 from stepwell.engine.store.codec import Continuation
 from stepwell.engine.store.sql.database import Database
 from stepwell.engine.store.sql.queries import Known, Query, load
@@ -24,34 +24,7 @@ LOADS_AT_ONCE: Final = 64
 class Loading:
     def __init__(self, database: Callable[[], Database]) -> None:
         self._database = database
-        self._waiting: list[tuple[int, asyncio.Future[Continuation | None]]] = []
-        self._reading: asyncio.Task[None] | None = None
-
-    async def load(self, execution_id: int) -> Continuation | None:
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[Continuation | None] = loop.create_future()
-        self._waiting.append((execution_id, found))
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read())
-        return await found
-
-    async def _read(self) -> None:
-        while self._waiting:
-            chosen = self._waiting[:LOADS_AT_ONCE]
-            del self._waiting[:LOADS_AT_ONCE]
-            try:
-                results = await self._results([number for number, _ in chosen])
-            except asyncio.CancelledError:  # the event loop ends
-                for _, found in (*chosen, *self._waiting):
-                    found.cancel()
-                raise
-            for (_, found), result in zip(chosen, results):
-                if found.done():  # cancelled
-                    continue
-                if isinstance(result, BaseException):
-                    found.set_exception(result)
-                else:
-                    found.set_result(result)
+        self.load: Final = Batched[int, Continuation | None](self._results, LOADS_AT_ONCE)
 
     async def _results(self, ids: Sequence[int]) -> Results:
         try:
@@ -61,8 +34,6 @@ class Loading:
             if len(ids) == 1:
                 return [error]
             return [(await self._results([each]))[0] for each in ids]
-        except Exception as error:  # each caller's
-            return [error] * len(ids)
 
 
 def _load_all(ids: Sequence[int], known: Query[Known]) -> Query[Results]:

@@ -5,10 +5,11 @@ method. How statements run is the database's.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from stepwell.engine.core.events import HistoryEvent
 from stepwell.engine.core.model import RUNNING, Payload
@@ -33,6 +34,7 @@ from stepwell.engine.store.base import (
     size_of,
 )
 from stepwell.engine.store.batch import Batch
+from stepwell.engine.store.batched import Batched
 from stepwell.engine.store.batcher import Batcher
 from stepwell.engine.store.keys import first_number, split_arn, uuid_bytes
 from stepwell.engine.store.sql import check, indexing, queries, searching
@@ -48,6 +50,9 @@ from stepwell.engine.store.sql.rows import (
     scrubbed,
 )
 
+NAMES_AT_ONCE: Final = 1000
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")  # no text that is stored
+
 
 class SqlStore:
     """See base.Store."""
@@ -56,6 +61,7 @@ class SqlStore:
         self.database, self.path, self._limits = database, database.path, limits
         self._batcher = Batcher({}, {}, {})
         self._loading = Loading(lambda: self.database)
+        self._taken: Callable[[str], Awaitable[bool]] = Batched(self._all_taken, NAMES_AT_ONCE)
         self._clock = self._next_id = 0
         self._secret = b""
 
@@ -190,11 +196,17 @@ class SqlStore:
         )
 
     async def describe(self, execution_arn: str) -> ExecutionRow | None:
+        if _NO_TEXT.search(execution_arn):  # the database refuses to be asked
+            return None
         return await self.database.first(partial(queries.describe, execution_arn))
 
-    async def taken(self, arns: Collection[str]) -> set[str]:
+    async def taken(self, execution_arn: str) -> bool:
+        return not _NO_TEXT.search(execution_arn) and await self._taken(execution_arn)
+
+    async def _all_taken(self, arns: Sequence[str]) -> list[bool]:
         asked = json.dumps([split_arn(arn) for arn in arns])
-        return {arn for (arn,) in await self.database.rows("taken", asked)}
+        taken = {arn for (arn,) in await self.database.rows("taken", asked)}
+        return [arn in taken for arn in arns]
 
     async def row(self, execution_id: int) -> ExecutionRow | None:
         row = await self._row("execution", execution_id)

@@ -144,8 +144,19 @@ async def test_names_that_are_taken(store: Store) -> None:
     arns = [closed.execution.arn, running.execution.arn]
     free = [arn + "x" for arn in arns]
     other = arns[0].replace(":execution:", ":execution:other-")
-    assert await store.taken([*free, *arns, other, arns[0]]) == set(arns)
-    assert await store.taken([*free, other]) == await store.taken([]) == set()
+    asked = [*free, *arns, other, arns[0]]
+    taken = await asyncio.gather(*map(store.taken, asked))
+    assert dict(zip(asked, taken)) == {arn: arn in arns for arn in asked}
+
+
+async def test_what_no_database_stores_is_not_found_and_hinders_no_other(store: Store) -> None:
+    run = Run(store, "passes")
+    run.finish()
+    await committed(store, run)
+    arn = run.execution.arn
+    asked = [arn, arn + "\0", arn, arn + "\ud800", arn + "x"]
+    found = await asyncio.gather(*map(store.describe, asked))
+    assert [row and row.id for row in found] == [run.id, None, run.id, None, None]
 
 
 @pytest.mark.parametrize("machine", DEFINITIONS)
