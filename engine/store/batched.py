@@ -1,5 +1,5 @@
-"""One read for all callers that came while the one before it ran: a read is a hand-over to a
-thread, or a round trip to the database, whatever it asks for.
+"""One call for all callers that came while the one before it ran: each is a hand-over to a thread,
+or a round trip to the database, whatever it carries.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ V = TypeVar("V")
 
 
 class Batched(Generic[K, V]):
-    """Callers are answered in the order of their calls, as of a read that begins after the call.
+    """Callers are answered in the order of their calls, by a run that begins after the call.
 
-    read  returns the value of each key, or its error; what it raises is the error of all
-    most  keys of one read
+    run   returns the value of each key, or its error; what it raises is the error of all
+    most  keys of one run
     """
 
-    __slots__ = ("_most", "_read", "_reader", "_waiting")
+    __slots__ = ("_most", "_run", "_task", "_waiting")
 
     def __init__(
-        self, read: Callable[[Sequence[K]], Awaitable[Sequence[V | BaseException]]], most: int
+        self, run: Callable[[Sequence[K]], Awaitable[Sequence[V | BaseException]]], most: int
     ) -> None:
-        self._read, self._most = read, most
+        self._run, self._most = run, most
         self._waiting: list[tuple[K, asyncio.Future[V]]] = []
-        self._reader: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def __call__(self, key: K) -> asyncio.Future[V]:
         future: asyncio.Future[V] = asyncio.get_running_loop().create_future()
         self._waiting.append((key, future))
-        if self._reader is None or self._reader.done():
-            self._reader = asyncio.create_task(self._read_all(), name="stepwell-reader")
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run_all(), name="stepwell-batched")
         return future
 
-    async def _read_all(self) -> None:
+    async def _run_all(self) -> None:
         while self._waiting:
             asked = self._waiting[: self._most]
             del self._waiting[: self._most]
             results: Sequence[V | BaseException]
             try:
-                results = await self._read([key for key, _ in asked])
+                results = await self._run([key for key, _ in asked])
             except asyncio.CancelledError:  # the event loop ends
                 for _, future in (*asked, *self._waiting):
                     future.cancel()

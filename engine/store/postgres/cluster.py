@@ -5,6 +5,7 @@ from __future__ import annotations
 from stepwell.engine.limits import Limits
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import Store
+from stepwell.engine.store.postgres.joint_commits import JointCommits
 from stepwell.engine.store.postgres.members import Members
 from stepwell.engine.store.postgres.readers import Readers
 from stepwell.engine.store.postgres.schema import SQL
@@ -21,6 +22,7 @@ class PostgresCluster:
     def __init__(self, url: str, address: str, limits: Limits) -> None:
         self._url, self._limits = url, limits
         self.members, self._readers = Members(url, address, limits=limits), Readers(url)
+        self._joint = JointCommits()
         self.count, self.secret = 0, b""
 
     async def open(self) -> None:
@@ -32,14 +34,15 @@ class PostgresCluster:
             self.secret = await reader.fetchval("SELECT secret FROM meta")
 
     def store(self, number: int) -> Store:
-        """Of a shard, to be owned. Its session to write with is its own; it reads with those that
-        all share.
+        """Of a shard, to be owned. Its session to write with is its own, but commits are written
+        together; it reads with those that all share.
         """
         return PostgresStore(
             self._url,
             limits=self._limits,
             shard=Shard(number, self.count),
             readers=self._readers,
+            joint=self._joint,
             node=self.members.id,
         )
 

@@ -1,13 +1,14 @@
 """A commit in PostgreSQL's words: ONE statement, which takes each table's rows as arrays.
 
-    WITH fence AS (UPDATE shard ... WHERE number = $3 AND epoch = $4 RETURNING 1),
+    WITH owned AS (UPDATE shard ... FROM unnest($1 ... $4) ... AND epoch = o.epoch RETURNING 1),
+         fence AS (SELECT 1 FROM owned HAVING count(*) = cardinality($1)),
          a AS (INSERT INTO history ... FROM unnest($5::bigint[], $6::bytea[]) ... fence), ...
     SELECT count(*) FROM fence
 
-One statement is one round trip and one transaction. All of it depends on the fence: where the epoch
-is another owner's, nothing is written. Parts of one statement do not see each other's rows, so what
-must come before (rows of an earlier visit that are deleted) or after (merged history) goes in
-statements of its own, and then the whole is a transaction.
+One statement is one round trip and one transaction, of one shard or of several. All of it depends
+on the fence: where an epoch is another owner's, no row is written. Parts of one statement do not
+see each other's rows, so what must come before (rows of an earlier visit that are deleted) or after
+(merged history) goes in statements of its own, and then the whole is a transaction.
 """
 
 from __future__ import annotations
@@ -91,18 +92,33 @@ PARTS: Final[dict[Change, Part]] = {
     )
 }  # fmt: skip
 
+_PLACES: Final = {change: place for place, change in enumerate(PARTS)}
+
 _FENCE: Final = (
-    "UPDATE shard SET clock = greatest(clock, $1), next_execution = greatest(next_execution, $2)"
-    " WHERE number = $3 AND epoch = $4 RETURNING 1"
+    "owned AS (UPDATE shard SET clock = greatest(shard.clock, o.clock),"
+    " next_execution = greatest(shard.next_execution, o.next)"
+    " FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[])"
+    " AS o (clock, next, number, epoch)"
+    " WHERE shard.number = o.number AND shard.epoch = o.epoch RETURNING 1),"
+    " fence AS (SELECT 1 FROM owned HAVING count(*) = cardinality($1))"
 )
 
 
-def statement(changes: Batch, shard: int, epoch: int) -> tuple[str, list[Any]]:
-    """The statement of a batch, without its deletes and merges, and its parameters."""
-    present = tuple(change for change, values in changes.rows.items() if values)
-    parameters: list[Any] = [changes.clock, changes.next_id, shard, epoch]
+def statement(shards: Sequence[tuple[Batch, int, int]]) -> tuple[str, list[Any]]:
+    """The statement of the batches of some shards, without their deletes and merges, and its
+    parameters. shards: (batch, number, epoch)
+    """
+    batches, numbers, epochs = zip(*shards)
+    rows: dict[Change, list[Any]] = {}
+    for each in batches:
+        for change, values in each.rows.items():
+            if values:
+                rows[change] = rows[change] + values if change in rows else values
+    present = tuple(sorted(rows, key=_PLACES.__getitem__))
+    clocks, ids = [each.clock for each in batches], [each.next_id for each in batches]
+    parameters: list[Any] = [clocks, ids, numbers, epochs]
     for change in present:
-        values, types = changes.rows[change], PARTS[change].types
+        values, types = rows[change], PARTS[change].types
         for column, type in enumerate(types):
             array: Sequence[Any] = values[column :: len(types)]
             if type == "utf8":
@@ -113,7 +129,7 @@ def statement(changes: Batch, shard: int, epoch: int) -> tuple[str, list[Any]]:
 
 @lru_cache(maxsize=512)
 def _text(present: tuple[Change, ...]) -> str:
-    number, parts = 4, [f"fence AS ({_FENCE})"]
+    number, parts = 4, [_FENCE]
     for place, change in enumerate(present):
         part, arrays = PARTS[change], []
         for type in part.types:

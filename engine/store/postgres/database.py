@@ -2,7 +2,7 @@
 
     writer    one session, which holds the advisory lock of the shard: transactions, in the order
               of the calls; a commit is one statement that carries the epoch of this owner
-              (commits.py)
+              (commits.py), perhaps together with other shards (joint_commits.py)
     readers   a few sessions of the process (readers.py)
 
 The lock tells whether an owner lives: it is freed when its session ends, and the server ends a
@@ -27,7 +27,8 @@ from stepwell.engine.sharding import HOME, SHARDS, Shard, shard_of_id
 from stepwell.engine.store.base import Health, StoreFormatError, StoreInUseError, StoreLostError
 from stepwell.engine.store.batch import DELETE_CLOSING_ATTRIBUTES, Batch
 from stepwell.engine.store.keys import event_keys
-from stepwell.engine.store.postgres import commits, lists
+from stepwell.engine.store.postgres import lists
+from stepwell.engine.store.postgres.joint_commits import JointCommits, Part, write
 from stepwell.engine.store.postgres.merging import Merging
 from stepwell.engine.store.postgres.readers import CLOSE_SECONDS, READERS, Readers
 from stepwell.engine.store.postgres.schema import SQL, format_of, migrate, numbered
@@ -73,6 +74,7 @@ class PostgresDatabase:
         limits: Limits,
         shard: Shard | None,
         readers: Readers | None,
+        joint: JointCommits | None,
         node: int | None,
     ) -> None:
         self.target, self.read_only, self.limits = Target(url), read_only, limits
@@ -82,7 +84,7 @@ class PostgresDatabase:
         self._writer: Connection | None = None
         self._own_readers = readers is None
         self._readers = readers or Readers(url, 1 if read_only else READERS)
-        self._open_to_read = False
+        self._open_to_read, self._joint = False, joint
         self._turn = asyncio.Lock()  # of the writer, in the order of the calls
         self._epoch = self._encoding = 0
         self._merging = Merging()
@@ -204,14 +206,14 @@ class PostgresDatabase:
 
     async def _commit(self, batch: Batch) -> Batch:
         async with self._owned() as writer:
-            await self._write(batch, writer)
+            await self._write(batch, writer, joined=True)
         return batch
 
     async def _encode_and_commit(self, encode: Callable[[], Batch]) -> Batch:
         try:
             async with self._owned() as writer:
                 batch = await asyncio.to_thread(encode)
-                await self._write(batch, writer)
+                await self._write(batch, writer, joined=False)  # large: others go on
             return batch
         finally:
             self._encoding -= 1
@@ -230,17 +232,17 @@ class PostgresDatabase:
         if not task.cancelled():
             task.exception()  # the caller may have been cancelled
 
-    async def _write(self, batch: Batch, writer: Connection) -> None:
-        text, parameters = commits.statement(batch, self.shard.number, self._epoch)
+    async def _write(self, batch: Batch, writer: Connection, joined: bool) -> None:
+        part = Part(batch, self.shard.number, self._epoch, writer)
         late = self._merging.add(batch.merges)
         if not (batch.deletes or late or self._merging.due):
-            return self._check_fence(await writer.fetchval(text, *parameters))
+            return await (self._joint.commit if joined and self._joint else write)(part)
         async with writer.transaction():
             if any(name == DELETE_CLOSING_ATTRIBUTES for name, _ in batch.deletes):
                 await self._fence(writer)  # first, as who indexes them: none waits for the other
             for name, values in batch.deletes:
                 await writer.execute(numbered(name), *values)
-            self._check_fence(await writer.fetchval(text, *parameters))
+            await write(part)
             for place in late:
                 await _run(merge_history(*place), writer)
             if self._merging.due:
@@ -313,10 +315,7 @@ class PostgresDatabase:
 
     async def _fence(self, writer: Connection) -> None:
         owner = (self.shard.number, self._epoch)
-        self._check_fence(len(await writer.fetch(numbered("fence"), *owner)))
-
-    def _check_fence(self, rows: int) -> None:
-        if not rows:
+        if not await writer.fetch(numbered("fence"), *owner):
             raise StoreLostError(f"{self.path} has another owner now")
 
     # --- reading ----------------------------------------------------------------------------------

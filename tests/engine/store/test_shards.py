@@ -23,6 +23,7 @@ from stepwell.engine.errors import StoreError
 from stepwell.engine.sharding import Shard, shard_of_id
 from stepwell.engine.store.base import StoreFormatError, StoreInUseError, StoreLostError, Writes
 from stepwell.engine.store.opening import open_store
+from stepwell.engine.store.postgres.joint_commits import JointCommits
 from stepwell.engine.store.postgres.readers import Readers
 from stepwell.engine.store.postgres.schema import numbered
 from stepwell.engine.store.postgres.store import PostgresStore
@@ -41,7 +42,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 async def stores(url: str) -> AsyncIterator[list[PostgresStore]]:
-    """All shards of a schema, with readers that they share."""
+    """All shards of a schema, with readers and commits that they share."""
     async with AsyncExitStack() as stack:
         yield await opened(url, stack)
 
@@ -50,7 +51,11 @@ async def opened(url: str, stack: AsyncExitStack) -> list[PostgresStore]:
     readers = Readers(url, 2)
     await readers.open()
     stack.push_async_callback(readers.close)
-    made = [PostgresStore(url, shard=Shard(n, COUNT), readers=readers) for n in range(COUNT)]
+    joint = JointCommits()
+    made = [
+        PostgresStore(url, shard=Shard(n, COUNT), readers=readers, joint=joint)
+        for n in range(COUNT)
+    ]
     await asyncio.gather(*(store.open() for store in made))  # of a new schema
     for store in made:
         stack.push_async_callback(store.close)
@@ -91,6 +96,72 @@ async def test_a_stale_owner_loses_its_shard_alone(stores: list[PostgresStore], 
     assert [key for key, _ in await stores[2].records("from/")] == ["from/0", "from/2"]
     with pytest.raises(StoreError):
         await stores[1].records("from/")
+
+
+async def together(stores: list[PostgresStore], *units: Any) -> list[BaseException | None]:
+    """Commits of all shards at the same time: the errors."""
+    found = await asyncio.gather(
+        *(store.commit(each) for store, each in zip(stores, units)), return_exceptions=True
+    )
+    return [each if isinstance(each, BaseException) else None for each in found]
+
+
+def noted(*names: object) -> list[list[Writes]]:
+    return [[Writes({f"note/{name}": b""})] for name in names]
+
+
+async def test_commits_of_several_shards_are_one_transaction(
+    stores: list[PostgresStore], url: str
+) -> None:
+    for names in ((0, 1, 2), (3, 4, 5)):
+        assert await together(stores, *noted(*names)) == [None] * COUNT
+    rows = await sql(url, "SELECT xmin, count(*) FROM record GROUP BY xmin")
+    assert [row["count"] for row in rows] == [COUNT, COUNT]
+    for number, store in enumerate(stores):  # each has a clock and ids of its own
+        run = Run(store, "passes")
+        run.finish()
+        assert await together([store], run.taken()) == [None]
+        assert shard_of_id(run.id) == number
+
+
+async def test_a_stale_owner_loses_its_shard_alone_amid_commits_of_others(
+    stores: list[PostgresStore], url: str
+) -> None:
+    await sql(url, "UPDATE shard SET epoch = epoch + 1 WHERE number = 1")
+    first, stale, last = await together(stores, *noted(0, 1, 2))
+    assert first is last is None
+    assert isinstance(stale, StoreLostError)
+    assert [key for key, _ in await stores[2].records("note/")] == ["note/0", "note/2"]
+
+
+async def test_a_commit_that_the_database_refuses_fails_no_other_shard(
+    stores: list[PostgresStore],
+) -> None:
+    run = Run(stores[1], "passes")
+    run.finish()
+    units = run.taken()
+    await stores[1].commit(units)
+    (before,), (after,) = noted("before"), noted("after")
+    first, refused, last = await together(stores, before, units, after)
+    assert first is last is None
+    assert isinstance(refused, StoreError)
+    assert len(await stores[2].records("note/")) == 2
+
+
+async def test_a_shard_that_lost_its_session_fails_alone(
+    stores: list[PostgresStore], url: str
+) -> None:
+    locks = stores[0].database.target.lock_class("shard") % (1 << 32)
+    await sql(
+        url,
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+        " AND classid::bigint = $1 AND objid = 0",
+        locks,
+    )
+    await asyncio.sleep(0.2)  # the end of the connection arrives
+    lost, *others = await together(stores, *noted(0, 1, 2))
+    assert isinstance(lost, StoreError)
+    assert others == [None, None]
 
 
 async def test_a_take_over_waits_for_the_writes_of_the_last_owner(
