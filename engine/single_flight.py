@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -20,17 +21,42 @@ class SingleFlight(Generic[K, T]):
 
     def __init__(self, make: Callable[[K], Awaitable[T]]) -> None:
         self._make = make
-        self._running: dict[K, asyncio.Task[T]] = {}
+        self._running: dict[K, asyncio.Future[T]] = {}
 
     def __len__(self) -> int:
         """Runs in progress."""
         return len(self._running)
 
+    def __contains__(self, key: K) -> bool:
+        """Whether a run is in progress."""
+        return key in self._running
+
     async def __call__(self, key: K) -> T:
-        task = self._running.get(key)
-        if task is None:
-            task = self._running[key] = asyncio.create_task(self._run(key))
-        return await asyncio.shield(task)
+        running = self._running.get(key)
+        if running is None:
+            running = self._running[key] = asyncio.create_task(self._run(key))
+        return await asyncio.shield(running)
+
+    @contextmanager
+    def together(self, keys: Iterable[K]) -> Iterator[dict[K, asyncio.Future[T]]]:
+        """One run of the caller's own for those keys that have none: it completes their futures,
+        which callers wait for meanwhile.
+        """
+        create = asyncio.get_running_loop().create_future
+        runs = {key: create() for key in keys if key not in self._running}
+        self._running |= runs
+        try:
+            yield runs
+        except Exception as error:
+            for run in runs.values():
+                if not run.done():
+                    run.set_exception(error)
+            raise
+        finally:
+            for key, run in runs.items():
+                del self._running[key]
+                # the caller was cancelled, or has completed it and perhaps nobody waits for it
+                _ = run.cancel() or run.exception()
 
     async def ended(self) -> None:
         """Return when all current runs have ended, with or without an error."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Protocol, TypeAlias
 
 from stepwell.asl.meter import Cancellation
@@ -13,11 +14,11 @@ from stepwell.engine.clock import Clock
 from stepwell.engine.core import model
 from stepwell.engine.core.events import Event, Stop
 from stepwell.engine.core.model import Execution
-from stepwell.engine.errors import StoreError
+from stepwell.engine.errors import ExecutionParkedError, StoreError
 from stepwell.engine.limits import Limits
 from stepwell.engine.runtime.parking import Parking
 from stepwell.engine.single_flight import SingleFlight
-from stepwell.engine.store.base import Store, StoreFormatError, Unit
+from stepwell.engine.store.base import LOADS_AT_ONCE, Loaded, Store, StoreFormatError, Unit
 
 Answer: TypeAlias = asyncio.Future[None] | None
 """Of a caller, if there is one: done when all that was decided until its event is durable."""
@@ -166,11 +167,45 @@ class LiveExecutions:
         self._parking.check(execution_id)
         self._store.shard.check_id(execution_id)
 
+    async def load_all(self, execution_ids: Sequence[int]) -> None:
+        """load() many, LOADS_AT_ONCE by one read. Parked ones are left out."""
+        for start in range(0, len(execution_ids), LOADS_AT_ONCE):
+            await self._load_few(execution_ids[start : start + LOADS_AT_ONCE])
+
+    async def _load_few(self, execution_ids: Sequence[int]) -> None:
+        late, free = list[int](), list[int]()
+        for each in execution_ids:
+            with suppress(ExecutionParkedError):
+                self.check(each)
+                if each not in self.by_id:
+                    (late if each in self.loading else free).append(each)
+        with self.loading.together(free) as runs:
+            read = await self._store.load_all(free) if free else []
+            for (each, run), found in zip(runs.items(), read):
+                try:
+                    run.set_result(await self._adopted(each, found))
+                except ExecutionParkedError as error:
+                    run.set_exception(error)
+        for each in late:
+            with suppress(ExecutionParkedError):
+                await self.load(each)
+
     async def _load(self, execution_id: int) -> Live | None:
         try:
-            loaded = await self._store.load(execution_id)
+            found = await self._store.load(execution_id)
+        except Exception as error:
+            return await self._adopted(execution_id, error)
+        return await self._adopted(execution_id, found)
+
+    async def _adopted(
+        self, execution_id: int, loaded: Loaded | BaseException | None
+    ) -> Live | None:
+        """In memory from now on. loaded: may be the error of reading it"""
+        try:
             if loaded is None:
                 return None
+            if isinstance(loaded, BaseException):
+                raise loaded
             program = await self._programs(loaded.definition)
             if loaded.frames > self._limits.decode_inline_frames:
                 x = await asyncio.to_thread(loaded.decode, program)

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from stepwell.engine.clock import Alarm, Clock
 from stepwell.engine.core.events import Event, Tick
 from stepwell.engine.limits import Limits
 from stepwell.engine.runtime.lifecycle import Lifecycle
 from stepwell.engine.runtime.live import Decider, Live
-from stepwell.engine.store.base import Store
+from stepwell.engine.store.base import LOADS_AT_ONCE, Store
 
 
 class Timers:
@@ -113,7 +113,7 @@ class Wakes:
     """Wakes the executions whose deadlines have come.
 
     live     the executions in memory, by id
-    deliver  loads an execution and hands it an event
+    deliver  loads a few executions and hands them an event
     room     how many more events may be decided now: their units are queued for the writer
     """
 
@@ -125,13 +125,14 @@ class Wakes:
         life: Lifecycle,
         live: dict[int, Live],
         decider: Decider,
-        deliver: Callable[[int, Event], Awaitable[None]],
+        deliver: Callable[[Sequence[int], Event], Awaitable[None]],
         room: Callable[[], int],
     ) -> None:
         self._store, self._clock, self._limits, self._life = store, clock, limits, life
         self._live, self._decider, self._deliver = live, decider, deliver
-        self._loading = 0  # executions that are due and being loaded
-        self.timers = Timers(clock, limits, self._due, lambda: room() - self._loading)
+        self._loading: set[int] = set()  # executions that are due and being loaded
+        self._cold: list[int] = []  # those of them that no task has taken yet
+        self.timers = Timers(clock, limits, self._due, lambda: room() - len(self._loading))
         self._scan_alarm: Alarm | None = None
 
     def close(self) -> None:
@@ -142,8 +143,11 @@ class Wakes:
     def _due(self, execution_id: int) -> None:
         live = self._live.get(execution_id)
         if live is None:
-            self._loading += 1
-            self._life.spawn(self._wake(execution_id))
+            if execution_id not in self._loading:
+                self._loading.add(execution_id)
+                if not self._cold:
+                    self._life.spawn(self._wake())
+                self._cold.append(execution_id)
             return
         wake = live.x.wake_at()
         if wake is not None and wake <= self._clock.now():
@@ -151,11 +155,13 @@ class Wakes:
         else:
             self._decider.settle(live)
 
-    async def _wake(self, execution_id: int) -> None:
-        try:
-            await self._deliver(execution_id, Tick())
-        finally:
-            self._loading -= 1
+    async def _wake(self) -> None:
+        """All that are due by now, a few at a time."""
+        due, self._cold = self._cold, []
+        for start in range(0, len(due), LOADS_AT_ONCE):
+            few = due[start : start + LOADS_AT_ONCE]
+            await self._deliver(few, Tick())
+            self._loading.difference_update(few)
             self.timers.feed()
 
     def next(self) -> tuple[int, Live | None] | None:

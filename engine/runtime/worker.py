@@ -114,7 +114,7 @@ class Worker:
             self.life,
             self.live,
             self,
-            self._load_and_submit,
+            self._load_all_and_submit,
             lambda: limits.queue_units - self.queued,
         )
         self.timers = self.wakes.timers
@@ -179,9 +179,7 @@ class Worker:
         await self.parking.open()
         after = 0
         while page := await self.store.in_flight(after, limit=self.limits.recovery_page):
-            for execution_id in page:
-                with suppress(ExecutionParkedError):
-                    await self.load(execution_id)
+            await self.executions.load_all(page)
             after = page[-1]
         # those whose tasks had begun have slots first
         for live in sorted(self.live.values(), key=lambda live: live.x.queued):
@@ -284,6 +282,13 @@ class Worker:
     async def _load_and_submit(self, execution_id: int, event: Event) -> None:
         with suppress(ExecutionParkedError):
             live = await self.load(execution_id)
+            if live is not None:
+                self.submit(live, event)
+
+    async def _load_all_and_submit(self, execution_ids: Sequence[int], event: Event) -> None:
+        await self.executions.load_all(execution_ids)
+        for each in execution_ids:
+            live = self.live.get(each)
             if live is not None:
                 self.submit(live, event)
 

@@ -37,6 +37,8 @@ from stepwell.engine.sharding import Shard
 if TYPE_CHECKING:
     from stepwell.asl.program import Program
 
+LOADS_AT_ONCE: Final = 64  # executions that one read loads
+
 
 class StoreInUseError(StoreError):
     """Another process or store has the database open for writing."""
@@ -306,6 +308,9 @@ class Store(Protocol):
         """The continuation of an execution that runs, or is closed and may be redriven; else
         None.
         """
+
+    async def load_all(self, execution_ids: Sequence[int]) -> list[Loaded | BaseException | None]:
+        """load() of each, or its error: LOADS_AT_ONCE at most."""
 
     def forget(self, execution_id: int) -> None:
         """The execution has left the worker's memory; the worker loads it before its next unit."""

@@ -47,3 +47,38 @@ async def test_a_flood_of_starts_reads_its_state_machine_once(small: Small) -> N
     life.store.machine = counted  # type: ignore[assignment]
     await asyncio.gather(*(life.engine.start_execution(flood) for _ in range(400)))
     assert reads == [flood]
+
+
+async def test_one_run_for_several_keys() -> None:
+    made: list[str] = []
+
+    async def make(key: str) -> str:
+        made.append(key)
+        await asyncio.sleep(0.01)
+        return key
+
+    flights = SingleFlight(make)
+    alone = asyncio.create_task(flights("b"))
+    await asyncio.sleep(0)
+    with flights.together("abc") as runs:
+        assert sorted(runs) == ["a", "c"]  # b has its own
+        assert "a" in flights and "d" not in flights
+        waiting = [asyncio.create_task(flights(key)) for key in "ac"]
+        await asyncio.sleep(0)
+        runs["a"].set_result("together")
+        runs["c"].set_exception(ValueError("of c"))
+    first, second = await asyncio.gather(*waiting, return_exceptions=True)
+    assert first == "together" and str(second) == "of c"
+    assert await alone == "b" and made == ["b"]
+    assert await flights("a") == "a"
+
+
+async def test_callers_of_a_run_for_several_keys_that_fails_get_its_error() -> None:
+    flights: SingleFlight[str, str] = SingleFlight(lambda key: asyncio.sleep(0, key))
+    with pytest.raises(ValueError), flights.together("a"):
+        waiting = asyncio.create_task(flights("a"))
+        await asyncio.sleep(0)
+        raise ValueError
+    with pytest.raises(ValueError):
+        await waiting
+    assert not len(flights)

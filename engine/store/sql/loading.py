@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from stepwell.engine.store.base import StoreFormatError
+from stepwell.engine.store.base import LOADS_AT_ONCE, StoreFormatError
 from stepwell.engine.store.batched import Batched
 from stepwell.engine.store.codec import Continuation
 from stepwell.engine.store.sql.database import Database
@@ -18,22 +18,20 @@ from stepwell.engine.store.sql.queries import Known, Query, load
 T = TypeVar("T")
 Results = list[Continuation | BaseException | None]
 
-LOADS_AT_ONCE: Final = 64
-
 
 class Loading:
     def __init__(self, database: Callable[[], Database]) -> None:
         self._database = database
-        self.load: Final = Batched[int, Continuation | None](self._results, LOADS_AT_ONCE)
+        self.load: Final = Batched[int, Continuation | None](self.load_all, LOADS_AT_ONCE)
 
-    async def _results(self, ids: Sequence[int]) -> Results:
+    async def load_all(self, ids: Sequence[int]) -> Results:
         try:
             database = self._database()
             return await database.query(_load_all(ids, database.known(ids)))
         except StoreFormatError as error:  # a damaged page of the file: whose?
             if len(ids) == 1:
                 return [error]
-            return [(await self._results([each]))[0] for each in ids]
+            return [(await self.load_all([each]))[0] for each in ids]
 
 
 def _load_all(ids: Sequence[int], known: Query[Known]) -> Query[Results]:

@@ -36,6 +36,7 @@ from stepwell.engine.store.base import (
 from stepwell.engine.store.batch import Batch
 from stepwell.engine.store.batched import Batched
 from stepwell.engine.store.batcher import Batcher
+from stepwell.engine.store.codec import Continuation
 from stepwell.engine.store.keys import first_number, split_arn, uuid_bytes
 from stepwell.engine.store.sql import check, indexing, queries, searching
 from stepwell.engine.store.sql.database import Database
@@ -179,7 +180,15 @@ class SqlStore:
     # --- executions: reading ----------------------------------------------------------------------
 
     async def load(self, execution_id: int) -> Loaded | None:
-        stored = await self._loading.load(execution_id)
+        return self._loaded(execution_id, await self._loading.load(execution_id))
+
+    async def load_all(self, execution_ids: Sequence[int]) -> list[Loaded | BaseException | None]:
+        return [
+            stored if isinstance(stored, BaseException) else self._loaded(each, stored)
+            for each, stored in zip(execution_ids, await self._loading.load_all(execution_ids))
+        ]
+
+    def _loaded(self, execution_id: int, stored: Continuation | None) -> Loaded | None:
         if stored is None:
             return None
 

@@ -149,6 +149,15 @@ async def test_names_that_are_taken(store: Store) -> None:
     assert dict(zip(asked, taken)) == {arn: arn in arns for arn in asked}
 
 
+async def test_several_are_loaded_by_one_read(store: Store) -> None:
+    runs = [Run(store, "tasks") for _ in range(3)]
+    await committed(store, *runs)
+    unknown = runs[1].id + 1000
+    found = await store.load_all([runs[2].id, unknown, runs[0].id])
+    assert [each and each.id for each in found] == [runs[2].id, None, runs[0].id]
+    assert await store.load_all([]) == []
+
+
 async def test_what_no_database_stores_is_not_found_and_hinders_no_other(store: Store) -> None:
     run = Run(store, "passes")
     run.finish()
