@@ -25,24 +25,30 @@ from stepwell.engine import messages
 from stepwell.engine.core.environment import token
 from stepwell.engine.core.events import Stop, Tick
 from stepwell.engine.errors import ApiError, StoreError
+from stepwell.engine.store.sql.store import SqlStore
 
 PASS: Shape = {"P": {"Type": "Pass", "End": True}}
 
 
-def hold(life: EngineFixture, name: str, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """The next call of that method of the store reads now, and is answered only when the event is
-    set.
+def store_of(life: EngineFixture) -> SqlStore:
+    assert isinstance(life.store, SqlStore)
+    return life.store
+
+
+def hold(part: object, name: str, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """The next call of that method of the store, or of its database, reads now, and is answered
+    only when the event is set.
     """
-    method: Callable[..., Awaitable[Any]] = getattr(life.store, name)
+    method: Callable[..., Awaitable[Any]] = getattr(part, name)
     released = asyncio.Event()
 
     async def held(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr(life.store, name, method)
+        monkeypatch.setattr(part, name, method)
         answer = await method(*arguments, **options)
         await released.wait()
         return answer
 
-    monkeypatch.setattr(life.store, name, held)
+    monkeypatch.setattr(part, name, held)
     return released
 
 
@@ -71,7 +77,7 @@ async def test_starts_that_ask_for_a_name_at_once_are_one_execution(
 ) -> None:
     """The store reads that the name is free, for one of them; the next read is for all others."""
     machine = await life.machine({"W": wait(60)})
-    released = hold(life, "taken", monkeypatch)
+    released = hold(store_of(life).database, "rows", monkeypatch)
     calls = [
         await soon(life.engine.start_execution(machine, name="n", input=input))
         for input in ("1", "1", "2", "1")
@@ -88,12 +94,16 @@ async def test_a_name_that_cannot_be_looked_up_fails_every_start_that_waits(
 ) -> None:
     machine = await life.machine(PASS)
 
-    async def fail(arns: Any) -> set[str]:
+    rows = store_of(life).database.rows
+
+    async def fail(name: str, *values: Any) -> list[Any]:
+        if name != "taken":
+            return await rows(name, *values)
         await asyncio.sleep(0.05)
         raise StoreError("no answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(life.store, "taken", fail)
+        patch.setattr(store_of(life).database, "rows", fail)
         calls = [life.engine.start_execution(machine, name=name) for name in "abc"]
         answers = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(answer) for answer in answers] == [StoreError] * 3
@@ -113,7 +123,7 @@ async def test_wait_finds_an_end_that_came_and_was_forgotten(
         for name in ("first", "second")
     ]
     await life.restart()
-    released = hold(life, "describe", monkeypatch)
+    released = hold(life.store, "describe", monkeypatch)
     late = await soon(life.engine.wait(arns[0]))
     await life.after(61)
     quick = await life.engine.start_execution(await life.machine(PASS, name="quick"))
@@ -191,7 +201,7 @@ async def test_waiting_does_not_miss_the_end(
     async def watched() -> list[str]:
         return [event["type"] async for event in life.engine.watch(arn, after=2)]
 
-    released = hold(life, read, monkeypatch)
+    released = hold(life.store, read, monkeypatch)
     late = await soon(watched() if read == "history" else life.engine.wait(arn))
     await life.engine.stop_execution(arn)
     released.set()
@@ -221,7 +231,7 @@ async def test_a_machine_updated_while_it_is_read(
     """Once the update is acknowledged, every new execution runs the new definition."""
     machine = await life.machine(PASS)
     await life.restart()
-    released = hold(life, held, monkeypatch)
+    released = hold(life.store, held, monkeypatch)
     changed = json.dumps(
         {"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": "new", "End": True}}}
     )
