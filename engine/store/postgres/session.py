@@ -129,12 +129,16 @@ def failure(error: BaseException) -> StoreError:
 
 async def refuse_unfit(writer: Connection, reader: Connection, target: Target) -> None:
     """Raises StoreError for a server, or a pooler before it, whose locks would not protect."""
-    version: str = await writer.fetchval("SELECT version()")
+    ((version, number, durable, standbys),) = await writer.fetch(
+        "SELECT version(), current_setting('server_version_num')::int,"
+        " current_setting('synchronous_commit', true),"
+        " current_setting('synchronous_standby_names', true)"
+    )
     if any(name in version.lower() for name in _OTHERS):
         raise StoreError(
             f"its advisory locks do not lock: use PostgreSQL itself; this is {version}"
         )
-    if int(await writer.fetchval("SHOW server_version_num")) < OLDEST:
+    if number < OLDEST:
         raise StoreError(f"PostgreSQL 14 or newer is needed; this is {version}")
     async with reader.transaction():  # would take the session that a pooler lent to the writer
         await reader.fetchval("SELECT 1")
@@ -144,9 +148,9 @@ async def refuse_unfit(writer: Connection, reader: Connection, target: Target) -
             "it is a pooler that lends a session for one transaction: connect to"
             " PostgreSQL itself, or to a pool in session mode"
         )
-    if await writer.fetchval("SHOW synchronous_commit") in ("off", "local"):
+    if durable in ("off", "local"):
         await writer.execute("SET synchronous_commit = on")
-    if not await writer.fetchval("SHOW synchronous_standby_names"):
+    if not standbys:
         _warn_of_no_standby(target.name)
 
 
