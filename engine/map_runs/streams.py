@@ -41,6 +41,7 @@ from stepwell.engine.tasks import (
 
 _OPEN: Final = 64  # datasets between two of their chunks
 _LEAST_ROWS: Final = 2  # of outputs that are read at a time; more while they are small
+_OUTPUT_BYTES: Final = 200  # of chunk_bytes: what an output takes besides its text
 
 
 class Streams:
@@ -164,7 +165,7 @@ class Streams:
         held: list[tuple[int, bytes]] = []
         while page := await self._store.child_outputs(*place, first, limit):
             last = page[-1][0]  # the rows to come have later slots
-            size = sum([len(text) for _, outputs in page for _, text in outputs])
+            size = sum([len(text) + _OUTPUT_BYTES for _, outputs in page for _, text in outputs])
             held = sorted([*held, *(each for _, outputs in page for each in outputs)])
             ready = bisect_left(held, (last + 1,))
             for _, text in held[:ready]:
