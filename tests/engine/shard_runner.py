@@ -14,6 +14,7 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.limits import Limits
 from stepwell.engine.sharding import Shard, share
 from stepwell.engine.store.base import StoreInUseError
+from stepwell.engine.store.postgres.joint_commits import JointCommits
 from stepwell.engine.store.postgres.members import Members
 from stepwell.engine.store.postgres.readers import Readers
 from stepwell.engine.store.postgres.store import PostgresStore
@@ -29,9 +30,13 @@ async def work(payload: Json) -> Json:
 
 
 def opened(
-    url: str, shard: Shard, readers: Readers | None = None, node: int | None = None
+    url: str,
+    shard: Shard,
+    readers: Readers | None = None,
+    joint: JointCommits | None = None,
+    node: int | None = None,
 ) -> Engine:
-    store = PostgresStore(url, limits=LIMITS, shard=shard, readers=readers, node=node)
+    store = PostgresStore(url, limits=LIMITS, shard=shard, readers=readers, joint=joint, node=node)
     return Engine(store=store, tasks=Registry({"work": work}), limits=LIMITS)
 
 
@@ -43,6 +48,7 @@ class Node:
     def __init__(self, url: str, count: int, machine: str) -> None:
         self.url, self.count, self.machine = url, count, machine
         self.members, self.readers = Members(url, "here", shards=count, limits=LIMITS), Readers(url)
+        self.joint = JointCommits()
         self.engines: dict[int, Engine] = {}
         self.clients: dict[int, list[asyncio.Task[None]]] = {}
 
@@ -66,7 +72,7 @@ class Node:
         await self.readers.close()
 
     async def take(self, number: int, node: int) -> None:
-        engine = opened(self.url, Shard(number, self.count), self.readers, node)
+        engine = opened(self.url, Shard(number, self.count), self.readers, self.joint, node)
         try:
             await engine.open()
         except StoreInUseError:

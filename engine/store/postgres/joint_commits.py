@@ -65,6 +65,8 @@ async def _written_together(parts: Sequence[Part]) -> bool:
     """Raises DatabaseError if nobody knows whether they are written."""
     try:
         return await written(parts)
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError):
+        return False  # not sent: a value has no encoding, or the server has just ended the session
     except asyncpg.PostgresError:
         if parts[0].writer.is_closed():
             raise
