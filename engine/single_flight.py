@@ -55,7 +55,7 @@ class SingleFlight(Generic[K, T]):
         finally:
             for key, run in runs.items():
                 del self._running[key]
-                # the caller was cancelled, or has completed it and perhaps nobody waits for it
+                # the caller was cancelled, or has completed it, and perhaps it is not waited for
                 _ = run.cancel() or run.exception()
 
     async def ended(self) -> None:

@@ -107,16 +107,8 @@ class Worker:
         self.parking = Parking(store, clock, self.life.spawn, self._parked)
         self.executions = LiveExecutions(store, clock, limits, programs, self.parking, self)
         self.live = self.executions.by_id
-        self.wakes = Wakes(
-            store,
-            clock,
-            limits,
-            self.life,
-            self.live,
-            self,
-            self._load_all_and_submit,
-            lambda: limits.queue_units - self.queued,
-        )
+        parts = (store, clock, limits, self.life, self.live, self, self._load_all_and_submit)
+        self.wakes = Wakes(*parts, lambda: limits.queue_units - self.queued)
         self.timers = self.wakes.timers
         self.writer = Writer(
             store,

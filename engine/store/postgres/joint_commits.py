@@ -62,7 +62,7 @@ class JointCommits:
 
 
 async def _written_together(parts: Sequence[Part]) -> bool:
-    """Raises DatabaseError if nobody knows whether they are written."""
+    """Raises DatabaseError if it cannot be known whether they are written."""
     try:
         return await written(parts)
     except (asyncpg.InterfaceError, asyncpg.InternalClientError):
