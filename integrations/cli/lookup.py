@@ -62,12 +62,15 @@ def _unqualified(arn: str) -> str:
 
 
 async def find(client: Client, execution: str) -> Mapping[str, Any]:
-    """DescribeExecution's answer for a name, MACHINE/NAME or ARN. Raises UsageError."""
+    """DescribeExecution's answer for a name, MACHINE/NAME, MACHINE/LABEL/NAME (of the child of a
+    Map Run), or ARN. Raises UsageError.
+    """
     if execution.startswith("arn:"):
         return await client.describe(execution)
     machine, _, name = execution.rpartition("/")
     if machine:
-        candidates = [await machine_arn(client, machine)]
+        parent, _, label = machine.partition("/")  # MACHINE/LABEL/NAME is the child of a Map Run
+        candidates = [await machine_arn(client, parent) + (label and f"/{label}")]
     else:
         candidates = [each["stateMachineArn"] async for each in machines(client)]
     free = asyncio.Semaphore(SEVERAL)
@@ -91,3 +94,23 @@ async def find(client: Client, execution: str) -> Mapping[str, Any]:
 
 def full_name(execution: Mapping[str, Any]) -> str:
     return f"{arns.machine_name(execution['stateMachineArn'])}/{execution['name']}"
+
+
+def known_name(execution: Mapping[str, Any]) -> str:
+    """What `find` finds it by: those of the children of Map Runs need that of their machine."""
+    is_child = "/" in arns.machine_name(execution["stateMachineArn"])
+    return full_name(execution) if is_child else str(execution["name"])
+
+
+async def map_runs(client: Client, name: str) -> list[str]:
+    """The ARNs of an execution's Map Runs, the latest first, or the one that the name is. Raises
+    UsageError if there is none.
+    """
+    if ":mapRun:" in name:
+        return [name]
+    arn = (await find(client, name))["executionArn"]
+    listed = polling.pages(client.call, "list_map_runs", execution_arn=arn)
+    found = [each["mapRunArn"] async for page in listed for each in page["mapRuns"]]
+    if not found:
+        raise UsageError(f"{name} has no Map Runs: no Distributed Map ran in it")
+    return found

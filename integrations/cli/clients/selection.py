@@ -28,6 +28,7 @@ from stepwell.integrations.cli.clients.base import SEVERAL, Client, UnreachableE
 from stepwell.integrations.errors import UsageError
 
 FAILED: Final = ("FAILED", "TIMED_OUT", "ABORTED")
+CHILDREN: Final = "children of Map Runs have"
 LISTED: Final = 100  # executions of a search in one request
 UNKNOWN: Final = frozenset({"UnknownOperationException", "InvalidAction", "NotImplemented"})
 _SPACED: Final = re.compile(r'([A-Za-z_][\w-]*(?:>=|<=|=|>|<))([^<>="]*\s[^<>="]*)')
@@ -40,6 +41,7 @@ class Wanted(NamedTuple):
     since, until  epoch seconds of the start, both inclusive
     error         the name of the error, exactly
     query         further conditions, in the language of SearchExecutions
+    map_run       only children of this Map Run, or of those of this execution
     """
 
     machine: str | None = None
@@ -48,6 +50,7 @@ class Wanted(NamedTuple):
     until: float | None = None
     error: str | None = None
     query: str = ""
+    map_run: str | None = None
 
     def text(self) -> str:
         """All of it as a query."""
@@ -89,8 +92,11 @@ def read(options: Mapping[str, str | None], words: Sequence[str] = ()) -> Wanted
     since, until = (_instant(f"--{name}", options.get(name), now) for name in ("since", "until"))
     machine, error = options.get("machine"), options.get("error")
     query = " ".join(map(_word, words))
-    wanted = Wanted(machine, (status,) if status else (), since, until, error, query)
-    wanted.search()
+    map_run = options.get("map_run")
+    wanted = Wanted(machine, (status,) if status else (), since, until, error, query, map_run)
+    search = wanted.search()
+    if map_run is not None and search.machine_arn is not None:
+        raise UsageError("--map-run and --machine exclude each other")
     return wanted
 
 
@@ -156,6 +162,12 @@ async def _found(
     limit: int | None,
     attributes: Sequence[str] | None,
 ) -> AsyncIterator[Mapping[str, Any]]:
+    if wanted.map_run is not None:
+        for arn in await lookup.map_runs(client, wanted.map_run):
+            children = _children(client, arn, search)
+            async for each in _matching(client, search, attributes or (), children, CHILDREN):
+                yield each
+        return
     asked: dict[str, Any] = {"query": wanted.text()}
     if attributes is not None:
         asked["attributes"] = attributes
@@ -182,23 +194,46 @@ async def _found(
             for each in page["executions"]:
                 yield each
         return
-    async for each in _listed(client, search, attributes or ()):
+    listed = client.executions(search.machine_arn, _one_status(search))
+    async for each in _matching(client, search, attributes or (), listed, f"{client.where} has"):
         yield each
 
 
-# --- servers without SearchExecutions -------------------------------------------------------------
+# --- lists: of servers without SearchExecutions, and of Map Runs ----------------------------------
 
 
-async def _listed(
-    client: Client, search: Search, attributes: Sequence[str]
+def _one_status(search: Search) -> str | None:
+    return search.statuses[0] if len(search.statuses) == 1 else None
+
+
+async def _children(
+    client: Client, map_run_arn: str, search: Search
 ) -> AsyncIterator[Mapping[str, Any]]:
+    status = _one_status(search)
+    asked: dict[str, Any] = {"map_run_arn": map_run_arn}
+    if status is not None:
+        asked["status_filter"] = status
+    async for page in polling.pages(client.call, "list_executions", **asked):
+        for each in page["executions"]:
+            yield each
+
+
+async def _matching(
+    client: Client,
+    search: Search,
+    attributes: Sequence[str],
+    listed: AsyncIterator[Mapping[str, Any]],
+    subject: str,
+) -> AsyncIterator[Mapping[str, Any]]:
+    """Those of a list, newest first, that match. subject: of the sentence that refuses
+    attributes.
+    """
     named = (*(each.name for each in search.conditions), *attributes)
     unknown = [each for each in named if each != ERROR]
     if unknown:
-        raise UsageError(f"{client.where} has no search attributes such as {unknown[0]}")
-    status = search.statuses[0] if len(search.statuses) == 1 else None
+        raise UsageError(f"{subject} no search attributes such as {unknown[0]}")
     batch: list[Mapping[str, Any]] = []
-    async for each in client.executions(search.machine_arn, status):
+    async for each in listed:
         if search.started.start is not None and _ms(each["startDate"]) < search.started.start:
             break  # the others started earlier
         if not _matches(each, search):

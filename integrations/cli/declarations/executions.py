@@ -83,6 +83,15 @@ Attributes = Annotated[
         "of the query]",
     ),
 ]
+MapRun = Annotated[
+    str | None,
+    Option(
+        "--map-run",
+        metavar="EXECUTION",
+        help="List the children of its Map Runs, or of the Map Run with this ARN.",
+        complete=o.complete("executions"),
+    ),
+]
 Limit = Annotated[int, Option(min=1, help="Maximum number of executions.")]
 Reverse = Annotated[bool, Option("--reverse", help="Last event first.")]
 StopError = Annotated[str | None, Option("--error", help="Error name to record.")]
@@ -123,6 +132,7 @@ def list_(
     until: Until = None,
     error: ErrorFilter = None,
     attributes: Attributes = None,
+    map_run: MapRun = None,
     limit: Limit = 100,
     server: o.Server = None,
     db: o.Db = None,
@@ -131,7 +141,7 @@ def list_(
     limits: o.LimitsFile = None,
 ) -> None:
     """List executions, newest first: all, or those that match."""
-    wanted = _wanted(machine, status, since, until, error)
+    wanted = {**_wanted(machine, status, since, until, error), "map_run": map_run}
     call(
         *("executions.lists.list_", query or [], wanted, attributes, limit, server, db, json, utc),
         limits=limits,

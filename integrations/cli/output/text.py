@@ -79,14 +79,15 @@ def command(*words: str) -> str:
     return shlex.join(("stepwell", *words))
 
 
-_TIMES: Final = frozenset({"timestamp", "startDate", "stopDate", "creationDate"})
-
-
 def ndjson(item: Mapping[str, Any]) -> str:
     """An event or another item of an answer as one line of JSON, times in ISO 8601."""
     return json_text.dumps(
         {
-            key: iso(value) if key in _TIMES and isinstance(value, int | float) else value
+            key: iso(value) if _is_time(key) and isinstance(value, int | float) else value
             for key, value in item.items()
         }
     )
+
+
+def _is_time(member: str) -> bool:
+    return member == "timestamp" or member.endswith("Date")

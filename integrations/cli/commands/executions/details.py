@@ -71,8 +71,12 @@ async def _progress(
         *outcome.waits(visits, now),
     ]
     suspects = outcome.suspects(visits)
-    if suspects:
-        commands = [command("inspect", name, state, *client.words) for state in suspects]
+    known = lookup.known_name(described)
+    commands = [command("inspect", known, state, *client.words) for state in suspects]
+    children = [each.items for each in visits.map_runs.values()]
+    if described["status"] != "RUNNING" and any(each and each.failed for each in children):
+        commands.append(command("list", "--map-run", known, "--status", "FAILED", *client.words))
+    if commands:
         why = await likely_cause(client, described, visits)
         lines += outcome.failure(visits, places, commands, why)
     return lines, tables.trace(visits, machine, now)
@@ -81,7 +85,7 @@ async def _progress(
 async def _next(client: Client, described: Mapping[str, Any]) -> list[Line]:
     """Why it is parked, and the command to use next."""
     lines: list[Line] = []
-    name = described["name"]
+    name = lookup.known_name(described)
     if described["status"] != "RUNNING":
         return lines
     if (parked := (await client.parked()).get(described["executionArn"])) is not None:
