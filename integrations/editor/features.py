@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl import field_docs
+from stepwell.integrations.editor import words
 from stepwell.integrations.editor.outline import (
     TRANSITIONS,
     Block,
@@ -18,13 +19,25 @@ from stepwell.integrations.editor.outline import (
     shape_of,
     words_of,
 )
-from stepwell.integrations.editor.tree import OBJECT, SCALAR, Member, Node, Spot, parse, spot, walk
+from stepwell.integrations.editor.tree import (
+    ARRAY,
+    OBJECT,
+    SCALAR,
+    Member,
+    Node,
+    Spot,
+    parse,
+    spot,
+    walk,
+)
 
 Range = tuple[int, int]
 
 FIELD, STATE, WORD = "field", "state", "word"
 _PROBE: Final = "stepwellProbe"  # stands for a key or value of YAML that is being written
-_YAML_LINE: Final = re.compile(r"^(\s*(?:- +)*)(?:(\"?[\w.]+\"?)\s*:\s+)?([^\s:]*)$")
+_YAML_LINE: Final = re.compile(
+    r"^(?P<lead>\s*(?:- +)*)(?:(?P<key>\"?[\w.]+\"?)\s*:\s+(?P<value>\S*)|(?P<word>[^\s:]*))$"
+)
 _PLAIN: Final = re.compile(r"[A-Za-z_][\w -]*[\w]|[A-Za-z_]")
 
 
@@ -135,12 +148,18 @@ class Text:
             return (_described(named[1], state.value), where) if state is not None else None
         shape, _, _ = shape_of(at)
         field = at.node.text if at.is_key else _field(at)
+        if shape == "rule" and at.is_key and (docs := words.operator(field)):
+            return f"**{field}**: {docs}", where
         if at.is_key and shape not in ("", "data", "state{}"):
             docs = field_docs.FIELDS.get(field)
             return (f"**{field}**: {docs}", where) if docs else None
         if field == "Type" and (docs := field_docs.TYPES.get(at.node.text)):
             return f"**{at.node.text}**: {docs}", where
-        return None
+        start, end = where
+        word = None if at.is_key else words.word_at(self.text[start:end], offset - start)
+        if word is None or (docs := words.meaning(word[0])) is None:
+            return None
+        return docs, (start + word[1][0], start + word[1][1])
 
     # --- completion -------------------------------------------------------------------------------
 
@@ -172,23 +191,33 @@ class Text:
         match = _YAML_LINE.match(self.text[start:offset])
         if match is None:
             return []
-        lead, key, written = match.groups()
-        line = f"{lead}{key}: {_PROBE}" if key else f"{lead}{_PROBE}: x"
-        root = parse(self.text[:start] + line + self.text[end:], is_yaml=True)
-        at = spot(root, start + len(line) - (0 if key else 3))
+        lead, key = match["lead"], match["key"]
+        written = match["value"] if key else match["word"]
         where = (offset - len(written), end if self.text[offset:end].isalnum() else offset)
+        # a value, or an item, or else a key
+        lines = [f"{lead}{key}: {_PROBE}"] if key else [f"{lead}{_PROBE}"] if "-" in lead else []
+        for line, back in (*((each, 0) for each in lines), (f"{lead}{_PROBE}: x", 3)):
+            root = parse(self.text[:start] + line + self.text[end:], is_yaml=True)
+            at = spot(root, start + len(line) - back)
+            found = [each for each in _proposals(at, root) if each.label != _PROBE]
+            if found or key:
+                break
         return [
             each._replace(
                 text=each.text + ": " if at.is_key else self._quoted(each.text), range=where
             )
-            for each in _proposals(at, root)
-            if each.label != _PROBE
+            for each in found
         ]
 
 
 def _field(at: Spot) -> str:
-    member = at.parents[-1][1] if at.parents else None
-    return member.name if member is not None else ""
+    """The field whose value, or an item of it, is at a spot."""
+    for node, member in reversed(at.parents[-2:]):
+        if member is not None:
+            return member.name
+        if node.kind == OBJECT:
+            break
+    return ""
 
 
 def _proposals(at: Spot, root: Node) -> list[Proposal]:
@@ -213,11 +242,14 @@ def _proposals(at: Spot, root: Node) -> list[Proposal]:
             for each in (block.states if block is not None else ())
             if each.value is not own
         ]
+    outer = shape_of(Spot(at.parents[:-1], None, False))[0] if node.kind == ARRAY else shape
+    if outer in ("state", "retrier", "catcher") and (known := [*words.proposals(field)]):
+        return [Proposal(value, WORD, value, (0, 0), docs) for value, docs in known]
     docs: Any = field_docs.TYPES if field == "Type" else {}
-    words = dict.fromkeys(words_of(fields.get(field)))
+    values = dict.fromkeys(words_of(fields.get(field)))
     if field == "Type" and shape == "state":
-        words = dict.fromkeys(field_docs.TYPES)
-    return [Proposal(word, WORD, word, (0, 0), docs.get(word, "")) for word in words]
+        values = dict.fromkeys(field_docs.TYPES)
+    return [Proposal(word, WORD, word, (0, 0), docs.get(word, "")) for word in values]
 
 
 def _described(name: str, state: Node | None) -> str:

@@ -81,6 +81,8 @@ class _Document:
         return int(self.document.offset_at_position(position))
 
     def range(self, where: features.Range) -> Any:
+        if not self.document.source:  # pygls finds no position in it
+            return lsp.Range(lsp.Position(0, 0), lsp.Position(0, 0))
         first, last = map(self.document.client_position_at_offset, where)
         return lsp.Range(first, last)
 
@@ -100,7 +102,7 @@ def _publish(document: _Document, parameters: Any) -> None:
     for problem in diagnose(source, document.path) if ours else ():
         offset = min(starts[min(problem.line, len(starts)) - 1] + problem.column - 1, len(source))
         at = spot(text.root, offset).node
-        where = (at.start, at.end) if at is not None else (offset, offset + 1)
+        where = (at.start, at.end) if at is not None else (offset, min(offset + 1, len(source)))
         found.append(
             lsp.Diagnostic(
                 document.range(where),

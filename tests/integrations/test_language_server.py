@@ -107,6 +107,11 @@ def test_a_session_over_stdio(tmp_path: Path) -> None:
         assert len(edits) == 1
         folds = await client.text_document_folding_range_async(lsp.FoldingRangeParams(document))
         assert folds[0].start_line == 0
+        empty = lsp.TextDocumentContentChangeWholeDocument("")
+        version = lsp.VersionedTextDocumentIdentifier(3, uri)
+        client.text_document_did_change(lsp.DidChangeTextDocumentParams(version, [empty]))
+        found = (await asyncio.wait_for(published.get(), 60)).diagnostics
+        assert [each.message for each in found] == ["Definition must be a valid JSON object"]
         await client.shutdown_async(None)
         client.exit(None)
         await client.stop()
@@ -136,6 +141,58 @@ def test_completion_of_yaml() -> None:
     assert names(text, at(text, "Next: ", 6), is_yaml=True) == ["Second"]
     text = YAML.replace("Type: Pass", "Type: P")
     assert "Pass" in names(text, at(text, "Type: P", 7), is_yaml=True)
+
+
+def test_completion_of_resources_and_errors() -> None:
+    text = '{"States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::dyn"}}}'
+    found = names(text, at(text, ":::dyn", 6))
+    assert {"arn:aws:states:::dynamodb:putItem", "arn:aws:states:::ecs:runTask.sync"} <= set(found)
+    text = '{"States": {"A": {"Type": "Task", "Retry": [{"ErrorEquals": ["Sta"]}]}}}'
+    assert {"States.ALL", "States.Timeout"} <= set(names(text, at(text, '"Sta"', 4)))
+    text = YAML.replace("Type: Wait\n", "Type: Task\n    Resource: arn:aws:states:::sq\n")
+    found = names(text, at(text, ":::sq", 5), is_yaml=True)
+    assert "arn:aws:states:::sqs:sendMessage.waitForTaskToken" in found
+    task = "Type: Task\n    Catch:\n      - ErrorEquals:\n          - Sta\n        Next: First\n"
+    text = YAML.replace("Type: Wait\n", task)
+    assert "States.TaskFailed" in names(text, at(text, "- Sta", 5), is_yaml=True)
+
+
+@pytest.mark.parametrize(
+    ("needle", "by", "words"),
+    [
+        ("arn:aws:states:::sqs", 25, "sqs: sendMessage"),
+        ("waitForTaskToken", 2, "SendTaskSuccess"),
+        ("States.Format", 9, "(template, value ...): the template"),
+        ("States.Timeout", 3, "TimeoutSeconds"),
+        ("NumericGreaterThan", 3, "greater than"),
+        ("$$.Task.Token", 6, "task token"),
+    ],
+)
+def test_hover_over_words(needle: str, by: int, words: str) -> None:
+    text = json.dumps(
+        {
+            "StartAt": "Ask",
+            "States": {
+                "Ask": {
+                    "Type": "Task",
+                    "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+                    "Parameters": {
+                        "MessageBody": {"token.$": "$$.Task.Token"},
+                        "QueueUrl.$": "States.Format('{}', $.url)",
+                    },
+                    "Catch": [{"ErrorEquals": ["States.Timeout"], "Next": "Large?"}],
+                    "Next": "Large?",
+                },
+                "Large?": {
+                    "Type": "Choice",
+                    "Choices": [{"Variable": "$.n", "NumericGreaterThan": 3, "Next": "Ask"}],
+                },
+            },
+        },
+        indent=1,
+    )
+    hover = Text(text, is_yaml=False).hover(at(text, needle, by))
+    assert hover is not None and words in hover[0]
 
 
 def test_states_of_yaml() -> None:
