@@ -138,7 +138,7 @@ class Answers:
         problem = checks.problem(resource, result, self._validation)
         if problem is None or step in self._warned:
             return
-        text = checks.invalid(step, responses, state, problem, self._validation)
+        text = checks.invalid(step, responses, state, problem)
         if self._validation != Validation.WARN:
             raise TaskError(asl_messages.RUNTIME, text, runtime=True)
         self._warned.add(step)

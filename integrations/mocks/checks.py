@@ -91,20 +91,18 @@ def _faults(state: str, text: str, responses: Responses, validation: Validation)
         if resource is not None and isinstance(step.response, Return):
             fault = problem(resource, step.response.value, validation)
             if fault is not None:
-                yield invalid(step, responses, state, fault, validation)
+                warns = validation == Validation.WARN
+                yield invalid(step, responses, state, fault, "warning: " if warns else "")
 
 
-def invalid(
-    step: Step, responses: Responses, state: str, fault: str, validation: Validation
-) -> str:
-    """The error of a result of a mocked state, or the warning of one, with its place."""
-    warns = validation == Validation.WARN
-    text = messages.MISFIT if warns else messages.INVALID_RESPONSE
-    return text.format(
+def invalid(step: Step, responses: Responses, state: str, fault: str, severity: str = "") -> str:
+    """The text on a result of a mocked state that does not fit, with its place."""
+    return messages.INVALID_RESPONSE.format(
         place=f"{step.place}: " if step.place else "",
         responses=named(responses),
         state=state,
         problem=fault,
+        severity=severity,
     )
 
 

@@ -59,9 +59,8 @@ NO_PART: Final = "warning: state {state!r} has no {part}, which test case {case!
 NO_TASK: Final = (
     "warning: state {state!r} is a {type}, which calls nothing: its response is not used"
 )
-INVALID_RESPONSE: Final = "{place}{responses} of state {state!r}: {problem}"
+INVALID_RESPONSE: Final = "{place}{severity}{responses} of state {state!r}: {problem}"
 NO_ITEMS: Final = "The mock of an ItemReader must be an array or an object: the items"
-MISFIT: Final = "{place}warning: {responses} of state {state!r}: {problem}"
 UNUSED_STATE: Final = "{place}state {state!r} of test case {case!r} was not run"
 UNUSED_RESPONSE: Final = (
     "{place}response {numbers} of state {state!r} in test case {case!r} was not used"

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from stepwell.asl.timestamps import iso_milliseconds
+from stepwell.engine.arns import split_case
 from stepwell.engine.errors import ApiError
 from stepwell.engine.search import durations
 from stepwell.engine.search.queries import is_condition
@@ -62,7 +63,8 @@ def start(
     text = inputs.read_json(input, "--input", limits)
 
     async def work(client: Client) -> None:
-        arn = await lookup.machine_arn(client, machine)
+        plain, case = split_case(machine)
+        arn = await lookup.machine_arn(client, plain) + (f"#{case}" if case else "")
         # a name of its own: a request that is sent again starts nothing twice
         chosen = name or secrets.token_hex(6)
         answer = await client.call(

@@ -53,7 +53,8 @@ Machine = Annotated[
     str,
     Argument(
         metavar="MACHINE",
-        help="Name or ARN of a state machine; NAME:VERSION or NAME:ALIAS for one of those.",
+        help="Name or ARN of a state machine; NAME:VERSION or NAME:ALIAS for one of those; "
+        "NAME#CASE for a test case of the server's mock file.",
         complete=o.complete("machines"),
     ),
 ]

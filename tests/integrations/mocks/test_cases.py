@@ -335,7 +335,7 @@ async def test_a_result_that_the_model_refuses_fails_the_execution(
     ran = await run(definition, mock_file(mocks), "C", validation=Validation.WARN)
     assert ran.output == bad
     (text,) = caplog.messages
-    assert "warning: response 'R' of state 'A': Mock result schema validation" in text
+    assert ": response 'R' of state 'A': Mock result schema validation" in text
 
 
 async def test_responses_that_were_not_used_are_listed() -> None:

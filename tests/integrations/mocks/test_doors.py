@@ -273,6 +273,10 @@ def _check_command_line(home: dict[str, str], live: Live, arn: str) -> None:
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
     }
+    words = ("start", "LambdaSQSIntegration#HappyPath", "--name", "own", "--server", live.url)
+    assert CliRunner().invoke(app, words).stdout.endswith(":LambdaSQSIntegration:own\n")
+    refused = CliRunner().invoke(app, ["start", "LambdaSQSIntegration#No", "--server", live.url])
+    assert "the mock file has no such test case of the state machine" in refused.stderr
     answer = aws(environment, "start-execution", "--state-machine", arn, "--name", "happy")
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["executionArn"].endswith(":LambdaSQSIntegration:happy")
