@@ -384,7 +384,11 @@ class _Connection:
             log.error("a call of another node failed: %r", error, exc_info=error)
             answer = (REFUSAL, _FAILED, "", repr(error), None)
         with suppress(*_BROKEN):
-            await self._wire.write(number, *answer)
+            try:
+                await self._wire.write(number, *answer)
+            except (ValueError, TypeError, OverflowError) as error:  # no frame can hold it
+                log.error("the answer to a call of another node cannot be sent: %s", error)
+                await self._wire.write(number, REFUSAL, _FAILED, "", str(error), None)
 
     async def _call(self, number: int, *frame: Any) -> Any:
         return await self._owner.answer(Call(*frame))

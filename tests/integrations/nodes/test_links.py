@@ -12,7 +12,7 @@ import pytest
 from stepwell.engine.errors import ApiError
 from stepwell.integrations import loop
 from stepwell.integrations.host import LostAnswerError, UnreachableError
-from stepwell.integrations.limits import DEFAULT_LIMITS
+from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.nodes.links import Call, Link, Listener, Message, Send
 
 LIMITS = replace(DEFAULT_LIMITS, node_silence_seconds=0.5)
@@ -33,6 +33,9 @@ class Owner:
 
     async def echo(self, value: Any) -> Any:
         return value
+
+    async def make(self, size: int) -> Any:
+        return object() if size < 0 else "x" * size  # no MessagePack, or so much of it
 
     async def refuse(self) -> None:
         raise ApiError("InvalidName", "text", "REASON")
@@ -68,10 +71,10 @@ def address_of(server: asyncio.Server) -> str:
 
 
 @asynccontextmanager
-async def linked(key: bytes = b"key") -> AsyncIterator[tuple[Owner, Link]]:
+async def linked(key: bytes = b"key", limits: Limits = LIMITS) -> AsyncIterator[tuple[Owner, Link]]:
     owner = Owner()
-    listener = Listener(owner, b"key", LIMITS)
-    link = Link(await opened(listener), key, LIMITS)
+    listener = Listener(owner, b"key", limits)
+    link = Link(await opened(listener), key, limits)
     try:
         yield owner, link
     finally:
@@ -105,6 +108,15 @@ async def test_errors_tell_whether_the_call_may_have_been_carried_out() -> None:
             await link.call(Call(0, "s", "fail", {}, CONTEXT))
     with pytest.raises(UnreachableError):
         await link.call(Call(0, "s", "echo", {"value": 1}, CONTEXT))
+
+
+async def test_an_answer_that_no_frame_can_hold_is_an_error_of_its_call() -> None:
+    async with linked(limits=replace(LIMITS, node_frame_bytes=2_000)) as (_, link):
+        for size in (5_000, -1):
+            with pytest.raises(LostAnswerError):
+                call = Call(0, "s", "make", {"size": size}, CONTEXT)
+                await asyncio.wait_for(link.call(call), 10)
+        assert await link.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)) == 1
 
 
 async def test_a_cancelled_call_is_cancelled_at_the_other_node() -> None:
