@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 from stepwell.asl import json_text
-from stepwell.asl.checks import EXPRESS, STANDARD
+from stepwell.asl.checks import EXPRESS, STANDARD, Diagnostic
 from stepwell.asl.evaluation import Json
+from stepwell.asl.explain.definitions import mend
 from stepwell.asl.inference import shapes
 from stepwell.asl.inference.flow import ResultsOfTasks
 from stepwell.asl.inference.machine import Machine, texts
@@ -56,7 +57,7 @@ def lint(
         value = None
     holes = _holes(value)
     found = [
-        Finding(each.code, each.severity.lower(), each.location or "/", each.message)
+        Finding(each.code, each.severity.lower(), each.location or "/", _mended(each, value))
         for each in diagnostics
         if each.location not in holes
     ]
@@ -76,6 +77,12 @@ def lint(
         order = {where: index for index, where in enumerate(json_text.positions(text))}
         kept.sort(key=lambda each: json_text.nearest(order, each.location))
     return kept
+
+
+def _mended(diagnostic: Diagnostic, machine: Json) -> str:
+    """The message of a diagnostic, and the mend if it is known."""
+    text = mend(diagnostic.message, diagnostic.location or "/", machine)
+    return f"{diagnostic.message.rstrip('.')}. {text}" if text else diagnostic.message
 
 
 def _chosen(code: str, select: Collection[str], ignore: Collection[str]) -> bool:

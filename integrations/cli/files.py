@@ -16,9 +16,10 @@ from stepwell.asl.blocks import located_states
 from stepwell.asl.checks import ERROR
 from stepwell.asl.definition_files import DefinitionFileError, Source
 from stepwell.asl.definition_templates import split
+from stepwell.asl.explain.definitions import mend
 from stepwell.engine import limits as engine
 from stepwell.engine.arns import Home
-from stepwell.integrations.cli.output.text import count
+from stepwell.integrations.cli.output.text import count, printable
 from stepwell.integrations.cli.parsing.inputs import read
 from stepwell.integrations.definitions import parameters as placeholder_values
 from stepwell.integrations.definitions import problems as definition_problems
@@ -111,13 +112,17 @@ def definition(
     limits: Limits = DEFAULT_LIMITS,
     runs: bool = True,
 ) -> Source:
-    """A valid definition. Prints its problems on standard error; raises UsageError if one of them
-    is an error. The parameters are those of problems().
+    """A valid definition. Prints its problems on standard error, with the mends that are known;
+    raises UsageError if one of them is an error. The parameters are those of problems().
     """
     checked, found = problems(file, parameters, type, folder, known, limits, runs)
     errors = sum(problem.severity == ERROR for problem in found)
+    machine = None if checked is None or checked.broken else json_text.loads(checked.text)
     for problem in found:
         print(problem.text(), file=sys.stderr)
+        if text := mend(problem.message, problem.location, machine):
+            place = f"{problem.file}:{problem.line}:{problem.column}"
+            print(printable(f"{place}: mend: {text}"), file=sys.stderr)
     if checked is None or errors:
         raise UsageError(f"{file} is not a valid state machine: {count(errors, 'error')}")
     return checked

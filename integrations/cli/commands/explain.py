@@ -13,9 +13,9 @@ from stepwell.asl.definition import StateMachine
 from stepwell.asl.definition_files import Source
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.explain import NOTE, WARNING, Hint
-from stepwell.asl.explain.definitions import mend
 from stepwell.asl.explain.subject import WORKING, states
 from stepwell.asl.inference import Machine
+from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint import NOTE as ADVICE
 from stepwell.asl.lint import lint
 from stepwell.asl.program import compile_machine
@@ -27,7 +27,7 @@ from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import data_flow as flow
 from stepwell.integrations.cli.output import screen
-from stepwell.integrations.cli.output.text import ndjson, printable
+from stepwell.integrations.cli.output.text import ndjson
 from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
@@ -48,7 +48,8 @@ def explain(
     json: bool,
     limits: Limits,
 ) -> int:
-    source = _definition(file, files.parameters(param, params, limits), limits)
+    parameters = files.parameters(param, params, limits)
+    source = files.definition(file, parameters, "STANDARD", None, _any, limits, runs=False)
     machine = json_text.loads(source.text)
     name = state or machine["StartAt"]
     definition = _state(file, machine, name)
@@ -72,7 +73,8 @@ def explain(
     )
     program = compile_machine(StateMachine.model_validate(machine), limits, Payload)
     found = trial(program, machine, given)
-    found = replace(found, hints=(*found.hints, *_findings(source, machine, name, found, limits)))
+    more = _findings(file, source, machine, name, found, limits)
+    found = replace(found, hints=(*found.hints, *more))
     if json:
         print(ndjson(as_json(found)))
     else:
@@ -80,13 +82,26 @@ def explain(
     return exit_codes.SUCCEEDED
 
 
+def _any(resource: str) -> str:
+    """Any Resource is known: nothing is called."""
+    return resource
+
+
 def _findings(
-    source: Source, machine: dict[str, Any], name: str, found: DataFlow, limits: Limits
+    file: Path,
+    source: Source,
+    machine: dict[str, Any],
+    name: str,
+    found: DataFlow,
+    limits: Limits,
 ) -> Iterator[Hint]:
     """What the linter finds in the state, at places that no hint is about."""
     place = next(each.location for each in Machine(machine).states if each.name == name)
     said = {hint.field for hint in found.hints if hint.level != NOTE}
-    known: Callable[[str], str] = lambda resource: resource
+    functions = files.known_resource(files.functions_beside(file))
+    known: Callable[[str], str | None] = lambda resource: (
+        functions(resource) if resource.startswith("arn:") and not has_hole(resource) else resource
+    )
     findings = lint(
         source.text, "STANDARD", limits, known, results=result_shape, parameters=parameter_faults
     )
@@ -95,25 +110,9 @@ def _findings(
         inside = each.location == place or each.location.startswith(f"{place}/")
         inner = field.startswith(("States/", "Branches[", "ItemProcessor/", "Iterator/"))
         if inside and not inner and each.severity != ADVICE and field not in said:
-            yield Hint(each.code, WARNING, field, f"{each.message}.")
-
-
-def _definition(file: Path, parameters: Mapping[str, Any], limits: Limits) -> Source:
-    """A valid definition. Any Resource is known: nothing is called. Else its problems are printed,
-    with the mends that are known.
-    """
-    known: Callable[[str], str] = lambda resource: resource
-    given = (file, parameters, "STANDARD", None, known, limits)
-    try:
-        return files.definition(*given, runs=False)
-    except UsageError:
-        source, problems = files.problems(*given)
-        machine = None if source is None or source.broken else json_text.loads(source.text)
-        for problem in problems:
-            if text := mend(problem.message, problem.location, machine):
-                place = f"{problem.file}:{problem.line}:{problem.column}"
-                print(printable(f"{place}: mend: {text}"), file=sys.stderr)
-        raise
+            yield Hint(
+                each.code, WARNING, field, each.message + ("" if each.message[-1:] in ".?" else ".")
+            )
 
 
 def _state(file: Path, machine: Mapping[str, Any], name: str) -> Mapping[str, Any]:
