@@ -343,6 +343,7 @@ class Engine:
     inspect_execution = delegated("executions", Executions.inspect_execution)
     inspect_machine = delegated("executions", Executions.inspect_machine)
     parked_executions = delegated("executions", Executions.parked_executions)
+    list_parked_executions = delegated("executions", Executions.list_parked_executions)
 
     get_execution_history = delegated("histories", Histories.get_execution_history)
     watch = delegated("histories", Histories.watch)

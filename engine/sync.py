@@ -190,6 +190,7 @@ class SyncEngine:
     describe_execution_index = _plain(Engine.describe_execution_index)
     list_all_executions = _plain(Engine.list_all_executions)
     get_execution_history = _plain(Engine.get_execution_history)
+    list_parked_executions = _plain(Engine.list_parked_executions)
     fire_timer = _plain(Engine.fire_timer)
     advance_time = _plain(Engine.advance_time)
     stop_execution = _plain(Engine.stop_execution)

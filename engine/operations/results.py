@@ -296,6 +296,15 @@ class SearchExecutionsOutput(TypedDict):
     unknownAttributes: NotRequired[list[str]]
 
 
+class ParkedExecution(TypedDict):
+    executionArn: str
+    reason: str
+
+
+class ListParkedExecutionsOutput(TypedDict):
+    executions: list[ParkedExecution]
+
+
 class ExecutionIndexOutput(TypedDict):
     """status: INDEXING, PARTIAL (some attributes find later executions only) or COMPLETE."""
 

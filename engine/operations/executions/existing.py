@@ -23,6 +23,7 @@ from stepwell.engine.operations.results import (
     DescribeExecutionOutput,
     DescribeStateMachineForExecutionOutput,
     ListExecutionsOutput,
+    ListParkedExecutionsOutput,
     StopExecutionOutput,
 )
 from stepwell.engine.runtime.aborting import abort
@@ -213,6 +214,11 @@ class Executions:
         operation of AWS, which knows no parked executions.
         """
         return {arn: reason for _, arn, reason in await self._store.parked()}
+
+    async def list_parked_executions(self) -> ListParkedExecutionsOutput:
+        """The same as an operation of the API: those with the first ARNs."""
+        parked = sorted((await self.parked_executions()).items())[: self._limits.list_page]
+        return {"executions": [{"executionArn": arn, "reason": why} for arn, why in parked]}
 
     async def wait(
         self, execution_arn: str, timeout: float | None = None

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # completion imports this, and the language takes a quarter o
 
 SEVERAL: Final = 16
 """Requests of one command that are under way at the same time."""
+UNKNOWN: Final = frozenset({"UnknownOperationException", "InvalidAction", "NotImplemented"})
+"""The codes with which servers refuse an operation that they do not have."""
 
 
 def machine_of(definition: str) -> str:

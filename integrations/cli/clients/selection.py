@@ -24,13 +24,12 @@ from stepwell.engine.search.values import encode
 from stepwell.engine.search.wanted import Condition, Search
 from stepwell.integrations.cli import lookup
 from stepwell.integrations.cli.clients import polling, search_attributes
-from stepwell.integrations.cli.clients.base import SEVERAL, Client, UnreachableError
+from stepwell.integrations.cli.clients.base import SEVERAL, UNKNOWN, Client, UnreachableError
 from stepwell.integrations.errors import UsageError
 
 FAILED: Final = ("FAILED", "TIMED_OUT", "ABORTED")
 CHILDREN: Final = "children of Map Runs have"
 LISTED: Final = 100  # executions of a search in one request
-UNKNOWN: Final = frozenset({"UnknownOperationException", "InvalidAction", "NotImplemented"})
 _SPACED: Final = re.compile(r'([A-Za-z_][\w-]*(?:>=|<=|=|>|<))([^<>="]*\s[^<>="]*)')
 
 

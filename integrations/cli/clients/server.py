@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.cli.clients import polling
-from stepwell.integrations.cli.clients.base import UnreachableError, machine_of
+from stepwell.integrations.cli.clients.base import UNKNOWN, UnreachableError, machine_of
 from stepwell.integrations.cli.clients.transport import Reply, Transport
 from stepwell.integrations.errors import UsageError
 
@@ -174,7 +174,15 @@ class ServerClient:
         ]
 
     async def parked(self) -> Mapping[str, str]:
-        return {}
+        try:
+            answer = await self.call("list_parked_executions")
+        except UnreachableError:
+            raise
+        except (ApiError, UsageError) as fault:
+            if isinstance(fault, ApiError) and fault.code not in UNKNOWN:
+                raise
+            return {}  # it has no parked executions, or may not say so, like AWS
+        return {each["executionArn"]: each["reason"] for each in answer["executions"]}
 
     async def runs(self) -> bool:
         return True

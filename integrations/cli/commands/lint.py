@@ -56,12 +56,14 @@ def run(
         if not any(rule.code.startswith(code) for rule in RULES):
             raise UsageError(f"{code}: no rule has a code that begins so (stepwell lint --rules)")
     parameters = files.parameters(param, params, limits)
-    inputs = [json_text.loads(inputs.read_json(each, "--input", limits)) for each in options.inputs]
+    examples = [
+        json_text.loads(inputs.read_json(each, "--input", limits)) for each in options.inputs
+    ]
     paths = files.definitions(paths, limits)
     found = [
         problem
         for path in paths
-        for problem in _problems(path, parameters, inputs, options, limits)
+        for problem in _problems(path, parameters, examples, options, limits)
     ]
     shown = [each for each in found if _shown(each, options)]
     sys.stdout.write(lint_reports.FORMATS[options.format](shown))

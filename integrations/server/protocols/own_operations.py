@@ -88,6 +88,12 @@ _STEP_FUNCTIONS: Final[Mapping[str, Any]] = {
         since="Timestamp",
         change="OwnText",
     ),
+    "ListParkedExecutionsInput": _structure(()),
+    "ListParkedExecutionsOutput": _structure(("executions",), executions="ParkedExecutionList"),
+    "ParkedExecutionList": {"type": "list", "member": {"shape": "ParkedExecution"}},
+    "ParkedExecution": _structure(
+        ("executionArn", "reason"), executionArn="Arn", reason="SensitiveCause"
+    ),
     "AdvanceTimeInput": _structure((), seconds="OwnSeconds", until="OwnText"),
     "AdvanceTimeOutput": _structure(("now",), now="Timestamp"),
     "FoundExecutionList": {"type": "list", "member": {"shape": "FoundExecution"}},

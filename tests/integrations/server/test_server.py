@@ -629,6 +629,10 @@ def test_all_files_of_a_database_are_readable_by_their_owner_only(serve: Serve, 
                 each.chmod(0o644)
 
 
+def words_of_parked(shown: str) -> list[str]:
+    return [line for line in shown.splitlines() if "parked" in line]
+
+
 def test_damage_parks_one_execution_of_a_server(serve: Serve, command: Command):
     """It does not stop the server's start, is shown by metric, list and page, and can be
     stopped.
@@ -662,6 +666,11 @@ def test_damage_parks_one_execution_of_a_server(serve: Serve, command: Command):
     shown = command("executions", "show", "bad", *at).stdout
     assert "parked: it cannot continue" in shown and "stepwell stop bad" in shown
     assert "parked" not in command("executions", "show", "good", *at).stdout
+    over_http = ["--server", live.url]
+    assert command("executions", "list", *over_http).stdout == listed
+    assert words_of_parked(command("executions", "show", "bad", *over_http).stdout) == (
+        words_of_parked(shown)
+    )
     (words,) = (line.strip() for line in shown.splitlines() if "parked" in line)
     page = json.loads(live.get(f"/console/api/parked?arn={bad}"))["parked"]
     assert page.split("(")[0] == words.split("(")[0]  # the page and the command agree
