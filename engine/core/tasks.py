@@ -29,6 +29,7 @@ from stepwell.engine.core.transitions import (
 
 TIMEOUTS: Final = (asl_messages.TIMEOUT, asl_messages.HEARTBEAT_TIMEOUT)
 PLAIN: Final = TaskAttempt()  # without time limits and role
+NOTHING: Final = Payload({})  # the answer to a mocked call
 
 
 class EventCodes(NamedTuple):
@@ -208,7 +209,7 @@ def task_succeeded(run: Run, frame: Frame, event: events.TaskSucceeded) -> None:
 
 def _write_steps(run: Run, frame: Frame, output: Payload | None) -> None:
     """The events of an attempt that a test case answers, which nothing reports: an activity worker
-    takes the task; a service accepts the call, with the result as its answer.
+    takes the task; a service accepts the call, with the result as its answer. None: it does not.
     """
     attempt, codes, resource = frame.running_attempt, event_codes(frame.state), frame.state.resource
     assert resource is not None
@@ -231,10 +232,18 @@ def task_failed(run: Run, frame: Frame, event: events.TaskFailed) -> None:
     if event.runtime:
         return fail(run, frame, StateError(asl_messages.RUNTIME, event.cause))
     if event.mocked:
-        _write_steps(run, frame, None)
+        _write_steps(run, frame, None if _refused(event.error) else NOTHING)
         if event.error in TIMEOUTS:
             return _time_out(run, frame, event.cause, event.error == asl_messages.HEARTBEAT_TIMEOUT)
     return fail_task(run, frame, event.error, event.cause)
+
+
+def _refused(error: str | None) -> bool:
+    """Whether an error is that of the call: "Sqs.QueueDoesNotExistException". Others come later:
+    States.* of a job, its time limits, and what SendTaskFailure names.
+    """
+    service, dot, _ = (error or "").partition(".")
+    return bool(dot) and service != "States"
 
 
 def fail_task(run: Run, frame: Frame, error: str | None, cause: str | None) -> None:

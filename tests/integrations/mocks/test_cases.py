@@ -189,6 +189,16 @@ async def test_job_and_callback_end_with_the_response() -> None:
     assert ran.output == {"ok": True}
     steps = ["TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded"]
     assert [each for each in ran.types if each in steps] == steps * 2
+    # recorded: what fails after the call has been accepted has a TaskSubmitted event
+    for error, submitted in (
+        ("Rejected", True),
+        ("States.Timeout", True),
+        ("States.TaskFailed", True),
+        ("Lambda.ResourceNotFoundException", False),
+    ):
+        failing = {"Job": Return({}), "Callback": Throw(error)}
+        ran = await run(machine({"Job": job, "Callback": callback}), TestCase(failing))
+        assert ran.types.count("TaskSubmitted") == 1 + submitted
 
 
 async def test_activity_that_does_not_exist() -> None:
