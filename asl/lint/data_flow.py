@@ -154,10 +154,4 @@ RULES: Final = (
         reads_nothing,
     ),
     Rule("N106", "always-caught", "A field always fails, and a catcher takes the error.", handled),
-    Rule(
-        fields.UNASSIGNED,
-        "variable-not-assigned-yet",
-        "A variable is read before any state assigns it.",
-        _of(fields.UNASSIGNED),
-    ),
 )

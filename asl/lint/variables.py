@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from stepwell.asl.definition import DISTRIBUTED
 from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.expression_fields import reach
+from stepwell.asl.inference.field_shapes import UNASSIGNED
 from stepwell.asl.inference.machine import Block, State, own_fields, texts
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.jsonata import compile_jsonata, is_expression
@@ -90,12 +92,35 @@ def unknown(subject: Subject) -> Iterator[Found]:
 
 def _unknown(name: str, assigned: State | None, state: State) -> str:
     if assigned is not None:
+        if any(around.distributed for around in state.around()):
+            return (
+                f"${name} has no value here: each iteration of a distributed Map is an execution "
+                "of its own, without the variables around it. Pass the value in ItemSelector"
+            )
         return (
             f"${name} has no value here: '{assigned.name}' assigns it in another scope. Return it "
             "in the output of that scope, or assign it here"
         )
     what = "variable or function" if state.jsonata else "variable"
     return f"there is no {what} ${name}: no state assigns it. Assign it, or correct the name"
+
+
+def not_yet(subject: Subject) -> Iterator[Found]:
+    """Variables that no state before assigns, and why."""
+    elsewhere = {name: state for state in subject.machine.states for name in _assigned(state)}
+    for failure in subject.facts.failures:
+        if failure.handled or failure.cause.code != UNASSIGNED:
+            continue
+        state, message = failure.state, failure.cause.message
+        match = re.match(r"\$(\w+) has no value here", message)
+        if match and match[1] not in _visible(state.block):
+            message = _unknown(match[1], elsewhere.get(match[1]), state)
+        elif match and elsewhere[match[1]] is state:
+            message = (
+                f"{match[0]}: '{state.name}' itself assigns it, which takes effect in the next "
+                "state. Read the value itself here"
+            )
+        yield failure.cause.location, message
 
 
 def never_read(subject: Subject) -> Iterator[Found]:
@@ -121,5 +146,11 @@ def _whole(subject: Subject) -> Mapping[str, str]:
 
 RULES: Final = (
     Rule("W401", "unknown-variable", "No state assigns a variable that is read.", unknown),
+    Rule(
+        UNASSIGNED,
+        "variable-not-assigned-yet",
+        "A variable is read before any state assigns it.",
+        not_yet,
+    ),
     Rule("N403", "variable-never-read", "No state reads a variable that is assigned.", never_read),
 )

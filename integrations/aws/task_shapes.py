@@ -7,7 +7,7 @@ some of the members within.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -58,8 +58,12 @@ def result_shape(resource: Resource) -> Shape | None:
     operation = operation_of(service.removeprefix(_SDK), action)
     if operation is None or operation.output_shape is None:
         return None
-    named = java_name if sdk else upper
-    members = {named(n): _member(each) for n, each in operation.output_shape.members.items()}
+    return structure(operation.output_shape, origin, java_name if sdk else upper)
+
+
+def structure(model: Model, origin: str, named: Callable[[str], str] = upper) -> Shape:
+    """The members of a result. named: converts their names."""
+    members = {named(n): _member(each) for n, each in model.members.items()}
     return record({**members, **_METADATA}, origin=origin)
 
 

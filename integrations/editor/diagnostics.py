@@ -8,7 +8,7 @@ from stepwell.asl.checks import ERROR, Diagnostic
 from stepwell.asl.definition_files import machine_names
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint import lint
-from stepwell.integrations.aws.task_shapes import parameter_faults, result_shape
+from stepwell.integrations.aws.task_shapes import parameter_faults
 from stepwell.integrations.definitions.problems import (
     Problem,
     functions_beside,
@@ -16,6 +16,7 @@ from stepwell.integrations.definitions.problems import (
     placed,
     problems,
 )
+from stepwell.integrations.tasks.results import result_shape
 
 
 def diagnose(text: str, path: Path) -> list[Problem]:

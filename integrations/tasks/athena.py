@@ -1,5 +1,7 @@
 """Amazon Athena: queries, startQueryExecution also `.sync`."""
 
+from typing import Final
+
 from stepwell.integrations.tasks.optimised import Job, Service
 
 _JOB = Job(
@@ -14,6 +16,7 @@ _JOB = Job(
         lambda parameters, answer: {"QueryExecutionId": answer["QueryExecutionId"]},
     ),
 )
-actions = Service(
+SERVICE: Final = Service(
     "athena", "Athena", "AmazonAthena", "AmazonAthenaException", {"startQueryExecution": _JOB}
-).actions
+)
+actions = SERVICE.actions

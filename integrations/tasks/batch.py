@@ -1,5 +1,7 @@
 """AWS Batch: submitJob, plain and `.sync`."""
 
+from typing import Final
+
 from stepwell.integrations.tasks.optimised import Job, Service
 
 _JOB = Job(
@@ -17,4 +19,5 @@ _JOB = Job(
         },
     ),
 )
-actions = Service("batch", "Batch", "AWSBatch", "AWSBatchException", {"submitJob": _JOB}).actions
+SERVICE: Final = Service("batch", "Batch", "AWSBatch", "AWSBatchException", {"submitJob": _JOB})
+actions = SERVICE.actions

@@ -3,7 +3,7 @@ all its containers ended with 0.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from stepwell.integrations.tasks.optimised import Job, Members, Service
 
@@ -40,4 +40,5 @@ _JOB = Job(
     None,
     _succeeded,
 )
-actions = Service("ecs", "ECS", "AmazonECS", "AmazonECSException", {"runTask": _JOB}).actions
+SERVICE: Final = Service("ecs", "ECS", "AmazonECS", "AmazonECSException", {"runTask": _JOB})
+actions = SERVICE.actions

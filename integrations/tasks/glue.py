@@ -1,5 +1,7 @@
 """AWS Glue: startJobRun, plain and `.sync`."""
 
+from typing import Final
+
 from stepwell.integrations.tasks.optimised import Job, Service
 
 _JOB = Job(
@@ -17,4 +19,5 @@ _JOB = Job(
         },
     ),
 )
-actions = Service("glue", "Glue", "AWSGlue", "AWSGlueException", {"startJobRun": _JOB}).actions
+SERVICE: Final = Service("glue", "Glue", "AWSGlue", "AWSGlueException", {"startJobRun": _JOB})
+actions = SERVICE.actions

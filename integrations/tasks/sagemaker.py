@@ -1,5 +1,7 @@
 """Amazon SageMaker: jobs, plain and `.sync`; endpoints and models."""
 
+from typing import Final
+
 from stepwell.integrations.tasks.optimised import Job, Members, Service
 
 _KINDS = {
@@ -28,6 +30,7 @@ def _job(kind: str) -> Job:
 
 
 _JOBS = {action: _job(kind) for action, kind in _KINDS.items()}
-actions = Service(
+SERVICE: Final = Service(
     "sagemaker", "SageMaker", "AmazonSageMaker", "AmazonSageMakerException", _JOBS
-).actions
+)
+actions = SERVICE.actions

@@ -21,6 +21,7 @@ from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.sharding import Shard
 from stepwell.engine.tasks import Handler, TaskError, TaskRequest
 from stepwell.integrations import requests
+from stepwell.integrations.aws.models import upper
 from stepwell.integrations.aws.peer_calls import until_answered
 from stepwell.integrations.host import Executions, Host
 from stepwell.integrations.tasks import messages
@@ -59,6 +60,8 @@ _SHOWN_LAST: Final = (
     "status",
     "stopDate",
 )
+# members of the result of .sync
+RESULT: Final = tuple(map(upper, (*_SHOWN, *_SHOWN_LAST)))
 
 
 def actions(host: Host) -> dict[str, Handler]:

@@ -22,7 +22,7 @@ from stepwell.asl.program import compile_machine
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.core.model import Payload
 from stepwell.engine.operations.data_flow import DataFlow, Given, as_json, trial
-from stepwell.integrations.aws.task_shapes import parameter_faults, result_shape
+from stepwell.integrations.aws.task_shapes import parameter_faults
 from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import data_flow as flow
@@ -31,6 +31,7 @@ from stepwell.integrations.cli.output.text import ndjson
 from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
+from stepwell.integrations.tasks.results import result_shape
 
 
 @with_limits

@@ -13,7 +13,7 @@ from stepwell.asl.definition_files import DefinitionFileError, sampled
 from stepwell.asl.evaluation import Json
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint import NOTE, RULES, SEVERITIES, lint
-from stepwell.integrations.aws.task_shapes import parameter_faults, result_shape
+from stepwell.integrations.aws.task_shapes import parameter_faults
 from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.files import Problem
@@ -22,6 +22,7 @@ from stepwell.integrations.cli.output.text import count
 from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
+from stepwell.integrations.tasks.results import result_shape
 
 
 class Options(NamedTuple):

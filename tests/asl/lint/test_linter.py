@@ -111,3 +111,24 @@ def test_a_variable_may_have_the_name_of_a_function() -> None:
     definition = row([{"Type": "Pass", "Assign": {"count": 1}}, read])
     found = lint(json.dumps({"QueryLanguage": "JSONata", **definition}))
     assert "N403" not in {each.code for each in found}
+
+
+READ = {"Type": "Pass", "InputPath": "$n", "End": True}
+ASSIGN = {"Type": "Pass", "Assign": {"n": 1}, "Next": "M"}
+
+
+def unassigned(states: dict[str, Any]) -> str:
+    machine = {"StartAt": next(iter(states)), "States": states}
+    (found,) = [each for each in lint(json.dumps(machine)) if each.code == "E402"]
+    return found.message
+
+
+def test_why_a_variable_has_no_value() -> None:
+    config = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    inner = {"StartAt": "R", "States": {"R": READ}}
+    each = {"Type": "Map", "ItemProcessor": {**inner, "ProcessorConfig": config}, "End": True}
+    assert "Pass the value in ItemSelector" in unassigned({"A": ASSIGN, "M": each})
+    block = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Assign": {"n": 1}, "End": True}}}
+    both = {"P": {"Type": "Parallel", "Branches": [block], "Next": "R"}, "R": READ}
+    assert "'A' assigns it in another scope" in unassigned(both)
+    assert "'S' itself assigns it" in unassigned({"S": {**READ, "Assign": {"n": 1}}})

@@ -15,7 +15,8 @@ from stepwell.asl.inference.field_shapes import signature
 from stepwell.asl.intrinsics import FUNCTIONS, compile_intrinsic
 from stepwell.asl.lint import NOTE, RULES, Finding, lint
 from stepwell.asl.lint.rules import UNUSED
-from stepwell.integrations.aws.task_shapes import parameter_faults, result_shape
+from stepwell.integrations.aws.task_shapes import parameter_faults
+from stepwell.integrations.tasks.results import result_shape
 
 PAGE = (ROOT / "docs" / "reference" / "lint.md").read_text()
 SECTION = re.compile(r"^### ([A-Z]\d{3}) ([a-z-]+)\n\n(.*?)(?=^#|\Z)", re.DOTALL | re.MULTILINE)
