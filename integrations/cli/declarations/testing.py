@@ -21,6 +21,15 @@ Keyword = Annotated[
     str | None,
     Option("-k", metavar="TEXT", help="Only scenarios with this text in their file or name."),
 ]
+CaseInput = Annotated[
+    str,
+    Option(
+        "--input",
+        "-i",
+        metavar="JSON|@FILE|-",
+        help="Input of the test cases of mock files: JSON, a file, or - for standard input.",
+    ),
+]
 FailFast = Annotated[bool, Option("--fail-fast", "-x", help="Stop after the first failure.")]
 Jobs = Annotated[
     int | None,
@@ -46,6 +55,7 @@ CovMin = Annotated[
 def test(
     paths: Paths = None,
     keyword: Keyword = None,
+    input: CaseInput = "{}",
     fail_fast: FailFast = False,
     jobs: Jobs = None,
     junit: Junit = None,
@@ -65,6 +75,6 @@ def test(
     """
     call(
         *("testing.test.test", paths or [], keyword, fail_fast, jobs, junit, json, quiet, watch),
-        *(cov, cov_report, cov_min, param or [], params),
+        *(cov, cov_report, cov_min, param or [], params, input),
         limits=limits,
     )

@@ -24,7 +24,7 @@ from stepwell.integrations.testing.errors import (
     UnansweredTaskError,
     WorkflowTestError,
 )
-from stepwell.integrations.testing.results import Result
+from stepwell.integrations.testing.results import Result, shorten
 from stepwell.integrations.testing.scenarios.expectations import Mismatch, mismatches
 from stepwell.integrations.testing.scenarios.files import Scenario, Suite, answers_of, read_suite
 from stepwell.integrations.testing.workflow import Workflow, workflow
@@ -85,11 +85,13 @@ class Settings:
 
     params   values of ${Placeholders}; those of a file go before
     coverage  whether it is counted
+    input    JSON text: of the test cases of mock files
     """
 
     params: tuple[tuple[str, Json], ...] = ()
     limits: Limits = DEFAULT_LIMITS
     coverage: bool = False
+    input: str = "{}"
 
 
 def run(job: Job, settings: Settings) -> Outcome:
@@ -218,22 +220,24 @@ def _input(suite: Suite, scenario: Scenario, at: str) -> Json:
 
 
 def _case(job: Job, settings: Settings) -> Outcome:
-    """A test case runs with the input {}. It passes if the execution ends by itself, and not
-    because it reads what that input does not have.
+    """A test case runs with the input of the settings. It passes if the execution ends by itself,
+    and not because it reads what that input does not have.
     """
     name, _, case = job.name.rpartition("#")
     tested = machine(
         job.machine, "STANDARD", json_text.dumps(dict(settings.params)), None, None, settings.limits
     )
     mocks = mocks_of(job.file)
-    result = tested.with_case(mock_files.case(mocks, name, case, exact=True)).run({})
+    tested = tested.with_case(mock_files.case(mocks, name, case, exact=True))
+    result = tested.run(json_text.loads(settings.input))
     outcome = _outcome(job, result, settings)
     outcome.warnings, outcome.notes = result.unused, tested.notes
     if result.status not in ("SUCCEEDED", "FAILED") or result.error == RUNTIME:
         outcome.failures.append(
             [
                 f"{job.place}: it ended with {result.error or result.status}",
-                f"it ran with the input {{}}; for another one, write {_scenario_file(job, case)}",
+                f"it ran with the input {shorten(settings.input)}; for another one, use --input, "
+                f"or write {_scenario_file(job, case)}",
             ]
         )
     return _judged(outcome)

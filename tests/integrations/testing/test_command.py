@@ -32,10 +32,11 @@ def run(*paths: str, **options: Any) -> int:
         **dict.fromkeys(("keyword", "jobs", "junit_file", "params", "cov_report", "cov_min")),
         **dict.fromkeys(("fail_fast", "json", "quiet", "watch", "cov"), False),
         "param": [],
+        "input": "{}",
         **options,
     }
     order = ("keyword", "fail_fast", "jobs", "junit_file", "json", "quiet", "watch")
-    order += ("cov", "cov_report", "cov_min", "param", "params")
+    order += ("cov", "cov_report", "cov_min", "param", "params", "input")
     return command_module.test([Path(each) for each in paths], *(given[name] for name in order))
 
 
@@ -271,7 +272,8 @@ def test_test_cases_of_a_mock_file(project: Path, capsys: pytest.CaptureFixture[
     assert "ok MockConfigFile.json:8 send-it#Fails" in shown  # its error may be what is tested
     assert "the state 'A' calls arn:aws:states:::sqs:sendMessage, which nothing answers" in shown
     assert "it ended with States.Runtime" in shown
-    assert "it ran with the input {}; for another one, write checkout.test.json: {" in shown
+    hint = "it ran with the input {}; for another one, use --input, or write checkout.test.json: {"
+    assert hint in shown
     content = {"mock_file": "MockConfigFile.json", "scenarios": [{"name": "a", "case": "Happy"}]}
     (project / "SendIt.test.json").write_text(json.dumps(content))
     assert run() == 1  # the scenario file is for its state machine alone
@@ -279,6 +281,13 @@ def test_test_cases_of_a_mock_file(project: Path, capsys: pytest.CaptureFixture[
     assert "ok SendIt.test.json:1 a" in shown
     assert "send-it#Fails" not in shown
     assert "FAILED MockConfigFile.json:16 Checkout#No input" in shown
+    (project / "order.json").write_text('{"orderId": "7", "amount": 1, "parcels": []}')
+    charge = {"0": {"Return": {"Payload": {"chargeId": "c"}}}}
+    mocks["MockedResponses"] = {**responses, "Charged": charge}
+    mocks["StateMachines"]["Checkout"] = {"TestCases": {"Paid": {"Charge": "Charged"}}}
+    (project / "MockConfigFile.json").write_text(json.dumps(mocks))
+    runs.forget()
+    assert run(input="@order.json", keyword="Paid") == 0
 
 
 def test_reports_are_json_and_junit(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import scenario_report
 from stepwell.integrations.cli.output.text import printable
+from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.runtime.folder import RUNTIMES
@@ -55,6 +56,7 @@ def test(
     cov_min: float | None,
     param: Sequence[str],
     params: Path | None,
+    input: str,
     limits: Limits,
 ) -> int:
     options = Options(
@@ -64,7 +66,12 @@ def test(
     counted = cov or cov_report is not None or cov_min is not None
     if cov_report is not None:
         coverage.check(cov_report)
-    settings = Settings(tuple(files.parameters(param, params, limits).items()), limits, counted)
+    settings = Settings(
+        tuple(files.parameters(param, params, limits).items()),
+        limits,
+        counted,
+        inputs.read_json(input, "--input", limits),
+    )
     code = _run(options, settings, None)
     if not watch:
         return code
