@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock
@@ -34,6 +34,7 @@ from stepwell.integrations.private_files import default_path
 from stepwell.integrations.tracing.telemetry import Telemetry
 from stepwell.integrations.tracing.traces import Traces
 
+_Answer = TypeVar("_Answer")
 SOCKET_PATH_BYTES: Final = 103  # what every system takes
 
 
@@ -268,6 +269,18 @@ async def _stored_home(store: Store) -> Home | None:
     return Home(region, account, partition)
 
 
+async def on_its_shard(work: Callable[[Shard | None], Awaitable[_Answer]]) -> _Answer:
+    """The answer of `work` as the owner of a shard: the first, or that of the execution that it is
+    for.
+    """
+    shard = None
+    while True:
+        try:
+            return await work(shard)
+        except WrongShardError as elsewhere:
+            shard = Shard(elsewhere.shard, elsewhere.count)
+
+
 # --- by a request to its owner --------------------------------------------------------------------
 
 
@@ -280,15 +293,14 @@ async def request(
     """Carry out an operation of the API, by the name of the Engine's method: in the owner of the
     database, or here if there is none. Raises ApiError, UsageError, StoreInUseError.
     """
-    shard = None
+
+    async def carried_out(shard: Shard | None) -> dict[str, Any]:
+        # effects of all executions are held
+        async with owned(existing(database), limits=limits, shard=shard) as (engine, _):
+            return await operation_socket.carry_out(engine, operation, arguments or {})
+
     try:
-        while True:
-            try:
-                # effects of all executions are held
-                async with owned(existing(database), limits=limits, shard=shard) as (engine, _):
-                    return await operation_socket.carry_out(engine, operation, arguments or {})
-            except WrongShardError as elsewhere:
-                shard = Shard(elsewhere.shard, elsewhere.count)
+        return await on_its_shard(carried_out)
     except StoreInUseError as fault:
         in_use = fault
     try:

@@ -20,6 +20,7 @@ from stepwell.asl.blocks import every_state
 from stepwell.engine import arns
 from stepwell.engine.arns import Home
 from stepwell.engine.engine import Engine
+from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import ExecutionRow, StoreInUseError
 from stepwell.engine.virtual_clock import VirtualClock
 from stepwell.integrations import database, loop, machine_tasks
@@ -119,23 +120,30 @@ async def _here(asked: Asked, at: choosing.Place, settings: TaskSettings, limits
     mocking = mock_options.chosen(mock_options.read(*asked.mocks), machine, states)
     follower = Follower(asked.json, asked.quiet, asked.timeout, kept=kept)
     outside = settings.outside(limits)
-    opened = _opened(asked, named if kept else None, follower, limits, outside)
-    async with opened as (engine, tasks):
-        mocking.use(tasks)
-        client = EngineClient(engine, f"the database {named}", at.words, limits)
-        if engine.home != Home():
-            checked = _checked(asked, engine.home, folder, None, limits)
-        machine_arn = await _put_machine(asked, client, checked.text, checked.extras)
-        earlier = await machine_tasks.running(engine)
-        express = asked.type == "EXPRESS"
-        start = engine.watch_express_execution if express else engine.start_execution
-        name = asked.name or _name(engine, machine_arn)
-        started = await start(mocking.target(machine_arn), name=name, input=asked.input)
-        arn = started["executionArn"]
-        tasks.begin(earlier, {arn})
-        code = await follower.follow(client, arn)
-        mocking.report(tasks, code)
-        return code
+    machine_arn: str | None = None
+
+    async def drive(shard: Shard | None) -> int:
+        nonlocal checked, machine_arn
+        opened = _opened(asked, named if kept else None, follower, limits, outside, shard)
+        async with opened as (engine, tasks):
+            mocking.use(tasks)
+            client = EngineClient(engine, f"the database {named}", at.words, limits)
+            if engine.home != Home():
+                checked = _checked(asked, engine.home, folder, None, limits)
+            if machine_arn is None:  # the first shard stores machines
+                machine_arn = await _put_machine(asked, client, checked.text, checked.extras)
+            earlier = await machine_tasks.running(engine)
+            express = asked.type == "EXPRESS"
+            start = engine.watch_express_execution if express else engine.start_execution
+            name = asked.name or _name(engine, machine_arn)
+            started = await start(mocking.target(machine_arn), name=name, input=asked.input)
+            arn = started["executionArn"]
+            tasks.begin(earlier, {arn})
+            code = await follower.follow(client, arn)
+            mocking.report(tasks, code)
+            return code
+
+    return await database.on_its_shard(drive)
 
 
 def _opened(
@@ -144,6 +152,7 @@ def _opened(
     follower: Follower,
     limits: Limits,
     outside: Outside,
+    shard: Shard | None,
 ) -> AbstractAsyncContextManager[tuple[Engine, MachineTasks]]:
     """The database. None: one that ends with the process, for skipped time, since the clock of a
     database never goes back.
@@ -151,7 +160,7 @@ def _opened(
     output = follower.print_output
     if not asked.skip_time:
         assert named is not None
-        return database.owned(named, None, output, limits, outside=outside)
+        return database.owned(named, None, output, limits, shard, outside=outside)
     clock = _skipping(named, limits)
     if named is None:
         return database.temporary(None, output, limits, clock, outside)
@@ -307,13 +316,18 @@ def resume(
     clock = _skipping(named, limits) if skip_time else None
     database.existing(named)
 
-    async def work() -> int:
+    async def work(shard: Shard | None) -> int:
         follower = Follower(json, quiet, timeout)
         outside = settings.outside(limits)
         own = settings.functions and settings.functions.resolve()
         printed = follower.print_output
-        opened = database.owned(named, own, printed, limits, clock=clock, outside=outside)
+        opened = database.owned(named, own, printed, limits, shard, clock, outside)
         async with _resumable(named, words), opened as (engine, tasks):
+            if execution is None and engine.shard.count > 1:
+                raise UsageError(
+                    f"{named} has {engine.shard.count} shards: name an execution, or resume all "
+                    "with `stepwell serve`"
+                )
             client = EngineClient(engine, f"the database {named}", words, limits)
             running = await machine_tasks.running(engine)
             chosen = await _chosen(client, engine, running, execution, all)
@@ -330,7 +344,7 @@ def resume(
             codes = await asyncio.gather(*following)
             return next((code for code in WORST_FIRST if code in codes), exit_codes.SUCCEEDED)
 
-    return loop.run(work())
+    return loop.run(database.on_its_shard(work))
 
 
 @asynccontextmanager

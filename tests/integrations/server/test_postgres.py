@@ -10,6 +10,8 @@ from tests.conftest import Command
 from tests.integrations.server.live import ROLE, WAIT, Live, eventually, one
 from tests.postgres import PostgresServer
 
+from stepwell.engine.sharding import HOME, shard_of
+
 TASK = one(
     {
         "Type": "Task",
@@ -112,9 +114,17 @@ def test_a_file_runs_on_postgresql(
     machine.write_text(one({"Type": "Pass", "Result": {"a": 1}, "End": True}))
     ran = command("run", machine, "--db", url)
     assert json.loads(ran.stdout) == {"a": 1}, ran.stderr
-    named = [command("run", machine, "--db", url, "--name", f"n{number}") for number in range(3)]
-    refused = next(each for each in named if each.returncode)
-    assert refused.returncode == 2 and "use `stepwell serve`" in refused.stderr, refused.stderr
+    arn = "arn:aws:states:us-east-1:123456789012:execution:pass:{}"
+    names = [f"n{number}" for number in range(9) if shard_of(arn.format(f"n{number}"), 8) != HOME]
+    ran = command("run", machine, "--db", url, "--name", names[0])
+    assert json.loads(ran.stdout) == {"a": 1}, ran.stderr
+    started = command("start", "pass", "--db", url, "--name", names[1])
+    assert f"stepwell resume {names[1]}" in started.stderr, started.stderr
+    resumed = command("resume", names[1], "--db", url)
+    assert json.loads(resumed.stdout) == {"a": 1}, resumed.stderr
+    refused = command("resume", "--all", "--db", url)
+    assert refused.returncode == 2
+    assert "has 8 shards: name an execution, or resume all with `stepwell serve`" in refused.stderr
     secret = url.replace("stepwell@", "stepwell:hush@").replace(str(postgres_server.port), "1")
     refused = command("run", machine, "--db", secret)
     assert refused.returncode == 2 and "hush" not in refused.stderr, refused.stderr
