@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations.results import ExecutionListItem
-from stepwell.engine.search.queries import is_condition
+from stepwell.engine.search.queries import is_condition, read
 from stepwell.integrations.limits import Limits
+
+_NOTES: Final = ("partialAttributes", "unknownAttributes")
 
 
 class Searches:
@@ -20,7 +22,8 @@ class Searches:
     async def search(self, query: Mapping[str, str], limit: int) -> dict[str, Any]:
         """{"executions", "nextToken"?, "searched", "fault"?}: newest first, of a machine (or all),
         with a status, with a text in the name. A text with a condition such as customer=ada is a
-        query instead (engine/search/queries.py); fault: why it cannot be read.
+        query instead (engine/search/queries.py); fault: why it cannot be read. Its answer has
+        "attributes", those that it names, and the notes of SearchExecutions.
 
         One answer examines console_searched executions at most, and has a token to continue.
         """
@@ -33,7 +36,10 @@ class Searches:
                 if fault.code not in ("ValidationException", "InvalidArn"):
                     raise
                 return {"executions": [], "searched": 0, "fault": fault.message}
-            return await self._answer(found, 0)
+            named = [each.name for each in read(text, 0, lambda name: name).conditions]
+            return {**await self._answer(found, 0), "attributes": named} | {
+                name: found[name] for name in _NOTES if name in found
+            }
         matches, searched = list[ExecutionListItem](), 0
         page = self._limits.list_page if text else wanted
         while True:

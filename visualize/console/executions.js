@@ -14,6 +14,7 @@ import {
   open,
   rowLink,
   took,
+  when,
   whenCell,
 } from "./lib.js";
 import { Rows } from "./rows.js";
@@ -51,6 +52,19 @@ export function executionList(machine) {
     oninput: loadSoon,
   });
   const fault = h("p", { class: "fault below", role: "alert", id: "search-fault", hidden: true });
+  const notes = h("p", { class: "muted below", role: "status", hidden: true });
+  /** A column with the values of a search attribute; each leads to its search. */
+  const attribute = (name) => ({
+    title: name,
+    width: "minmax(4.5rem, 1fr)",
+    class: "wide values",
+    cell: ({ searchAttributes: of }) =>
+      h("span", {}, ...(of?.[name] ?? []).map((value) => valueLink(name, value, search))),
+  });
+  function search(query) {
+    text.value = query;
+    load();
+  }
   const choice = h(
     "select",
     { "aria-label": "Status", onchange: () => load() },
@@ -109,6 +123,10 @@ export function executionList(machine) {
       known.clear();
       searched = 0;
       cut = false;
+      const named = answer.attributes ?? [];
+      rows.show([...columns(machine, named.length > 0), ...named.map(attribute)]);
+      fill(notes, ...notesOf(answer));
+      notes.hidden = !notes.hasChildNodes();
     }
     for (const each of answer.executions) known.set(each.executionArn, each);
     token = answer.nextToken;
@@ -146,14 +164,42 @@ export function executionList(machine) {
     h("span", { class: "grow" }),
     more,
   );
-  const element = h("div", { class: "stack" }, filters, fault, rows.wrap);
+  const element = h("div", { class: "stack" }, filters, fault, notes, rows.wrap);
   return { element, rows, text, load, close };
 }
 
-const columns = (machine) => [
+function valueLink(name, value, search) {
+  const query = `${name}=${JSON.stringify(value)}`;
+  const shown = typeof value === "string" ? value : JSON.stringify(value);
+  const onclick = () => search(query);
+  return h("button", { class: "plain link value", title: query, onclick }, shown);
+}
+
+/** What the index does not have. */
+function* notesOf({ partialAttributes = [], unknownAttributes = [] }) {
+  const partial = new Set(partialAttributes.map((each) => each.name));
+  for (const { name, stateMachineArn, since, change } of partialAttributes) {
+    const of = last(stateMachineArn);
+    const command = h("code", {}, `stepwell machines index ${of}`);
+    yield change === "CHANGED"
+      ? h(
+          "span",
+          {},
+          `${name} finds executions of ${of} that started since ${when(since)}; `,
+          command,
+          " indexes earlier ones. ",
+        )
+      : `${name} was removed from ${of} at ${when(since)}: later executions are not found. `;
+  }
+  const unknown = unknownAttributes.filter((each) => !partial.has(each));
+  if (unknown.length) yield `No execution has the search attribute ${unknown.join(", ")}.`;
+}
+
+/** narrow: other columns follow */
+const columns = (machine, narrow = false) => [
   {
     title: "Name",
-    width: "minmax(14rem, 2fr)",
+    width: narrow ? "minmax(9rem, 2fr)" : "minmax(14rem, 2fr)",
     cell: (each) => rowLink(each.name, "x", each.executionArn),
     class: "strong",
   },
@@ -173,7 +219,7 @@ const columns = (machine) => [
   },
   {
     title: "Duration",
-    width: "7rem",
+    width: narrow ? "5rem" : "7rem",
     cell: (each) => (each.stopDate ? took(each.stopDate - each.startDate) : ""),
     class: "number wide",
   },

@@ -16,19 +16,14 @@ let number = 0;
  */
 export class Rows {
   constructor({ label, columns, open = () => {}, tone = () => "", empty = "No entries." }) {
-    Object.assign(this, { columns, open, tone, empty });
+    Object.assign(this, { open, tone, empty });
     this.rows = [];
     this.at = -1;
     this.id = `rows-${++number}`;
     this.shown = new Map();
     this.body = h("div", { class: "rows-body", role: "rowgroup" });
     this.message = h("p", { class: "rows-empty muted" });
-    const widths = (shown) => shown.map((each) => each.width).join(" ");
-    const head = h(
-      "div",
-      { class: "row rows-head", role: "row", "aria-rowindex": "1" },
-      ...columns.map((each) => h("span", { role: "columnheader", class: each.class }, each.title)),
-    );
+    this.head = h("div", { class: "row rows-head", role: "row", "aria-rowindex": "1" });
     this.element = h(
       "div",
       {
@@ -38,20 +33,24 @@ export class Rows {
         "aria-label": label,
         onkeydown: (event) => this.key(event),
       },
-      h("div", { role: "rowgroup", class: "rows-heads" }, head),
+      h("div", { role: "rowgroup", class: "rows-heads" }, this.head),
       this.body,
     );
-    this.element.style.setProperty("--wide", widths(columns));
-    this.element.style.setProperty(
-      "--narrow",
-      columns
-        .filter((each) => !/\bwide\b/.test(each.class))
-        .map((each) => each.narrow ?? "minmax(0, 1fr)")
-        .join(" "),
-    );
+    this.show(columns);
     this.wrap = h("div", { class: "rows-wrap" }, this.element, this.message);
     this.element.addEventListener("scroll", () => this.soon(), { passive: true });
     new ResizeObserver(() => this.soon()).observe(this.element);
+  }
+
+  /** Show these columns; the rows are drawn again at the next set(). */
+  show(columns) {
+    this.columns = columns;
+    const narrow = columns.filter((each) => !/\bwide\b/.test(each.class));
+    const { style } = this.element;
+    style.setProperty("--wide", columns.map((each) => each.width).join(" "));
+    style.setProperty("--narrow", narrow.map((each) => each.narrow ?? "minmax(0, 1fr)").join(" "));
+    const title = (each) => h("span", { role: "columnheader", class: each.class }, each.title);
+    fill(this.head, ...columns.map(title));
   }
 
   /** Show these rows (also a changed array again). stick: stay at the end if it is visible */
