@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock
@@ -35,7 +35,6 @@ from stepwell.integrations.tracing.telemetry import Telemetry
 from stepwell.integrations.tracing.traces import Traces
 
 _Answer = TypeVar("_Answer")
-SOCKET_PATH_BYTES: Final = 103  # what every system takes
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,13 @@ class Database:
     @property
     def socket(self) -> Path:
         """Where its owner listens for other commands of this machine (operation_socket.py)."""
-        if self.file is not None:
-            beside = f"{self.file.resolve()}.sock"
-            if len(os.fsencode(beside)) <= SOCKET_PATH_BYTES:
-                return Path(beside)
         named = self.url if self.file is None else str(self.file.resolve())
-        digest = hashlib.sha256(os.fsencode(named)).hexdigest()[:16]
-        return default_path().with_name(f"{digest}.sock")
+        folder = default_path().parent if self.file is None else self.file.resolve().parent
+        if self.file is not None and operation_socket.reachable(Path(f"{named}.sock")):
+            return Path(f"{named}.sock")
+        digest = Path(f"{hashlib.sha256(os.fsencode(named)).hexdigest()[:16]}.sock")
+        beside = folder / digest
+        return beside if operation_socket.reachable(beside) else default_path().parent / digest
 
     def __str__(self) -> str:
         return self.name

@@ -16,8 +16,10 @@ import asyncio
 import inspect
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+import socket as sockets
+import struct
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +29,40 @@ from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.errors import UsageError
 
 OWNER: Final = "owner"
+_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 NOT_OFFERED: Final = frozenset({"open", "close"})
+
+
+PATH_BYTES: Final = 103  # of the path of a socket that every system takes
+_FOLDERS: Final = "/proc/self/fd"  # of Linux: a short path to a folder that is open
+
+
+def reachable(socket: Path) -> bool:
+    """Whether a process can listen there, however long the path is."""
+    name = f"{_FOLDERS}/{1 << 20}/{socket.name}" if os.path.isdir(_FOLDERS) else str(socket)
+    return len(os.fsencode(name)) <= PATH_BYTES
+
+
+@contextmanager
+def _address(socket: Path) -> Iterator[str]:
+    """A path that is short enough. Raises OSError."""
+    if len(os.fsencode(socket)) <= PATH_BYTES:
+        yield str(socket)
+        return
+    folder = os.open(socket.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"{_FOLDERS}/{folder}/{socket.name}"
+    finally:
+        os.close(folder)
+
+
+def _of_this_user(connection: Any) -> bool:
+    """Whether the listener runs as this user, or as root, who owns all."""
+    option = getattr(sockets, "SO_PEERCRED", None)
+    if option is None:
+        return True
+    credentials = connection.getsockopt(sockets.SOL_SOCKET, option, _CREDENTIALS.size)
+    return _CREDENTIALS.unpack(credentials)[1] in (0, os.geteuid())
 
 
 async def carry_out(engine: Any, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,7 +95,11 @@ async def request(
     """The answer of the process that has the database open. Raises OSError if it does not listen,
     ApiError, UsageError if it ends meanwhile.
     """
-    reader, writer = await asyncio.open_unix_connection(str(socket), limit=_line_bytes(limits))
+    with _address(socket) as path:
+        reader, writer = await asyncio.open_unix_connection(path, limit=_line_bytes(limits))
+    if not _of_this_user(writer.get_extra_info("socket")):
+        writer.close()
+        raise PermissionError(f"{socket} is a socket of another user")
     with suppress(ConnectionError):
         asked = {"operation": operation, "arguments": arguments or {}}
         writer.write(json.dumps(asked).encode() + b"\n")
@@ -105,13 +144,13 @@ async def listening(engine: Any, socket: Path, url: str | None = None) -> AsyncI
             await asyncio.gather(work, disconnected, return_exceptions=True)
             writer.close()
 
-    name = str(socket)
-    with suppress(FileNotFoundError):
-        os.unlink(name)  # left by a process that was killed: this one owns the database now
+    with suppress(OSError):
+        os.unlink(socket)  # left by a process that was killed: this one owns the database now
     umask = os.umask(0o177)
     try:
-        server = await asyncio.start_unix_server(serve, name, limit=_line_bytes(engine.limits))
-    except OSError:  # the path is too long for a socket, or the file system supports none
+        with _address(socket) as path:
+            server = await asyncio.start_unix_server(serve, path, limit=_line_bytes(engine.limits))
+    except OSError:  # the file system has no sockets, or something else is there
         server = None
     finally:
         os.umask(umask)
@@ -124,7 +163,7 @@ async def listening(engine: Any, socket: Path, url: str | None = None) -> AsyncI
                 task.cancel()
             await asyncio.gather(*connections, return_exceptions=True)
             with suppress(FileNotFoundError):
-                os.unlink(name)
+                os.unlink(socket)
 
 
 async def _answered(engine: Any, owner: dict[str, Any], line: bytes) -> dict[str, Any]:
