@@ -70,6 +70,7 @@ class Source:
     calls     whether functions of a template, such as !GetAtt, are among them
     embedded  whether the file is a template that contains the definition
     others    reads the file again, with the placeholders of other tools
+    instructions  of a template language: place, text. One branch of each is read
     """
 
     text: str
@@ -81,6 +82,7 @@ class Source:
     calls: bool = False
     embedded: bool = False
     others: Callable[[], "Source"] | None = None
+    instructions: tuple[tuple[Place, str], ...] = ()
 
     @property
     def written(self) -> str:
@@ -133,8 +135,8 @@ def _read(
     placeholders, parsed = parse(data, filename, parameters, limits, others)
     more = None if placeholders.others or not parsed.others else again
     if parsed.broken or parsed.plain:
-        locate = _locator(parsed.places, None)
-        return Source(parsed.text, filename, locate, broken=parsed.broken, others=more)
+        given = _locator(parsed.places, None), (), parsed.broken
+        return Source(parsed.text, filename, *given, others=more, instructions=parsed.instructions)
     whole = intrinsic_functions.replaced(parsed.value, placeholders)
     text = parsed.text if whole == parsed.value else json_text.dumps(whole)
     machine = None
@@ -155,7 +157,7 @@ def _read(
         message = f"there is no state machine {name} in it: the file is not a template"
         raise DefinitionFileError(filename, (1, 1), message)
     source = _source(text, whole, filename, placeholders, parsed, machine)
-    return replace(source, others=more)
+    return replace(source, others=more, instructions=parsed.instructions)
 
 
 def machine_names(

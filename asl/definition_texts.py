@@ -2,16 +2,17 @@
 
 import codecs
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from stepwell.asl import json_mends, json_text, other_placeholders
+from stepwell.asl import json_mends, json_text, other_placeholders, template_blocks, terraform
 from stepwell.asl.evaluation import Json
 from stepwell.asl.limits import Limits
 from stepwell.asl.placeholders import MARK, MarkedJson, Placeholders
 from stepwell.asl.yaml_values import DefinitionFileError, Place, YamlReader
 
 _YAML_SUFFIXES: Final = (".yaml", ".yml")
+_TEMPLATED: Final = re.compile(r"\.(?:tftpl|tpl|j2|jinja2?|hbs|mustache|erb|ejs|tmpl)$")
 _TEMPLATE_WORDS: Final = re.compile(r'"(?:Fn::\w+|Ref|Resources|definition)"')
 _MARKS: Final = {
     b"\xff\xfe": "is UTF-16: save it as UTF-8",
@@ -32,10 +33,12 @@ class Parsed(NamedTuple):
     broken: tuple[Place, str] | None = None
     plain: bool = False  # a JSON file without placeholders and functions of templates
     others: bool = False  # whether it has what may be placeholders of other tools
+    instructions: tuple[tuple[Place, str], ...] = ()  # of a template language
 
 
 def is_yaml(filename: str) -> bool:
-    return filename.lower().endswith(_YAML_SUFFIXES)
+    """Also of a template of such a file: a.asl.yaml.tftpl."""
+    return _TEMPLATED.sub("", filename.lower()).endswith(_YAML_SUFFIXES)
 
 
 def parse(
@@ -54,28 +57,45 @@ def parse(
     if mark := MARK.search(text):
         place = json_text.place(text, mark.start())
         raise DefinitionFileError(filename, place, "the private characters U+E000 and U+E001")
-    read = _parse_yaml if is_yaml(filename) else _parse_json
+    read = _parse_json
+    if is_yaml(filename) or (filename.endswith(".template") and text.lstrip()[:1] != "{"):
+        read = _parse_yaml
+    elif filename.endswith(terraform.SUFFIX):
+        read = _parse_terraform
     first = bool(others)
     if others is None and parameters:
         first = not other_placeholders.names(text).isdisjoint(parameters)
-    attempts = [first] if others is not None or first else [False, True]
     kept: DefinitionFileError | tuple[Placeholders, Parsed] | None = None
-    for attempt in attempts:
+    marked = (True,) if others or first else (False, True)
+    for content, attempt, instructions in _attempts(text, marked):
         placeholders = Placeholders(parameters, text, others=attempt)
         try:
-            parsed = read(text, filename, placeholders, limits)
+            parsed = read(content, filename, placeholders, limits)
         except json_text.JsonError as fault:  # half of a surrogate pair in a parameter
             raise DefinitionFileError(filename, (1, 1), fault.message) from None
         except DefinitionFileError as fault:
             kept = kept or fault
             continue
         if not parsed.broken:
-            return placeholders, parsed._replace(others=other_placeholders.occur(text))
+            places = tuple((json_text.place(text, at), words) for at, words in instructions)
+            occur = other_placeholders.occur(text)
+            return placeholders, parsed._replace(others=occur, instructions=places)
         kept = kept or (placeholders, parsed)
     if isinstance(kept, DefinitionFileError):
         raise kept
     assert kept is not None
     return kept
+
+
+def _attempts(
+    text: str, others: Sequence[bool]
+) -> Iterator[tuple[str, bool, Sequence[template_blocks.Instruction]]]:
+    """(text, whether placeholders of other tools are marked, the instructions left out)."""
+    for other in others:
+        yield text, other, ()
+    blocks = template_blocks.Blocks(text)
+    for each in blocks.texts():
+        yield each, True, blocks.instructions
 
 
 def _parse_json(text: str, filename: str, placeholders: Placeholders, limits: Limits) -> Parsed:
@@ -120,6 +140,13 @@ def _parse_yaml(text: str, filename: str, placeholders: Placeholders, limits: Li
     reader = YamlReader(filename, placeholders, limits)
     value = reader.read(text)
     return Parsed(json_text.dumps(value), value, lambda: reader.places)
+
+
+def _parse_terraform(
+    text: str, filename: str, placeholders: Placeholders, limits: Limits
+) -> Parsed:
+    found = terraform.Terraform(text, filename, placeholders)
+    return Parsed(json_text.dumps(found.value), found.value, lambda: found.places)
 
 
 def _quoted(match: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ _DOTTED: Final = r"[A-Za-z_][\w.:/-]*"
 
 # the first group with a text is the name
 _ANYWHERE: Final = (
+    r"%\{~?\s*((?:if|for)\b[^\"\n]*?)~?\}[^\"\n]*%\{~?\s*end(?:if|for)\s*~?\}",  # Terraform
     r"\{\{\{?-?\s*([^{}\"\n]+?)\s*-?\}?\}\}",  # Mustache, Handlebars, Jinja
     r"<%[=-]?\s*([^%\"\n]+?)\s*-?%>",  # ERB, EJS
     r"@@?([A-Za-z]\w*)@@?",  # Ant, CMake

@@ -46,7 +46,7 @@ __all__ = [
 ]  # fmt: skip
 
 UNREADABLE: Final = (INVALID_FILE, messages.INVALID_JSON)
-_SUFFIX: Final = re.compile(r"(\.asl)?\.(json|ya?ml)$|\.asl$", re.IGNORECASE)
+_SUFFIX: Final = re.compile(r"(\.asl)?\.(json|ya?ml)(\.\w+)?$|\.asl$", re.IGNORECASE)
 HISTORY_BYTES: Final = 1 << 30  # 25,000 events with their payloads
 
 

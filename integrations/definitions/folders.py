@@ -19,13 +19,15 @@ from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 DEFINITIONS: Final = (".asl.json", ".asl.yaml", ".asl.yml", ".asl")
 SCENARIOS: Final = (".test.yaml", ".test.yml", ".test.json")
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__", "cdk.out", "venv", "dist", "build"})
-_TEXTS: Final = (".json", ".yaml", ".yml", ".template")
+_TEXTS: Final = (".json", ".yaml", ".yml", ".template", ".tf", ".tftpl", ".tpl", ".j2")
 _MOST_BYTES: Final = 4 << 20  # of a file that is looked into
 _MACHINE: Final = tuple(
     re.compile(rf'^[\s{{"]*{field}"?\s*:|"{field}"'.encode(), re.MULTILINE)
     for field in ("StartAt", "States")
 )
-_TEMPLATE: Final = re.compile(rb"AWS::(?:Serverless|StepFunctions)::StateMachine|\bstateMachines\b")
+_TEMPLATE: Final = re.compile(
+    rb"AWS::(?:Serverless|StepFunctions)::StateMachine|\bstateMachines\b|aws_sfn_state_machine"
+)
 
 
 def files_below(folder: Path) -> Iterator[Path]:

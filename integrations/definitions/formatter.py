@@ -29,6 +29,8 @@ def format_file(data: bytes | str, name: str, limits: Limits = DEFAULT_LIMITS) -
     if source.broken:
         (line, column), mend = source.broken
         raise UsageError(f"{name}:{line}:{column}: not JSON" + f": {mend}" * bool(mend))
+    if source.instructions:
+        raise LeftAsItIsError("it has instructions of a template language")
     if not _is_definition(source.text):
         raise LeftAsItIsError("it is not a definition, which has the fields StartAt and States")
     return formatted(data.decode("utf-8-sig") if isinstance(data, bytes) else data, limits)

@@ -109,7 +109,7 @@ def problems(
         found = _with_hints(found, read(data, file, {}, limits))
     found = condensed(found, source)
     found += _needed(source) if runs else _note(source)
-    found += _marked(data, source)
+    found += _marked(data, source) + _instructed(source, runs)
     return source, sorted(found, key=lambda each: (each.line, each.column))
 
 
@@ -201,6 +201,22 @@ def _marked(data: bytes | str, source: Source) -> list[Problem]:
     if isinstance(data, str) or not data.startswith(codecs.BOM_UTF8):
         return []
     return [Problem(source.filename, 1, 1, NOTE, BYTE_ORDER_MARK, BOM, "")]
+
+
+def _instructed(source: Source, runs: bool) -> list[Problem]:
+    """A run needs the text that the template gives."""
+    if not source.instructions:
+        return []
+    place, written = source.instructions[0]
+    others = len(source.instructions) - 1
+    more = f" and {others} more" * bool(others)
+    first = " ".join(written.split())
+    severity, message = (
+        (ERROR, f"{first}{more} is an instruction of a template: fill in the template first")
+        if runs
+        else (NOTE, f"one branch of {first}{more} is read, an instruction of a template")
+    )
+    return [Problem(source.filename, *place, severity, UNFILLED, message, "")]
 
 
 def _needed(source: Source) -> list[Problem]:

@@ -90,3 +90,16 @@ def test_hooks_of_pre_commit_run_with_the_files_as_arguments(hook: str, code: in
     program, *words = hooks[hook]["entry"].split()
     done = CliRunner().invoke(app, [*words, "a.asl.json", "b.asl"])
     assert (program, done.exit_code) == ("stepwell", code), done.output
+
+
+def test_templates_are_left(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text in (
+        ("main.tf", 'resource "aws_sfn_state_machine" "m" { definition = file("m.json") }\n'),
+        ("a.tftpl", '{"StartAt": "A", %{ if x }"States": {}%{ endif }}'),
+    ):
+        Path(name).write_text(text)
+        assert format([Path(name)], True, False) == 0
+        assert f"{name}: left as it is: it" in capsys.readouterr().err
+    Path("b.json").write_text('{"States": {}, "StartAt": <Start>, "Comment": "{{ c }}"}')
+    assert format([Path("b.json")], False, False) == 0
+    assert '"StartAt": <Start>' in Path("b.json").read_text()

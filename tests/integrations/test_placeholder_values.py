@@ -160,7 +160,7 @@ def test_almost_json_says_where_and_what_to_do(
         (
             "JSON has no comments: remove it, or use the field Comment",
             "remove the comma before it",
-            "this is Terraform: save the definition in a file of its own",
+            "this is Terraform: its files end in .tf",
             "write what is left out here",
             "this is a part of a definition: complete it with StartAt and States",
         )
