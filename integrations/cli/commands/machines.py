@@ -33,17 +33,13 @@ EXISTS: Final = "StateMachineAlreadyExists"
 
 @with_limits
 def list_(server: str | None, db: str | None, json: bool, utc: bool, limits: Limits) -> int:
+    def row(machine: Mapping[str, Any]) -> list[str]:
+        created = when(machine["creationDate"], utc=utc)
+        return [printable(machine["name"]), machine["type"], created]
+
     async def read(client: Client) -> None:
         found = [each async for each in lookup.machines(client)]
-        if json:
-            for each in found:
-                print(ndjson(each))
-            return
-        rows = [
-            [printable(each["name"]), each["type"], when(each["creationDate"], utc=utc)]
-            for each in found
-        ]
-        screen.table(["name", "type", "created"], rows, sys.stdout)
+        screen.listing(found, json, ["name", "type", "created"], row)
 
     return using(server, db, limits, read)
 
@@ -295,15 +291,15 @@ def versions(
             )
             for each in page["stateMachineVersions"]
         ]
-        if json:
-            for each in found:
-                print(ndjson(each))
-            return
-        rows = [
-            [each["stateMachineVersionArn"].rpartition(":")[2], when(each["creationDate"], utc=utc)]
-            for each in found
-        ]
-        screen.table(["version", "created"], rows, sys.stdout)
+        screen.listing(
+            found,
+            json,
+            ["version", "created"],
+            lambda each: [
+                each["stateMachineVersionArn"].rpartition(":")[2],
+                when(each["creationDate"], utc=utc),
+            ],
+        )
 
     return using(server, db, limits, work)
 
@@ -379,15 +375,12 @@ async def _show_aliases(client: Client, arn: str, json: bool, utc: bool) -> None
         )
         for each in listed
     ]
-    if json:
-        for each in found:
-            print(ndjson(each))
-        return
-    rows = []
-    for each in found:
+
+    def row(alias: Mapping[str, Any]) -> list[str]:
         routes = (
             f"{route['stateMachineVersionArn'].rpartition(':')[2]} ({route['weight']} %)"
-            for route in each["routingConfiguration"]
+            for route in alias["routingConfiguration"]
         )
-        rows.append([each["name"], ", ".join(routes), when(each["updateDate"], utc=utc)])
-    screen.table(["alias", "versions", "updated"], rows, sys.stdout)
+        return [alias["name"], ", ".join(routes), when(alias["updateDate"], utc=utc)]
+
+    screen.listing(found, json, ["alias", "versions", "updated"], row)

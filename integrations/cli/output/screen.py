@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final, TextIO
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from stepwell.integrations.cli.output.text import DIM, STATUS, Line
+from stepwell.integrations.cli.output.text import DIM, STATUS, Line, ndjson
 from stepwell.visualize.words import texts as words
 
 if TYPE_CHECKING:
@@ -66,6 +67,20 @@ def table(columns: Sequence[str], cells: Sequence[Sequence[str]], stream: TextIO
             )
         )
     Console(file=stream, highlight=False).print(grid)
+
+
+def listing(
+    items: Sequence[Mapping[str, Any]],
+    json: bool,
+    columns: Sequence[str],
+    row: Callable[[Mapping[str, Any]], Sequence[str]],
+) -> None:
+    """What a command lists, on standard output: a table, or a line of JSON for each item."""
+    if json:
+        for each in items:
+            print(ndjson(each))
+    else:
+        table(columns, [row(each) for each in items], sys.stdout)
 
 
 def _cell_style(column: str, cell: str) -> str:
