@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from stepwell.integrations.cli import files
+from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.errors import UsageError
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
@@ -419,7 +420,7 @@ def test_invalid_inputs(write, content, words):
     file = write("input.json", content)
     began = time.process_time()
     with pytest.raises(UsageError, match="^" + re.escape(words.format(file=file))):
-        files.read_json(f"@{file}")
+        inputs.read_json(f"@{file}")
     assert time.process_time() - began < 1
 
 
