@@ -16,7 +16,7 @@ from tests.simulation.cluster.world import Settings
 
 from stepwell.engine.store.sql.store import SqlStore
 from stepwell.integrations.cluster.tasks import TaskRuns
-from stepwell.integrations.host import UnreachableError
+from stepwell.integrations.host import LostAnswerError, UnreachableError
 from stepwell.integrations.nodes.owned import Owned
 from stepwell.integrations.tasks import sent_home
 
@@ -70,7 +70,7 @@ async def _run_on(self: Owned, *call: Any) -> Any:
     """An answer of a shard whose store fails means that nothing was done."""
     try:
         return await _run(self, *call)
-    except sent_home.LostAnswerError as error:
+    except LostAnswerError as error:
         raise UnreachableError(str(error)) from error
 
 
