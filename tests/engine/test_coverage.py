@@ -12,6 +12,8 @@ from stepwell.asl.coverage import BRANCH, CATCHER, RETRIER, RULE, STATE, Coverag
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.validate import validate
 from stepwell.engine.tasks import TaskError
+from stepwell.integrations.mocks.cases import TestCase, Throw
+from stepwell.integrations.mocks.tasks import MockedTasks
 from stepwell.integrations.tasks.registry import Registry
 
 EXAMPLES = ROOT / "examples"
@@ -154,3 +156,27 @@ def test_the_first_handler_that_covers_an_error_counts(failing: Any) -> None:
     assert hits[f"{work}/Catch[0]"] == 1
     assert hits["/States/Each/ItemProcessor"] == hits[work] == 5
     assert hits["/States/How many?/Choices[2]"] == hits["/States/How many?/Default"] == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "catcher"),
+    [("States.HeartbeatTimeout", 1), ("States.Timeout", 2), ("CardDeclined", 3)],
+)
+def test_a_heartbeat_timeout_is_caught_by_its_name(error: str, catcher: int) -> None:
+    """Although a history calls it States.Timeout."""
+    names = ("Other", "States.HeartbeatTimeout", "States.Timeout", "States.ALL")
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
+        "Parameters": {"FunctionName": "work", "Payload.$": "$$.Task.Token"},
+        "Catch": [{"ErrorEquals": [name], "Next": f"After {name}"} for name in names],
+        "End": True,
+    }
+    states = {f"After {name}": {"Type": "Succeed"} for name in names}
+    text = json.dumps({"StartAt": "Work", "States": {"Work": task, **states}})
+    coverage = Coverage(parsed(text))
+    tasks = MockedTasks(Registry(), TestCase({"Work": Throw(error)}))
+    with SyncEngine(tasks=tasks) as engine:
+        coverage.add(*histories(engine, text, {}))
+    hits = [coverage.hits(point) for point in coverage.points if point.kind == CATCHER]
+    assert hits == [int(place == catcher) for place in range(len(names))]
