@@ -415,6 +415,32 @@ async def test_a_page_reads_few_rows_however_many_there_are(
     await connection.close()
 
 
+async def test_a_plan_of_a_new_schema_reads_few_rows_when_there_are_many(
+    stores: list[PostgresStore], url: str
+) -> None:
+    """A session keeps a plan that it made while the tables were empty, until they are analysed."""
+    settings = {
+        **{"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"},
+        **{"jit": "off", "plan_cache_mode": "force_generic_plan"},
+    }
+    connection = await asyncpg.connect(url, server_settings=settings)
+    asked = {
+        "taken": ("json", """'[["prefix1", "15001"], ["prefix1", "none"]]'"""),
+        "all_described": ("text[], text[]", "'{prefix1, prefix1}', '{15001, none}'"),
+    }
+    for name, (types, values) in asked.items():
+        await connection.execute(f"PREPARE {name} ({types}) AS {numbered(name)}")
+        assert not await connection.fetch(f"EXECUTE {name} ({values})")
+    await connection.execute(MANY.replace("ANALYZE;", ""))
+    for name, (_, values) in asked.items():
+        assert len(await connection.fetch(f"EXECUTE {name} ({values})")) == 1
+        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name} ({values})"
+        (plan,) = json.loads(await connection.fetchval(explain))
+        blocks = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+        assert blocks < 100, (name, blocks, plan)
+    await connection.close()
+
+
 def _kind(qualifier: str) -> str:
     return "version" if qualifier.isdecimal() else "alias"
 
