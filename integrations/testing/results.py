@@ -21,7 +21,7 @@ from stepwell.asl.history_visits import Visits
 from stepwell.asl.program import compile_machine
 from stepwell.asl.reevaluation import Reevaluation
 from stepwell.asl.state_visits import CAUGHT, TIMED_OUT, Event, Visit
-from stepwell.engine.operations.data_flow import data_flow
+from stepwell.engine.operations.data_flow import causes, data_flow
 from stepwell.integrations.testing import snapshots
 from stepwell.integrations.testing.errors import is_expected, suggestion
 
@@ -195,6 +195,21 @@ class Result:
         culprit = self.visits.culprit
         return None if culprit is None else place(culprit, self._branches)
 
+    @property
+    def why(self) -> str | None:
+        """Why it failed, and what to change, in a sentence: a path that finds nothing, and so on.
+        None if nothing more is known than the cause says.
+        """
+        if not causes.explainable(self.visits):
+            return None
+        program, definition = compile_machine(self.machine), json_text.loads(self.definition)
+        execution = self.run.execution
+        found = causes.likely_cause(program, definition, execution, self.history, self.visits)
+        if found is None:
+            return None
+        visit, hint = found
+        return hint.text if visit is self.visits.culprit else f"{visit.name}: {hint.text}"
+
     def state(self, name: str) -> StateResult:
         """A state that was visited, by name ("Pack") or place ("Ship[0]/Pack"). Raises LookupError.
 
@@ -273,6 +288,8 @@ class Result:
             attempts = f", attempt {state.attempts}" if state.attempts > 1 else ""
             lines.append(f"failed at: {at}{attempts}")
             lines.append(f"its input: {shorten(json_text.dumps(state.input))}")
+        if (why := self.why) is not None:
+            lines.append(f"why: {why}")
             inside = [each for each in self.seen if each.place.startswith(f"{at}[")]
             for each in [each for each in inside if each.visits.culprit is each.visit][:1]:
                 error = ": ".join(filter(None, (each.visit.error, each.visit.cause)))

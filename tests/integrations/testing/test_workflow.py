@@ -338,3 +338,20 @@ def test_a_test_case_of_a_mock_file(tmp_path: Any) -> None:
     other = workflow(machine(Other=task())).mocks(file, case="Happy").mock("Other", 1).run()
     assert other.status == "SUCCEEDED"  # Step Functions Local ignores such a mock, too
     assert "the definition has no state 'Charge', which test case 'Happy' mocks" in other.unused[0]
+
+
+def test_a_failure_says_why() -> None:
+    lost = {
+        "StartAt": "Fetch",
+        "States": {
+            "Fetch": {"Type": "Pass", "Result": {"stock": 5}, "Next": "Read"},
+            "Read": {"Type": "Pass", "Parameters": {"id.$": "$.order.id"}, "End": True},
+        },
+    }
+    result = workflow(lost).run({"order": {"id": 1}})
+    assert result.why is not None and "`Fetch` had `$.order.id` in its input" in result.why
+    assert f"why: {result.why}" in result.explanation()
+    with pytest.raises(AssertionError, match="dropped it: its ResultPath is"):
+        result.assert_succeeded()
+    failed = workflow({"StartAt": "No", "States": {"No": {"Type": "Fail", "Error": "No"}}}).run({})
+    assert failed.why is None and not any("why" in line for line in failed.explanation())
