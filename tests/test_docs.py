@@ -179,6 +179,17 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         )
 
 
+def test_every_page_is_in_both_indexes() -> None:
+    """CONTRIBUTING.md: docs/README.md and scripts/mkdocs.yml name each page."""
+    pages = {
+        path.relative_to(ROOT / "docs").as_posix()
+        for path in (ROOT / "docs").rglob("*.md")
+        if path.parent.name != "changes" and path.name != "README.md"
+    }
+    assert pages <= set(re.findall(r"\]\(([\w/.-]+\.md)\)", (ROOT / "docs/README.md").read_text()))
+    assert pages <= set(re.findall(r"[\w/.-]+\.md", (ROOT / "scripts/mkdocs.yml").read_text()))
+
+
 def test_names_of_changes() -> None:
     """docs/changes/README.md"""
     news = {path.name for path in (ROOT / "docs" / "changes").iterdir()} - {"README.md"}
