@@ -96,6 +96,10 @@ def test_size_of_folders() -> None:
     } == LARGE_FOLDERS
 
 
+def test_no_module_of_the_product_is_named_like_a_test() -> None:
+    assert [name(path) for path in sources() if re.match(r"test_|conftest", path.name)] == []
+
+
 def test_chains_of_classes() -> None:
     """A class is composed of its parts: at most two of ours above each other."""
     parents: dict[str, list[str]] = {}
