@@ -11,10 +11,18 @@ from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING
 from stepwell.asl.explain import choices, failures, literals, services, upstream
 from stepwell.asl.explain.jsonata import failures as expressions
+from stepwell.asl.explain.jsonata.chains import name_in_brackets
 from stepwell.asl.explain.missing import close, missing, source_name
-from stepwell.asl.explain.readings import Ending, Reading, readings, result_paths
+from stepwell.asl.explain.readings import (
+    Ending,
+    Reading,
+    evaluated_fields,
+    readings,
+    result_paths,
+)
 from stepwell.asl.explain.subject import CAUSE, NOTE, WARNING, Hint, Subject
 from stepwell.asl.explain.values import attribute_type, follow, shown, spelled
+from stepwell.asl.jsonata_values import expressions as expressions_in
 from stepwell.asl.paths import compile_path
 
 # errors of the state's own expressions
@@ -36,6 +44,7 @@ def explain(subject: Subject) -> tuple[Hint, ...]:
         *choices.hints(subject),
         *literals.hints(subject),
         *_tests(subject),
+        *_brackets(subject),
         *services.requests(subject),
     ]
     if subject.error is not None and not any(each.level == CAUSE for each in found):
@@ -100,6 +109,16 @@ def _tests(subject: Subject) -> Iterator[Hint]:
                 f"not to the list. Write `{call}`."
             )
             yield Hint("index-after-filter", WARNING, each.field, text)
+
+
+def _brackets(subject: Subject) -> Iterator[Hint]:
+    """A text in brackets behind a JSONata path, which is a predicate and no name."""
+    for field in evaluated_fields(subject) if subject.jsonata else ():
+        for where, source in expressions_in(field.value, field.name):
+            if found := name_in_brackets(source):
+                text = f"`{found[0]}` is `{found[0].rpartition('[')[0]}`: a text in brackets is a "
+                text += f"predicate, true for every value. For the name, write `{found[1]}`."
+                yield Hint("name-in-brackets", WARNING, where, text)
 
 
 def _several(path: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from stepwell.asl import messages
 from stepwell.asl.choice import OPERATORS, Test, compile_rule
 from stepwell.asl.evaluation import MISSING, Json, StateError
+from stepwell.asl.explain.choices import as_regex
 from stepwell.asl.expression_errors import ExpressionError
 from stepwell.asl.inference.choice_shapes import NO, YES, mismatches
 from stepwell.asl.inference.field_shapes import NO_ENV
@@ -23,6 +24,7 @@ from stepwell.asl.inference.machine import State, entries, texts
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.json_text import dumps, item, member
 from stepwell.asl.jsonata import is_expression
+from stepwell.asl.lint import conditions
 from stepwell.asl.lint.rule import Found, Rule, Subject
 from stepwell.asl.timestamps import iso_milliseconds, parse_timestamp
 
@@ -34,6 +36,11 @@ _ANOTHER_TIME: Final = "2000-01-01T00:00:00Z"
 _EQUALS: Final = ("StringEquals", "NumericEquals", "BooleanEquals", "TimestampEquals")
 _TEXT_OPERATORS: Final = tuple(name for name in OPERATORS if f"{name}Path" in OPERATORS)
 _PATH: Final = re.compile(r"\$\.[A-Za-z_]|\$\$\.[A-Z]")
+_JSONATA_COST: Final = 20  # of an evaluation of JSONata, in tests of JSONPath rules
+_FAMILIES: Final = {bool: "Boolean", int: "Numeric", float: "Numeric", str: "String"}
+_NAMES: Final = {
+    "<": "LessThan", "<=": "LessThanEquals", ">": "GreaterThan", ">=": "GreaterThanEquals",
+}  # fmt: skip
 _INSTANT: Final = 0.001  # seconds
 _NEXT_TEXT: Final = "\x00"  # the least letter: no text is between `a` and `a` with it
 
@@ -46,12 +53,13 @@ class _Comparison(NamedTuple):
 
 class _Test(NamedTuple):
     """A rule whose regions are known. test: of {variable: value}, None if it raises an error;
-    exact: it is true for one value only, which is among its samples.
+    exact: it is true for one value only, which is among its samples; cost: of a test.
     """
 
     comparisons: tuple[_Comparison, ...]
     test: Callable[[Mapping[str, Json]], bool | None]
     exact: bool
+    cost: int = 1
 
     @property
     def variables(self) -> frozenset[str]:
@@ -82,6 +90,9 @@ def _known(comparison: _Comparison, patterns: bool) -> bool:
 
 def _readable(rule: dict[str, Any], patterns: bool = False) -> _Test | None:
     """A rule whose regions are known, else None. patterns: or whose result for each value is."""
+    text = _condition(rule)
+    if isinstance(text, str):
+        return None if has_hole(text) else _readable_condition(text)
     found = tuple(_comparisons(rule))
     if not found or not all(_known(each, patterns) for each in found):
         return None
@@ -91,6 +102,18 @@ def _readable(rule: dict[str, Any], patterns: bool = False) -> _Test | None:
     except ExpressionError:
         return None
     return _Test(found, _runner(run, names), any(each in rule for each in _EQUALS))
+
+
+def _readable_condition(text: str) -> _Test | None:
+    read = conditions.read(text)
+    if read is None:
+        return None
+    found = tuple(
+        _Comparison(path, _FAMILIES[type(value)] + _NAMES.get(operator, "Equals"), value)
+        for path, operator, value in read.comparisons
+    )
+    exact = [operator for _, operator, _ in read.comparisons] == ["="] and "$not" not in text
+    return _Test(found, read.test, exact, _JSONATA_COST)
 
 
 def _renamed(rule: Json, names: Mapping[str, str]) -> Json:
@@ -203,7 +226,7 @@ def _examine(state: State) -> Iterator[tuple[int, _Verdict]]:
             if each is not None and each.variables <= test.variables
         }
         assignments = _assignments([test, *earlier.values()], test.variables)
-        work = len(assignments or ()) * (1 + len(earlier))
+        work = len(assignments or ()) * (1 + len(earlier)) * test.cost
         if assignments is None or work > budget:
             continue
         budget -= work
@@ -228,7 +251,8 @@ def _exhaustive(state: State) -> bool:
     tests = [test for rule in rules if (test := _readable(rule)) is not None]
     variables = frozenset(name for test in tests for name in test.variables)
     assignments = _assignments(tests, variables)
-    if not tests or assignments is None:
+    work = len(assignments or ()) * sum(test.cost for test in tests)
+    if not tests or assignments is None or work > _MOST_TESTS:
         return False
     return all(any(test.test(values) is not False for test in tests) for values in assignments)
 
@@ -337,6 +361,17 @@ def path_as_text(subject: Subject) -> Iterator[Found]:
                 )
 
 
+def regular_expression(subject: Subject) -> Iterator[Found]:
+    for state in _choices(subject):
+        for key, text, where in texts(state.fields.get("Choices"), state.at("Choices")):
+            if key == "StringMatches" and not has_hole(text) and as_regex(text):
+                yield (
+                    where,
+                    f"{text} is a regular expression, and StringMatches knows * only, for any "
+                    "text. Write a pattern with *, or match in a function",
+                )
+
+
 def without_default(subject: Subject) -> Iterator[Found]:
     for state in _choices(subject):
         rules = entries(state.fields, "Choices")
@@ -412,4 +447,5 @@ RULES: Final = (
     Rule("N007", "no-default", "A Choice without Default may match nothing.", without_default),
     Rule("W009", "path-as-text", "An operand is a path, and compared as text.", path_as_text),
     Rule("W008", "other-type", "A value always has another type than its operator.", other_type),
+    Rule("W010", "regular-expression", "A pattern is a regular expression.", regular_expression),
 )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 from stepwell.asl.evaluation import Json
+from stepwell.asl.explain.jsonata.chains import name_in_brackets
 from stepwell.asl.explain.literals import MEANS_PATH, mistakes
 from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.inference.machine import Machine, State, own_fields, texts
@@ -85,6 +86,16 @@ def intrinsic_in_jsonata(subject: Subject) -> Iterator[Found]:
             )
 
 
+def in_brackets(subject: Subject) -> Iterator[Found]:
+    for source, where in _expressions(subject):
+        if found := name_in_brackets(source):
+            yield (
+                where,
+                f"{found[0]} is a predicate that is true for every value, not a name. Write "
+                f"{found[1]}",
+            )
+
+
 def path_in_result(subject: Subject) -> Iterator[Found]:
     for state in subject.machine.states:
         if state.type == "Pass" and not state.jsonata:
@@ -146,4 +157,5 @@ RULES: Final = (
         _literal("jsonpath-in-jsonata", True),
     ),
     Rule("W417", "path-in-result", "A path in the Result of a Pass is text.", path_in_result),
+    Rule("W418", "name-in-brackets", "A text in brackets is no name in JSONata.", in_brackets),
 )

@@ -399,6 +399,14 @@ MISTAKES = [
         "has no `$eval`: `$parse`",
     ),
     output(
+        "name-in-brackets",
+        "$states.input['customer']",
+        "$states.input.customer",
+        ORDER,
+        "true for every value",
+        "write `$states.input.customer`",
+    ),
+    output(
         "join-of-numbers",
         "$join($states.input.ids, ',')",
         "$join($states.input.ids.$string(), ',')",

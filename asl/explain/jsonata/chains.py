@@ -15,6 +15,7 @@ _SKIPPED: Final = re.compile(
 _ROOT: Final = re.compile(r"\$\$?\w*")
 _STEP: Final = re.compile(r"\s*\.\s*(?:(\w+)|`([^`]+)`|\"([^\"\\]+)\"|(\*\*?))(?!\w*\()")
 _INDEX: Final = re.compile(r"\[\s*(-?\d+)\s*\]")
+_TEXT_IN_BRACKETS: Final = re.compile(r"""\[\s*(["'])([^"'\\]+)\1\s*\]""")
 _OPENERS: Final = {"[": "]", "(": ")", "{": "}"}
 
 
@@ -50,6 +51,18 @@ def chains(source: str) -> Iterator[Chain]:
                 yield Chain(root[0], links, root.start(), source[root.start() : end])
         else:
             at += 1
+
+
+def name_in_brackets(source: str) -> tuple[str, str] | None:
+    """(path, what is probably meant) of the first path with a text in brackets: `order['id']` has a
+    predicate that is true for every value.
+    """
+    for chain in chains(source):
+        for link in chain.links:
+            if match := _TEXT_IN_BRACKETS.fullmatch(link.text):
+                plain = match[2] if re.fullmatch(r"[^\W\d]\w*", match[2]) else f"`{match[2]}`"
+                return link.prefix, f"{link.prefix[: -len(link.text)]}.{plain}"
+    return None
 
 
 def _links(source: str, start: int, at: int) -> tuple[tuple[Link, ...], int]:

@@ -94,6 +94,34 @@ def test_what_a_rule_takes(earlier: dict[str, Any], later: dict[str, Any], shado
 
 
 @pytest.mark.parametrize(
+    ("conditions", "codes"),
+    [
+        (["$states.input.n > 5", "$states.input.n > 10"], ["W001"]),
+        (["$states.input.n > 10", "$states.input.n > 5"], []),
+        (["$states.input.n < 0 and $states.input.n > 9"], ["W002"]),
+        (["$states.input.n >= 1 and $states.input.n < 9", "$states.input.n = 2"], ["W001"]),
+        (["5 < $states.input.n", "$states.input.n = 6"], ["W001"]),
+        (["$states.input.s != 'a'", "$states.input.s = 'b'"], ["W001"]),
+        (["$not($states.input.s = 'a')", "$states.input.s = 'a'"], []),
+        (["$states.input.s = 'a' or $states.input.s = 'b'", "$states.input.s = 'b'"], ["W001"]),
+        (["$states.input.a.s = 'a'", "$states.input.b.s = 'a'"], []),
+        (["$states.input.ok = true", "$states.input.ok = false"], []),
+        (["$count($states.input.l) > 5", "$count($states.input.l) > 9"], []),  # not known
+        (["$states.input.l[0] = 5", "$states.input.l[0] = 5 and $states.input.n = 1"], []),
+    ],
+)
+def test_what_a_condition_takes(conditions: list[str], codes: list[str]) -> None:
+    rules = [{"Condition": f"{{% {each} %}}", "Next": "D"} for each in conditions]
+    states = {
+        "C": {"Type": "Choice", "Choices": rules, "Default": "D"},
+        "D": {"Type": "Succeed"},
+    }
+    machine = {"QueryLanguage": "JSONata", "StartAt": "C", "States": states}
+    found = lint(json.dumps(machine))
+    assert [each.code for each in found if each.code in ("W001", "W002")] == codes
+
+
+@pytest.mark.parametrize(
     "state",
     [
         {"Type": "Pass", "Result": {"InputPath": "$.detail", "jsonPointer": "$.a"}},
