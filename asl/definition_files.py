@@ -289,12 +289,14 @@ def _embedded(
     definition = machine.definition
     if not isinstance(definition, str):
         return json_text.dumps(definition), definition
+    place = json_text.nearest(parsed.places(), machine.location)
+    before = len(placeholders.found)
     # a text may have placeholders outside of its strings
     definition = MarkedJson(placeholders.unmarked(definition), placeholders).text
+    placeholders.locate(before, json_text.offset(placeholders.source, *place))
     try:
         return definition, json_text.loads(definition)
     except json_text.JsonError as fault:
-        place = json_text.nearest(parsed.places(), machine.location)
         message = (
             f"the definition of {machine.name} is not JSON: {fault.message} in line {fault.line}, "
             f"column {fault.column} of the text"

@@ -81,6 +81,13 @@ class Placeholders:
         self.found.append(Found(name, written, at, bare, other))
         return f"{OPEN}{len(self.found) - 1}{CLOSE}"
 
+    def locate(self, first: int, offset: int) -> None:
+        """Find the placeholders from the number `first` on in the source after an offset."""
+        self.found[first:] = [
+            each._replace(offset=self.source.find(each.written, offset))
+            for each in self.found[first:]
+        ]
+
     def fill(self, text: str, offset: int = 0, field: str | None = None) -> Json:
         """The value of a YAML scalar or of a string of a template: not a string if the text is one
         placeholder whose value is of another type. field: the name of the member.

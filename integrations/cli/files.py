@@ -120,6 +120,8 @@ def definition(
     machine = None if checked is None or checked.broken else json_text.loads(checked.text)
     for problem in found:
         print(problem.text(), file=sys.stderr)
+        if definition_problems.says_what_to_do(problem):
+            continue
         if text := mend(problem.message, problem.location, machine):
             place = f"{problem.file}:{problem.line}:{problem.column}"
             print(printable(f"{place}: mend: {text}"), file=sys.stderr)

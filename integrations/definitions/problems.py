@@ -107,7 +107,9 @@ def problems(
     found = [placed(source, each) for each in checked.diagnostics]
     if parameters and any(each.severity == ERROR for each in found):
         found = _with_hints(found, read(data, file, {}, limits))
-    found = condensed(found, source)
+    only = condensed(found, source)
+    if only is not found:
+        return source, only
     found += _needed(source) if runs else _note(source)
     found += _marked(data, source) + _instructed(source, runs)
     return source, sorted(found, key=lambda each: (each.line, each.column))
@@ -165,6 +167,11 @@ def _with_hints(found: list[Problem], blank: Source) -> list[Problem]:
         else each
         for each in found
     ]
+
+
+def says_what_to_do(problem: Problem) -> bool:
+    """Whether the message names the mend already."""
+    return TEXT.partition("{")[0] in problem.message
 
 
 def placed(source: Source, diagnostic: Diagnostic) -> Problem:

@@ -239,6 +239,14 @@ def test_a_definition_in_the_file_that_a_template_names() -> None:
     assert loads(filled.text)["States"]["A"]["TimeoutSeconds"] == 5
 
 
+def test_placeholders_of_each_machine_have_their_own_place() -> None:
+    text = TWO.replace("      DefinitionSubstitutions: {Seconds: 7}\n", "")
+    text += "  Third:" + text.split("  Second:")[1]
+    for name, line in (("Second", 13), ("Third", 18)):
+        [unfilled] = read_definition(text, f"t.yaml#{name}", unfilled=True).unfilled
+        assert (unfilled.name, unfilled.place[0]) == ("Seconds", line)
+
+
 def test_an_asset_of_the_cdk() -> None:
     location = {"Bucket": {"Fn::Sub": "cdk-${AWS::AccountId}"}, "Key": "0ab1.json"}
     machine = {
