@@ -261,8 +261,12 @@ def test_a_parked_execution_is_marked_and_can_be_stopped(
 
 
 def test_the_data_flow_of_a_state_keeps_every_digit(page: Page, live: Live, shoot: Shoot):
-    arn = start(live, create(live, "order", ORDER), "fourth", {**INPUT, "n": 1})
+    # json.dumps writes the name in escapes
+    given = {**INPUT, "n": 1, "name": "ça 😀 \u2028"}
+    arn = start(live, create(live, "order", ORDER), "fourth", given)
     ended(live, arn)
+    go(page, live, "x", arn)
+    expect(page.locator(".side .json").first).to_contain_text('"name": "ça 😀 \\u2028"')
     go(page, live, "x", arn, "Graph", "Small")
     page.get_by_role("tab", name="Data flow").click()
     expect(page.locator(".stage strong")).to_have_text(

@@ -5,6 +5,17 @@ import { button, fill, h, page, toast } from "./lib.js";
 const TOKEN = /"(?:\\.|[^"\\])*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 const TOKENS = 3000; // that are shown at first
 
+// an escape of JSON: of a pair of surrogates, of one character, or another
+const ESCAPE = /\\u(d[89ab]..)\\u(d[c-f]..)|\\u([0-9a-f]{4})|\\./gi;
+const UNREADABLE = /[\u0000-\u00a0\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/;
+/** A string with letters in place of the escapes that many programs write for them. */
+const readable = (token) =>
+  token.replace(ESCAPE, (escape, high, low, one) => {
+    const codes = [high ?? one, low].filter(Boolean).map((code) => parseInt(code, 16));
+    const letter = String.fromCharCode(...codes);
+    return codes.length === 2 || (codes.length && !UNREADABLE.test(letter)) ? letter : escape;
+  });
+
 /** [text, kind] pieces of JSON text laid out in lines, every digit kept. Works for any text. */
 function* pieces(text) {
   let depth = 0;
@@ -17,7 +28,8 @@ function* pieces(text) {
     if (before === "," || (open && !closes) || (closes && !open)) yield [line(), ""];
     if (token === ":") yield [": ", ""];
     else if ("{}[],".includes(token)) yield [token, ""];
-    else yield [token, token[0] === '"' ? "string" : "number"];
+    else if (token[0] === '"') yield [readable(token), "string"];
+    else yield [token, "number"];
     open = token === "{" || token === "[";
     if (open) depth++;
     before = token;

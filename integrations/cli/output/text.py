@@ -9,6 +9,7 @@ characters in texts of users are escaped, so that no payload can control the ter
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
@@ -57,12 +58,31 @@ def iso(timestamp: float) -> str:
     return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds")
 
 
+# an escape of JSON: of a pair of surrogates, of one character, or another
+_ESCAPE: Final = re.compile(
+    r"\\u(?P<high>d[89ab][0-9a-f]{2})\\u(?P<low>d[c-f][0-9a-f]{2})|\\u(?P<one>[0-9a-f]{4})|\\.",
+    re.IGNORECASE,
+)
+
+
 def compact(text: str) -> str:
-    """JSON text without white space, with every digit kept; other text as it is."""
+    """JSON text without white space, with every digit kept, and with letters in place of the
+    escapes that json.dumps writes for them; other text as it is.
+    """
     try:
-        return msgspec.json.format(text, indent=-1)
+        return _ESCAPE.sub(_letter, msgspec.json.format(text, indent=-1))
     except msgspec.DecodeError:
         return text
+
+
+def _letter(escape: re.Match[str]) -> str:
+    if escape["high"]:
+        code = (
+            0x10000 + (int(escape["high"], 16) - 0xD800) * 0x400 + int(escape["low"], 16) - 0xDC00
+        )
+        return chr(code)
+    letter = chr(int(escape["one"], 16)) if escape["one"] else ""
+    return letter if letter > "\x7f" and letter.isprintable() else escape[0]
 
 
 def reason(error: str | None, cause: str | None) -> str:

@@ -172,3 +172,11 @@ def test_a_missing_function(invoke, write, place):
     os.rename("functions", "elsewhere")
     done = invoke("run", file, "--db", "y.db")
     assert "charge_card | there is no such function: no folder of functions is known" in done.stderr
+
+
+def test_letters_are_shown_as_letters(invoke, write):
+    file = write("m.asl.json", one({"Type": "Pass", "End": True}))
+    given = r'{"name": "\u00e7a \ud83d\ude00 \\u00e7 \u0007"}'
+    invoke("run", file, "--name", "letters", "--input", given, "--db", "x.db")
+    shown = invoke("show", "letters", "--db", "x.db").stdout
+    assert r'input    {"name":"ça 😀 \\u00e7 \u0007"}' in shown
