@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.search_attributes import ERROR
-from stepwell.engine.search import durations
+from stepwell.engine.search import instants
 from stepwell.engine.search.values import Range, Scalar, beginning, compared, equal
 from stepwell.engine.search.wanted import STATUSES, Condition, Search
 
@@ -144,18 +144,14 @@ def _time(wanted: Search, word: Word, now: int, machine_arn: Callable[[str], str
 
 
 def _instant(word: Word, now: int) -> int:
-    """Epoch ms."""
+    """Epoch ms; in UTC without a zone."""
     text = _plain(word.values[0])
-    ago = durations.seconds(text)
-    if ago is not None:
-        return now - round(ago * 1000)
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+    at = instants.seconds(text, now / 1000, UTC)
+    if at is None:
         raise word.error(
             f"{text} is not a time such as 2026-03-01T12:00:00Z, nor how long ago, such as 2h"
-        ) from None
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+        )
+    return round(at * 1000)
 
 
 def _attribute(wanted: Search, word: Word, now: int, machine_arn: Callable[[str], str]) -> Search:

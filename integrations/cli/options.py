@@ -95,6 +95,7 @@ Server = Annotated[
         "AWS_ENDPOINT_URL_SFN, or else the database]",
     ),
 ]
+TIMES: Final = "30m, 2h, 7d (ago), or a date or time, in the zone of this machine if it names none."
 Yes = Annotated[bool, Option("--yes", "-y", help="Do not ask before changing many things.")]
 Utc = Annotated[bool, Option("--utc", help="Times in UTC.  [default: the zone of this machine]")]
 NewFile = Annotated[str, Argument(metavar="FILE", help="The SQLite file to create.")]

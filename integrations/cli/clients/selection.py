@@ -17,7 +17,7 @@ from stepwell.asl import json_text
 from stepwell.asl.search_attributes import ERROR
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import ApiError
-from stepwell.engine.search import durations
+from stepwell.engine.search import instants
 from stepwell.engine.search.queries import SearchError
 from stepwell.engine.search.queries import read as read_query
 from stepwell.engine.search.values import encode
@@ -31,6 +31,10 @@ FAILED: Final = ("FAILED", "TIMED_OUT", "ABORTED")
 CHILDREN: Final = "children of Map Runs have"
 LISTED: Final = 100  # executions of a search in one request
 _SPACED: Final = re.compile(r'([A-Za-z_][\w-]*(?:>=|<=|=|>|<))([^<>="]*\s[^<>="]*)')
+_UNZONED: Final = re.compile(
+    r"""(?<![\w"-])(?P<asked>(?:started|stopped)\s*(?:[<>]=?|=)\s*)"""
+    r"""("?)(?P<time>\d{4}-\d\d-\d\d(?:[T ]\d\d(?::?\d\d)*(?:\.\d+)?)?)\2(?=\s|$)"""
+)
 
 
 class Wanted(NamedTuple):
@@ -90,7 +94,7 @@ def read(options: Mapping[str, str | None], words: Sequence[str] = ()) -> Wanted
     now = SystemClock().now() / 1000
     since, until = (_instant(f"--{name}", options.get(name), now) for name in ("since", "until"))
     machine, error = options.get("machine"), options.get("error")
-    query = " ".join(map(_word, words))
+    query = _with_zone(" ".join(map(_word, words)))
     map_run = options.get("map_run")
     wanted = Wanted(machine, (status,) if status else (), since, until, error, query, map_run)
     search = wanted.search()
@@ -114,21 +118,32 @@ def _iso(at: float) -> str:
 
 
 def _instant(option: str, text: str | None, now: float) -> float | None:
-    """Epoch seconds of "30m" (ago), or of an ISO 8601 date or time, which is local without a
-    zone.
-    """
+    """Epoch seconds. Raises UsageError."""
     if text is None:
         return None
-    ago = durations.seconds(text)
+    at = instants.seconds(text, now, None)
     try:
-        at = now - ago if ago is not None else datetime.fromisoformat(text.strip()).timestamp()
-        _iso(at)
-        return at
+        if at is not None:
+            _iso(at)
+            return at
     except (ValueError, OverflowError):
-        raise UsageError(
-            f"{option} {text}: not a time: use 30m, 2h or 7d (ago), 2026-11-28, or "
-            "2026-11-28T11:24:08+01:00"
-        ) from None
+        pass
+    raise UsageError(
+        f"{option} {text}: not a time: use 30m, 2h or 7d (ago), 2026-11-28, or "
+        "2026-11-28T11:24:08+01:00"
+    )
+
+
+def _with_zone(query: str) -> str:
+    """The query with the zone of this machine at times that name none: the server takes them for
+    UTC.
+    """
+
+    def zoned(found: re.Match[str]) -> str:
+        at = instants.seconds(found["time"], 0, None)
+        return found[0] if at is None else found["asked"] + _iso(at)
+
+    return _UNZONED.sub(zoned, query)
 
 
 async def executions(

@@ -63,7 +63,7 @@ OldDefinition = Annotated[
 ]
 Since = Annotated[
     str | None,
-    Option(metavar="TIME", help="Executions that were started since: 12h, 7d, or ISO 8601."),
+    Option(metavar="TIME", help=f"Executions that started since: {o.TIMES}"),
 ]
 
 
@@ -134,11 +134,13 @@ def status_(
     server: o.Server = None,
     db: o.Db = None,
     json: o.Json = False,
+    utc: o.Utc = False,
     limits: o.LimitsFile = None,
 ) -> None:
     """Compare both versions. Exit code 1 if the new one fails more often or is slower."""
     call(
-        *("revisions.canary.status", machine, alias, since, limit, server, db, json), limits=limits
+        *("revisions.canary.status", machine, alias, since, limit, server, db, json, utc),
+        limits=limits,
     )
 
 

@@ -70,9 +70,11 @@ Filter = Annotated[
 StatusFilter = Annotated[Status | None, Option("--status", help="Only executions of this status.")]
 Since = Annotated[
     str | None,
-    Option(metavar="TIME", help="Only those that started since: 30m, 2h, 7d (ago), or a date."),
+    Option(metavar="TIME", help=f"Only those that started since: {o.TIMES}"),
 ]
-Until = Annotated[str | None, Option(metavar="TIME", help="Only those that started until then.")]
+Until = Annotated[
+    str | None, Option(metavar="TIME", help="Only those that started until then: as --since.")
+]
 ErrorFilter = Annotated[
     str | None, Option("--error", metavar="NAME", help="Only those that ended with this error.")
 ]

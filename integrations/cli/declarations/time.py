@@ -17,7 +17,7 @@ def advance(
     ] = None,
     until: Annotated[
         str | None,
-        Option(metavar="TIME", help="Until then: 2030-01-31T12:00:00Z."),
+        Option(metavar="TIME", help="Until then, with a zone: 2030-01-31T12:00:00Z."),
     ] = None,
     server: o.Server = None,
     db: o.Db = None,

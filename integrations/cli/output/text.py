@@ -110,4 +110,4 @@ def ndjson(item: Mapping[str, Any]) -> str:
 
 
 def _is_time(member: str) -> bool:
-    return member == "timestamp" or member.endswith("Date")
+    return member in ("timestamp", "since") or member.endswith("Date")

@@ -87,6 +87,7 @@ def status(
     server: str | None,
     db: str | None,
     json: bool,
+    utc: bool,
     limits: Limits,
 ) -> int:
     """Exit code 1 if the new version fails more often or is slower."""
@@ -102,16 +103,16 @@ def status(
             versions = [canary.as_json(of) for of in each]
             print(ndjson({"alias": found.arn, "since": start, "versions": versions, **verdict}))
         else:
-            _show(found, start, each, decided)
+            _show(found, when(start, utc=utc), each, decided)
         worse = decided is not None and decided[0] in (canary.WORSE, canary.SLOWER)
         return exit_codes.FAILED if worse else exit_codes.SUCCEEDED
 
     return _with(server, db, limits, work)
 
 
-def _show(alias: Alias, start: float, each: list[Numbers], decided: tuple[str, str] | None) -> None:
+def _show(alias: Alias, since: str, each: list[Numbers], decided: tuple[str, str] | None) -> None:
     name = printable(alias.arn.split(":stateMachine:")[1])
-    screen.write([[(f"{name}  executions since {when(start)}", "bold")]], sys.stdout)
+    screen.write([[(f"{name}  executions since {since}", "bold")]], sys.stdout)
     columns = ["version", "weight", "executions", "running", "failed", "95 %", "p50", "p95", "p99"]
     rows = [_row(of) for of in each]
     screen.table([*columns, "transitions"], rows, sys.stdout)
