@@ -9,8 +9,6 @@ everything, since each costs half a second to start.
 import importlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ import pytest
 from botocore import xform_name
 from botocore.model import Shape
 from tests.conftest import ROOT
-from tests.integrations.server.live import REGION, Live, keep_compiled
+from tests.integrations.server.live import REGION, AwsCommand, Live, keep_compiled
 
 from stepwell.engine import Engine
 from stepwell.integrations.aws.models import operation_method
@@ -27,19 +25,6 @@ from stepwell.integrations.server.protocols.aws_json import service_model
 from stepwell.integrations.server.protocols.own_operations import OWN
 from stepwell.integrations.services.registry import TABLE
 
-# words of one call a line -> [exit code, standard error]
-ASKING = """
-import contextlib, io, json, sys
-from awscli.clidriver import create_clidriver
-for line in sys.stdin:
-    errors = io.StringIO()
-    with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-        try:
-            code = create_clidriver().main(json.loads(line))
-        except SystemExit as ended:
-            code = ended.code
-    print(json.dumps([code, errors.getvalue()]), flush=True)
-"""
 TO_A_FILE = {
     "invoke": ["--function-name", "x", os.devnull]
 }  # what writes its answer to a file wants its parameters in words
@@ -119,17 +104,12 @@ def test_every_operation(service: str, live: Live, tmp_path: Path) -> None:
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_MAX_ATTEMPTS": "1",
     }
-    asked = "".join(json.dumps(words) + "\n" for words in calls.values())
-    done = subprocess.run(
-        [sys.executable, "-c", ASKING],
-        input=asked,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=True,
-    )
-    told = dict(zip(calls, map(json.loads, done.stdout.splitlines()), strict=True))
+    command = AwsCommand(environment)
+    told = {}
+    for name, words in calls.items():
+        done = command(*words, timeout=240)
+        told[name] = (done.returncode, done.stderr)
+    command.close()
     assert told, "nothing is served"
     odd = {
         name: (code, text)

@@ -20,8 +20,8 @@ from tests.integrations.server.live import (
     PASS,
     ROLE,
     WAIT,
+    AwsCommand,
     Live,
-    aws,
     eventually,
     keep_compiled,
     one,
@@ -180,24 +180,31 @@ def env(live: Live, *options: str) -> dict[str, str]:
 
 
 class Aws:
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._environment = environment
+    """`aws stepfunctions ...`"""
+
+    def __init__(self, command: AwsCommand) -> None:
+        self._command = command
+
+    def _run(self, *words: object) -> subprocess.CompletedProcess[str]:
+        return self._command("stepfunctions", "--output", "json", *words)
 
     def __call__(self, *words: object) -> dict[str, Any]:
-        done = aws(self._environment, *words)
+        done = self._run(*words)
         assert done.returncode == 0, done.stderr
         answer: dict[str, Any] = json.loads(done.stdout) if done.stdout.strip() else {}
         return answer
 
     def refused(self, *words: object) -> str:
-        done = aws(self._environment, *words)
+        done = self._run(*words)
         assert done.returncode in (254, 255), done.stdout  # of versions 2 and 1
         return done.stderr
 
 
 @pytest.fixture
-def cli(live: Live) -> Aws:
-    return Aws(live.environment | env(live))
+def cli(live: Live) -> Iterator[Aws]:
+    command = AwsCommand(live.environment | env(live))
+    yield Aws(command)
+    command.close()
 
 
 def test_the_aws_command_runs_a_workflow(cli: Aws, tmp_path: Path):
