@@ -288,12 +288,12 @@ class Result:
             attempts = f", attempt {state.attempts}" if state.attempts > 1 else ""
             lines.append(f"failed at: {at}{attempts}")
             lines.append(f"its input: {shorten(json_text.dumps(state.input))}")
-        if (why := self.why) is not None:
-            lines.append(f"why: {why}")
             inside = [each for each in self.seen if each.place.startswith(f"{at}[")]
             for each in [each for each in inside if each.visits.culprit is each.visit][:1]:
                 error = ": ".join(filter(None, (each.visit.error, each.visit.cause)))
                 lines.append(f"first failure in it: {each.place}: {shorten(error)}")
+        if (why := self.why) is not None:
+            lines.append(f"why: {why}")
         open_at = [each.place for each in self.seen if each.visit.status == TIMED_OUT]
         if open_at:
             lines.append(f"it waited at: {', '.join(open_at)} (a mock answers a task)")
