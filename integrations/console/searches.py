@@ -20,10 +20,11 @@ class Searches:
         self._engine, self._limits = engine, limits
 
     async def search(self, query: Mapping[str, str], limit: int) -> dict[str, Any]:
-        """{"executions", "nextToken"?, "searched", "fault"?}: newest first, of a machine (or all),
-        with a status, with a text in the name. A text with a condition such as customer=ada is a
-        query instead (engine/search/queries.py); fault: why it cannot be read. Its answer has
-        "attributes", those that it names, and the notes of SearchExecutions.
+        """{"executions", "nextToken"?, "searched", "fault"?}: newest first, of a machine (or all
+        without the children of Map Runs), with a status, with a text in the name. A text with a
+        condition such as customer=ada is a query instead (engine/search/queries.py); fault: why it
+        cannot be read. Its answer has "attributes", those that it names, and the notes of
+        SearchExecutions.
 
         One answer examines console_searched executions at most, and has a token to continue.
         """
@@ -45,8 +46,14 @@ class Searches:
         while True:
             answer = await self._listed(query, page, token)
             searched += len(answer["executions"])
-            part = text.lower()
-            matches += [each for each in answer["executions"] if part in each["name"].lower()]
+            part, of_machine = text.lower(), bool(query.get("machine"))
+            matches += [
+                each
+                for each in answer["executions"]
+                if part in each["name"].lower()
+                and (of_machine or "/" not in each["stateMachineArn"])
+            ]
+            page = self._limits.list_page  # children of Map Runs may be many
             token = answer.get("nextToken")
             if token is None or len(matches) >= wanted or searched >= self._limits.console_searched:
                 return await self._answer({"executions": matches, "nextToken": token}, searched)

@@ -274,6 +274,21 @@ def test_search_reads_all_executions_page_by_page(serve: Serve):
     ) == (404, "StateMachineDoesNotExist")
 
 
+def test_a_list_of_all_executions_has_no_children_of_map_runs(serve: Serve):
+    live = serve()
+    rows = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": "Row",
+        "States": {"Row": {"Type": "Pass", "End": True}},
+    }
+    mapped = {"Type": "Map", "Label": "Rows", "ItemProcessor": rows}
+    parent = create(live, "etl", one({**mapped, "End": True}))
+    arn = start(live, parent, "nightly", input="[1, 2, 3]")
+    closed(live, arn)
+    assert [each["name"] for each in ask(live, "search", limit="2")["executions"]] == ["nightly"]
+    assert len(ask(live, "search", machine=f"{parent}/Rows")["executions"]) == 3
+
+
 def test_inspect_and_events_and_states_are_exact(serve: Serve):
     live = serve()
     big = "123456789012345678901234567890"
