@@ -290,6 +290,9 @@ def _embedded(
     if not isinstance(definition, str):
         return json_text.dumps(definition), definition
     place = json_text.nearest(parsed.places(), machine.location)
+    if MARK.fullmatch(definition):  # of a function, such as an include
+        message = f"the definition of {machine.name} is {placeholders.unmarked(definition)}: "
+        raise DefinitionFileError(filename, place, f"{message}save it in a file of its own")
     before = len(placeholders.found)
     # a text may have placeholders outside of its strings
     definition = MarkedJson(placeholders.unmarked(definition), placeholders).text

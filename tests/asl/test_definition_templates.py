@@ -174,6 +174,11 @@ def test_an_answer_of_describe_state_machine() -> None:
             "      DefinitionString: '{\"StartAt\": }'\n",
             "5:7: the definition of A is not JSON: Unexpected character ('}' (code 125)): ",
         ),
+        (
+            "Resources:\n  A:\n    Type: AWS::Serverless::StateMachine\n    Properties:\n"
+            "      Definition: {Fn::Transform: {Name: AWS::Include}}\n",
+            '5:7: the definition of A is ${Transform {"Name":"AWS::Include"}}: save it in a file',
+        ),
     ],
 )
 def test_other_templates_say_what_to_do(text: str, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,11 +62,8 @@ def run(
         json_text.loads(inputs.read_json(each, "--input", limits)) for each in options.inputs
     ]
     paths = files.definitions(paths, limits)
-    found = [
-        problem
-        for path in paths
-        for problem in _problems(path, parameters, examples, options, limits)
-    ]
+    of_each = (_problems(path, parameters, examples, options, limits) for path in paths)
+    found = list(dict.fromkeys(chain.from_iterable(of_each)))  # templates may share a file
     shown = [each for each in found if _shown(each, options)]
     sys.stdout.write(lint_reports.FORMATS[options.format](shown))
     _summary(len(paths), found, shown)

@@ -26,6 +26,7 @@ def validate(
 ) -> int:
     parameters, errors = files.parameters(param, params, limits), 0
     paths = files.definitions(paths, limits)
+    seen: set[Problem] = set()
     for path in paths:
         try:
             folder = files.functions_beside(path)
@@ -34,6 +35,9 @@ def validate(
             message = str(fault).removeprefix(f"{path}: ")
             problems = [Problem(str(path), 1, 1, ERROR, INVALID_FILE, message, "")]
         for problem in problems:
+            if problem in seen:  # of a file that several templates name
+                continue
+            seen.add(problem)
             errors += problem.severity == ERROR
             print(ndjson(problem._asdict()) if json else problem.text())
     if not json:

@@ -84,6 +84,20 @@ def test_folders_are_searched(capsys: pytest.CaptureFixture[str]) -> None:
     assert "empty: there is no definition of a state machine" in capsys.readouterr().err
 
 
+def test_a_problem_of_a_file_that_templates_share_is_reported_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bad = json.dumps({"StartAt": "B", "States": ORDERS["States"]})
+    Path("machines/orders.asl.json").write_text(bad)
+    Path("other.yaml").write_text(TEMPLATE.split("  Refunds", maxsplit=1)[0])
+    assert validate([Path()], [], None, "STANDARD", False) == 2
+    out = capsys.readouterr().out
+    assert out.count("machines/orders.asl.json:1:2: ERROR") == 1
+    assert lint([Path()], [], None, chosen()) == 1
+    out = capsys.readouterr().out
+    assert out.count("machines/orders.asl.json:1:2: error") == 1
+
+
 def test_what_cannot_be_read_has_one_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     Path("broken.asl.json").write_text('{"StartAt": ')
     for name in ("missing.asl.json", "broken.asl.json"):
