@@ -13,9 +13,10 @@ import signal
 import socket
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from statistics import median
 from typing import Any
 
 import asyncpg
@@ -115,7 +116,7 @@ class Torture:
     def __init__(self, nodes: Cluster, server: PostgresServer, schema: str) -> None:
         self.nodes, self.server, self.schema = nodes, server, schema
         self.acknowledged: list[str] = []
-        self.slowest: Counter[str] = Counter()
+        self.took = defaultdict[str, list[float]](list)  # how -> seconds until others served
         self._cables: dict[Live, Cable] = {}
         self._random = random.Random(1)
 
@@ -176,8 +177,7 @@ class Torture:
             return False
 
         eventually(owned, 40)
-        took = time.monotonic() - began
-        self.slowest[how] = max(self.slowest[how], round(1000 * took))
+        self.took[how].append(time.monotonic() - began)
 
     # --- clients
 
@@ -247,11 +247,13 @@ def test_nothing_is_lost_or_repeated(
             for each in threads:
                 each.join()
         names = torture.acknowledged
-        print(f"{len(names)} executions, {Counter(plan)}, slowest (ms): {torture.slowest}")
+        print(f"{len(names)} executions, {Counter(plan)}")
+        for how, took in torture.took.items():
+            print(f"{how}: served after {median(took):.2f} s, at most {max(took):.2f} s")
         assert len(names) > 10 * len(plan)
         _check(nodes, arn, queue, names)
-        assert torture.slowest["kill"] < 5_000
-        assert torture.slowest["freeze"] < 15_000
+        assert max(torture.took["kill"], default=0) < 5
+        assert max(torture.took["freeze"], default=0) < 15
 
 
 MESSAGES = int(os.environ.get("STEPWELL_MESSAGES", "600"))
