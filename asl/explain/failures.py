@@ -221,6 +221,22 @@ def _too_large(subject: Subject) -> tuple[str, str] | None:
     )
 
 
+def _not_tolerated(subject: Subject) -> tuple[str, str] | None:
+    """Child executions of a distributed Map failed."""
+    if subject.error != messages.TOLERATED_FAILURE or subject.type != "Map":
+        return None
+    limits = [
+        f"{name} {subject.fields[name]}"
+        for name in subject.fields
+        if name.startswith("ToleratedFailure")
+    ]
+    most = " and ".join(limits) or "no ToleratedFailurePercentage or ToleratedFailureCount: 0"
+    return "ItemProcessor", (
+        f"More iterations failed than the Map tolerates ({most}). Each is an execution of its own, "
+        "which says why it failed: `stepwell list --map-run EXECUTION --status FAILED`."
+    )
+
+
 # --- Retry and Catch ------------------------------------------------------------------------------
 
 
@@ -328,6 +344,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("intrinsic-argument", _intrinsic),
     Rule("no-choice", _no_choice),
     Rule("too-large", _too_large),
+    Rule("not-tolerated", _not_tolerated),
     Rule("operand-type", expressions.operands),
     Rule("no-function", _in_expression(arguments.function)),
     Rule("value-type", expressions.value_type),

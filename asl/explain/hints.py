@@ -34,6 +34,7 @@ _EVALUATION: Final = (
     "States.ParameterPathFailure",
 )
 _LAST_INDEX: Final = re.compile(r"\[\s*\d+\s*\]$")
+_FALSE: Final = ("false", "no", "off", "0")
 _RANKS: Final = {CAUSE: 0, WARNING: 1, NOTE: 2}
 
 
@@ -45,6 +46,7 @@ def explain(subject: Subject) -> tuple[Hint, ...]:
         *literals.hints(subject),
         *_tests(subject),
         *_brackets(subject),
+        *_truthy(subject),
         *services.requests(subject),
     ]
     if subject.error is not None and not any(each.level == CAUSE for each in found):
@@ -119,6 +121,27 @@ def _brackets(subject: Subject) -> Iterator[Hint]:
                 text = f"`{found[0]}` is `{found[0].rpartition('[')[0]}`: a text in brackets is a "
                 text += f"predicate, true for every value. For the name, write `{found[1]}`."
                 yield Hint("name-in-brackets", WARNING, where, text)
+
+
+def _truthy(subject: Subject) -> Iterator[Hint]:
+    """A text such as "false" in the place of a boolean: JSONata takes any text for true."""
+    sources = {
+        where: source
+        for field in (evaluated_fields(subject) if subject.jsonata else ())
+        for where, source in expressions_in(field.value, field.name)
+    }
+    for each in readings(subject):
+        source, path = sources.get(each.field, ""), re.escape(each.text)
+        asked = rf"{path}\s*(\?(?![?:.])|and\b|or\b)|\b(and|or)\s+{path}\s*$|\$not\(\s*{path}\s*\)"
+        text = each.found if isinstance(each.found, str) else ""
+        if text.lower() in _FALSE and re.search(asked, source):
+            yield Hint(
+                "text-as-boolean",
+                WARNING,
+                each.field,
+                f"`{each.text}` is the text {shown(text)}, and every text but the empty one counts "
+                f"as true. Compare it: `{each.text} = 'true'`.",
+            )
 
 
 def _several(path: str) -> str:

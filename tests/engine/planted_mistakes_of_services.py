@@ -202,6 +202,21 @@ MISTAKES = [
         jsonata=True,
     ),
     Mistake(
+        "iterations-that-fail",
+        {
+            "M": each(
+                inner(
+                    passes(InputPath="$.prize"),
+                    ProcessorConfig={"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                )
+            )
+        },
+        ORDER,
+        ("More iterations failed than the Map tolerates", "list --map-run EXECUTION"),
+        {"M": {"ToleratedFailurePercentage": 100}},
+        at="M",
+    ),
+    Mistake(
         "length-of-a-list",
         {"S": passes(Parameters={"n.$": "$.order.items.length"})},
         ORDER,
@@ -405,6 +420,14 @@ MISTAKES = [
         ORDER,
         "true for every value",
         "write `$states.input.customer`",
+    ),
+    output(
+        "text-as-a-boolean",
+        "$states.input.ok ? 'a' : 'b'",
+        "$states.input.ok = 'true' ? 'a' : 'b'",
+        {"ok": "false"},
+        "every text but the empty one counts as true",
+        "`$states.input.ok = 'true'`",
     ),
     output(
         "join-of-numbers",
