@@ -57,7 +57,7 @@ def read(
 def _is_path(name: str) -> bool:
     """Whether a file was meant, although there is none."""
     return not name.startswith("arn:") and (
-        os.sep in name or name.lower().endswith((".json", ".yaml", ".yml", ".asl"))
+        name == "-" or os.sep in name or name.lower().endswith((".json", ".yaml", ".yml", ".asl"))
     )
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output.text import count, printable
+from stepwell.integrations.cli.parsing.inputs import STANDARD_INPUT
 from stepwell.integrations.definitions.folders import file_of
 from stepwell.integrations.definitions.formatter import LeftAsItIsError, format_file
 from stepwell.integrations.errors import UsageError, file_fault
@@ -46,6 +47,9 @@ def _file(path: Path, keep: bool, diff: bool, limits: Limits) -> int:
         print(printable(str(fault)), file=sys.stderr)
         return FAILED
     before = data.decode()
+    if path == STANDARD_INPUT and not keep:  # a filter, as editors call it
+        sys.stdout.write(after)
+        return SAME if before == after else CHANGED
     if before == after:
         return SAME
     if diff:

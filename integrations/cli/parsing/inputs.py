@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Final, TextIO
 
 from stepwell.asl import json_text
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 
+STANDARD_INPUT: Final = Path("-")
+
+
+@lru_cache(maxsize=1)  # a definition is read several times
+def _standard_input(stream: TextIO) -> bytes:
+    return stream.buffer.read()
+
 
 def read(source: IO[bytes] | Path, what: str, most: int) -> bytes:
-    """The bytes of a file, pipe or stream. Raises UsageError, also for more bytes than `most`.
+    """The bytes of a file, pipe or stream; of the file "-", standard input. Raises UsageError, also
+    for more bytes than `most`.
 
     what  names it in the error's text
     """
     try:
-        if isinstance(source, Path):
+        if source == STANDARD_INPUT:
+            data = _standard_input(sys.stdin)
+        elif isinstance(source, Path):
             with source.open("rb") as stream:
                 data = stream.read(most + 1)
         else:

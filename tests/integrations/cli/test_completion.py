@@ -1,5 +1,6 @@
 """Shell completion, in a real bash, and the manual page."""
 
+import os
 import runpy
 import shlex
 import shutil
@@ -57,6 +58,30 @@ def test_bash_completes_commands_options_and_names(invoke, write, place, server)
     assert f"{name}/first-one" in completed("show", f"{name}/", **served)
     assert completed("show", "x", STEPWELL_SERVER="http://127.0.0.1:9") == []
     invoke("stop", "--machine", name, "--yes", "--server", server.url)
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_completes_commands_choices_and_files(place, write):
+    write("fine.asl.json", WAIT)
+    stepwell = place / "stepwell"
+    stepwell.write_text(f'#!/bin/sh\nexec {shlex.join(SCRIPT)} "$@"\n')
+    stepwell.chmod(0o755)
+    lines = ("stepwell mach", "stepwell list --status FA", "stepwell validate fi")
+    program = "stepwell completion fish | source; " + "; ".join(
+        f"complete -C {shlex.quote(line)}" for line in lines
+    )
+    env = environment(place) | {"PATH": f"{place}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", program],
+        env=env,
+        cwd=place,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    words = [line.partition("\t")[0] for line in done.stdout.split("\n")]
+    assert [each for each in words if each] == ["machines", "FAILED", "fine.asl.json"], done.stderr
 
 
 def test_the_manual_page_is_current():

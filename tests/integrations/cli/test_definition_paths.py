@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.integrations.cli.conftest import PASS
 
 from stepwell.integrations.cli.commands.editing import format
 from stepwell.integrations.cli.commands.lint import run as lint
@@ -140,3 +141,15 @@ def test_a_byte_order_mark_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
     assert "a.asl.json:1:1: NOTE BYTE_ORDER_MARK the file begins with" in capsys.readouterr().out
     assert format([Path("a.asl.json")], False, False) == 0
     assert Path("a.asl.json").read_bytes().startswith(b"{")
+
+
+def test_standard_input_is_the_file_dash(invoke, write):
+    text = write("p.asl.json", PASS).read_text()
+    assert invoke("validate", "-", input=text).stderr == "1 file: valid\n"
+    assert invoke("validate", "-", input="{").stdout.startswith("-:1:2: ERROR ")
+    assert invoke("lint", "-", input=text).exit_code == 0
+    assert invoke("explain", "-", input=text).exit_code == 0
+    assert "Only" in invoke("render", "-", "--format", "text", input=text).stdout
+    assert json.loads(invoke("format", "-", input=text).stdout) == json.loads(text)
+    assert invoke("run", "-", "-q", "--db", "x.db", input=text).stdout == "{}\n"
+    assert invoke("diff", "-", "p.asl.json", input=text).exit_code == 0

@@ -157,10 +157,25 @@ def test_every_command_has_help():
 
 
 # What may be imported, so that commands start fast: CPU times differ from machine to machine.
-HEAVY = ("pydantic", "botocore", "rich", "asyncio", "stepwell.asl", "stepwell.engine.engine")
+HEAVY = (
+    "pydantic",
+    "botocore",
+    "rich",
+    "yaml",
+    "stepwell.asl.definition",
+    "stepwell.engine.engine",
+)
+NOWHERE = ("--server", "http://127.0.0.1:9")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list", "--help"], ["show"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",), ("list", "--help"), ("show",), ("env",), ("completion", "zsh"),
+        ("list", *NOWHERE), ("start", "m", *NOWHERE), ("stop", "e", *NOWHERE),
+        ("history", "e", *NOWHERE), ("tail", "e", *NOWHERE), ("machines", "list", *NOWHERE),
+    ],
+)  # fmt: skip
 def test_what_a_start_imports(words):
     program = (
         "import sys; from stepwell.integrations.cli import main; sys.argv[1:] = sys.argv[2:]\n"
