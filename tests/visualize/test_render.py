@@ -216,8 +216,9 @@ def test_placeholders_in_expressions_are_valid(command, tmp_path):
     (tmp_path / "a.asl.json").write_text(json.dumps(machine))
     refused = command("render", tmp_path / "a.asl.json", "--format", "text")
     assert refused.returncode == 2
-    _, error, _ = refused.stderr.splitlines()
+    _, error, mend, _ = refused.stderr.splitlines()
     assert error.endswith(" at /States/A/OutputPath")
+    assert ": mend: A path begins with " in mend
     machine["States"]["A"] = {"Type": "Wait", "Seconds": "${Delay}", "Next": "B"}
     machine["States"]["B"] = {"Type": "Pass", "End": "${End}"}
     (tmp_path / "a.asl.json").write_text(json.dumps(machine))
