@@ -10,11 +10,12 @@ from typing import Final
 
 _DOTTED: Final = r"[A-Za-z_][\w.:/-]*"
 
-# the first group with a text is the name
+# The first group with a text is the name. Lengths are bounded: no search takes long.
 _ANYWHERE: Final = (
-    r"%\{~?\s*((?:if|for)\b[^\"\n]*?)~?\}[^\"\n]*%\{~?\s*end(?:if|for)\s*~?\}",  # Terraform
-    r"\{\{\{?-?\s*([^{}\"\n]+?)\s*-?\}?\}\}",  # Mustache, Handlebars, Jinja
-    r"<%[=-]?\s*([^%\"\n]+?)\s*-?%>",  # ERB, EJS
+    r"%\{~?\s{0,9}((?:if|for)\b[^\"\n]{1,200}?)~?\}[^\"\n]{0,300}?"  # Terraform
+    r"%\{~?\s{0,9}end(?:if|for)\s{0,9}~?\}",
+    r"\{\{\{?-?\s{0,9}([^{}\"\n]{1,200}?)\s{0,9}-?\}?\}\}",  # Mustache, Handlebars, Jinja
+    r"<%[=-]?\s{0,9}([^%\"\n]{1,200}?)\s{0,9}-?%>",  # ERB, EJS
     r"@@?([A-Za-z]\w*)@@?",  # Ant, CMake
     r"__([A-Za-z]\w*?)__",
     r"%\(([A-Za-z_]\w*)\)s",  # Python

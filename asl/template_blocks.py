@@ -17,24 +17,24 @@ _OPEN, _ELSE, _CLOSE, _ALONE = "open", "else", "close", "alone"
 _TOKENS: Final = tuple(
     (kind, re.compile(pattern, re.DOTALL))
     for kind, pattern in (
-        (_OPEN, r"%\{~?\s*(?:if|for)\b.*?\}"),  # Terraform
+        (_OPEN, r"%\{~?\s*(?:if|for)\b.{0,400}?\}"),  # Terraform
         (_ELSE, r"%\{~?\s*else\s*~?\}"),
         (_CLOSE, r"%\{~?\s*end(?:if|for)\s*~?\}"),
-        (_OPEN, r"\{%[-+]?\s*(?:if|for|block|macro|filter|with)\b.*?%\}"),  # Jinja
-        (_ELSE, r"\{%[-+]?\s*(?:else|elif|elsif)\b.*?%\}"),
+        (_OPEN, r"\{%[-+]?\s*(?:if|for|block|macro|filter|with)\b.{0,400}?%\}"),  # Jinja
+        (_ELSE, r"\{%[-+]?\s*(?:else|elif|elsif)\b.{0,400}?%\}"),
         (_CLOSE, r"\{%[-+]?\s*end\w*\s*[-+]?%\}"),
-        (_ALONE, r"\{%.*?%\}|\{#.*?#\}"),
-        (_ELSE, r"\{\{~?\s*else\b.*?\}\}|\{\{\^\}\}"),  # Handlebars, Mustache
-        (_OPEN, r"\{\{~?\s*[#^].*?\}\}"),
-        (_CLOSE, r"\{\{~?\s*/.*?\}\}"),
-        (_ALONE, r"\{\{~?\s*[!>].*?\}\}"),
-        (_ELSE, r"<%-?\s*(?:else|elsif)\b.*?%>|<%-?\s*\}\s*else\b.*?%>"),  # ERB, EJS
-        (_CLOSE, r"<%-?\s*(?:end\b.*?|\}\)?;?\s*)-?%>"),
+        (_ALONE, r"\{%.{0,400}?%\}|\{#.{0,400}?#\}"),
+        (_ELSE, r"\{\{~?\s*else\b.{0,400}?\}\}|\{\{\^\}\}"),  # Handlebars, Mustache
+        (_OPEN, r"\{\{~?\s*[#^].{0,400}?\}\}"),
+        (_CLOSE, r"\{\{~?\s*/.{0,400}?\}\}"),
+        (_ALONE, r"\{\{~?\s*[!>].{0,400}?\}\}"),
+        (_ELSE, r"<%-?\s*(?:else|elsif)\b.{0,400}?%>|<%-?\s*\}\s*else\b.{0,400}?%>"),  # ERB, EJS
+        (_CLOSE, r"<%-?\s*(?:end\b.{0,400}?|\}\)?;?\s*)-?%>"),
         (
             _OPEN,
-            r"<%-?\s*(?:if|unless|for|while)\b.*?%>|<%-?\s*[^=#%][^%]*?(?:\bdo\b[^%]*|=>\s*\{)\s*-?%>",
+            r"<%-?\s*(?:if|unless|for|while)\b.{0,400}?%>|<%-?\s*[^=#%][^%]{0,200}?(?:\bdo\b[^%]{0,200}|=>\s*\{)\s*-?%>",
         ),
-        (_ALONE, r"<%[-#]?(?!=).*?%>"),
+        (_ALONE, r"<%[-#]?(?!=).{0,400}?%>"),
     )
 )
 _NEXT: Final = re.compile(r'"|%\{|\{[%#{]|<%|\$\{')
