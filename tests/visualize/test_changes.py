@@ -88,3 +88,25 @@ def test_a_page_lists_the_changes_beside_the_picture() -> None:
 def test_other_formats() -> None:
     assert drawn("png", "dark").startswith(b"\x89PNG")
     assert "MaxAttempts: 3 → 5" in drawn("dot").decode()
+
+
+def test_a_moved_state_says_once_where_it_was() -> None:
+    def machine(*branches: list[str]) -> dict[str, Any]:
+        blocks = [
+            {
+                "StartAt": names[0],
+                "States": {
+                    name: {"Type": "Pass", **({"Next": then} if then else {"End": True})}
+                    for name, then in zip(names, [*names[1:], ""], strict=True)
+                },
+            }
+            for names in branches
+        ]
+        both = {"Type": "Parallel", "Branches": blocks, "End": True}
+        return {"StartAt": "Both", "States": {"Both": both}}
+
+    old, after = machine(["A", "B"], ["C"]), machine(["A"], ["C", "B"])
+    sides = [(name, StateMachine.model_validate(each)) for name, each in (("a", old), ("b", after))]
+    shown = picture(sides[0], sides[1], compare(old, after), "svg", "auto", "TB").decode()
+    assert "moved from branch 1 of Both" in shown
+    assert "moved: " not in shown

@@ -92,10 +92,13 @@ class Marked:
         side = name.partition(" ")[0]
         if side == OLD and change.kind != REMOVED:
             return change.kind
-        lines = [change.kind]
+        changes, head = list(change.changes), change.kind
         if change.kind == RENAMED:
-            lines = [f"renamed from {change.old_name}"]
-        for each in change.changes:
+            head = f"renamed from {change.old_name}"
+        elif change.kind == MOVED:
+            head = f"moved from {changes.pop(0).old}"  # its place is the first change
+        lines = wrap(head, _BADGE_CHARS, 3)
+        for each in changes:
             lines += wrap(texts.text(each, 3 * _BADGE_CHARS), _BADGE_CHARS, 3)
         if len(lines) > _BADGE_LINES + 1:
             lines = [*lines[:_BADGE_LINES], f"and {len(lines) - _BADGE_LINES} lines more"]
