@@ -274,3 +274,31 @@ async def test_indexing_and_redrives_do_not_wait_for_each_other(shards: Shards) 
         await other.wait(execution)
     for query in ("n>=0", "error=Busy n>=0"):
         assert len((await home.search_executions(query))["executions"]) == 20
+
+
+async def test_pages_of_a_search_go_on_at_any_shard_and_after_a_take_over(shards: Shards) -> None:
+    passing = {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
+    arn = await shards.machine({**passing, "Comment": "stepwell:searchAttributes n all"})
+    started = await asyncio.gather(  # many of them at the same millisecond
+        *(
+            shards.engines[number % 3].start_execution(arn, input={"n": number, "all": True})
+            for number in range(30)
+        )
+    )
+    for query in ("all=true", "n>=0 all=true", "machine=m status=SUCCEEDED,RUNNING"):
+        seen: list[str] = []
+        times: list[float] = []
+        token: dict[str, Any] = {}
+        for page in range(31):
+            own = shards.engines[page % 3]
+            answer: Any = await own.search_executions(query, max_results=4, **token)
+            seen += [each["executionArn"] for each in answer["executions"]]
+            times += [each["startDate"] for each in answer["executions"]]
+            if "nextToken" not in answer:
+                break
+            token = {"next_token": answer["nextToken"]}
+            if page == 2:
+                await own.close()
+                shards.engines[2] = await shards.engine(2)
+        assert sorted(seen) == sorted(each["executionArn"] for each in started)
+        assert times == sorted(times, reverse=True)
