@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, NamedTuple
 
-from stepwell.conformance.generate import case_of
+from stepwell.conformance.generate import AREAS, case_of
 from stepwell.conformance.generate.scenarios.redrive import redrive_case
 from stepwell.conformance.generate.scripts import scripted
 from stepwell.conformance.run.case import Case
@@ -19,7 +19,6 @@ from stepwell.integrations.tasks.registry import Registry
 
 START = 1_700_000_000_000
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:"
-AREAS = ("tasks", "composites", "failures", "variables", "histories", "jsonata", "choice")
 
 
 class Recorded(NamedTuple):
