@@ -158,6 +158,8 @@ class Node:
                 self._seen = asyncio.get_running_loop().time()
             except StoreError as error:
                 log.warning("the members of the cluster cannot be read: %s", error)
+            except Exception:  # a defect: a node that looks no more keeps its shards from others
+                log.exception("the look at the members failed")
             self._notify()
             await asyncio.sleep(self._limits.look_seconds / 10)  # at most so often
             with suppress(TimeoutError):

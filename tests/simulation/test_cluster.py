@@ -8,6 +8,7 @@ STEPWELL_CLUSTER_SEED=1234 pytest tests/simulation/test_cluster.py      this one
 
 import asyncio
 import os
+from unittest.mock import patch
 
 import pytest
 from tests.simulation.cluster import customers
@@ -15,6 +16,7 @@ from tests.simulation.cluster.customers import QUEUE
 from tests.simulation.cluster.world import Settings, World
 
 from stepwell.engine.sharding import HOME
+from stepwell.engine.store.membership import View
 
 SEEDS = int(os.environ.get("STEPWELL_CLUSTER_SEEDS", "60"))
 IN_ONE_TEST = 20
@@ -66,6 +68,28 @@ def test_a_node_that_was_frozen_while_it_opened_a_shard_looks_before_it_answers(
     world.run([story])
     assert not world.violations
     assert not [each for each in refused if each is not None]
+
+
+def test_a_look_that_fails_by_a_defect_is_not_the_last() -> None:
+    world, looks = World(1, Settings()), []
+
+    async def story() -> None:
+        first = world.processes[0]
+        look = first.members.look
+
+        async def failing() -> View:
+            looks.append(world.loop.virtual)
+            if len(looks) == 3:
+                raise ZeroDivisionError
+            return await look()
+
+        with patch.object(first.members, "look", failing):
+            await asyncio.sleep(FROZEN_SECONDS)
+        assert first.node.sees
+
+    world.run([story])
+    assert len(looks) > 10
+    assert not world.violations
 
 
 def test_a_call_that_is_sent_after_a_freeze_takes_no_effect() -> None:
