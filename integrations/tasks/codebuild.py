@@ -1,5 +1,7 @@
 """AWS CodeBuild: builds and batches of builds; starting one also `.sync`."""
 
+from typing import Final
+
 from stepwell.integrations.tasks.optimised import Job, Service
 
 _BAD = ("FAILED", "FAULT", "TIMED_OUT", "STOPPED")
@@ -11,6 +13,7 @@ _BUILD = Job(
     _BAD,
     ("builds", 0),
     ("StopBuild", lambda parameters, answer: {"id": answer["build"]["id"]}),
+    inside="Build",
 )
 _BATCH = Job(
     "BatchGetBuildBatches",
@@ -20,6 +23,8 @@ _BATCH = Job(
     _BAD,
     ("buildBatches", 0),
     ("StopBuildBatch", lambda parameters, answer: {"id": answer["buildBatch"]["id"]}),
+    inside="BuildBatch",
 )
 _JOBS = {"startBuild": _BUILD, "startBuildBatch": _BATCH}
-actions = Service("codebuild", "CodeBuild", "AWSCodeBuild", "AWSCodeBuildException", _JOBS).actions
+SERVICE: Final = Service("codebuild", "CodeBuild", "AWSCodeBuild", "AWSCodeBuildException", _JOBS)
+actions = SERVICE.actions

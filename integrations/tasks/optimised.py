@@ -60,6 +60,7 @@ class Job:
     cancel       (operation, (parameters of the start, its answer) -> its parameters), or None
     deleted      error code of `poll` that means success, for actions that delete something
     is_success   whether an ended job succeeded, if its status does not tell
+    inside       member of the task's result that has it all; None: it is the result itself
     """
 
     poll: str
@@ -71,6 +72,7 @@ class Job:
     cancel: tuple[str, Callable[[Members, Members], Members]] | None = None
     deleted: str | None = None
     is_success: Callable[[Any], bool] | None = None
+    inside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +271,8 @@ async def _ended(
                 from_api(operation.output_shape, answer, upper, milliseconds),
                 tuple(_shown(each) for each in job.result),
             )
+            if job.inside is not None:
+                shown = {job.inside: shown}
             if status in job.failure or (job.is_success is not None and not job.is_success(ended)):
                 raise TaskError(messages.TASK_FAILED, dumps(shown))
             return shown

@@ -13,11 +13,12 @@ from stepwell.asl.inference.shapes import ANY, TEXT, Shape, optional, record
 from stepwell.asl.resources import SYNC, SYNC_2, Resource
 from stepwell.integrations.aws import task_shapes
 from stepwell.integrations.aws.models import operation_of
-from stepwell.integrations.tasks import athena, batch, ecs, glue, sagemaker, states
+from stepwell.integrations.tasks import athena, batch, codebuild, ecs, glue, sagemaker, states
 
 # whose results of .sync are known from AWS's examples
 _SERVICES: Final = {
-    module.SERVICE.name: module.SERVICE for module in (athena, batch, ecs, glue, sagemaker)
+    module.SERVICE.name: module.SERVICE
+    for module in (athena, batch, codebuild, ecs, glue, sagemaker)
 }
 
 
@@ -39,7 +40,10 @@ def result_shape(resource: Resource) -> Shape | None:
     model: Model | None = operation.output_shape
     for step in job.result:
         model = _member(model, step)
-    return None if model is None else task_shapes.structure(model, origin)
+    if model is None:
+        return None
+    shape = task_shapes.structure(model, origin)
+    return shape if job.inside is None else record({job.inside: shape}, origin=origin)
 
 
 def _member(model: Model | None, step: str | int) -> Model | None:

@@ -367,6 +367,25 @@ async def test_athena(house: EmbeddedEngine) -> None:
     assert json.loads(ended["output"])["QueryExecution"]["Status"]["State"] == "SUCCEEDED"
 
 
+async def test_codebuild(house: EmbeddedEngine, url: str) -> None:
+    client("codebuild", url).create_project(
+        name="project",
+        source={"type": "S3", "location": "bucket/source.zip"},
+        artifacts={"type": "NO_ARTIFACTS"},
+        environment={
+            "type": "LINUX_CONTAINER",
+            "image": "i",
+            "computeType": "BUILD_GENERAL1_SMALL",
+        },
+        serviceRole=ROLE,
+    )
+    ended = await moving(house, house.task("codebuild:startBuild.sync", {"ProjectName": "project"}))
+    output = json.loads(ended["output"])
+    assert list(output) == ["Build"]
+    assert output["Build"]["ProjectName"] == "project"
+    assert output["Build"]["BuildStatus"] == "SUCCEEDED"
+
+
 async def test_a_job_is_found_again_by_its_id(tmp_path: Path, url: str) -> None:
     """The process ends after the job was started: the next one follows that job, and starts no
     other.

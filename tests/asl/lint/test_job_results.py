@@ -11,6 +11,8 @@ KNOWN = [
     ("ecs:runTask.sync", "$.Tasks[0].TaskArn", "$.TaskArn"),
     ("glue:startJobRun.sync", "$.JobRunId", "$.Id"),
     ("athena:startQueryExecution.sync", "$.QueryExecutionId", "$.QueryExecution.QueryExecutionId"),
+    ("codebuild:startBuild.sync", "$.Builds[0].ReportArns", "$.Build.ReportArns"),
+    ("codebuild:startBuildBatch.sync", "$.Id", "$.BuildBatch.Id"),
     ("batch:submitJob.sync", "$.Job.Container", "$.Container"),
     ("sagemaker:createTrainingJob.sync", "$.TrainingJob", "$.ModelArtifacts.S3ModelArtifacts"),
     ("states:startExecution.sync", "$.Output.id", "$.Output"),
