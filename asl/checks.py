@@ -18,7 +18,7 @@ from stepwell.asl.json_text import item, member
 from stepwell.asl.jsonata import is_expression, reads_states_member
 from stepwell.asl.jsonata_values import expressions
 from stepwell.asl.limits import Limits
-from stepwell.asl.resources import CALLBACK, SYNC, SYNC_2, parse_resource
+from stepwell.asl.resources import CALLBACK, SYNC, SYNC_2, recognized
 
 ERROR: Final = "ERROR"
 WARNING: Final = "WARNING"
@@ -301,7 +301,7 @@ class Rules:
     def task(self, state: dict[str, Json], location: str, language: str, express: bool) -> None:
         resource, where = state.get("Resource"), member(location, "Resource")
         if isinstance(resource, str) and resource:
-            known = parse_resource(resource)
+            known = recognized(resource)
             if known is None:
                 if self.known_resource is None or self.known_resource(resource) is None:
                     self.error(where, messages.UNKNOWN_RESOURCE.format(resource=resource))

@@ -97,6 +97,7 @@ ACTIONS: Final = {
     for action in actions.split()
 }
 
+_SDK: Final = "aws-sdk:"
 _PARTITION = r"arn:(?P<partition>aws|aws-cn|aws-us-gov)"
 _LAMBDA = re.compile(
     _PARTITION + r":lambda:(?P<region>[\w-]*):(?P<account>[\w-]*):function:(?P<name>[^\s]+)\Z"
@@ -149,11 +150,20 @@ def parse_resource(text: str) -> Resource | None:
         service, action, pattern = match["service"], match["action"], match["pattern"] or ""
         allowed = (
             (REQUEST_RESPONSE, CALLBACK)
-            if service.startswith("aws-sdk:")
+            if service.startswith(_SDK)
             else ACTIONS.get((service, action), ())
         )
         return Resource(text, "service", service, action, pattern) if pattern in allowed else None
     return None
+
+
+def recognized(text: str) -> Resource | None:
+    """The Resource if a new definition may name it. Definitions that are stored may also have
+    actions of the SDK with a capital, which AWS refuses.
+    """
+    found = parse_resource(text)
+    capital = found and found.service.startswith(_SDK) and found.action[:1].isupper()
+    return None if capital else found
 
 
 @lru_cache(maxsize=4096)

@@ -43,9 +43,9 @@ def mend(text: str) -> str | None:
         sdk = _SDK_NAMES.get(service, service)
         return (
             f"The optimised integration of {service} has {has}. Others are in the SDK's: "
-            f"`arn:aws:states:::aws-sdk:{sdk}:{action}`."
+            f"`arn:aws:states:::aws-sdk:{sdk}:{_lower(action)}`."
         )
-    return f"Write `arn:aws:states:::aws-sdk:{service.lower()}:{action}{pattern}`."
+    return f"Write `arn:aws:states:::aws-sdk:{service.lower()}:{_lower(action)}{pattern}`."
 
 
 def _pattern(service: str, action: str, pattern: str) -> str | None:
@@ -62,8 +62,14 @@ def _sdk(service: str, action: str, pattern: str) -> str | None:
             optimised = f"arn:aws:states:::{service}:{action}.sync"
             return f"Integrations of the SDK have no .sync: write `{optimised}`."
         return "Integrations of the SDK have no .sync: poll in a loop with a Wait."
+    right = f"arn:aws:states:::aws-sdk:{service.lower()}:{_lower(action)}{pattern}"
     if service != service.lower():
-        return (
-            f"A service is in small letters: `arn:aws:states:::aws-sdk:{service.lower()}:{action}`."
-        )
+        return f"A service is in small letters: `{right}`."
+    if action != _lower(action):
+        return f"An action of the SDK begins with a small letter: `{right}`."
     return None
+
+
+def _lower(action: str) -> str:
+    """GetItem -> getItem"""
+    return action[:1].lower() + action[1:]

@@ -19,6 +19,7 @@ from stepwell.asl.validate import (
 SCHEMA = "SCHEMA_VALIDATION_FAILED"
 TARGET = "MISSING_TRANSITION_TARGET"
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:f"
+SERVICE = "arn:aws:states:::"
 INVOKE = "arn:aws:states:::lambda:invoke"
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:a"
 
@@ -452,6 +453,12 @@ ONLY = messages.DISTRIBUTED_ONLY
         (
             {"Type": "Task", "Resource": "my-function", "End": True},
             "The resource provided my-function is not recognized.",
+        ),
+        (
+            {"Type": "Task", "Resource": SERVICE + "aws-sdk:dynamodb:GetItem", "End": True},
+            f"The resource provided {SERVICE}aws-sdk:dynamodb:GetItem is not recognized. The value "
+            "is not a valid resource ARN, or the resource is not available in this region. "
+            "at /States/X/Resource",
         ),
         (
             {

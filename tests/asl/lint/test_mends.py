@@ -45,6 +45,11 @@ JSONPATH: list[tuple[dict[str, Any], str]] = [
     ({"Type": "Parallel", "Branches": [BRANCH], "End": True}, "`A` is in another block"),
     (task("lambda:Invoke"), "Did you mean `arn:aws:states:::lambda:invoke`?"),
     (task("aws-sdk:DynamoDB:getItem"), "`arn:aws:states:::aws-sdk:dynamodb:getItem`."),
+    (task("aws-sdk:dynamodb:GetItem"), "`arn:aws:states:::aws-sdk:dynamodb:getItem`."),
+    (
+        task("aws-sdk:SQS:SendMessage.waitForTaskToken"),
+        "`arn:aws:states:::aws-sdk:sqs:sendMessage.waitForTaskToken`.",
+    ),
     (task("dynamodb:scan"), "`arn:aws:states:::aws-sdk:dynamodb:scan`."),
     (task("lambda:invoke.sync"), "waits for the function by itself: remove `.sync`."),
     (task("aws-sdk:glue:startJobRun.sync"), "`arn:aws:states:::glue:startJobRun.sync`."),
