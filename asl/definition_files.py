@@ -166,6 +166,25 @@ def machine_names(
     """The names of the state machines of a template; None if the file is not a template, or cannot
     be parsed.
     """
+    machines = _machines(data, filename, limits)
+    return None if machines is None else tuple(each.name for each in machines)
+
+
+def name_in_template(
+    data: bytes | str, filename: str, limits: Limits = DEFAULT_LIMITS
+) -> str | None:
+    """The name that the state machine of a template gets: its StateMachineName if that is text,
+    else the name of the resource. None if it is not known which machine is meant.
+    """
+    filename, name = definition_templates.split(filename)
+    machines = _machines(data, filename, limits) or ()
+    meant = [each.called for each in machines if name in (None, each.name)]
+    return meant[0] if len(meant) == 1 else None
+
+
+def _machines(
+    data: bytes | str, filename: str, limits: Limits
+) -> list[definition_templates.Embedded] | None:
     try:
         placeholders, parsed = parse(data, filename, {}, limits)
         value = intrinsic_functions.replaced(parsed.value, placeholders)
@@ -173,7 +192,7 @@ def machine_names(
         return None
     if parsed.plain or not definition_templates.is_template(value):
         return None
-    return tuple(each.name for each in definition_templates.embedded(value))
+    return definition_templates.embedded(value)
 
 
 def missing_values(names: list[str]) -> str:

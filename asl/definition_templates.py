@@ -14,6 +14,7 @@ from stepwell.asl.placeholders import OPEN
 
 _TYPES: Final = ("AWS::Serverless::StateMachine", "AWS::StepFunctions::StateMachine")
 _FIELDS: Final = ("Definition", "DefinitionString", "DefinitionUri", "DefinitionS3Location")
+_NAMES: Final = ("StateMachineName", "Name", "name")  # CloudFormation, SAM, Serverless
 _SUBSTITUTIONS: Final = "DefinitionSubstitutions"
 _INCLUDED: Final = re.compile(r"\$\{file\(([^)]+)\)\}")  # of Serverless
 _FILE_AND_NAME: Final = re.compile(r"(.+)#([A-Za-z0-9_-]+)")
@@ -35,6 +36,7 @@ class Embedded(NamedTuple):
     definition     an object, JSON text, or what the template has instead
     file           whether `definition` names a file
     substitutions  values of the placeholders in its definition
+    called         the name that the template gives it, if that is text, else `name`
     """
 
     name: str
@@ -42,6 +44,7 @@ class Embedded(NamedTuple):
     definition: Json
     file: bool = False
     substitutions: Mapping[str, Json] = {}
+    called: str = ""
 
     def constants(self) -> dict[str, Json]:
         """The substitutions that are values; the others have functions of the template."""
@@ -93,7 +96,8 @@ def _is_answer(value: Json) -> bool:
 def embedded(value: Json) -> list[Embedded]:
     """The state machines of a template."""
     if _is_answer(value):
-        return [Embedded(str(value.get("name", "")), "/definition", value["definition"])]
+        name = str(value.get("name", ""))
+        return [Embedded(name, "/definition", value["definition"], called=name)]
     found = []
     for name, resource in _members(value, "Resources"):
         properties = resource.get("Properties")
@@ -105,7 +109,8 @@ def embedded(value: Json) -> list[Embedded]:
                     values = properties.get(_SUBSTITUTIONS)
                     substitutions = values if isinstance(values, dict) else {}
                     file = field not in _FIELDS[:2]
-                    found.append(Embedded(name, where, each, file, substitutions))
+                    called = _called(name, properties)
+                    found.append(Embedded(name, where, each, file, substitutions, called))
                     break
     machines, inside = value, "/stateMachines"
     if isinstance(value.get("stepFunctions"), dict):
@@ -115,8 +120,14 @@ def embedded(value: Json) -> list[Embedded]:
     for name, machine in _members(machines, "stateMachines"):
         if "definition" in machine:
             where = member(member(inside, name), "definition")
-            found.append(Embedded(name, where, machine["definition"]))
+            called = _called(name, machine)
+            found.append(Embedded(name, where, machine["definition"], called=called))
     return found
+
+
+def _called(name: str, properties: Mapping[str, Json]) -> str:
+    texts = [each for key in _NAMES if isinstance(each := properties.get(key), str)]
+    return texts[0] if texts and texts[0] and OPEN not in texts[0] else name
 
 
 def _members(value: Json, key: str) -> list[tuple[str, dict[str, Json]]]:

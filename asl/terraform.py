@@ -40,6 +40,9 @@ class Terraform:
             found = self._resolved(_Definition(offset, value, places))
             inside = member(member("/Resources", name), "Properties")
             properties = self._properties(found, inside)
+            if "name" in body.attributes:
+                called = body.attributes["name"][1]
+                properties["StateMachineName"] = called if isinstance(called, str) else None
             resources[name] = {
                 "Type": "AWS::StepFunctions::StateMachine",
                 "Properties": properties,

@@ -23,7 +23,7 @@ from stepwell.integrations.cli.output.text import count, printable
 from stepwell.integrations.cli.parsing.inputs import read
 from stepwell.integrations.definitions import parameters as placeholder_values
 from stepwell.integrations.definitions import problems as definition_problems
-from stepwell.integrations.definitions.folders import definitions, file_of
+from stepwell.integrations.definitions.folders import definitions, file_of, name_of
 from stepwell.integrations.definitions.problems import (
     INVALID_FILE,
     Problem,
@@ -132,10 +132,10 @@ def definition(
 
 def machine_name(file: Path, type: str, limits: Limits = DEFAULT_LIMITS) -> str:
     """The name of the machine that a file defines: order.asl.json is "order", as an Express
-    workflow "order-express"; template.yaml#Orders is "Orders".
+    workflow "order-express". A template names its machine, or the resource does.
     """
     _, machine = split(file.name)
-    stem = machine or re.sub(_SUFFIX, "", file.name)
+    stem = name_of(file, limits) or machine or re.sub(_SUFFIX, "", file.name)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "machine"
     suffix = "-express" if type == "EXPRESS" else ""
     return name[: limits.name_chars - len(suffix)] + suffix

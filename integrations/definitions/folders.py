@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from stepwell.asl.definition_files import machine_names
+from stepwell.asl.definition_files import machine_names, name_in_template
 from stepwell.asl.definition_templates import split
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
@@ -80,6 +80,12 @@ def machines(path: Path, limits: Limits = DEFAULT_LIMITS) -> Sequence[Path]:
     file = file_of(path)
     names = machine_names(content(file), str(file), limits) if file == path else None
     return [Path(f"{path}#{name}") for name in names] if names and len(names) > 1 else [path]
+
+
+def name_of(path: Path, limits: Limits = DEFAULT_LIMITS) -> str | None:
+    """The name that a template gives its state machine; None for other files."""
+    data = content(file_of(path))
+    return name_in_template(data, str(path), limits) if _TEMPLATE.search(data) else None
 
 
 def _holds(file: Path) -> bool:

@@ -8,6 +8,7 @@ from stepwell.asl.definition_files import (
     DefinitionFileError,
     Source,
     machine_names,
+    name_in_template,
     read_definition,
     sampled,
 )
@@ -219,6 +220,36 @@ FIRST = (
     '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "${Charge}",\n'
     '"TimeoutSeconds": ${Seconds}, "Comment": "${Text}", "End": true}}}'
 )
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "written", "name"),
+    [
+        ("StepFunctions", "StateMachineName", "orders", "orders"),
+        ("StepFunctions", "StateMachineName", "!Sub '${Stage}-orders'", "Machine"),
+        ("StepFunctions", "StateMachineName", "!Ref Name", "Machine"),
+        ("Serverless", "Name", "orders", "orders"),
+        ("Serverless", "Type", "EXPRESS", "Machine"),
+    ],
+)
+def test_the_name_of_a_machine_in_a_template(
+    kind: str, field: str, written: str, name: str
+) -> None:
+    text = (
+        f"Resources:\n  Machine:\n    Type: AWS::{kind}::StateMachine\n    Properties:\n"
+        f"      {field}: {written}\n      Definition: {{StartAt: A, States: {{}}}}\n"
+    )
+    assert name_in_template(text, "template.yaml") == name
+    assert name_in_template(text, "template.yaml#Machine") == name
+
+
+def test_the_name_of_a_machine_of_serverless() -> None:
+    machines = "{one: {name: orders, definition: {}}, two: {definition: {}}}"
+    text = f"stepFunctions: {{stateMachines: {machines}}}"
+    assert name_in_template(text, "serverless.yml#one") == "orders"
+    assert name_in_template(text, "serverless.yml#two") == "two"
+    assert name_in_template(text, "serverless.yml") is None
+    assert name_in_template(FIRST, "a.asl.json") is None
 
 
 def test_one_of_several_state_machines_of_a_template() -> None:

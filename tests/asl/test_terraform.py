@@ -6,6 +6,7 @@ from stepwell.asl.definition_files import (
     DefinitionFileError,
     Source,
     machine_names,
+    name_in_template,
     read_definition,
     sampled,
 )
@@ -182,3 +183,15 @@ def test_problems(text: str, message: str) -> None:
     with pytest.raises(DefinitionFileError) as caught:
         read_definition(text, "main.tf", unfilled=True)
     assert str(caught.value).startswith(f"main.tf:{message}")
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [('"orders"', "orders"), ('"${var.stage}-orders"', "this"), ("null", "this")],
+)
+def test_the_name_of_a_machine(written: str, name: str) -> None:
+    text = (
+        f'resource "aws_sfn_state_machine" "this" {{\n  name = {written}\n'
+        '  definition = jsonencode({ StartAt = "A" })\n}\n'
+    )
+    assert name_in_template(text, "main.tf") == name
