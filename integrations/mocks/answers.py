@@ -79,14 +79,18 @@ class Answers:
         mock = self._mocks.states.get(state) if isinstance(self._mocks, TestCase) else None
         return whole_results(mock) if isinstance(mock, Responses) else None
 
-    def use(self, state: str, attempts: int) -> None:
-        """A Parallel or Map has got its results, for so many attempts."""
+    def use(self, state: str, attempts: int) -> str | None:
+        """A Parallel or Map has got its results, for so many attempts of an execution. If they
+        were not enough, the text that says so.
+        """
         case = self._mocks
         assert isinstance(case, TestCase)
         mock = case.states[state]
-        if isinstance(mock, Responses):
-            steps = (mock.at(number) for number in range(attempts))
-            self._used.setdefault(case, set()).update(filter(None, steps))
+        if not isinstance(mock, Responses):
+            return None
+        steps = [mock.at(number) for number in range(attempts)]
+        self._used.setdefault(case, set()).update(filter(None, steps))
+        return _none_left(case, state, mock, steps.index(None)) if None in steps else None
 
     async def answer(self, attempt: MockedAttempt, request: TaskRequest) -> Json:
         result = await self._answer(attempt, request)
@@ -223,17 +227,23 @@ def _exhausted(case: TestCase, attempt: MockedAttempt) -> str:
             case=case.name,
             iteration=".".join(str(index) for index, _ in attempt.iteration),
         )
-    place = f" ({found.place})" if found.place else ""
     if found.undefined:
         return messages.UNDEFINED.format(
-            state=attempt.state, case=case.name, name=found.name, place=place
+            state=attempt.state, case=case.name, name=found.name, place=_placed(found)
         )
-    numbers = ", ".join(step.numbers for step in found.steps) or "none"
+    return _none_left(case, attempt.state, found, attempt.number)
+
+
+def _none_left(case: TestCase, state: str, found: Responses, number: int) -> str:
     return messages.EXHAUSTED.format(
-        state=attempt.state,
-        attempt=f"attempt {attempt.number}",
+        state=state,
+        attempt=f"attempt {number}",
         responses=checks.named(found),
         case=case.name,
-        numbers=numbers,
-        place=place,
+        numbers=", ".join(step.numbers for step in found.steps) or "none",
+        place=_placed(found),
     )
+
+
+def _placed(found: Responses) -> str:
+    return f" ({found.place})" if found.place else ""

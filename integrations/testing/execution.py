@@ -151,9 +151,9 @@ def _mocked(
         if each["Type"] in mocking.WHOLE and name in plan.mocks
     }
     visits = [Visits(each) for each in histories] if mocked else []
-    for state in mocked:
-        every = (visit for each in visits for visit in each.named.get(state, ()))
-        tasks.use(state, sum(visit.attempts for visit in every))
+    for each in visits:  # a child of a Map Run counts its own attempts
+        for state in mocked:
+            tasks.use(state, sum(visit.attempts for visit in each.named.get(state, ())))
     return mocked
 
 

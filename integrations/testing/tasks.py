@@ -64,7 +64,7 @@ class TestTasks:
         self.unanswered: list[UnansweredTaskError] = []
         answers = self._answers = Answers(case, Validation.PRESENT)
         self.mocks: Mocks = _CheckedMocks(answers, activities, self.refusal, self.unanswered)
-        self.unused, self.use = answers.unused, answers.use
+        self.unused = answers.unused
 
     def connect(self, engine: Engine) -> None:
         self._registry.connect(engine)
@@ -103,6 +103,12 @@ class TestTasks:
             error = UnansweredTaskError(state, f"the state {problem}", name)
         self.unanswered.append(error)
         return TaskError(asl_messages.RUNTIME, str(error), runtime=True)
+
+    def use(self, state: str, attempts: int) -> None:
+        """A Parallel or Map has got its results, for so many attempts of an execution."""
+        problem = self._answers.use(state, attempts)
+        if problem is not None:
+            self.unanswered.append(UnansweredTaskError(state, problem))
 
     def known_text(self, resource: str) -> str | None:
         """A Resource that none of AWS's is valid: a mock may answer it."""

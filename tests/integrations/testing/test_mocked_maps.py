@@ -85,10 +85,34 @@ def test_whole_states() -> None:
     assert [(point.kind, counts.hits(point)) for point in counts.points if point.state == "Both"][
         1:3
     ] == [("retrier", 2), ("catcher", 1)]
-    busy = tested.mock("Both", error="Busy", times=1).run()
-    assert busy.error == "States.Runtime"
-    assert "State 'Both' has no mocked result for attempt 1" in str(busy.cause)
     assert tested.mock("Each", [3]).state("Each").run({"items": [1]}).output == [3]
+
+
+@pytest.mark.parametrize("mode", ["STANDARD", "EXPRESS"])
+def test_whole_states_without_a_result_left(mode: str, tmp_path: Path) -> None:
+    """As with the mock of a task: an error of the test, although the execution has a failure."""
+    text = "State 'Both' has no mocked response for attempt 1: the response of test case 'mocks' "
+    with pytest.raises(UnansweredTaskError, match=f"^{text}has 0$"):
+        workflow(fan_out()).mock("Both", error="Busy", times=1).run()
+    machine = imported(mode, ToleratedFailurePercentage=100)
+    state = machine["States"]["Import"]
+    del state["ItemReader"], state["ResultWriter"]
+    retried = {**fan_out()["States"]["Both"], "End": True}
+    del retried["Next"], retried["Catch"]
+    state["ItemProcessor"] |= {"StartAt": "Both", "States": {"Both": retried}}
+    state["ItemSelector"] = {}
+    tested = workflow(machine)
+    both = {"both": {"first": 1}}
+    assert tested.mock("Both", [1, 2], times=1).run([1, 2]).output == [both, both]  # each counts
+    with pytest.raises(UnansweredTaskError, match=text):
+        tested.mock("Both", error="Busy", times=1).run([1, 2])
+    (tmp_path / "fan.asl.json").write_text(json.dumps(fan_out()))
+    (tmp_path / "fan.test.yaml").write_text(
+        "scenarios: [{name: a, mocks: {Both: [{error: Busy}]}, expect: {error: States.Runtime}}]"
+    )
+    (job,) = runs.jobs(discovery.find([tmp_path]).suites, [])
+    outcome = runs.run(job, runs.Settings())
+    assert "fan.test.yaml:1:13: State 'Both' has no mocked response" in outcome.failures[0][0]
 
 
 def test_children_of_a_map_run() -> None:
