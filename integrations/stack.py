@@ -213,5 +213,5 @@ async def opened(
             yield stack
         finally:
             engine.worker.on_failure = before
-            for line in tasks.mocks.unused():
-                log.warning("a mock was not used", extra={"fields": {"mock": line}})
+            for mock in tasks.mocks.unused():
+                log.warning("a mock was not used", extra={"fields": {"mock": mock.text}})

@@ -46,7 +46,7 @@ class Mocking(NamedTuple):
     def report(self, tasks: MachineTasks, code: int) -> None:
         """Print what an execution that has ended with this exit code did not use."""
         if code != exit_codes.INTERRUPTED:
-            _show(tasks.mocks.unused())
+            _show([each.text for each in tasks.mocks.unused()])
 
 
 def read(option: Path | None, case: str | None, validation: str) -> Mocking:

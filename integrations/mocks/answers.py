@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final, Never
+from typing import Any, Final, NamedTuple, Never
 
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.datasets import first
@@ -33,6 +33,41 @@ from stepwell.integrations.mocks.files import MockFile
 log: Final = logging.getLogger("stepwell.mocks")
 _NESTED: Final = (("states", "startExecution"), ("aws-sdk:sfn", "startExecution"))
 _MACHINE: Final = "StateMachineArn"
+
+
+_SHOWN_MOCKS: Final = 8
+
+
+class Unused(NamedTuple):
+    """A mock of a test case that answered no call.
+
+    place    "file:line:column", or ""
+    numbers  of the attempts that the response is for; "": the state was not run
+    """
+
+    place: str
+    state: str
+    case: str
+    numbers: str = ""
+
+    @property
+    def text(self) -> str:
+        text = messages.UNUSED_RESPONSE if self.numbers else messages.UNUSED_STATE
+        return text.format(**{**self._asdict(), "place": _prefix(self.place)})
+
+    @property
+    def name(self) -> str:
+        return repr(self.state) + f" response {self.numbers}" * bool(self.numbers)
+
+
+def summary(unused: Sequence[Unused]) -> list[str]:
+    """One line that names them, with the place of the first; none if there are none."""
+    if not unused:
+        return []
+    more = len(unused) - _SHOWN_MOCKS
+    names = [each.name for each in unused[:_SHOWN_MOCKS]] + [f"… {more} more"] * (more > 0)
+    place = _prefix(unused[0].place)
+    return [messages.UNUSED_MOCKS.format(place=place, mocks=", ".join(names))]
 
 
 async def _at_once(request: TaskRequest) -> None:
@@ -164,29 +199,21 @@ class Answers:
             return request
         return replace(request, payload={**payload, _MACHINE: f"{arn}#{attempt.case}"})
 
-    def unused(self) -> list[str]:
-        """What executions did not use of the test cases that they had: a line for each state that
-        did not run, and for each response.
+    def unused(self) -> list[Unused]:
+        """What executions did not use of the test cases that they had: each state that did not
+        run, and each response.
         """
-        lines = []
+        found = []
         for case, used in self._used.items():
             ran = {state for state, each in case.all() if used.intersection(each.steps)}
             for state in (each for each in case.states if each not in ran):
                 place = next(each.place for name, each in case.all() if name == state)
-                lines.append(
-                    messages.UNUSED_STATE.format(place=_prefix(place), state=state, case=case.name)
-                )
+                found.append(Unused(place, state, case.name))
             for state, each in case.all():
                 for step in each.steps if state in ran else ():
                     if step not in used and step.last is not None:
-                        text = messages.UNUSED_RESPONSE.format(
-                            place=_prefix(step.place),
-                            numbers=step.numbers,
-                            state=state,
-                            case=case.name,
-                        )
-                        lines.append(text)
-        return lines
+                        found.append(Unused(step.place, state, case.name, step.numbers))
+        return found
 
     def _find(self, machine: str, case: str) -> TestCase | None:
         if isinstance(self._mocks, TestCase):

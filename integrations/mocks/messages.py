@@ -65,3 +65,4 @@ UNUSED_STATE: Final = "{place}state {state!r} of test case {case!r} was not run"
 UNUSED_RESPONSE: Final = (
     "{place}response {numbers} of state {state!r} in test case {case!r} was not used"
 )
+UNUSED_MOCKS: Final = "{place}mocks not used: {mocks}"

@@ -35,7 +35,7 @@ class MockedTasks:
         """A line for each mocked state that did not run, and for each response that was not used,
         of the test cases that executions had.
         """
-        return self.mocks.unused()
+        return [each.text for each in self.mocks.unused()]
 
     def connect(self, engine: Any) -> None:
         self.inner.connect(engine)

@@ -134,7 +134,8 @@ async def run(
             execution=await engine.inspect_execution(arn),
             history=history,
             children=children,
-            unused=[*plan.warnings, *tasks.unused()],
+            warnings=plan.warnings,
+            unused=tasks.unused(),
             mocked=mocked,
             file=None if plan.file is None else str(plan.file),
         )

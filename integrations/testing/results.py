@@ -22,6 +22,7 @@ from stepwell.asl.program import compile_machine
 from stepwell.asl.reevaluation import Reevaluation
 from stepwell.asl.state_visits import CAUGHT, TIMED_OUT, Event, Visit
 from stepwell.engine.operations.data_flow import causes, data_flow
+from stepwell.integrations.mocks.answers import Unused, summary
 from stepwell.integrations.testing import snapshots
 from stepwell.integrations.testing.errors import is_expected, suggestion
 
@@ -67,7 +68,8 @@ class Run:
     execution   DescribeExecution's answer
     history     events of the execution, in boto3's shapes
     children    the executions of its Map Runs that have histories: all but Express ones
-    unused      sentences on mocks that answered no call
+    warnings    sentences on mocks of a mock file
+    unused      the mocks that answered no call
     """
 
     machine: str
@@ -77,7 +79,8 @@ class Run:
     execution: Mapping[str, Any]
     history: Sequence[Event]
     children: Sequence[Child] = ()
-    unused: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    unused: Sequence[Unused] = ()
     mocked: Mapping[str, Sequence[Mapping[str, Json]]] = field(default_factory=dict)
     file: str | None = None
 
@@ -133,7 +136,7 @@ class Result:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.definition, self.parameters, self.history = run.definition, run.parameters, run.history
-        self.unused = list(run.unused)
+        self.unused = [*run.warnings, *(each.text for each in run.unused)]
         execution = run.execution
         self.status = Status(execution["status"], self)
         self.input: Json = json_text.loads(execution["input"])
@@ -305,7 +308,7 @@ class Result:
         return f"<{self.run.machine} {self._ending()}{at}; {self._way()}>"
 
     def __str__(self) -> str:
-        return "\n".join([*self.explanation(), *self.unused])
+        return "\n".join([*self.explanation(), *self.run.warnings, *summary(self.run.unused)])
 
     # --- assertions ---
 

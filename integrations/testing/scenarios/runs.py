@@ -15,6 +15,7 @@ from stepwell.asl.coverage import Coverage
 from stepwell.asl.evaluation import Json
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
+from stepwell.integrations.mocks.answers import Unused, summary
 from stepwell.integrations.mocks.cases import iterations
 from stepwell.integrations.mocks.files import MockFile, MockFileError, read_mocks
 from stepwell.integrations.testing import coverage, mock_files, mocking
@@ -124,15 +125,15 @@ def _scenario(job: Job, settings: Settings) -> Outcome:
     outcome.notes = tested.notes
     for mismatch in mismatches(scenario.expect, result):
         outcome.failures.append(_located(suite, f"{at}/expect", mismatch))
-    named = [job.file, *([suite.path(file)] if (file := suite.content.mock_file) else [])]
-    outcome.warnings = [  # mocks of all scenarios, which have no place, need not be used in each
-        line for line in result.unused if line.startswith(tuple(f"{file}:" for file in named))
-    ]
-    return _judged(outcome)
+    # mocks of all scenarios, which have no place, need not be used in each
+    return _judged(outcome, result, [each for each in result.run.unused if each.place])
 
 
-def _judged(outcome: Outcome) -> Outcome:
+def _judged(outcome: Outcome, result: Result, unused: Sequence[Unused]) -> Outcome:
+    """What a scenario that failed did not use is in one line: the failure is of interest."""
     outcome.status = FAILED if outcome.failures else PASSED
+    lines = summary(unused) if outcome.failures else [each.text for each in unused]
+    outcome.warnings = [*result.run.warnings, *lines]
     return outcome
 
 
@@ -231,7 +232,7 @@ def _case(job: Job, settings: Settings) -> Outcome:
     tested = tested.with_case(mock_files.case(mocks, name, case, exact=True))
     result = tested.run(json_text.loads(settings.input))
     outcome = _outcome(job, result, settings)
-    outcome.warnings, outcome.notes = result.unused, tested.notes
+    outcome.notes = tested.notes
     if result.status not in ("SUCCEEDED", "FAILED") or result.error == RUNTIME:
         outcome.failures.append(
             [
@@ -240,7 +241,7 @@ def _case(job: Job, settings: Settings) -> Outcome:
                 f"or write {_scenario_file(job, case)}",
             ]
         )
-    return _judged(outcome)
+    return _judged(outcome, result, result.run.unused)
 
 
 def _scenario_file(job: Job, case: str) -> str:

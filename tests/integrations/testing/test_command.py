@@ -146,6 +146,10 @@ scenarios:
   - name: unused
     input: {orderId: "7", amount: 1, parcels: []}
     mocks: {Charge: [{Payload: {chargeId: c}}, 2], Hand over: 1}
+  - name: unused in a failure
+    input: {orderId: "7", amount: 1, parcels: []}
+    mocks: {Charge: [{Payload: {chargeId: c}}, 2], Hand over: 1}
+    expect: {output: 1}
   - name: later
     skip: not yet
 """
@@ -165,10 +169,11 @@ scenarios:
         "12:5: State 'Charge' has no mocked response for attempt 1",
         "    checkout.test.yaml:17:13: response 1 of state 'Charge' in test case 'unused' was",
         ": state 'Hand over' of test case 'unused' was not run",
-        "skipped checkout.test.yaml:18 later  not yet",
+        ": mocks not used: 'Hand over', 'Charge' response 1\n",
+        "skipped checkout.test.yaml:22 later  not yet",
     ):
         assert line in shown
-    assert "5 failed, 1 passed, 1 skipped, 1 with warnings  in " in shown
+    assert "6 failed, 1 passed, 1 skipped, 2 with warnings  in " in shown
 
 
 def test_errors_of_one_file_do_not_hide_the_others(
