@@ -330,6 +330,9 @@ class Store(Protocol):
 
     async def describe(self, execution_arn: str) -> ExecutionRow | None: ...
 
+    async def describe_all(self, execution_arns: Sequence[str]) -> list[ExecutionRow | None]:
+        """describe() of each, in one go."""
+
     async def taken(self, execution_arn: str) -> bool:
         """Whether a Standard execution with this ARN is stored, open or closed: as of a read that
         begins after the call.

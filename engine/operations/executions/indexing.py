@@ -28,6 +28,7 @@ from stepwell.engine.supervisor import Supervisor
 INDEXING: Final = "INDEXING"
 PARTIAL: Final = "PARTIAL"
 COMPLETE: Final = "COMPLETE"
+READ_AT_ONCE: Final = 16  # executions: each may have half a megabyte of input and output
 
 
 class Indexer:
@@ -118,10 +119,10 @@ class Indexer:
         count = len(left)
         while left:  # those that ended, or were redriven, between both steps are read again
             entries: dict[int, tuple[str, Indexed]] = {}
-            for arn in left:
-                row = await self._store.describe(arn)
-                if row is not None:  # else it was deleted
-                    entries[row.id] = arn, _indexed(named, row)
+            for start in range(0, len(left), READ_AT_ONCE):
+                for row in await self._store.describe_all(left[start : start + READ_AT_ONCE]):
+                    if row is not None:  # else it was deleted
+                        entries[row.id] = row.arn, _indexed(named, row)
             late = await self._store.index([each for _, each in entries.values()])
             left = [entries[each][0] for each in late]
         return count

@@ -356,6 +356,9 @@ class PostgresDatabase:
             return value
         return await self.query(query())  # it takes more: all of them on one state
 
+    async def each(self, queries: Sequence[Callable[[], Query[T]]]) -> list[T]:
+        return await asyncio.gather(*map(self.first, queries))
+
     async def taken(self, execution_arn: str) -> bool:
         self._check_reading()
         return await self._readers.taken(execution_arn)

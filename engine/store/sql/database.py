@@ -112,6 +112,9 @@ class Database(Protocol):
     async def first(self, query: Callable[[], Query[T]]) -> T:
         """The same for a query that most often takes one statement."""
 
+    async def each(self, queries: Sequence[Callable[[], Query[T]]]) -> list[T]:
+        """first() of each, in one go."""
+
     async def rows(self, name: str, *values: Any) -> list[Any]:
         """All rows of a statement."""
 

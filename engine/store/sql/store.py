@@ -209,6 +209,9 @@ class SqlStore:
             return None
         return await self.database.first(partial(queries.describe, execution_arn))
 
+    async def describe_all(self, execution_arns: Sequence[str]) -> list[ExecutionRow | None]:
+        return await self.database.each([partial(queries.describe, arn) for arn in execution_arns])
+
     async def taken(self, execution_arn: str) -> bool:
         return not _NO_TEXT.search(execution_arn) and await self._taken(execution_arn)
 

@@ -394,6 +394,12 @@ class SqliteDatabase:
     async def first(self, query: Callable[[], Query[T]]) -> T:
         return await self.query(query())
 
+    async def each(self, queries: Sequence[Callable[[], Query[T]]]) -> list[T]:
+        def work(connection: Connection) -> list[T]:
+            return [run(query(), connection) for query in queries]
+
+        return await self.read(partial(snapshot, work))
+
     async def rows(self, name: str, *values: Any) -> list[Any]:
         return await self.read(lambda connection: connection.execute(SQL[name], values).fetchall())
 
