@@ -306,7 +306,8 @@ class Driver:
         if _redrive(mark):
             if self.x.status != model.RUNNING and self.x.snapshot is not None:
                 self.deadline, self.redriven = mark.at + self.seconds * 1000, mark
-                redrive = events.Redrive(None, model.ExecutionExtras())
+                again = self._begins_again(mark)
+                redrive = events.Redrive(None, model.ExecutionExtras(), again)
                 self._decide(redrive, mark.number - 1)
         elif self.x.status != model.RUNNING:
             return
@@ -315,6 +316,17 @@ class Driver:
             self._decide(stop, mark.number - 1)
         elif mark.kind == "ExecutionTimedOut" and self.deadline <= mark.at:
             self._time_out(mark.at, mark.number)
+
+    def _begins_again(self, redriven: Report) -> bool:
+        """Whether this is a child of a Map Run with Express children: a redrive runs it anew."""
+        if "/" not in self.recording.machine_arn:
+            return False
+        places = iter(self.recording.visits)
+        first: Place = next(places, ())
+        for place in places:
+            if self.recording.visits[place].visit.entered == redriven.number + 1:
+                return len(place) == 1 and place[0][1] == first[0][1]
+        return False
 
     def _time_out(self, now: int, number: int) -> None:
         """The execution's own time limit is over."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from stepwell.conformance.generate import AREAS, case_of
 from stepwell.conformance.generate.scenarios.redrive import redrive_case
-from stepwell.conformance.generate.scripts import scripted
+from stepwell.conformance.generate.scripts import ACTIVITIES, ACTIVITY, scripted
 from stepwell.conformance.run.case import Case
 from stepwell.engine import Engine
 from stepwell.engine.errors import ApiError
@@ -93,10 +93,13 @@ def generated(seed: int) -> Case:
     """A machine of any area, whose activities are a function."""
     r = Random(seed)
     case = redrive_case(r) if seed % 8 == 0 else case_of(r, AREAS[seed % len(AREAS)])
-    text = json.dumps(case.definition)
-    for number in range(4):
-        text = text.replace(
-            f"arn:aws:states:us-east-1:123456789012:activity:conformance-{number}",
-            FUNCTION + "work",
-        )
-    return Case(json.loads(text), case.input, case.kind, case.area)
+    return Case(worked_by_function(case.definition), case.input, case.kind, case.area)
+
+
+def worked_by_function(definition: dict[str, Any]) -> dict[str, Any]:
+    """With a function in the place of each activity."""
+    text = json.dumps(definition)
+    for number in range(ACTIVITIES):
+        text = text.replace(ACTIVITY.format(number), FUNCTION + "work")
+    found: dict[str, Any] = json.loads(text)
+    return found
