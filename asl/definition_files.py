@@ -4,12 +4,12 @@ holes, and the line and column of each value.
 A template of CloudFormation, SAM or Serverless with one state machine is read as its definition.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
-from stepwell.asl import definition_templates, holes, intrinsic_functions, json_text
+from stepwell.asl import definition_templates, holes, intrinsic_functions, json_text, terraform
 from stepwell.asl.checks import STANDARD
 from stepwell.asl.definition_texts import Parsed, is_yaml, parse
 from stepwell.asl.evaluation import Json
@@ -71,6 +71,7 @@ class Source:
     embedded  whether the file is a template that contains the definition
     others    reads the file again, with the placeholders of other tools
     instructions  of a template language: place, text. One branch of each is read
+    unmatched  notes on placeholders and substitutions of a template: file, place, text
     """
 
     text: str
@@ -83,6 +84,7 @@ class Source:
     embedded: bool = False
     others: Callable[[], "Source"] | None = None
     instructions: tuple[tuple[Place, str], ...] = ()
+    unmatched: tuple[tuple[str, Place, str], ...] = ()
 
     @property
     def written(self) -> str:
@@ -139,7 +141,7 @@ def _read(
         return Source(parsed.text, filename, *given, others=more, instructions=parsed.instructions)
     whole = intrinsic_functions.replaced(parsed.value, placeholders)
     text = parsed.text if whole == parsed.value else json_text.dumps(whole)
-    machine = None
+    machine, written = None, ""
     if definition_templates.is_template(whole):
         machine = _machine(whole, name, filename, parsed)
         values = {**machine.constants(), **parameters}
@@ -147,17 +149,23 @@ def _read(
         if files := definition_templates.other_files(machine, filename, written):
             for file in files:
                 if (content := open_file(file)) is not None:
-                    return _read(content, file, values, limits, open_file, others)
+                    inner = _read(content, file, values, limits, open_file, others)
+                    notes = _unmatched(machine, filename, parsed, (), content, file)
+                    return replace(inner, unmatched=notes)
             raise _missing(machine, files[0], filename, parsed)
         if {each.name for each in placeholders.found} & values.keys():  # substitutions
             named = filename + f"#{name}" * bool(name)
-            return _read(data, named, values, limits, open_file, others)
+            inner = _read(data, named, values, limits, open_file, others)
+            return replace(
+                inner, unmatched=_unmatched(machine, filename, parsed, parameters, written)
+            )
         text, whole = _embedded(machine, filename, placeholders, parsed)
     elif name is not None:
         message = f"there is no state machine {name} in it: the file is not a template"
         raise DefinitionFileError(filename, (1, 1), message)
     source = _source(text, whole, filename, placeholders, parsed, machine)
-    return replace(source, others=more, instructions=parsed.instructions)
+    notes = _unmatched(machine, filename, parsed, parameters, written) if machine else ()
+    return replace(source, others=more, instructions=parsed.instructions, unmatched=notes)
 
 
 def machine_names(
@@ -286,6 +294,33 @@ def _machine(
     except definition_templates.TemplateError as fault:
         place = json_text.nearest(parsed.places(), fault.location)
         raise DefinitionFileError(filename, place, fault.message) from None
+
+
+def _unmatched(
+    machine: definition_templates.Embedded,
+    filename: str,
+    parsed: Parsed,
+    filled: Iterable[str],
+    definition: bytes | str,
+    file: str = "",
+) -> tuple[tuple[str, Place, str], ...]:
+    """Source.unmatched. filled: replaced names; file: the one of the definition, if it has one."""
+    text = definition
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig", "replace")
+    whose = f"the DefinitionSubstitutions of {machine.name}"
+    if filename.endswith(terraform.SUFFIX):
+        whose = f"the variables of the templatefile of {machine.name}"
+    notes = []
+    for name, offset, location in definition_templates.unmatched(machine, text, filled):
+        if offset is None:
+            place = json_text.nearest(parsed.places(), location)
+            words = f"{whose} have {name}, which its definition does not use"
+            notes.append((filename, place, words))
+        else:
+            place = json_text.place(text, offset)
+            notes.append((file, place, f"{whose} in {filename} have no {name}"))
+    return tuple(notes)
 
 
 def _missing(

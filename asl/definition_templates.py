@@ -4,19 +4,21 @@ of DescribeStateMachine.
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import member
-from stepwell.asl.placeholders import OPEN
+from stepwell.asl.placeholders import OPEN, PLACEHOLDER
 
 _TYPES: Final = ("AWS::Serverless::StateMachine", "AWS::StepFunctions::StateMachine")
 _FIELDS: Final = ("Definition", "DefinitionString", "DefinitionUri", "DefinitionS3Location")
 _NAMES: Final = ("StateMachineName", "Name", "name")  # CloudFormation, SAM, Serverless
 _SUBSTITUTIONS: Final = "DefinitionSubstitutions"
 _INCLUDED: Final = re.compile(r"\$\{file\(([^)]+)\)\}")  # of Serverless
+_WORD: Final = re.compile(r"\w+")
+_INSTRUCTION: Final = re.compile(r"%\{")
 _FILE_AND_NAME: Final = re.compile(r"(.+)#([A-Za-z0-9_-]+)")
 
 
@@ -37,6 +39,7 @@ class Embedded(NamedTuple):
     file           whether `definition` names a file
     substitutions  values of the placeholders in its definition
     called         the name that the template gives it, if that is text, else `name`
+    complete       whether `substitutions` are known to be all
     """
 
     name: str
@@ -45,6 +48,7 @@ class Embedded(NamedTuple):
     file: bool = False
     substitutions: Mapping[str, Json] = {}
     called: str = ""
+    complete: bool = False
 
     def constants(self) -> dict[str, Json]:
         """The substitutions that are values; the others have functions of the template."""
@@ -106,11 +110,12 @@ def embedded(value: Json) -> list[Embedded]:
             for field in _FIELDS:
                 if field in properties:
                     where, each = inside + field, properties[field]
-                    values = properties.get(_SUBSTITUTIONS)
+                    values = properties.get(_SUBSTITUTIONS, {})
                     substitutions = values if isinstance(values, dict) else {}
                     file = field not in _FIELDS[:2]
                     called = _called(name, properties)
-                    found.append(Embedded(name, where, each, file, substitutions, called))
+                    complete = isinstance(values, dict) and not any("::" in key for key in values)
+                    found.append(Embedded(name, where, each, file, substitutions, called, complete))
                     break
     machines, inside = value, "/stateMachines"
     if isinstance(value.get("stepFunctions"), dict):
@@ -128,6 +133,48 @@ def embedded(value: Json) -> list[Embedded]:
 def _called(name: str, properties: Mapping[str, Json]) -> str:
     texts = [each for key in _NAMES if isinstance(each := properties.get(key), str)]
     return texts[0] if texts and texts[0] and OPEN not in texts[0] else name
+
+
+class Unmatched(NamedTuple):
+    """A placeholder without a substitution, or a substitution without a placeholder.
+
+    offset    of the placeholder in the definition
+    location  of the substitution in the template
+    """
+
+    name: str
+    offset: int | None = None
+    location: str = "/"
+
+
+def unmatched(machine: Embedded, text: str, filled: Iterable[str] = ()) -> list[Unmatched]:
+    """What the substitutions of a template and the placeholders of its definition do not share.
+
+    text    the definition as it is written. Inside of a template its placeholders may be names of
+            the template, so that only unused substitutions are known
+    filled  names of placeholders that are replaced in it
+    """
+    if not machine.complete:
+        return []
+    written = [each for each in PLACEHOLDER.finditer(text) if not (each[1] or each[2])]
+    used = {word for each in written for word in _WORD.findall(each[0])} | {*filled}
+    missing: dict[str, int] = {}
+    if _INSTRUCTION.search(text):  # of Terraform: it may have variables of its own
+        used |= set(_WORD.findall(text))
+    elif machine.file:
+        for each in written:
+            name = each[3] or ""
+            if _WORD.fullmatch(name) and name not in machine.substitutions:
+                missing.setdefault(name, each.start())
+    where = member(machine.location.rpartition("/")[0], _SUBSTITUTIONS)
+    return [
+        *(Unmatched(name, at) for name, at in missing.items()),
+        *(
+            Unmatched(name, None, member(where, name))
+            for name in machine.substitutions
+            if name not in used
+        ),
+    ]
 
 
 def _members(value: Json, key: str) -> list[tuple[str, dict[str, Json]]]:

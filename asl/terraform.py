@@ -92,7 +92,9 @@ class Terraform:
                 return {"Definition": first}
             if isinstance(first, str):
                 file = _HERE.sub("", self.placeholders.unmarked(first))
-                values = others[0] if others and isinstance(others[0], dict) else {}
+                # None: an expression, or file(...), which replaces nothing
+                values = others[0] if others and isinstance(others[0], dict) else None
+                self.places[member(inside, "DefinitionSubstitutions")] = place
                 return {"DefinitionUri": file, "DefinitionSubstitutions": values}
         elif isinstance(value, dict):
             return {"Definition": value}

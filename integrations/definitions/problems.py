@@ -29,6 +29,7 @@ from stepwell.visualize.words.texts import printable
 NOTE: Final = "NOTE"
 INVALID_FILE: Final = "INVALID_FILE"
 UNFILLED: Final = "UNFILLED"
+UNMATCHED: Final = "UNMATCHED"
 BYTE_ORDER_MARK: Final = "BYTE_ORDER_MARK"
 BOM: Final = "the file begins with a byte order mark, which AWS refuses: save it as UTF-8 without"
 CALLS: Final = (
@@ -102,6 +103,7 @@ def problems(
         source = read(data, file, parameters, limits)
     except DefinitionFileError as fault:
         return None, [unreadable(fault)]
+    notes = [Problem(each, *at, NOTE, UNMATCHED, words, "") for each, at, words in source.unmatched]
     source = sampled(source, type, limits, known)
     checked = validate(source.text, type, limits, known)
     found = [placed(source, each) for each in checked.diagnostics]
@@ -111,7 +113,7 @@ def problems(
     if only is not found:
         return source, only
     found += _needed(source) if runs else _note(source)
-    found += _marked(data, source) + _instructed(source, runs)
+    found += notes + _marked(data, source) + _instructed(source, runs)
     return source, sorted(found, key=lambda each: (each.line, each.column))
 
 

@@ -303,3 +303,44 @@ def test_an_asset_of_the_cdk() -> None:
 def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
     source = read_definition(b"\xef\xbb\xbf" + INNER.encode() + b'x"}}}', "a.json")
     assert source.text.startswith("{") and source.locate("/StartAt") == (1, 2)
+
+
+UNMATCHED = """Resources:
+  First:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      DefinitionUri: first.asl.json
+      DefinitionSubstitutions:
+        Charge: !GetAtt Charge.Arn
+        Second: 30
+        Escaped: 1
+"""
+
+
+def test_placeholders_and_substitutions_that_do_not_match() -> None:
+    opened = {"first.asl.json": FIRST.replace('A"', 'A${!Escaped}"').encode()}
+    source = read_definition(UNMATCHED, "t.yaml", unfilled=True, open_file=opened.get)
+    whose = "the DefinitionSubstitutions of First"
+    assert source.unmatched == (
+        ("first.asl.json", (2, 19), f"{whose} in t.yaml have no Seconds"),
+        ("first.asl.json", (2, 43), f"{whose} in t.yaml have no Text"),
+        ("t.yaml", (8, 9), f"{whose} have Second, which its definition does not use"),
+        ("t.yaml", (9, 9), f"{whose} have Escaped, which its definition does not use"),
+    )
+
+
+@pytest.mark.parametrize("stage", [{}, {"Seconds": 7}])
+def test_substitutions_of_a_definition_inside_of_a_template(stage: dict[str, int]) -> None:
+    text = TWO.replace("{Seconds: 7}", "{Seconds: 7, Other: 1}")
+    source = read_definition(text, "t.yaml#Second", stage)
+    [(file, _, words)] = source.unmatched
+    assert file == "t.yaml"
+    assert words.startswith("the DefinitionSubstitutions of Second have Other,")
+
+
+def test_substitutions_that_are_not_known_are_not_compared() -> None:
+    opened = {"first.asl.json": FIRST.encode()}
+    calls = UNMATCHED.partition("      DefinitionSubstitutions")[0]
+    text = calls + "      DefinitionSubstitutions: !If [A, {X: 1}, {Y: 2}]\n"
+    source = read_definition(text, "t.yaml", unfilled=True, open_file=opened.get)
+    assert source.unmatched == ()

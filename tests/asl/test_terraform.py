@@ -10,7 +10,7 @@ from stepwell.asl.definition_files import (
     read_definition,
     sampled,
 )
-from stepwell.asl.json_text import loads
+from stepwell.asl.json_text import dumps, loads
 from stepwell.asl.validate import validate
 
 MAIN = r"""
@@ -195,3 +195,23 @@ def test_the_name_of_a_machine(written: str, name: str) -> None:
         '  definition = jsonencode({ StartAt = "A" })\n}\n'
     )
     assert name_in_template(text, "main.tf") == name
+
+
+@pytest.mark.parametrize(
+    ("call", "content", "words"),
+    [
+        ('templatefile("a.json", { one = 1 })', "${one} ${two}", ["in main.tf have no two"]),
+        ('templatefile("a.json", { one = 1 })', "${upper(one)}", []),
+        ('templatefile("a.json", { one = [1] })', "%{ for x in one }${x}%{ endfor }", []),
+        ('templatefile("a.json", { one = 1 })', "", ["have one, which its definition"]),
+        ('templatefile("a.json", merge(local.a, local.b))', "${one}", []),
+        ('file("a.json")', "${one}", []),
+    ],
+)
+def test_variables_of_a_templatefile(call: str, content: str, words: list[str]) -> None:
+    text = f'resource "aws_sfn_state_machine" "this" {{\n  definition = {call}\n}}\n'
+    state = {"Type": "Pass", "Comment": content, "End": True}
+    opened = {"a.json": dumps({"StartAt": "A", "States": {"A": state}}).encode()}
+    source = read_definition(text, "main.tf", unfilled=True, open_file=opened.get)
+    found = [each for _, _, each in source.unmatched]
+    assert [each.partition("of this ")[2].partition(" does")[0] for each in found] == words
