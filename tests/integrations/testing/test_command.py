@@ -406,6 +406,24 @@ def test_watch_runs_what_changed(
     assert "second" in shown[1] and "other" not in shown[1]
 
 
+def test_watch_sees_a_change_during_the_first_run(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = project / "checkout.test.yaml"
+    file.write_text(scenario("  - {name: first, input: {orderId: 1, amount: 1, parcels: []}}"))
+    run_one = runs.run
+
+    def change_then_end(job: runs.Job, settings: runs.Settings) -> runs.Outcome:
+        if job.name == "second":
+            raise KeyboardInterrupt
+        file.write_text(file.read_text().replace("first", "second"))
+        return run_one(job, settings)
+
+    monkeypatch.setattr(runs, "run", change_then_end)
+    assert run(watch=True) == 0
+    assert "waiting for changes" in capsys.readouterr().err
+
+
 def test_coverage_is_shown_and_has_a_threshold(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

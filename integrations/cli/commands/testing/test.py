@@ -72,11 +72,12 @@ def test(
         counted,
         inputs.read_json(input, "--input", limits),
     )
-    code = _run(options, settings, None)
     if not watch:
-        return code
+        return _run(options, settings, None)
+    seen = watching.stamps(_watched(options))  # first: a file may be changed while it runs
+    _run(options, settings, None)
     try:
-        _watch(options, settings)
+        _watch(options, settings, seen)
     except KeyboardInterrupt:
         print(file=sys.stderr)
     return exit_codes.SUCCEEDED
@@ -181,9 +182,8 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
 # --- --watch --------------------------------------------------------------------------------------
 
 
-def _watch(options: Options, settings: Settings) -> None:
+def _watch(options: Options, settings: Settings, seen: watching.Stamps) -> None:
     """Run again what changed, until Ctrl-C."""
-    seen = watching.stamps(_watched(options))
     while True:
         print("waiting for changes (Ctrl-C ends)", file=sys.stderr)
         changed, seen = watching.changed(seen, lambda: _watched(options))
