@@ -52,7 +52,22 @@ class Database:
 
     @property
     def socket(self) -> Path:
-        """Where its owner listens for other commands of this machine (operation_socket.py)."""
+        """Where this process listens for other commands of this machine once it owns the database
+        (operation_socket.py). Several processes work on one on a server: each has its own.
+        """
+        if self.file is None:
+            return self._socket.with_suffix(f".{os.getpid()}.sock")
+        return self._socket
+
+    @property
+    def sockets(self) -> list[Path]:
+        """Where processes of this machine that work on it may listen."""
+        if self.file is not None:
+            return [self._socket]
+        return sorted(self._socket.parent.glob(f"{self._socket.stem}*.sock"))
+
+    @property
+    def _socket(self) -> Path:
         named = self.url if self.file is None else str(self.file.resolve())
         folder = default_path().parent if self.file is None else self.file.resolve().parent
         if self.file is not None and operation_socket.reachable(Path(f"{named}.sock")):
@@ -303,9 +318,29 @@ async def request(
     except StoreInUseError as fault:
         in_use = fault
     try:
-        return await operation_socket.request(database.socket, operation, arguments, limits)
+        return await ask(database, operation, arguments, limits)
     except OSError:
         raise in_use from None
+
+
+async def ask(
+    database: Database,
+    operation: str,
+    arguments: Mapping[str, Any] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> dict[str, Any]:
+    """The answer of a process of this machine that works on the database. Raises OSError if none
+    listens, ApiError, UsageError if it ends meanwhile.
+    """
+    for socket in database.sockets:
+        try:
+            return await operation_socket.request(socket, operation, arguments, limits)
+        except ConnectionRefusedError:  # its process was killed
+            with suppress(OSError):
+                socket.unlink()
+        except OSError:
+            continue
+    raise FileNotFoundError(f"no process of this machine has {database} open")
 
 
 async def owner(database: Database) -> dict[str, Any] | None:
@@ -313,6 +348,6 @@ async def owner(database: Database) -> dict[str, Any] | None:
     server; None if none listens.
     """
     try:
-        return await operation_socket.request(database.socket, operation_socket.OWNER)
+        return await ask(database, operation_socket.OWNER)
     except (OSError, UsageError, ApiError):  # ApiError: of an earlier version
         return None

@@ -1,8 +1,8 @@
 """How the process that has a database open carries out operations for other processes.
 
 It listens on a Unix socket for processes of the same user: PATH.sock beside the database file, or,
-for a database on a server, in the user's data folder. The operations are those of the API, by the
-names of the Engine's methods. One request a connection, one line of JSON each way:
+for a database on a server, one of its own in the user's data folder. The operations are those of
+the API, by the names of the Engine's methods. One request a connection, one line of JSON each way:
 
     {"operation": "stop_execution", "arguments": {"execution_arn": ARN}}
         ->  {"answer": {...}} or {"code", "message"}

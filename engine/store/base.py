@@ -43,6 +43,8 @@ LOADS_AT_ONCE: Final = 64  # executions that one read loads
 class StoreInUseError(StoreError):
     """Another process or store has the database open for writing."""
 
+    served = False  # by servers, which the text names
+
 
 class StoreLostError(StoreError):
     """This process no longer owns the database."""
@@ -238,9 +240,7 @@ class Health(NamedTuple):
 
 
 class Store(Protocol):
-    """Every method raises StoreError. The store assigns ids; `after` is the key of the last row of
-    the previous page.
-    """
+    """Raises StoreError. It assigns ids; `after` is the key of the last row of the page before."""
 
     async def open(self) -> None:
         """Migrate, recover, lock. Raises StoreInUseError, StoreFormatError."""

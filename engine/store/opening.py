@@ -57,12 +57,13 @@ def open_store(
     )
 
 
-def share_database(url: str, address: str, limits: Limits) -> SharedDatabase:
+def share_database(url: str, address: str, serves: str, limits: Limits) -> SharedDatabase:
     """A database that this process works on together with others. Raises StoreError.
 
     address  where the others reach this process
+    serves   URL at which clients reach it
     """
-    shared: SharedDatabase = _postgres("cluster").PostgresCluster(url, address, limits)
+    shared: SharedDatabase = _postgres("cluster").PostgresCluster(url, address, serves, limits)
     return shared
 
 

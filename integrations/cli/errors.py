@@ -33,9 +33,8 @@ def reports_errors(command: Callable[..., int]) -> Callable[..., int]:
         except StoreError as fault:
             # a full disk, for instance: what was committed is kept, and `resume` continues from it
             words, code = str(fault), exit_codes.INTERNAL
-            if _in_use(fault):
-                words += "; wait until it ends, or use another database with --db"
-                code = exit_codes.USAGE
+            if mend := _mend(fault):
+                words, code = f"{words}; {mend}", exit_codes.USAGE
         print(f"stepwell: {printable(words)}", file=sys.stderr)
         for line in lines:
             print(f"  {printable(line)}", file=sys.stderr)
@@ -44,10 +43,14 @@ def reports_errors(command: Callable[..., int]) -> Callable[..., int]:
     return run
 
 
-def _in_use(fault: StoreError) -> bool:
+def _mend(fault: StoreError) -> str:
     from stepwell.engine.store.base import StoreInUseError  # imported late: it has the language
 
-    return isinstance(fault, StoreInUseError)
+    if not isinstance(fault, StoreInUseError):
+        return ""
+    if fault.served:
+        return "name a server with --server URL, or use another database with --db"
+    return "wait until it ends, or use another database with --db"
 
 
 def with_limits(command: Callable[..., int]) -> Callable[..., int]:

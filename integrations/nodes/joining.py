@@ -38,7 +38,7 @@ async def joined(around: Surroundings) -> AsyncIterator[Front]:
         return stack.opened(around, on_failure, place)
 
     try:
-        cluster = share_database(settings.db.url, address, limits)
+        cluster = share_database(settings.db.url, address, around.url, limits)
         await cluster.open()
     except StoreError as fault:
         raise UsageError(f"{settings.db} cannot be opened: {fault}") from None

@@ -9,19 +9,21 @@ from stepwell.engine.store.postgres.joint_commits import JointCommits
 from stepwell.engine.store.postgres.members import Members
 from stepwell.engine.store.postgres.readers import Readers
 from stepwell.engine.store.postgres.schema import SQL
+from stepwell.engine.store.postgres.session import warn_of_no_standby
 from stepwell.engine.store.postgres.store import PostgresStore
 
 
 class PostgresCluster:
-    """url, address as of Members. Every method raises StoreError.
+    """url, address, serves as of Members. Every method raises StoreError.
 
     count   of the shards
     secret  a random key, created with the database
     """
 
-    def __init__(self, url: str, address: str, limits: Limits) -> None:
+    def __init__(self, url: str, address: str, serves: str, limits: Limits) -> None:
         self._url, self._limits = url, limits
-        self.members, self._readers = Members(url, address, limits=limits), Readers(url)
+        self.members = Members(url, address, serves=serves, limits=limits)
+        self._readers = Readers(url)
         self._joint = JointCommits()
         self.count, self.secret = 0, b""
 
@@ -32,6 +34,7 @@ class PostgresCluster:
         async with self._readers.session() as reader:
             self.count = await reader.fetchval(SQL["shards"])
             self.secret = await reader.fetchval("SELECT secret FROM meta")
+            await warn_of_no_standby(reader, self.members.target.name)
 
     def store(self, number: int) -> Store:
         """Of a shard, to be owned. Its session to write with is its own, but commits are written

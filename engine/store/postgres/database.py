@@ -39,6 +39,7 @@ from stepwell.engine.store.postgres.session import (
     connect,
     failure,
     refuse_unfit,
+    warn_of_no_standby,
 )
 from stepwell.engine.store.sql.queries import Asked, Known, Query, Row, merge_history
 from stepwell.engine.store.sql.tables import META, PAGE, TABLES
@@ -139,11 +140,22 @@ class PostgresDatabase:
         end, locks = loop.time() + LOCK_SECONDS, self.target.lock_class("shard")
         while not await writer.fetchval(numbered("lock"), locks, number):
             if loop.time() > end:
-                raise StoreInUseError(
-                    f"{self.path} is in use by another process: only one may have it open for"
-                    " writing"
-                )
+                raise await self._in_use(writer, number)
             await asyncio.sleep(0.02)
+
+    async def _in_use(self, writer: Connection, number: int) -> StoreInUseError:
+        """Names the servers of the nodes that live, or else where the owner of the shard is."""
+        classes = [self.target.lock_class(name) % (1 << 32) for name in ("node", "shard")]
+        found = await writer.fetch(numbered("holders"), *classes, number)
+        nodes = [(name.split(), place) for name, place in found]
+        servers = [f"{words[1]} ({place})" for words, place in nodes if words[1:]]
+        place = f" of {found[0][1]}" if found else ""
+        words = f"by another process{place}: only one may have it open for writing"
+        error = StoreInUseError(
+            f"{self.path} is in use {'by ' + ' and '.join(servers) if servers else words}"
+        )
+        error.served = bool(servers)
+        return error
 
     async def _ping(self, writer: Connection) -> None:
         """Keeps the session from ending as idle, and notices soon that it has ended."""
@@ -376,6 +388,8 @@ class PostgresDatabase:
         return Health(bytes, 0, dead, seconds, standbys)
 
     async def integrity(self) -> list[str]:
+        async with self._reader() as reader:
+            await warn_of_no_standby(reader, self.path)
         return []  # PostgreSQL reports damaged pages as it reads them
 
     async def dump(self) -> AsyncIterator[tuple[str, list[Any]]]:

@@ -21,6 +21,7 @@ from stepwell.engine.sharding import SHARDS
 from stepwell.engine.store.membership import View
 from stepwell.engine.store.postgres.schema import SQL, migrate, numbered
 from stepwell.engine.store.postgres.session import (
+    NAME,
     Connection,
     DatabaseError,
     Target,
@@ -36,14 +37,22 @@ class Members:
 
     url      as of PostgresStore
     address  where the others reach this node
+    serves   URL at which clients reach it; the name of its session tells it to other processes
     id       of this node, once it has joined; it stays when the session was lost
     """
 
     def __init__(
-        self, url: str, address: str, *, shards: int = SHARDS, limits: Limits = DEFAULT_LIMITS
+        self,
+        url: str,
+        address: str,
+        *,
+        serves: str = "",
+        shards: int = SHARDS,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """shards: of a new schema."""
         self.target, self.address, self.id = Target(url), address, 0
+        self._name = f"{NAME} {serves}".rstrip()
         self._shards, self._limits = shards, limits
         self._session: Connection | None = None
         self._turn = asyncio.Lock()
@@ -89,7 +98,7 @@ class Members:
         if self._session is not None and not self._session.is_closed():
             return self._session
         idle = f"{round(self._limits.owner_idle_seconds * 1000)}ms"
-        session = await connect(self.target, idle_session_timeout=idle)
+        session = await connect(self.target, idle_session_timeout=idle, application_name=self._name)
         try:
             await migrate(session, self.target, self._shards)
             self.id = self.id or await session.fetchval(SQL["new_node"])

@@ -332,6 +332,14 @@ SELECT true, shard.number, NULL, owner, EXISTS (
     SELECT 1 FROM held WHERE class = ?::bigint AND held.number = shard.number
 ), false FROM shard
 
+-- name: holders
+-- The sessions that hold locks of these classes: of nodes, and of one shard.
+SELECT DISTINCT a.application_name, coalesce(host(a.client_addr), 'this host')
+FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND (l.classid::bigint = ?::bigint OR l.classid::bigint = ?::bigint AND l.objid::bigint = ?::bigint)
+ORDER BY 1 DESC
 
 -- Copying -------------------------------------------------------------------------------------------
 

@@ -13,7 +13,6 @@ import os
 import re
 import socket
 import ssl
-from functools import cache
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
@@ -54,6 +53,7 @@ _MEANINGS: Final[tuple[tuple[Any, str], ...]] = (
 
 log: Final = logging.getLogger("stepwell.store")
 
+NAME: Final = "stepwell"  # of every session; that of a node has its URL behind it
 OLDEST: Final = 140_000  # idle_session_timeout
 CONNECT_SECONDS: Final = 10.0
 STATEMENT_SECONDS: Final = 30
@@ -86,7 +86,7 @@ class Target:
 async def connect(target: Target, **settings: str) -> Connection:
     """A session. Raises StoreError."""
     defaults = {
-        "application_name": "stepwell",
+        "application_name": NAME,
         "search_path": target.schema,
         "statement_timeout": f"{STATEMENT_SECONDS}s",
         "timezone": "UTC",
@@ -129,10 +129,9 @@ def failure(error: BaseException) -> StoreError:
 
 async def refuse_unfit(writer: Connection, reader: Connection, target: Target) -> None:
     """Raises StoreError for a server, or a pooler before it, whose locks would not protect."""
-    ((version, number, durable, standbys),) = await writer.fetch(
+    ((version, number, durable),) = await writer.fetch(
         "SELECT version(), current_setting('server_version_num')::int,"
-        " current_setting('synchronous_commit', true),"
-        " current_setting('synchronous_standby_names', true)"
+        " current_setting('synchronous_commit', true)"
     )
     if any(name in version.lower() for name in _OTHERS):
         raise StoreError(
@@ -150,10 +149,9 @@ async def refuse_unfit(writer: Connection, reader: Connection, target: Target) -
         )
     if durable in ("off", "local"):
         await writer.execute("SET synchronous_commit = on")
-    if not standbys:
-        _warn_of_no_standby(target.name)
 
 
-@cache  # once, however many shards there are
-def _warn_of_no_standby(name: str) -> None:
-    log.warning("%s has no synchronous standby: a failover may lose the last commits", name)
+async def warn_of_no_standby(reader: Connection, name: str) -> None:
+    """For who runs the database: not in every command that works on it."""
+    if not await reader.fetchval("SELECT current_setting('synchronous_standby_names', true)"):
+        log.warning("%s has no synchronous standby: a failover may lose the last commits", name)

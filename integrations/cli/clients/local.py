@@ -14,7 +14,7 @@ from stepwell.asl.program import Program
 from stepwell.engine.engine import Engine
 from stepwell.engine.errors import WrongShardError
 from stepwell.engine.store.base import StoreInUseError
-from stepwell.integrations import database, operation_socket
+from stepwell.integrations import database
 from stepwell.integrations.cli.clients import polling
 from stepwell.integrations.cli.clients.base import machine_of
 from stepwell.integrations.limits import Limits
@@ -104,9 +104,7 @@ class DatabaseClient(EngineClient):
             self._own = None
             await self._exits.aclose()
         with suppress(OSError):  # the owner has ended meanwhile
-            return await operation_socket.request(
-                self._database.socket, operation, arguments, self.limits
-            )
+            return await database.ask(self._database, operation, arguments, self.limits)
         return await database.request(self._database, operation, arguments, self.limits)
 
     async def _owned(self) -> Engine | None:
