@@ -64,10 +64,11 @@ class Readers:
             raise
         except DatabaseError as error:
             raise failure(error) from error
+        except asyncio.CancelledError:
+            # it may be in a transaction and read old rows, or the client take it for being in one
+            reader.terminate()
+            raise
         finally:
-            # it was cancelled amid it, and would read old rows
-            if not reader.is_closed() and reader.is_in_transaction():
-                reader.terminate()
             idle.put_nowait(reader)
 
     async def _taken(self, arns: Sequence[str]) -> list[bool]:
