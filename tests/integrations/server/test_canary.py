@@ -88,7 +88,7 @@ def test_a_canary_from_its_start_to_its_rollback(
             return canary.end("order", "live", *words, *where)
         if command == "start":
             return canary.start("order", "live", *words, *where)
-        return canary.status("order", "live", None, 10_000, *where, **options)
+        return canary.status("order", "live", None, 10_000, *where, utc=False, **options)
 
     assert run("end", True) == 2
     assert "no canary runs: live routes to version 1 alone" in capsys.readouterr().err

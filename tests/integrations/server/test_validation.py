@@ -397,7 +397,7 @@ def test_shapes_that_contain_themselves_are_read() -> None:
 def test_every_operation_is_found_by_its_target() -> None:
     (protocol,) = protocols(["stepfunctions"])
     own = {"AdvanceTime", "FireTimer", "SearchExecutions"}
-    own |= {"IndexExecutions", "DescribeExecutionIndex"}
+    own |= {"IndexExecutions", "DescribeExecutionIndex", "ListParkedExecutions"}
     assert own < {*MODEL.operation_names}
     assert len(MODEL.operation_names) == 37 + len(own)
     assert sorted(protocol._targets) == sorted(
