@@ -160,6 +160,18 @@ def test_start_an_execution_and_watch_it_succeed(page: Page, live: Live, shoot: 
     shoot("succeeded-light")
 
 
+def test_an_address_without_a_page_is_reported(page: Page, live: Live):
+    for parts in (
+        ("e", "arn:aws:states:us-east-1:123456789012:execution:order:none"),
+        ("machine",),
+    ):
+        go(page, live, *parts)
+        expect(page.locator(".fault")).to_contain_text(f"There is no page at #/{parts[0]}")
+        expect(page).to_have_title("Not found · stepwell")
+        page.locator(".page").get_by_role("link", name="State machines").click()
+        expect(page.get_by_role("heading", name="State machines")).to_be_visible()
+
+
 def test_redrive_a_failed_execution(page: Page, live: Live, shoot: Shoot):
     machine = create(live, "order", ORDER)
     arn = start(live, machine, "second")

@@ -29,6 +29,20 @@ const PAGES = {
   limits: [late("./limits.js", "limitsPage"), "Limits", "limits"],
 };
 
+/** For an address that names no page: mistyped, or of another version. */
+function unknownPage(place) {
+  fill(
+    place,
+    h(
+      "div",
+      { class: "pad" },
+      h("h1", {}, "Page not found"),
+      h("p", { class: "fault" }, `There is no page at ${location.hash}.`),
+      h("p", {}, h("a", { href: "#/" }, "State machines")),
+    ),
+  );
+}
+
 const parts = () =>
   location.hash
     .replace(/^#\/?/, "")
@@ -44,7 +58,7 @@ const parts = () =>
 /** Mark the section that this page belongs to. */
 function markSection() {
   const [kind, name] = parts();
-  const section = (PAGES[kind] ?? PAGES[""])[2] ?? name;
+  const section = (PAGES[kind] ?? [])[2] ?? name;
   for (const each of document.querySelectorAll("#nav a")) {
     if (each.dataset.section === section) each.setAttribute("aria-current", "page");
     else each.removeAttribute("aria-current");
@@ -54,13 +68,13 @@ function markSection() {
 async function show() {
   const visit = ++visits;
   const [kind, ...rest] = parts();
-  const [make, title] = PAGES[kind] ?? PAGES[""];
+  const [make, title] = PAGES[kind] ?? [unknownPage, "Not found"];
   page?.close();
   page = null;
   const place = h("div", { class: "page" }); // of this visit: a page that loads late is not shown
   fill(main, place);
   markSection();
-  document.title = `${rest[0]?.split(":").pop() || title} · stepwell`;
+  document.title = `${(PAGES[kind] && rest[0]?.split(":").pop()) || title} · stepwell`;
   try {
     const loaded = await make(place, context, ...rest);
     if (visit === visits) page = loaded;
