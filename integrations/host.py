@@ -6,6 +6,7 @@ aws/, and put together by tasks/registry.py.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -192,6 +193,7 @@ class Host:
                       before it answers
     url         of the server, for the URLs that services return
     supervisor  of the background loops: the engine's once there is one
+    working     tasks of services that end soon: skipped time does not move before
     """
 
     functions: FunctionResolver
@@ -208,6 +210,7 @@ class Host:
     before_listening: Callable[[], Awaitable[None]] | None = None
     url: str = "http://localhost:8083"
     supervisor: Supervisor = field(default_factory=Supervisor)
+    working: set[asyncio.Task[None]] = field(default_factory=set)
     executions: Executions | None = None
     peers: Peers | None = None
 
@@ -217,6 +220,13 @@ class Host:
         takes its real time.
         """
         return nullcontext() if isinstance(self.clock, VirtualClock) else request.waiting()
+
+    def soon(self, name: str, work: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
+        """Start a supervised task that ends soon: skipped time does not move before it has."""
+        task = self.supervisor.start(name, work)
+        self.working.add(task)
+        task.add_done_callback(self.working.discard)
+        return task
 
     @property
     def at_home(self) -> bool:

@@ -14,12 +14,14 @@ from stepwell.engine.runtime.worker import Worker
 class WorkerActivity:
     """See clock.Activity.
 
+    inside  short work of other parts, such as deliveries, that does not wait for time
     probes  whether other parts work in real time
     """
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._transitions = 0  # at the last look: an Express execution proceeds without commits
+        self.inside: list[Collection[asyncio.Future[Any]]] = []
         self.probes: list[Callable[[], bool]] = []
 
     def working(self) -> asyncio.Future[Any] | bool:
@@ -29,7 +31,10 @@ class WorkerActivity:
             return True
         if worker.life.background:
             return next(iter(worker.life.background))
-        return bool(worker.writer.busy or worker.executions.loading)
+        if worker.writer.busy or worker.executions.loading:
+            return True
+        inside = next((each for part in self.inside for each in part), None)
+        return inside if inside is not None and not self.outside() else False
 
     def attempts(self) -> Collection[asyncio.Future[Any]]:
         effects = self._worker.effects

@@ -118,6 +118,7 @@ class Registry:
         self.functions.sources.supervise(engine.supervisor)
         pool, outside = self.functions.sources.pool, self._outside
         engine.activity.probes.append(lambda: pool.busy or outside.busy)
+        engine.activity.inside.append(self.host.working)
         self.host.home = self.functions.home = self._home or engine.home
         if self._policies is not None:
             self._policies.home, self._policies.host, self._policies.of_resource = (

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from stepwell.engine.virtual_clock import VirtualClock
 from stepwell.integrations.tasks.registry import Registry
 
 START = 1_700_000_000_000
+ROLE = "arn:aws:iam::123456789012:role/any"
 
 
 @asynccontextmanager
@@ -86,6 +88,25 @@ async def test_a_month_of_waiting_and_ten_retries_take_no_time() -> None:
     tries = [at for type, at in history if type == "LambdaFunctionStarted"]
     assert tries == [30 * DAY + 2**n - 1 for n in range(11)]
     assert history[-1] == ("ExecutionSucceeded", 31 * DAY + 2**10 - 1)
+
+
+async def test_schedules_start_executions_at_their_times() -> None:
+    """Although an execution waits for a day that is later, and deliveries take their time."""
+    registry = Registry({})
+    async with Engine(tasks=registry, clock=VirtualClock(START)) as engine:
+        scheduler = await registry.host.services.get("scheduler")
+        machine = await engine.create_state_machine("m", {"StartAt": "W", "States": {"W": wait(1)}})
+        due = [START / 1000 + 500 + hours * 3600 for hours in (1, 2, 30, 100)]
+        for number, at in enumerate(due):
+            await scheduler.create_schedule(
+                f"s{number}",
+                schedule_expression=f"at({datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S})",
+                target={"Arn": machine["stateMachineArn"], "RoleArn": ROLE, "Input": "{}"},
+                flexible_time_window={"Mode": "OFF"},
+            )
+        await ended(engine, {"W": wait(30 * DAY)}, name="waits")
+        started = await engine.list_executions(machine["stateMachineArn"])
+        assert sorted(each["startDate"] for each in started["executions"]) == due
 
 
 async def test_executions_end_in_the_order_of_their_deadlines() -> None:

@@ -181,14 +181,14 @@ class Deliveries:
             _, key = heapq.heappop(self._pending)
             self._start(partial(self._attempt, key, self._held[key]))
         if not self._pending and self._edge is not None and self._reading is None:
-            self._reading = self._host.supervisor.start(self._name, self._read_on)
+            self._reading = self._host.soon(self._name, self._read_on)
         elif self._pending and self._pending[0][0] > now:
             self._alarm = clock.call_at(
                 self._pending[0][0], self._host.supervisor.guarded(self._name, self._start_due)
             )
 
     def _start(self, work: Callable[[], Awaitable[None]]) -> None:
-        task = self._host.supervisor.start(self._name, work)
+        task = self._host.soon(self._name, work)
         self._running.add(task)
         task.add_done_callback(self._ended)
 

@@ -78,7 +78,7 @@ class ScheduleRunner:
         if fire > self._host.clock.now():
             self._alarm = self._host.clock.call_at(fire, self._wake)
         else:
-            self.job = self._host.supervisor.start("schedules", self._run_due)
+            self.job = self._host.soon("schedules", self._run_due)
 
     async def _run_due(self) -> None:
         while self._queue and self._queue[0][0] <= self._host.clock.now():
