@@ -164,6 +164,7 @@ def test_an_address_without_a_page_is_reported(page: Page, live: Live):
     for parts in (
         ("e", "arn:aws:states:us-east-1:123456789012:execution:order:none"),
         ("machine",),
+        ("constructor",),
     ):
         go(page, live, *parts)
         expect(page.locator(".fault")).to_contain_text(f"There is no page at #/{parts[0]}")

@@ -20,6 +20,7 @@ const late =
     (await import(module))[name](...parameters);
 // the first part of the address -> [page, title, section; null: the second part of the address]
 const PAGES = {
+  __proto__: null, // else "constructor" is a page
   "": [machinesPage, "State machines", ""],
   m: [machinePage, "State machine", ""],
   executions: [executionsPage, "Executions", "executions"],
