@@ -156,7 +156,7 @@ class Torture:
             connection = await asyncpg.connect(self.server.url)
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE application_name = 'stepwell' AND client_port = ANY($1)",
+                " WHERE application_name LIKE 'stepwell%' AND client_port = ANY($1)",
                 [each.getsockname()[1] for each in list(port._sockets)],
             )
             await connection.close()
