@@ -139,6 +139,8 @@ def _read(
     if parsed.broken or parsed.plain:
         given = _locator(parsed.places, None), (), parsed.broken
         return Source(parsed.text, filename, *given, others=more, instructions=parsed.instructions)
+    resources = definition_templates.resource_values(parsed.value, parameters)
+    placeholders.values = {**resources, **parameters}
     whole = intrinsic_functions.replaced(parsed.value, placeholders)
     text = parsed.text if whole == parsed.value else json_text.dumps(whole)
     machine, written = None, ""

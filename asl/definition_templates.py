@@ -5,7 +5,7 @@ of DescribeStateMachine.
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
@@ -17,6 +17,34 @@ _FIELDS: Final = ("Definition", "DefinitionString", "DefinitionUri", "Definition
 _NAMES: Final = ("StateMachineName", "Name", "name")  # CloudFormation, SAM, Serverless
 _SUBSTITUTIONS: Final = "DefinitionSubstitutions"
 _INCLUDED: Final = re.compile(r"\$\{file\(([^)]+)\)\}")  # of Serverless
+# type -> (property with the name, ARN, value of Ref, attribute -> value). Source: CloudFormation's
+# reference of resource types
+_Named: TypeAlias = tuple[str, str, str, dict[str, str]]
+_FUNCTION: Final[_Named] = (
+    "FunctionName", "arn:{partition}:lambda:{region}:{account}:function:{name}", "{name}", {}
+)  # fmt: skip
+_TABLE: Final[_Named] = (
+    "TableName", "arn:{partition}:dynamodb:{region}:{account}:table/{name}", "{name}", {}
+)  # fmt: skip
+_TOPIC_ARN: Final = "arn:{partition}:sns:{region}:{account}:{name}"
+_QUEUE_URL: Final = "https://sqs.{region}.{suffix}/{account}/{name}"
+_NAMED: Final[dict[str, _Named]] = {
+    "AWS::Lambda::Function": _FUNCTION,
+    "AWS::Serverless::Function": _FUNCTION,
+    "AWS::DynamoDB::Table": _TABLE,
+    "AWS::Serverless::SimpleTable": _TABLE,
+    "AWS::SQS::Queue": (
+        "QueueName", "arn:{partition}:sqs:{region}:{account}:{name}", _QUEUE_URL,
+        {"QueueName": "{name}", "QueueUrl": _QUEUE_URL},
+    ),
+    "AWS::SNS::Topic": (
+        "TopicName", _TOPIC_ARN, _TOPIC_ARN, {"TopicName": "{name}", "TopicArn": _TOPIC_ARN}
+    ),
+}  # fmt: skip
+_PLACE: Final = {
+    "partition": "AWS::Partition", "region": "AWS::Region", "account": "AWS::AccountId",
+    "suffix": "AWS::URLSuffix",
+}  # fmt: skip
 _WORD: Final = re.compile(r"\w+")
 _INSTRUCTION: Final = re.compile(r"%\{")
 _FILE_AND_NAME: Final = re.compile(r"(.+)#([A-Za-z0-9_-]+)")
@@ -133,6 +161,24 @@ def embedded(value: Json) -> list[Embedded]:
 def _called(name: str, properties: Mapping[str, Json]) -> str:
     texts = [each for key in _NAMES if isinstance(each := properties.get(key), str)]
     return texts[0] if texts and texts[0] and OPEN not in texts[0] else name
+
+
+def resource_values(template: Json, values: Mapping[str, Json]) -> dict[str, Json]:
+    """What !Ref and !GetAtt give for the resources of a template that have a literal name:
+    {"Charge": ..., "Charge.Arn": ...}. Empty if `values` lack the pseudo parameters.
+    """
+    if not values.keys() >= set(_PLACE.values()):
+        return {}
+    place = {key: values[pseudo] for key, pseudo in _PLACE.items()}
+    found: dict[str, Json] = {}
+    for id, resource in _members(template, "Resources"):
+        field, arn, reference, attributes = _NAMED.get(str(resource.get("Type")), ("", "", "", {}))
+        properties = resource.get("Properties")
+        name = properties.get(field) if isinstance(properties, dict) else None
+        if isinstance(name, str) and name and OPEN not in name:
+            for key, text in (("", reference), ("Arn", arn), *attributes.items()):
+                found[f"{id}.{key}".rstrip(".")] = text.format(name=name, **place)
+    return found
 
 
 class Unmatched(NamedTuple):

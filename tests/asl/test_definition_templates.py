@@ -344,3 +344,48 @@ def test_substitutions_that_are_not_known_are_not_compared() -> None:
     text = calls + "      DefinitionSubstitutions: !If [A, {X: 1}, {Y: 2}]\n"
     source = read_definition(text, "t.yaml", unfilled=True, open_file=opened.get)
     assert source.unmatched == ()
+
+
+PSEUDO = {
+    "AWS::Region": "eu-west-1",
+    "AWS::AccountId": "123456789012",
+    "AWS::Partition": "aws",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+RESOURCES = """  Charge: {Type: AWS::Serverless::Function, Properties: {FunctionName: charge}}
+  Table: {Type: AWS::DynamoDB::Table, Properties: {TableName: orders}}
+  Other: {Type: AWS::DynamoDB::Table, Properties: {TableName: !Sub "${Stage}-x"}}
+  Queue: {Type: AWS::SQS::Queue, Properties: {QueueName: jobs}}
+  Topic: {Type: AWS::SNS::Topic, Properties: {TopicName: news}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "value"),
+    [
+        ("!GetAtt Charge.Arn", "arn:aws:lambda:eu-west-1:123456789012:function:charge"),
+        ("!Ref Charge", "charge"),
+        ("!GetAtt Table.Arn", "arn:aws:dynamodb:eu-west-1:123456789012:table/orders"),
+        ("!Ref Queue", "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"),
+        ("!GetAtt Queue.QueueName", "jobs"),
+        ("!Ref Topic", "arn:aws:sns:eu-west-1:123456789012:news"),
+        ("!Ref Other", "${Other}"),
+        ("!GetAtt Charge.Version", "${Charge.Version}"),
+    ],
+)
+def test_names_of_the_resources_of_a_template(call: str, value: str) -> None:
+    machine = '{"StartAt": "A", "States": {"A": {"Type": "Pass", "Result": "%s", "End": true}}}'
+    head = "Resources:\n  Machine:\n    Type: AWS::Serverless::StateMachine\n    Properties:\n"
+    inside = f"{head}      Definition: {machine}\n{RESOURCES}".replace('"%s"', call)
+    beside = (
+        f"{head}      DefinitionUri: a.json\n      DefinitionSubstitutions: {{Table: {call}}}\n"
+    )
+    opened = {"a.json": machine.replace("%s", "${Table}").encode()}
+    texts = [
+        read_definition(text, "t.yaml", PSEUDO, unfilled=True, open_file=opened.get).text
+        for text in (inside, beside + RESOURCES)
+    ]
+    results = [loads(text)["States"]["A"]["Result"] for text in texts]
+    assert results == [value, "${Table}" if "${" in value else value]
+    source = read_definition(inside, "t.yaml", unfilled=True)
+    assert len(source.unfilled) == 1  # of no place
