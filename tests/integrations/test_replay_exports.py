@@ -58,7 +58,7 @@ def live(
 
 @pytest.fixture
 def export(live: Live, home: dict[str, str], tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Writes a folder: history.json, and whole.json as docs/how-to/replay.md makes it."""
+    """Writes a folder: history.json, and whole.json as docs/how-to/change-safely.md makes it."""
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": REGION}
     command = AwsCommand(home | keys | {"AWS_ENDPOINT_URL": live.url})
 
