@@ -232,9 +232,8 @@ class Visits:
         self, kind: str, event: Event, detail: Mapping[str, Any], near: Visit | None
     ) -> Visit | None:
         visit = near
-        if kind == "EvaluationFailed":  # its predecessor may precede the StateEntered event
-            inside = [each for each in self.open.values() if each.name == detail["state"]]
-            visit = near if near in inside else inside[-1] if inside else near
+        if kind == "EvaluationFailed":
+            visit = self._evaluated(detail["state"], event["previousEventId"], near)
         if visit is None:
             return None
         if kind.endswith("Scheduled"):
@@ -256,6 +255,21 @@ class Visits:
             visit.result = detail.get("output")
             visit.child = visit.child or _execution(visit, visit.result)
         return visit
+
+    def _evaluated(self, name: str, previous: int, near: Visit | None) -> Visit | None:
+        """The visit of an EvaluationFailed event, whose predecessor may precede the StateEntered
+        event. A redrive does not enter the state of a Task again.
+        """
+        inside = [each for each in self.open.values() if each.name == name]
+        if near in inside:
+            return near
+        beside = (None, None) if near is None else (near.parent, near.index)
+        for around in ((near, self._iteration.get(previous)), beside):
+            visit = self._resumable.get((*around, name))
+            if visit is not None:
+                self._reopen(visit)
+                return visit
+        return inside[-1] if inside else near
 
     def _attempt(self, visit: Visit) -> None:
         """An attempt starts: the first one, the first one after a redrive, or a retry."""
@@ -297,7 +311,7 @@ class Visits:
                 self._fail_with(visit, near)
             if step == "Failed":
                 self._abandon(visit, near, event["timestamp"])
-                visit.culprit = near if near is not visit else None
+                visit.culprit = _inside(visit, near)
                 self._close(visit, FAILED, event["timestamp"])
         return visit
 
@@ -323,7 +337,7 @@ class Visits:
         visit.iterate(index, _ITERATIONS[step])
         if step == "Failed":
             visit.failing = True
-            visit.culprit = near
+            visit.culprit = _inside(visit, near)
             if near is not None:
                 visit.error, visit.cause = near.error, near.cause
             self._abandon(visit, near, event["timestamp"])
@@ -384,6 +398,10 @@ class Visits:
 
 def _place(visit: Visit) -> tuple[Visit | None, int | None, str]:
     return visit.parent, visit.index, visit.name
+
+
+def _inside(visit: Visit, found: Visit | None) -> Visit | None:
+    return found if found is not None and visit in found.around() else None
 
 
 def _runs(visit: Visit) -> bool:

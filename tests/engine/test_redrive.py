@@ -258,3 +258,19 @@ async def test_visits_of_a_redriven_execution(life: EngineFixture) -> None:
         again.retries,
         again.redrives,
     ) == (2, 0, 1)
+
+
+async def test_visits_of_an_expression_that_fails_at_each_redrive(life: EngineFixture) -> None:
+    """The state of a Task is not entered again: what fails is found without such an event."""
+    language = {"QueryLanguage": "JSONata"}
+    bad = {**task("ok"), **language, "Arguments": "{% $states.input.none %}"}
+    block = {"StartAt": "T", "States": {"T": bad}}
+    around = {"Type": "Map", **language, "Items": [0, 1], "ItemProcessor": block, "End": True}
+    arn = await failed(life, {"Each": around})
+    for _ in range(2):
+        await life.engine.redrive_execution(arn)
+        assert (await life.engine.wait(arn, 5))["status"] == "FAILED"
+    visits = Visits(await life.events(arn))
+    assert (visits.status, visits.redrives) == ("failed", 2)
+    assert visits.culprit is not None
+    assert (visits.culprit.name, visits.culprit.error) == ("T", "States.QueryEvaluationError")

@@ -90,6 +90,7 @@ async def replayed(case: Case, redrives: int) -> None:
 @settings(max_examples=HISTORIES, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(DRAWN), st.integers(0, 2**32), st.integers(0, 2))
 @example("distributed", 42580, 1)  # an Express child that is redriven, from its first state
+@example("tasks", 269, 2)  # an expression of an iteration fails at each redrive
 def test_a_replay_with_the_same_definition_has_no_difference(
     area: str, seed: int, redrives: int
 ) -> None:
