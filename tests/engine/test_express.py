@@ -105,7 +105,9 @@ async def test_only_express_machines_run_synchronously(life: EngineFixture) -> N
 async def test_a_synchronous_execution_dies_with_its_process(life: EngineFixture) -> None:
     machine = await life.machine({"T": task("hang")}, type="EXPRESS")
     running = asyncio.ensure_future(life.engine.start_sync_execution(machine))
-    await life.calm()
+    async with asyncio.timeout(30):
+        while not life.calls:
+            await life.calm()
     await life.restart()
     with pytest.raises(Exception, match="the engine is closed"):
         await running
