@@ -334,6 +334,8 @@ class Visits:
     ) -> None:
         if step == "Started":
             self._iteration[event["id"]] = index
+        if step == "Aborted" and not _runs(visit):
+            return  # of another visit of its name, which ends with what failed around both
         visit.iterate(index, _ITERATIONS[step])
         if step == "Failed":
             visit.failing = True

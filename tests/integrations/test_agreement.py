@@ -367,10 +367,15 @@ SAGA = [
     (({"Type": "Fail", "Error": "R"}, []), False, False),
 ]
 
+TRIED = ({"Type": "Task", "Resource": LAMBDA + "sometimes", "ResultPath": None}, [])
+MAP = {"Type": "Map", **ITEM}
+MAP_IN_MAP = [((MAP, [[((MAP, [[(TRIED, False, False)]]), False, False)]]), False, False)]
+
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(block=machines, failing=st.sets(st.integers(0, 12), max_size=8), doing=steps)
 @example(block=SAGA, failing={0, 1, 2}, doing=["redrive"])
+@example(block=MAP_IN_MAP, failing={0}, doing=[])
 def test_all_places_say_the_same(block: list[Any], failing: set[int], doing: list[str]) -> None:
     definition = written(block, iter(range(1_000)))
     with tempfile.TemporaryDirectory() as folder:
