@@ -192,7 +192,7 @@ def test_indexing_continues_after_kill_9(tmp_path: Path) -> None:
                 break
     with SyncEngine(db) as engine:
         answer = engine.describe_execution_index(arn)
-        while answer["status"] == "INDEXING":  # nobody has asked again
+        while answer["status"] == "INDEXING":  # no other request has started it again
             answer = engine.describe_execution_index(arn)
         assert (answer["status"], answer["executionsIndexed"]) == ("COMPLETE", 200)
         for number in (0, 75, 199):

@@ -49,7 +49,7 @@ def test_a_node_that_was_frozen_while_it_opened_a_shard_looks_before_it_answers(
     refused: list[BaseException | None] = []
 
     async def story() -> None:
-        while HOME not in world.server.owners:  # noqa: ASYNC110  (the server tells nobody)
+        while HOME not in world.server.owners:  # noqa: ASYNC110  (it has no event)
             await asyncio.sleep(0.0001)
         frozen = world.server.owners[HOME].process
         await asyncio.sleep(world.rng.random() * 0.6)
