@@ -47,6 +47,15 @@ def parse_timestamp(text: str) -> float | None:
     return None if instant is None else instant / 1_000_000_000
 
 
+def epoch_seconds(time: Json | datetime) -> float:
+    """Of a time in an answer of AWS: epoch seconds, a datetime of boto3, ISO 8601 of the AWS CLI.
+    Raises TypeError, ValueError.
+    """
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time)
+    return time.timestamp() if isinstance(time, datetime) else float(time)
+
+
 def iso_seconds(seconds: float) -> str:
     """2023-11-14T22:13:20Z, without the fraction."""
     return datetime.fromtimestamp(seconds // 1, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

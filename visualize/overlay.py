@@ -5,7 +5,6 @@ Histories are in AWS's shape, from any engine: GetExecutionHistory's answer or a
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any, Final, Protocol
 
 from stepwell.asl import json_text, summaries
@@ -18,6 +17,7 @@ from stepwell.asl.passages import Passages
 from stepwell.asl.reevaluation import Reevaluation
 from stepwell.asl.state_visits import Visit
 from stepwell.asl.summaries import State
+from stepwell.asl.timestamps import epoch_seconds
 from stepwell.visualize.graph import Edge
 from stepwell.visualize.theme import ABORTED, CAUGHT, FAILED, NOT_RUN, RUNNING, SUCCEEDED, TIMED_OUT
 from stepwell.visualize.words.executions import lasted, remarks
@@ -70,18 +70,10 @@ def _event(number: int, event: Any) -> dict[str, Any]:
         return {
             **event,
             "previousEventId": int(event.get("previousEventId", 0)),
-            "timestamp": _seconds(event.get("timestamp")),
+            "timestamp": epoch_seconds(event.get("timestamp")),
         }
     except (TypeError, ValueError):
         raise ValueError(f"event {number} has an invalid timestamp or previousEventId") from None
-
-
-def _seconds(timestamp: Any) -> float:
-    if isinstance(timestamp, datetime):
-        return timestamp.timestamp()
-    if isinstance(timestamp, str):
-        return datetime.fromisoformat(timestamp).timestamp()
-    return float(timestamp)
 
 
 class Marks(Protocol):

@@ -11,13 +11,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from stepwell.asl import json_text
 from stepwell.asl.history_visits import ENDINGS, Visits
 from stepwell.asl.state_visits import Event, Visit, details
+from stepwell.asl.timestamps import epoch_seconds
 from stepwell.engine.core.model import Payload
 
 # a visit: of the Parallel or Map around it, then (iteration or None, state, number of the visit)
@@ -64,14 +64,6 @@ class RecordedVisit:
     @property
     def entered(self) -> Report:
         return Report(self.visit.entered, round(self.visit.start * 1000), {})
-
-
-def _ms(time: float | str | datetime) -> int:
-    """Of epoch seconds or, as the AWS CLI writes it, ISO 8601. Raises ValueError."""
-    if isinstance(time, str):
-        time = datetime.fromisoformat(time)
-    seconds = time.timestamp() if isinstance(time, datetime) else time
-    return round(seconds * 1000)
 
 
 class Recording(NamedTuple):
@@ -147,7 +139,7 @@ def read_recording(
         machine_arn=machine_arn,
         role_arn=str(started.get("roleArn", "")),
         input=Payload(json_text.loads(text), text.encode()),
-        started=_ms(description.get("startDate", history[0]["timestamp"])),
+        started=round(1000 * epoch_seconds(description.get("startDate", history[0]["timestamp"]))),
         express=":express:" in arn,
         version=started.get("stateMachineVersionArn"),
         alias=started.get("stateMachineAliasArn"),
