@@ -142,7 +142,11 @@ class ShardEngine:
         text = msgspec.json.encode(definition).decode()
         machine = await self.engine.create_state_machine("m", text, role_arn=ROLE)
         started = await self.engine.start_execution(machine["stateMachineArn"], input=input or {})
-        running = asyncio.ensure_future(self.engine.wait(started["executionArn"], timeout=60))
+        return await self.ended(started["executionArn"])
+
+    async def ended(self, arn: str) -> dict[str, Any]:
+        """The description of an execution at its end. Time passes, so that calls are repeated."""
+        running = asyncio.ensure_future(self.engine.wait(arn, timeout=60))
         await self.until(running.done)
         return dict(running.result())
 

@@ -270,7 +270,7 @@ async def test_a_call_of_an_earlier_owner_takes_no_effect(tmp_path: Path) -> Non
             await running
         async with other:
             (arn,) = [each["executionArn"] for each in await executions(other)]
-            assert (await other.engine.wait(arn, timeout=60))["status"] == "SUCCEEDED"
+            assert (await other.ended(arn))["status"] == "SUCCEEDED"
     async with home, other:
         await asyncio.sleep(0.02)
         with pytest.raises(LostAnswerError, match="repeated"):
