@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from stepwell.asl import json_text
-from stepwell.asl.definition_files import DefinitionFileError, Source, read_definition
+from stepwell.asl.files.definition_files import DefinitionFileError, Source, read_definition
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 
 FILE_BYTES: Final = 65_536

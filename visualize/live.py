@@ -22,9 +22,9 @@ Pure.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from stepwell.asl import summaries
-from stepwell.asl.items import Items
-from stepwell.asl.state_visits import Event, Visit, details
+from stepwell.asl.histories import summaries
+from stepwell.asl.histories.items import Items
+from stepwell.asl.histories.state_visits import Event, Visit, details
 from stepwell.visualize.graph import Graph
 from stepwell.visualize.overlay import STATUS, Overlay
 from stepwell.visualize.words.executions import ERROR, awaited, remarks

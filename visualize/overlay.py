@@ -7,16 +7,17 @@ Histories are in AWS's shape, from any engine: GetExecutionHistory's answer or a
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
-from stepwell.asl import json_text, summaries
-from stepwell.asl import state_visits as v
+from stepwell.asl import json_text
 from stepwell.asl.definition import StateMachine
-from stepwell.asl.history_visits import Visits
-from stepwell.asl.items import Items
+from stepwell.asl.histories import state_visits as v
+from stepwell.asl.histories import summaries
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.items import Items
+from stepwell.asl.histories.passages import Passages
+from stepwell.asl.histories.reevaluation import Reevaluation
+from stepwell.asl.histories.state_visits import Visit
+from stepwell.asl.histories.summaries import State
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.asl.passages import Passages
-from stepwell.asl.reevaluation import Reevaluation
-from stepwell.asl.state_visits import Visit
-from stepwell.asl.summaries import State
 from stepwell.asl.timestamps import epoch_seconds
 from stepwell.visualize.graph import Edge
 from stepwell.visualize.theme import ABORTED, CAUGHT, FAILED, NOT_RUN, RUNNING, SUCCEEDED, TIMED_OUT

@@ -14,9 +14,9 @@ from stepwell.asl.blocks import PROCESSORS
 from stepwell.asl.checks import targets
 from stepwell.asl.definition import DISTRIBUTED, JSONATA, JSONPATH
 from stepwell.asl.evaluation import Json
+from stepwell.asl.files.placeholders import PLACEHOLDER
 from stepwell.asl.json_text import item, member
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.asl.placeholders import PLACEHOLDER
 from stepwell.asl.resources import Resource, parse_resource
 
 _HOLE: Final = "\0"

@@ -16,7 +16,7 @@ from functools import reduce
 from typing import Final
 
 from stepwell.asl.evaluation import MISSING, Json
-from stepwell.asl.placeholders import PLACEHOLDER
+from stepwell.asl.files.placeholders import PLACEHOLDER
 
 NULL, BOOLEAN, NUMBER, STRING = "null", "boolean", "number", "string"
 ARRAY, OBJECT, LACK = "array", "object", "absent"

@@ -17,8 +17,8 @@ from typing import Any, Final
 from stepwell.asl import json_text
 from stepwell.asl.diff.shapes import ADDED, CHANGED, REMOVED, Change
 from stepwell.asl.evaluation import MISSING, Json
+from stepwell.asl.histories.state_visits import FAILED
 from stepwell.asl.program import MAP, Program
-from stepwell.asl.state_visits import FAILED
 from stepwell.engine.arns import machine_name
 from stepwell.engine.core import events, model
 from stepwell.engine.core.decide import decide

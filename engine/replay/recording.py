@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from stepwell.asl import json_text
-from stepwell.asl.history_visits import ENDINGS, Visits
-from stepwell.asl.state_visits import Event, Visit, details
+from stepwell.asl.histories.history_visits import ENDINGS, Visits
+from stepwell.asl.histories.state_visits import Event, Visit, details
 from stepwell.asl.timestamps import epoch_seconds
 from stepwell.engine.core.model import Payload
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from stepwell.asl import json_text
 from stepwell.asl.explain import Hint
-from stepwell.asl.history_visits import Visits
-from stepwell.asl.state_visits import Visit
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.state_visits import Visit
 from stepwell.engine.operations.data_flow import causes
 from stepwell.integrations.cli.clients.base import Client
 

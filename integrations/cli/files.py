@@ -14,9 +14,9 @@ from typing import Any, Final
 from stepwell.asl import json_text, messages
 from stepwell.asl.blocks import located_states
 from stepwell.asl.checks import ERROR
-from stepwell.asl.definition_files import DefinitionFileError, Source
-from stepwell.asl.definition_templates import split
 from stepwell.asl.explain.definitions import mend
+from stepwell.asl.files.definition_files import DefinitionFileError, Source
+from stepwell.asl.files.definition_templates import split
 from stepwell.engine import limits as engine
 from stepwell.engine.arns import Home
 from stepwell.integrations.cli.output.text import count, printable

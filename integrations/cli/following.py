@@ -11,8 +11,8 @@ from itertools import count
 from typing import Any, Final
 
 from stepwell.asl.explain import Hint
-from stepwell.asl.history_visits import Visits
-from stepwell.asl.state_visits import Visit
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.state_visits import Visit
 from stepwell.integrations.cli import exit_codes, visited
 from stepwell.integrations.cli.causes import likely_cause
 from stepwell.integrations.cli.clients.base import Client

@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.diff.canonical import places
-from stepwell.asl.history_visits import ENDINGS, Visits
-from stepwell.asl.state_visits import Event
+from stepwell.asl.histories.history_visits import ENDINGS, Visits
+from stepwell.asl.histories.state_visits import Event
 from stepwell.engine.core.history import TABLE
 from stepwell.engine.replay.map_results import SHAPING
 from stepwell.integrations.cli import files, lookup

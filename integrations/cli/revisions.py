@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
-from stepwell.asl.definition_templates import split
+from stepwell.asl.files.definition_templates import split
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.cli import files, lookup
 from stepwell.integrations.cli.clients import choosing

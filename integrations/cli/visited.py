@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from stepwell.asl import json_text
-from stepwell.asl.history_visits import Visits
-from stepwell.asl.items import Items
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.items import Items
 from stepwell.engine import arns
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.cli import files

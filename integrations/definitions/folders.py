@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from stepwell.asl.definition_files import machine_names, name_in_template
-from stepwell.asl.definition_templates import split
+from stepwell.asl.files.definition_files import machine_names, name_in_template
+from stepwell.asl.files.definition_templates import split
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 

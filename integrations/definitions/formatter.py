@@ -1,13 +1,13 @@
 """The formatted content of a definition file."""
 
 from stepwell.asl import json_text
-from stepwell.asl.definition_files import (
+from stepwell.asl.files.definition_files import (
     DefinitionFileError,
     is_yaml,
     machine_names,
     read_definition,
 )
-from stepwell.asl.formatting import formatted
+from stepwell.asl.files.formatting import formatted
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 

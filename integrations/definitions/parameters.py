@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from stepwell.asl import json_text
-from stepwell.asl.definition_files import DefinitionFileError
 from stepwell.asl.evaluation import Json
+from stepwell.asl.files.definition_files import DefinitionFileError
+from stepwell.asl.files.placeholders import Placeholders
+from stepwell.asl.files.yaml_values import YamlReader
 from stepwell.asl.limits import Limits
-from stepwell.asl.placeholders import Placeholders
-from stepwell.asl.yaml_values import YamlReader
 from stepwell.engine.arns import Home
 from stepwell.integrations.errors import UsageError
 

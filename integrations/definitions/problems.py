@@ -12,14 +12,14 @@ from typing import Any, Final, NamedTuple
 from stepwell.asl import json_text, messages
 from stepwell.asl import limits as asl_limits
 from stepwell.asl.checks import ERROR, Diagnostic
-from stepwell.asl.definition_files import (
+from stepwell.asl.files.definition_files import (
     DefinitionFileError,
     Source,
     missing_values,
     read_definition,
     sampled,
 )
-from stepwell.asl.placeholders import PLACEHOLDER
+from stepwell.asl.files.placeholders import PLACEHOLDER
 from stepwell.asl.resources import local_resource
 from stepwell.asl.validate import validate
 from stepwell.integrations.definitions.folders import opened

@@ -5,7 +5,7 @@ error, those of `stepwell lint`.
 from pathlib import Path
 
 from stepwell.asl.checks import ERROR, Diagnostic
-from stepwell.asl.definition_files import machine_names
+from stepwell.asl.files.definition_files import machine_names
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint import lint
 from stepwell.integrations.aws.task_shapes import parameter_faults

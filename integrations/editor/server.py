@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlparse
 from lsprotocol import types as lsp
 from pygls.lsp.server import LanguageServer
 
-from stepwell.asl.definition_files import is_yaml
+from stepwell.asl.files.definition_files import is_yaml
 from stepwell.integrations.definitions.formatter import LeftAsItIsError, format_file
 from stepwell.integrations.editor import features
 from stepwell.integrations.editor.diagnostics import diagnose

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from stepwell.asl import json_text
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
-from stepwell.asl.history_visits import Visits
-from stepwell.asl.state_visits import Event, Visit, details
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.state_visits import Event, Visit, details
 from stepwell.integrations.mocks import messages
 
 Path: TypeAlias = tuple[tuple[int, int], ...]

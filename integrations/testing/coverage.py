@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from stepwell.asl.coverage import Coverage
-from stepwell.asl.definition_files import DefinitionFileError
+from stepwell.asl.files.definition_files import DefinitionFileError
+from stepwell.asl.histories.coverage import Coverage
 from stepwell.integrations.definitions.folders import file_of
 from stepwell.integrations.definitions.problems import read
 from stepwell.integrations.errors import UsageError, file_fault

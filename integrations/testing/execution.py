@@ -21,9 +21,9 @@ from typing import Any, Final
 from stepwell.asl import json_text
 from stepwell.asl.blocks import every_state
 from stepwell.asl.evaluation import Json
-from stepwell.asl.history_visits import Visits
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.state_visits import Event
 from stepwell.asl.resources import Resource, parse_resource
-from stepwell.asl.state_visits import Event
 from stepwell.engine.engine import Engine
 from stepwell.engine.operations.results import TestStateOutput
 from stepwell.engine.virtual_clock import VirtualClock

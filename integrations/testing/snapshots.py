@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stepwell.asl import json_text
-from stepwell.asl.state_visits import Event
+from stepwell.asl.histories.state_visits import Event
 
 _SHOWN_LINES: Final = 40
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

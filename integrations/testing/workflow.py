@@ -14,8 +14,8 @@ from typing import Any, Final, TypeAlias
 
 from stepwell.asl import json_text
 from stepwell.asl.blocks import every_state
-from stepwell.asl.definition_templates import split
 from stepwell.asl.evaluation import Json
+from stepwell.asl.files.definition_templates import split
 from stepwell.asl.validate import ERROR
 from stepwell.engine.arns import Home
 from stepwell.integrations.definitions import problems

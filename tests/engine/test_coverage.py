@@ -8,8 +8,8 @@ import pytest
 from tests.conftest import ROOT
 
 from stepwell import SyncEngine
-from stepwell.asl.coverage import BRANCH, CATCHER, RETRIER, RULE, STATE, Coverage
 from stepwell.asl.definition import StateMachine
+from stepwell.asl.histories.coverage import BRANCH, CATCHER, RETRIER, RULE, STATE, Coverage
 from stepwell.asl.validate import validate
 from stepwell.engine.tasks import TaskError
 from stepwell.integrations.mocks.cases import TestCase, Throw

@@ -13,8 +13,8 @@ from tests.engine import planted_mistakes, planted_mistakes_of_services
 from tests.engine.planted_mistakes import Mistake
 from tests.engine.test_inspect import Callables
 
-from stepwell.asl import state_visits as v
 from stepwell.asl.explain import NOTE, Hint
+from stepwell.asl.histories import state_visits as v
 from stepwell.engine.engine import Engine
 from stepwell.engine.operations.data_flow import DataFlow, data_flow
 from stepwell.engine.tasks import TaskError

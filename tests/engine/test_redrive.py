@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.engine.engine_fixture import DAY, YEAR, EngineFixture, Small, refused, task, wait
 
-from stepwell.asl.history_visits import Visits
+from stepwell.asl.histories.history_visits import Visits
 from stepwell.engine.errors import ApiError
 
 PASS = {"Type": "Pass"}

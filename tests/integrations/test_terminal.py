@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.asl.evaluation import MISSING
-from stepwell.asl.history_visits import Visits
+from stepwell.asl.histories.history_visits import Visits
 from stepwell.engine.operations.data_flow import DataFlow, Stage
 from stepwell.integrations.cli.output import data_flow, outcome, progress, screen, tables
 from stepwell.integrations.cli.output import machine as about

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from stepwell.asl.coverage import Coverage
-from stepwell.asl.definition_files import read_definition
+from stepwell.asl.files.definition_files import read_definition
+from stepwell.asl.histories.coverage import Coverage
 from stepwell.asl.validate import validate
 from stepwell.engine.sync import SyncEngine
 from stepwell.visualize.coverage import texts

@@ -8,7 +8,7 @@ import pytest
 from tests.visualize.pictures import TASK, Picture, says
 
 from stepwell.asl.definition import StateMachine
-from stepwell.asl.items import Items
+from stepwell.asl.histories.items import Items
 from stepwell.visualize import Diagram, Overlay, read_history
 
 POLLING = {

@@ -11,7 +11,7 @@ import pytest
 from tests.visualize.pictures import Picture, says
 
 from stepwell.asl.definition import StateMachine
-from stepwell.asl.definition_files import read_definition
+from stepwell.asl.files.definition_files import read_definition
 from stepwell.visualize import Diagram, RenderError, layout, stylesheet
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

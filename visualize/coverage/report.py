@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from stepwell.asl.coverage import KINDS, STATE, Coverage, Tally
+from stepwell.asl.histories.coverage import KINDS, STATE, Coverage, Tally
 from stepwell.visualize import dot, layout, svg
 from stepwell.visualize import theme as colours
 from stepwell.visualize.coverage import texts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl.coverage import (
+from stepwell.asl.histories.coverage import (
     BRANCH,
     CATCHER,
     KINDS,
@@ -16,7 +16,7 @@ from stepwell.asl.coverage import (
     Point,
     Tally,
 )
-from stepwell.asl.reevaluation import DEFAULT
+from stepwell.asl.histories.reevaluation import DEFAULT
 from stepwell.visualize.words.texts import columns, count, printable
 
 COLUMNS: Final = {

@@ -2,9 +2,9 @@
 
 from typing import Final, NamedTuple
 
-from stepwell.asl import state_visits
-from stepwell.asl.items import Items
-from stepwell.asl.summaries import State, Waiting
+from stepwell.asl.histories import state_visits
+from stepwell.asl.histories.items import Items
+from stepwell.asl.histories.summaries import State, Waiting
 from stepwell.visualize.words.texts import count, printable, took
 
 # the kinds of remarks

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from stepwell.asl import summaries
 from stepwell.asl.explain import CAUSE, WARNING, Hint
-from stepwell.asl.history_visits import Visits
+from stepwell.asl.histories import summaries
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.state_visits import Event, Visit, route
 from stepwell.asl.program import Program
-from stepwell.asl.state_visits import Event, Visit, route
 from stepwell.engine.operations.data_flow.flow import data_flow
 
 _CHOICES: Final = 3  # before the failure that are looked at

@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, StateError
 from stepwell.asl.explain import CAUSE, Hint, Subject, explain
-from stepwell.asl.history_visits import Visits
+from stepwell.asl.histories import state_visits as v
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.reevaluation import Reevaluation
+from stepwell.asl.histories.state_visits import Event, Visit
 from stepwell.asl.program import Program
-from stepwell.asl.reevaluation import Reevaluation
-from stepwell.asl.state_visits import Event, Visit
 from stepwell.engine.operations.data_flow import why
 from stepwell.engine.operations.data_flow.past import PastExecution
 from stepwell.engine.operations.data_flow.shapes import DataFlow, Given, Stage

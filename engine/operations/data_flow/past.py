@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from stepwell.asl import json_text
-from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, Env, Json, StateError
 from stepwell.asl.explain.subject import states
+from stepwell.asl.histories import state_visits as v
+from stepwell.asl.histories.state_visits import Event, Visit
 from stepwell.asl.program import Program
-from stepwell.asl.state_visits import Event, Visit
 from stepwell.engine.arns import machine_name
 from stepwell.engine.core.dataflow import effective
 from stepwell.engine.core.environment import context

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.explain import Hint
-from stepwell.asl.state_visits import Visit
+from stepwell.asl.histories import state_visits as v
+from stepwell.asl.histories.state_visits import Visit
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from stepwell.asl.error_matching import matches
 from stepwell.asl.evaluation import MISSING
+from stepwell.asl.histories.state_visits import Event
 from stepwell.asl.program import MAP, PARALLEL, TASK, Program, State
-from stepwell.asl.state_visits import Event
 from stepwell.engine.arns import Home
 from stepwell.engine.core.decide import decide
 from stepwell.engine.core.events import ChildrenMocked, Continue, TaskFailed, TaskSucceeded, Tick

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stepwell.asl import json_text
-from stepwell.asl import state_visits as v
 from stepwell.asl.error_matching import matches
 from stepwell.asl.evaluation import MISSING, Env, Json
 from stepwell.asl.explain.choices import tested
+from stepwell.asl.histories import state_visits as v
+from stepwell.asl.histories.state_visits import Visit
 from stepwell.asl.program import CHOICE, FAIL, MAP, PARALLEL, PASS, TASK, WAIT, State
-from stepwell.asl.state_visits import Visit
 from stepwell.engine.core.model import Frame
 from stepwell.engine.operations.data_flow import why
 from stepwell.engine.operations.data_flow.past import PastExecution, loads

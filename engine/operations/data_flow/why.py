@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Any, Final
 
 from stepwell.asl import json_text
-from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, Json, StateError
 from stepwell.asl.explain import Earlier, Subject
-from stepwell.asl.state_visits import Visit
+from stepwell.asl.histories import state_visits as v
+from stepwell.asl.histories.state_visits import Visit
 from stepwell.engine.core.model import Frame
 from stepwell.engine.operations.data_flow.past import PastExecution, loads
 from stepwell.engine.operations.data_flow.shapes import Stage

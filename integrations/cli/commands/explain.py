@@ -10,10 +10,10 @@ from typing import Any
 
 from stepwell.asl import json_text
 from stepwell.asl.definition import StateMachine
-from stepwell.asl.definition_files import Source
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.explain import NOTE, WARNING, Hint
 from stepwell.asl.explain.subject import WORKING, states
+from stepwell.asl.files.definition_files import Source
 from stepwell.asl.inference import Machine
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint import NOTE as ADVICE

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.checks import Diagnostic
-from stepwell.asl.definition_files import DefinitionFileError, sampled
 from stepwell.asl.evaluation import Json
+from stepwell.asl.files.definition_files import DefinitionFileError, sampled
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint import NOTE, RULES, SEVERITIES, lint
 from stepwell.integrations.aws.task_shapes import parameter_faults

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stepwell.asl import json_text
-from stepwell.asl.history_visits import ENDINGS
+from stepwell.asl.histories.history_visits import ENDINGS
 from stepwell.engine import arns
 from stepwell.integrations.cli import exit_codes, files, lookup
 from stepwell.integrations.cli.clients import choosing, polling

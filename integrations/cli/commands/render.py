@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.definition import StateMachine
-from stepwell.asl.definition_files import displayed
-from stepwell.asl.state_visits import details
+from stepwell.asl.files.definition_files import displayed
+from stepwell.asl.histories.state_visits import details
 from stepwell.integrations.cli import exit_codes, files, lookup
 from stepwell.integrations.cli.clients import choosing
 from stepwell.integrations.cli.clients.base import Client

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from stepwell.asl.state_visits import RUNNING, Event
+from stepwell.asl.histories.state_visits import RUNNING, Event
 from stepwell.integrations.cli.output import machine, progress
 from stepwell.integrations.cli.output.machine import Machine
 from stepwell.integrations.cli.output.progress import Row

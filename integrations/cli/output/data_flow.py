@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from stepwell.asl import json_text
-from stepwell.asl import state_visits as v
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.explain import CAUSE, NOTE, WARNING, Hint
-from stepwell.asl.state_visits import Visit
+from stepwell.asl.histories import state_visits as v
+from stepwell.asl.histories.state_visits import Visit
 from stepwell.engine.operations.data_flow import DataFlow, Stage
 from stepwell.integrations.cli.output.machine import where
 from stepwell.integrations.cli.output.text import DIM, STATUS, Line, count, printable, reason, took

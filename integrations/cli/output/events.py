@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from stepwell.asl import json_text
-from stepwell.asl.state_visits import Event, details
+from stepwell.asl.histories.state_visits import Event, details
 from stepwell.integrations.cli.output.text import compact, printable
 
 _COLUMNS: Final = "{:>5}  {:>5}  {:>9}  {:<28}  {}"

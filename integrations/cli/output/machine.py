@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from stepwell.asl.blocks import every_state
 from stepwell.asl.definition import StateMachine
-from stepwell.asl.history_visits import Visits
-from stepwell.asl.reevaluation import Reevaluation
-from stepwell.asl.state_visits import Event, Visit
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.reevaluation import Reevaluation
+from stepwell.asl.histories.state_visits import Event, Visit
 from stepwell.integrations.cli.output.text import DIM, Line, count, printable
 from stepwell.visualize.words.states import task_label, wait_label
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from stepwell.asl import state_visits as v
-from stepwell.asl import summaries
 from stepwell.asl.explain import Hint
-from stepwell.asl.history_visits import Visits
-from stepwell.asl.state_visits import Visit
+from stepwell.asl.histories import state_visits as v
+from stepwell.asl.histories import summaries
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.state_visits import Visit
 from stepwell.integrations.cli.output.machine import where
 from stepwell.integrations.cli.output.text import DIM, STATUS, Line, count, printable, reason, took
 from stepwell.visualize.words import executions as words

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from stepwell.asl import state_visits as v
-from stepwell.asl import summaries
-from stepwell.asl.history_visits import Visits
-from stepwell.asl.state_visits import Event, Visit, details
+from stepwell.asl.histories import state_visits as v
+from stepwell.asl.histories import summaries
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.state_visits import Event, Visit, details
 from stepwell.integrations.cli.output.machine import Machine, where
 from stepwell.integrations.cli.output.text import (
     DIM,

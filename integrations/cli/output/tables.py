@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-from stepwell.asl import state_visits as v
-from stepwell.asl import summaries
-from stepwell.asl.history_visits import Visits
-from stepwell.asl.state_visits import Visit
+from stepwell.asl.histories import state_visits as v
+from stepwell.asl.histories import summaries
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.state_visits import Visit
 from stepwell.integrations.cli.output.machine import Machine
 from stepwell.integrations.cli.output.text import count, printable, took
 from stepwell.visualize.words import executions as words

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from stepwell.asl import json_text
-from stepwell.asl import state_visits as v
+from stepwell.asl.histories import state_visits as v
 from stepwell.visualize.words import texts as words
 
 Line: TypeAlias = list[tuple[str, str]]

@@ -25,11 +25,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from stepwell.asl import json_text
-from stepwell.asl.definition_files import DefinitionFileError, Place
 from stepwell.asl.evaluation import Json
+from stepwell.asl.files.definition_files import DefinitionFileError, Place
+from stepwell.asl.files.placeholders import Placeholders
+from stepwell.asl.files.yaml_values import YamlReader
 from stepwell.asl.limits import DEFAULT_LIMITS
-from stepwell.asl.placeholders import Placeholders
-from stepwell.asl.yaml_values import YamlReader
 from stepwell.integrations.definitions.folders import DEFINITIONS, SCENARIOS
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.mocks.cases import Response, Return, Throw

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from stepwell.asl import json_text
-from stepwell.asl.coverage import Coverage
 from stepwell.asl.evaluation import Json
+from stepwell.asl.histories.coverage import Coverage
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.mocks.answers import Unused, summary

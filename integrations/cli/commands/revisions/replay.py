@@ -16,7 +16,7 @@ from typing import Any, Final
 from stepwell.asl import json_text
 from stepwell.asl.blocks import every_state
 from stepwell.asl.diff import compare
-from stepwell.asl.state_visits import details
+from stepwell.asl.histories.state_visits import details
 from stepwell.engine.errors import ApiError
 from stepwell.engine.replay import Divergence, Replayed, Replayer
 from stepwell.engine.replay.children import Family, most_alike, plain, processor, with_children

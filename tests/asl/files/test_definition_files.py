@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepwell.asl import definition_files
-from stepwell.asl.definition_files import DefinitionFileError, read_definition
+from stepwell.asl.files import definition_files
+from stepwell.asl.files.definition_files import DefinitionFileError, read_definition
 from stepwell.asl.json_text import loads
 from stepwell.asl.limits import Limits
 

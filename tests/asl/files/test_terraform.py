@@ -2,7 +2,7 @@
 
 import pytest
 
-from stepwell.asl.definition_files import (
+from stepwell.asl.files.definition_files import (
     DefinitionFileError,
     Source,
     machine_names,

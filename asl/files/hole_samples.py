@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from stepwell.asl import definition
 from stepwell.asl.choice import OPERATORS
 from stepwell.asl.evaluation import Json
-from stepwell.asl.placeholders import MARK
+from stepwell.asl.files.placeholders import MARK
 from stepwell.asl.resources import ACTIONS
 
 _ARN: Final = "arn:aws:lambda:us-east-1:123456789012:function:"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from stepwell.asl.items import Items, Iterations
+from stepwell.asl.histories.items import Items, Iterations
 
 Event: TypeAlias = Mapping[str, Any]
 

@@ -29,13 +29,13 @@ from stepwell.asl.definition import (
     TaskState,
 )
 from stepwell.asl.error_matching import matches
-from stepwell.asl.history_visits import Visits
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.passages import Passages
+from stepwell.asl.histories.reevaluation import DEFAULT, Reevaluation
+from stepwell.asl.histories.state_visits import CAUGHT, Event, Visit
 from stepwell.asl.json_text import item, member
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.messages import HEARTBEAT_TIMEOUT, TIMEOUT
-from stepwell.asl.passages import Passages
-from stepwell.asl.reevaluation import DEFAULT, Reevaluation
-from stepwell.asl.state_visits import CAUGHT, Event, Visit
 
 STATE: Final = "state"
 RULE: Final = "rule"

@@ -13,8 +13,9 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from stepwell.asl import json_text, other_placeholders
+from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
+from stepwell.asl.files import other_placeholders
 from stepwell.asl.json_scanner import Lines
 
 OPEN, CLOSE = "\ue000", "\ue001"  # around the number of a mark

@@ -16,10 +16,10 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Final, NamedTuple
 
-from stepwell.asl import state_visits as v
-from stepwell.asl.history_visits import Visits
-from stepwell.asl.items import Items
-from stepwell.asl.state_visits import Visit
+from stepwell.asl.histories import state_visits as v
+from stepwell.asl.histories.history_visits import Visits
+from stepwell.asl.histories.items import Items
+from stepwell.asl.histories.state_visits import Visit
 
 NOT_RUN: Final = "not run"
 RANKS: Final = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice, product
 from typing import Final, NamedTuple
 
-from stepwell.asl.placeholders import PLACEHOLDER
+from stepwell.asl.files.placeholders import PLACEHOLDER
 
 _OPEN, _ELSE, _CLOSE, _ALONE = "open", "else", "close", "alone"
 _TOKENS: Final = tuple(

@@ -13,10 +13,10 @@ import yaml
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
-from stepwell.asl.intrinsic_functions import function_of
+from stepwell.asl.files.intrinsic_functions import function_of
+from stepwell.asl.files.placeholders import Placeholders
 from stepwell.asl.json_scanner import Lines
 from stepwell.asl.limits import Limits
-from stepwell.asl.placeholders import Placeholders
 
 Place = tuple[int, int]  # line, column, both from 1
 

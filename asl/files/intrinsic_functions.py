@@ -8,7 +8,7 @@ from typing import Final
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
-from stepwell.asl.placeholders import Placeholders
+from stepwell.asl.files.placeholders import Placeholders
 
 _SHORT: Final = (
     "And", "Base64", "Cidr", "Condition", "Equals", "FindInMap", "GetAtt", "GetAZs", "If",

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from stepwell.asl.reevaluation import Reevaluation
-from stepwell.asl.state_visits import CAUGHT, Event, Visit
+from stepwell.asl.histories.reevaluation import Reevaluation
+from stepwell.asl.histories.state_visits import CAUGHT, Event, Visit
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from stepwell.asl import json_text
-from stepwell.asl.items import Items
-from stepwell.asl.state_visits import (
+from stepwell.asl.histories.items import Items
+from stepwell.asl.histories.state_visits import (
     ABORTED,
     CAUGHT,
     FAILED,
@@ -47,7 +47,7 @@ _TASK_FAMILIES: Final = ("Task", "Activity", "LambdaFunction", "Evaluation")
 
 
 class Source(Protocol):
-    """What only the definition tells; asl/reevaluation.py implements and documents it."""
+    """What only the definition tells; asl/histories/reevaluation.py implements and documents it."""
 
     def see(self, event: Event, visit: Visit | None) -> None: ...
 

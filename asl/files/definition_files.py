@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
-from stepwell.asl import definition_templates, holes, intrinsic_functions, json_text, terraform
+from stepwell.asl import json_text
 from stepwell.asl.checks import STANDARD
-from stepwell.asl.definition_texts import Parsed, is_yaml, parse
 from stepwell.asl.evaluation import Json
+from stepwell.asl.files import definition_templates, holes, intrinsic_functions, terraform
+from stepwell.asl.files.definition_texts import Parsed, is_yaml, parse
+from stepwell.asl.files.placeholders import MARK, NAME, OPEN, MarkedJson, Placeholders
+from stepwell.asl.files.yaml_values import DefinitionFileError, Place
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.asl.placeholders import MARK, NAME, OPEN, MarkedJson, Placeholders
 from stepwell.asl.validate import shape_errors, validate
-from stepwell.asl.yaml_values import DefinitionFileError, Place
 
 __all__ = [
     "DefinitionFileError",

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from stepwell.asl import hole_samples, json_text
+from stepwell.asl import json_text
 from stepwell.asl.checks import Diagnostic, successors
 from stepwell.asl.definition import JSONATA, JSONPATH
 from stepwell.asl.evaluation import Json
+from stepwell.asl.files import hole_samples
+from stepwell.asl.files.placeholders import MARK, OPEN, Placeholders
 from stepwell.asl.json_text import item, member
-from stepwell.asl.placeholders import MARK, OPEN, Placeholders
 
 _PASSES: Final = 2  # over the holes of a state, because one may depend on another
 _STATE_CHECKS: Final = 500  # validations of one state, at most

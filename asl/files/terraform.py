@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from stepwell.asl import json_mends, json_text
+from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
-from stepwell.asl.hcl_reader import Body, Call, HclReader, Text, Value
+from stepwell.asl.files import json_mends
+from stepwell.asl.files.hcl_reader import Body, Call, HclReader, Text, Value
+from stepwell.asl.files.placeholders import MarkedJson, Placeholders
+from stepwell.asl.files.yaml_values import DefinitionFileError, Place
 from stepwell.asl.json_text import member
-from stepwell.asl.placeholders import MarkedJson, Placeholders
-from stepwell.asl.yaml_values import DefinitionFileError, Place
 
 SUFFIX: Final = ".tf"
 _TYPE: Final = "aws_sfn_state_machine"

@@ -8,9 +8,9 @@ from typing import Final
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
+from stepwell.asl.files.placeholders import PLACEHOLDER, Placeholders
+from stepwell.asl.files.yaml_values import DefinitionFileError, Place
 from stepwell.asl.json_scanner import Lines
-from stepwell.asl.placeholders import PLACEHOLDER, Placeholders
-from stepwell.asl.yaml_values import DefinitionFileError, Place
 
 _SPACE: Final = re.compile(r"(?:\s|#[^\n]*|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _BLANKS: Final = re.compile(r"(?:[ \t]|/\*.*?\*/)*", re.DOTALL)

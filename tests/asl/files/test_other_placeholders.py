@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from stepwell.asl.definition_files import Source, read_definition, sampled
-from stepwell.asl.formatting import formatted
+from stepwell.asl.files.definition_files import Source, read_definition, sampled
+from stepwell.asl.files.formatting import formatted
 from stepwell.asl.json_text import loads
 from stepwell.asl.validate import validate
 

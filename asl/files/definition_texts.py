@@ -5,11 +5,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from stepwell.asl import json_mends, json_text, other_placeholders, template_blocks, terraform
+from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
+from stepwell.asl.files import json_mends, other_placeholders, template_blocks, terraform
+from stepwell.asl.files.placeholders import MARK, MarkedJson, Placeholders
+from stepwell.asl.files.yaml_values import DefinitionFileError, Place, YamlReader
 from stepwell.asl.limits import Limits
-from stepwell.asl.placeholders import MARK, MarkedJson, Placeholders
-from stepwell.asl.yaml_values import DefinitionFileError, Place, YamlReader
 
 _YAML_SUFFIXES: Final = (".yaml", ".yml")
 _TEMPLATED: Final = re.compile(r"\.(?:tftpl|tpl|j2|jinja2?|hbs|mustache|erb|ejs|tmpl)$")

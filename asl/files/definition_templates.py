@@ -9,8 +9,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
+from stepwell.asl.files.placeholders import OPEN, PLACEHOLDER
 from stepwell.asl.json_text import member
-from stepwell.asl.placeholders import OPEN, PLACEHOLDER
 
 _TYPES: Final = ("AWS::Serverless::StateMachine", "AWS::StepFunctions::StateMachine")
 _FIELDS: Final = ("Definition", "DefinitionString", "DefinitionUri", "DefinitionS3Location")

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepwell.asl.definition import StateMachine
-from stepwell.asl.definition_files import read_definition
 from stepwell.asl.field_order import SHAPES
-from stepwell.asl.formatting import formatted
+from stepwell.asl.files.definition_files import read_definition
+from stepwell.asl.files.formatting import formatted
 from stepwell.asl.json_text import loads
 from stepwell.asl.validate import validate
 from stepwell.conformance.generate import machines

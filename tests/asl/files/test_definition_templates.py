@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stepwell.asl.definition_files import (
+from stepwell.asl.files.definition_files import (
     DefinitionFileError,
     Source,
     machine_names,

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from stepwell.asl.field_order import RANKS, SHAPES
+from stepwell.asl.files.placeholders import MARK, MarkedJson, Placeholders
 from stepwell.asl.json_scanner import KEY, VALUE, JsonError, scan
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.asl.placeholders import MARK, MarkedJson, Placeholders
 
 COLUMNS: Final = 100  # an array of plain values is on one line if it ends before
 _FRAGMENT: Final = re.compile(rf'"({MARK.pattern})": "{MARK.pattern}"')

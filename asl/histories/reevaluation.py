@@ -27,9 +27,9 @@ from stepwell.asl.definition import (
 )
 from stepwell.asl.definition import State as StateModel
 from stepwell.asl.evaluation import Env, InlineBudgetError, Json, StateError
+from stepwell.asl.histories.state_visits import Event, Visit, details
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.program import State, compile_machine
-from stepwell.asl.state_visits import Event, Visit, details
 
 DEFAULT: Final = -1  # as a rule: the Choice's Default
 # an expression fails, takes too long, reads missing data, or is a ${Placeholder}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stepwell.asl.definition_files import read_definition, sampled
+from stepwell.asl.files.definition_files import read_definition, sampled
 from stepwell.asl.json_text import loads
 from stepwell.asl.validate import validate
 from stepwell.integrations.definitions.problems import problems
