@@ -3,8 +3,18 @@
 text --linter.py--> validate(), then the RULES on a Subject --comments.py--> Findings
 """
 
-from stepwell.asl.lint.linter import lint
+from stepwell.asl.lint.linter import is_selected, lint
 from stepwell.asl.lint.rule import ERROR, NOTE, SEVERITIES, WARNING, Finding, Rule
 from stepwell.asl.lint.rules import RULES
 
-__all__ = ["ERROR", "NOTE", "RULES", "SEVERITIES", "WARNING", "Finding", "Rule", "lint"]
+__all__ = [
+    "ERROR",
+    "NOTE",
+    "RULES",
+    "SEVERITIES",
+    "WARNING",
+    "Finding",
+    "Rule",
+    "is_selected",
+    "lint",
+]

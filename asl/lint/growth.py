@@ -6,11 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from stepwell.asl import json_text
+from stepwell.asl.evaluation import Json
 from stepwell.asl.inference.machine import State, own_fields, texts
+from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint.rule import Found, Rule, Subject
 from stepwell.asl.resources import REQUEST_RESPONSE
 
 _APPENDS: Final = re.compile(r"States\.(?:Array|JsonMerge)\s*\(|\$(?:append|merge|string)\s*\(")
+_PAYLOADS: Final = ("Arguments", "Output", "ItemSelector", "Parameters", "Result", "ResultSelector")
+_DISCARDED: Final = ("Result", "ResultSelector")  # with ResultPath null
 _SHORT_POLL: Final = 60  # seconds
 _MOST_EVENTS: Final = 25_000  # of a Standard execution
 _EVENTS: Final = {"Task": 5, "Wait": 2, "Choice": 2, "Pass": 2, "Parallel": 8, "Map": 8}
@@ -159,11 +164,52 @@ def concurrency(subject: Subject) -> Iterator[Found]:
             )
 
 
+def large_literal(subject: Subject) -> Iterator[Found]:
+    most = subject.machine.limits.payload_bytes
+    for state in subject.machine.states:
+        for field in _PAYLOADS:
+            size = _literal_bytes(state.fields.get(field))
+            if size > most and not _is_dropped(state, field):
+                yield (
+                    state.at(field),
+                    f"this value has {size:,} bytes, and a payload may have {most:,}: the state "
+                    "fails with States.DataLimitExceeded. Keep the value in S3, and pass its key",
+                )
+
+
+def _is_dropped(state: State, field: str) -> bool:
+    """Whether a value may be no part of an input, output or request."""
+    if field in _DISCARDED or (field == "Parameters" and state.type == "Pass"):
+        path, output = state.fields.get("ResultPath", "$"), state.fields.get("OutputPath", "$")
+        return path is None or output != "$"
+    return False
+
+
+def _literal_bytes(value: Json) -> int:
+    """Of what is written in a value, without expressions and what they become."""
+    if isinstance(value, dict):
+        return 2 + sum(
+            (0 if key.endswith(".$") else _literal_bytes(each)) + len(key) + 4
+            for key, each in value.items()
+        )
+    if isinstance(value, list):
+        return 2 + sum(_literal_bytes(each) + 1 for each in value)
+    if isinstance(value, str) and (value.startswith("{%") or has_hole(value)):
+        return 0
+    return json_text.size(json_text.dumps(value))
+
+
 RULES: Final = (
     Rule("N501", "growing-payload", "A loop appends to a value.", growing),
     Rule("N502", "unbounded-loop", "A loop without a counter fills the history.", long_history),
     Rule("N503", "inline-map", "The items of an inline Map fill the history.", inline_map),
     Rule("N504", "unbounded-concurrency", "A Map may call Lambda too often.", concurrency),
+    Rule(
+        "E505",
+        "large-literal",
+        "A value that is written out is larger than a payload.",
+        large_literal,
+    ),
     Rule("N601", "poll-instead-of-sync", "A loop polls where .sync waits.", poll),
     Rule("N602", "short-poll", "A loop waits for less than a minute.", short_poll),
 )

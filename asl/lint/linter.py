@@ -66,7 +66,7 @@ def lint(
     machine = Machine(value, type == EXPRESS, limits)
     given = [shapes.like(each) for each in (*inputs, *examples(machine))]
     subject = Subject(machine, shapes.join_all(given) if given else shapes.ANY, results, parameters)
-    chosen = [rule for rule in RULES if _chosen(rule.code, select, ignore)]
+    chosen = [rule for rule in RULES if is_selected(rule.code, select, ignore)]
     found += dict.fromkeys(
         Finding(rule.code, rule.severity, where, message)
         for rule in chosen
@@ -85,7 +85,8 @@ def _mended(diagnostic: Diagnostic, machine: Json) -> str:
     return f"{diagnostic.message.rstrip('.')}. {text}" if text else diagnostic.message
 
 
-def _chosen(code: str, select: Collection[str], ignore: Collection[str]) -> bool:
+def is_selected(code: str, select: Collection[str], ignore: Collection[str]) -> bool:
+    """Whether codes, or beginnings of codes, name a code."""
     return (not select or code.startswith(tuple(select))) and not code.startswith(tuple(ignore))
 
 

@@ -31,6 +31,7 @@ INVALID_FILE: Final = "INVALID_FILE"
 UNFILLED: Final = "UNFILLED"
 UNMATCHED: Final = "UNMATCHED"
 BYTE_ORDER_MARK: Final = "BYTE_ORDER_MARK"
+FILE_NOTES: Final = (UNFILLED, UNMATCHED, BYTE_ORDER_MARK)
 BOM: Final = "the file begins with a byte order mark, which AWS refuses: save it as UTF-8 without"
 CALLS: Final = (
     "; functions such as !GetAtt and Fn::Sub have values in a template only: in a definition file, "
@@ -103,7 +104,6 @@ def problems(
         source = read(data, file, parameters, limits)
     except DefinitionFileError as fault:
         return None, [unreadable(fault)]
-    notes = [Problem(each, *at, NOTE, UNMATCHED, words, "") for each, at, words in source.unmatched]
     source = sampled(source, type, limits, known)
     checked = validate(source.text, type, limits, known)
     found = [placed(source, each) for each in checked.diagnostics]
@@ -112,9 +112,16 @@ def problems(
     only = condensed(found, source)
     if only is not found:
         return source, only
-    found += _needed(source) if runs else _note(source)
-    found += notes + _marked(data, source) + _instructed(source, runs)
+    found += _needed(source) if runs else []
+    found += file_notes(data, source, runs)
     return source, sorted(found, key=lambda each: (each.line, each.column))
+
+
+def file_notes(data: bytes | str, source: Source, runs: bool = False) -> list[Problem]:
+    """What is not about the definition but about its file and its placeholders, after sampled()."""
+    notes = [Problem(each, *at, NOTE, UNMATCHED, words, "") for each, at, words in source.unmatched]
+    unfilled = [] if runs else _note(source)
+    return [*unfilled, *notes, *_marked(data, source), *_instructed(source, runs)]
 
 
 def read(

@@ -238,3 +238,24 @@ def test_the_table_of_rules() -> None:
     result = lint("--rules")
     assert result.exit_code == 0
     assert "W201  warning  handler-cannot-match" in result.stdout
+
+
+def test_notes_on_the_file_are_those_of_validate(tmp_path: Path) -> None:
+    write(tmp_path, {"A": {**FAILED, "Cause": "${Cause} ${Other}"}}, "a.asl.json")
+    template = tmp_path / "template.yaml"
+    template.write_text(
+        "Resources:\n  A:\n    Type: AWS::Serverless::StateMachine\n    Properties:\n"
+        "      DefinitionUri: a.asl.json\n      DefinitionSubstitutions:\n"
+        "        Cause: !Ref Why\n        More: 1\n"
+    )
+    result = lint(template)
+    assert (result.exit_code, codes(result)) == (0, ["UNMATCHED", "UNMATCHED"])
+    assert f"{template}:8:9: note UNMATCHED the DefinitionSubstitutions of A have More" in (
+        result.stdout
+    )
+    assert result.stderr == "1 file: 2 notes (1 note: --notes shows them)\n"
+    assert sorted(codes(lint("--notes", template))) == ["UNFILLED", "UNMATCHED", "UNMATCHED"]
+    assert lint("--strict", template).exit_code == 1
+    assert codes(lint("--ignore", "UNMATCHED", template)) == []
+    assert lint("--strict", "--ignore", "UNMATCHED", template).exit_code == 0
+    assert codes(lint("--select", "W2", template)) == []

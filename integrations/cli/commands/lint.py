@@ -13,7 +13,7 @@ from stepwell.asl.checks import Diagnostic
 from stepwell.asl.evaluation import Json
 from stepwell.asl.files.definition_files import DefinitionFileError, sampled
 from stepwell.asl.inference.shapes import has_hole
-from stepwell.asl.lint import NOTE, RULES, SEVERITIES, lint
+from stepwell.asl.lint import NOTE, RULES, SEVERITIES, is_selected, lint
 from stepwell.integrations.aws.task_shapes import parameter_faults
 from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.errors import with_limits
@@ -21,6 +21,13 @@ from stepwell.integrations.cli.files import Problem
 from stepwell.integrations.cli.output import lint_reports
 from stepwell.integrations.cli.output.text import count
 from stepwell.integrations.cli.parsing import inputs
+from stepwell.integrations.definitions.problems import (
+    BYTE_ORDER_MARK,
+    FILE_NOTES,
+    UNFILLED,
+    UNMATCHED,
+    file_notes,
+)
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.tasks.results import result_shape
@@ -55,7 +62,7 @@ def run(
     """
     options = Options(**chosen)
     for code in (*options.select, *options.ignore):
-        if not any(rule.code.startswith(code) for rule in RULES):
+        if not any(each.startswith(code) for each in (*(rule.code for rule in RULES), *FILE_NOTES)):
             raise UsageError(f"{code}: no rule has a code that begins so (stepwell lint --rules)")
     parameters = files.parameters(param, params, limits)
     examples = [
@@ -69,7 +76,7 @@ def run(
     _summary(len(paths), found, shown)
     if any(each.code in files.UNREADABLE for each in found):
         return exit_codes.USAGE
-    counts = shown if options.strict else [each for each in shown if each.severity != NOTE]
+    counts = [each for each in shown if _counts(each, options)]
     return exit_codes.FAILED if counts else exit_codes.SUCCEEDED
 
 
@@ -118,17 +125,31 @@ def _problems(
         for each in findings
     ]
     found = files.condensed(problems, filled)
+    if found is problems:
+        found = problems + [
+            each._replace(severity=NOTE)
+            for each in file_notes(data, filled)
+            if is_selected(each.code, options.select, options.ignore)
+        ]
     return sorted(found, key=lambda each: (each.line, each.column))
 
 
 def _shown(problem: Problem, options: Options) -> bool:
-    """Notes are advice: they are shown on request, or if --select names their code."""
+    """Notes are advice: they are shown on request, or if --select names their code. Those on the
+    file are about mistakes, but for missing values.
+    """
     return (
         problem.severity != NOTE
+        or problem.code in (UNMATCHED, BYTE_ORDER_MARK)
         or options.notes
         or options.strict
         or problem.code.startswith(options.select or ("-",))
     )
+
+
+def _counts(problem: Problem, options: Options) -> bool:
+    """For the exit code. Values may be missing from any file before it is deployed."""
+    return problem.severity != NOTE or (options.strict and problem.code != UNFILLED)
 
 
 def _summary(number: int, found: Sequence[Problem], shown: Sequence[Problem]) -> None:
