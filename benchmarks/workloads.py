@@ -6,8 +6,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from stepwell.asl.compiler import compile_machine
 from stepwell.asl.evaluation import Json
-from stepwell.asl.program import Program, compile_machine
+from stepwell.asl.program import Program
 from stepwell.asl.resources import Resource
 from stepwell.asl.validate import validate
 from stepwell.engine import Engine

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from stepwell.asl import json_text
+from stepwell.asl.compiler import compile_machine
 from stepwell.asl.definition import (
     Branch,
     ChoiceState,
@@ -29,7 +30,7 @@ from stepwell.asl.definition import State as StateModel
 from stepwell.asl.evaluation import Env, InlineBudgetError, Json, StateError
 from stepwell.asl.histories.state_visits import Event, Visit, details
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.asl.program import State, compile_machine
+from stepwell.asl.program import State
 
 DEFAULT: Final = -1  # as a rule: the Choice's Default
 # an expression fails, takes too long, reads missing data, or is a ${Placeholder}

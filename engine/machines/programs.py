@@ -7,7 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
-from stepwell.asl.program import Program, compile_machine
+from stepwell.asl.compiler import compile_machine
+from stepwell.asl.program import Program
 from stepwell.asl.validate import validate
 from stepwell.engine.core.model import Payload
 from stepwell.engine.limits import Limits

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+from stepwell.asl.compiler import compile_machine
 from stepwell.asl.diff import compare
 from stepwell.asl.diff.canonical import places
 from stepwell.asl.diff.shapes import CHANGED, Change
 from stepwell.asl.histories.state_visits import Event
 from stepwell.asl.json_text import dumps
-from stepwell.asl.program import Program, compile_machine
+from stepwell.asl.program import Program
 from stepwell.asl.validate import validate
 from stepwell.engine.core.model import Payload
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits

@@ -15,12 +15,12 @@ from typing import Any, Final, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.blocks import every_state
+from stepwell.asl.compiler import compile_machine
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.evaluation import Json
 from stepwell.asl.histories.history_visits import Visits
 from stepwell.asl.histories.reevaluation import Reevaluation
 from stepwell.asl.histories.state_visits import CAUGHT, TIMED_OUT, Event, Visit
-from stepwell.asl.program import compile_machine
 from stepwell.engine.operations.data_flow import causes, data_flow
 from stepwell.integrations.mocks.answers import Unused, summary
 from stepwell.integrations.testing import snapshots

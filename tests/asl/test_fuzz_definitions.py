@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepwell.asl import json_text
-from stepwell.asl.program import compile_machine
+from stepwell.asl.compiler import compile_machine
 from stepwell.asl.validate import ERROR, invalid_definition_text, validate, validate_state
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:f"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from stepwell.asl.compiler import compile_machine
 from stepwell.asl.evaluation import Env, Json, StateError
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
-from stepwell.asl.program import compile_machine
 from stepwell.asl.validate import validate
 
 DEEP: Json = "x"

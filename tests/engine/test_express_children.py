@@ -8,7 +8,7 @@ import pytest
 from tests.engine.engine_fixture import EngineFixture, Shape, each, task, wait
 from tests.engine.test_logs import logged, logging
 
-from stepwell.asl.program import compile_machine
+from stepwell.asl.compiler import compile_machine
 from stepwell.asl.validate import validate
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import StoreError

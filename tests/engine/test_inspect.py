@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from stepwell.asl.compiler import compile_machine
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.histories import state_visits as v
 from stepwell.asl.histories.history_visits import Visits
 from stepwell.asl.histories.items import Items
 from stepwell.asl.histories.state_visits import route
-from stepwell.asl.program import Program, compile_machine
+from stepwell.asl.program import Program
 from stepwell.asl.resources import Resource
 from stepwell.asl.validate import validate
 from stepwell.engine.core.model import Payload

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from tests.engine.engine_fixture import ASK, LAMBDA, EngineFixture
 
 from stepwell.asl import json_text
+from stepwell.asl.compiler import compile_machine
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.histories import state_visits as v
 from stepwell.asl.histories import summaries
@@ -26,7 +27,6 @@ from stepwell.asl.histories.history_visits import Visits
 from stepwell.asl.histories.items import Items
 from stepwell.asl.histories.reevaluation import Reevaluation
 from stepwell.asl.histories.state_visits import details
-from stepwell.asl.program import compile_machine
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations.data_flow import as_json, data_flow

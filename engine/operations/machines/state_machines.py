@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stepwell.asl.program import Program, compile_machine
+from stepwell.asl.compiler import compile_machine
+from stepwell.asl.program import Program
 from stepwell.asl.validate import invalid_definition_text, validate
 from stepwell.engine import arns, messages
 from stepwell.engine.core.model import Payload

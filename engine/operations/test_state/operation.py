@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from stepwell.asl import datasets, field_evaluators
+from stepwell.asl.compiler import compile_machine
 from stepwell.asl.definition import MapState, ReaderConfig
 from stepwell.asl.evaluation import Env, Evaluator, Json
-from stepwell.asl.program import Program, State, compile_machine
+from stepwell.asl.program import Program, State
 from stepwell.asl.validate import invalid_definition_text, validate, validate_state
 from stepwell.engine import arns, messages
 from stepwell.engine.core.model import Execution, ExecutionExtras, Frame, Payload, Scope

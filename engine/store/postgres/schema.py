@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from stepwell.engine.store.postgres.session import Connection, Target
 from stepwell.engine.store.sql.migrations import check_format, migrations_of
 from stepwell.engine.store.sql.statements import statements_of
 
-SQL: Final = statements_of(__package__)
-MIGRATIONS: Final = migrations_of(__package__)
+SQL: Final = statements_of(Path(__file__).parent)
+MIGRATIONS: Final = migrations_of(Path(__file__).parent)
 
 
 @lru_cache(maxsize=256)

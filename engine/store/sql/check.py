@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from stepwell.asl.program import Program, compile_machine
-from stepwell.asl.validate import validate
+from stepwell.asl.program import Program
 from stepwell.engine.core.model import Payload
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
@@ -147,6 +146,9 @@ def _by_service(row: Values) -> Query[str]:
 
 def _definition(row: Values, context: Context) -> Query[None]:
     yield from ()
+    from stepwell.asl.compiler import compile_machine  # imported late: every reader imports this
+    from stepwell.asl.validate import validate
+
     blobs.unpack_json(row["configuration"])
     text = blobs.unpack(row["text"]).decode()
     validation = validate(text, row["type"], context.limits, lambda resource: resource)

@@ -1,13 +1,12 @@
 """The format of a database: the number of its last migration. Migrations are the files
-migrations/NNNN_name.sql of the store's package, applied in their order. A released migration is
+migrations/NNNN_name.sql of the store's folder, applied in their order. A released migration is
 never changed; a new format is a new file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import NamedTuple
 
 from stepwell.engine.store.base import StoreFormatError
@@ -15,20 +14,16 @@ from stepwell.engine.store.base import StoreFormatError
 
 class Migration(NamedTuple):
     number: int
-    file: Traversable
+    file: Path
 
     def statements(self) -> str:
         return self.file.read_text(encoding="utf-8")
 
 
-def migrations_of(package: str) -> Sequence[Migration]:
-    """In their order."""
-    folder = files(package).joinpath("migrations")
-    return sorted(
-        Migration(int(file.name[:4]), file)
-        for file in folder.iterdir()
-        if file.name.endswith(".sql")
-    )
+def migrations_of(folder: Path) -> Sequence[Migration]:
+    """Those of the store in that folder, in their order."""
+    files = (folder / "migrations").glob("*.sql")
+    return sorted(Migration(int(file.name[:4]), file) for file in files)
 
 
 def check_format(version: int, migrations: Sequence[Migration], database: str) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+_HERE: Final = Path(__file__).parent
 
 
-def statements_of(package: str) -> dict[str, str]:
-    """All statements in the words of the database that has its own queries.sql in that package.
+def statements_of(folder: Path) -> dict[str, str]:
+    """All statements in the words of the database that has its own queries.sql in that folder.
     {NAME} in a statement stands for another one, which may be the database's own.
     """
-    texts = {**_texts(__package__), **_texts(package)}
+    texts = {**_texts(_HERE), **_texts(folder)}
 
     def whole(text: str) -> str:
         return re.sub(r"\{(\w+)\}", lambda match: whole(texts[match[1]]), text)
@@ -18,9 +21,9 @@ def statements_of(package: str) -> dict[str, str]:
     return {name: whole(text) for name, text in texts.items()}
 
 
-def _texts(package: str) -> dict[str, str]:
+def _texts(folder: Path) -> dict[str, str]:
     """The statements of a .sql file, each as one line without comments."""
-    text = files(package).joinpath("queries.sql").read_text(encoding="utf-8")
+    text = (folder / "queries.sql").read_text(encoding="utf-8")
     found = {}
     for part in text.split("\n-- name: ")[1:]:
         name, *lines = part.splitlines()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Final
 
 from stepwell.engine.store.base import StoreFormatError
 from stepwell.engine.store.sql.migrations import check_format, migrations_of
 
-MIGRATIONS: Final = migrations_of(__package__)
+MIGRATIONS: Final = migrations_of(Path(__file__).parent)
 APPLICATION_ID: Final = 0x5374_7077  # "Stpw", in the header of the file
 # statement -> the format that brought the table which it creates empty
 LATER_TABLES: Final = {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from stepwell.engine.store.batch import Change
 from stepwell.engine.store.sql.statements import statements_of
 
 SQLITE_VERSION: Final = (3, 35, 0)  # UPDATE ... FROM, RETURNING and upserts
-SQL: Final[Mapping[str, str]] = statements_of(__package__)
+SQL: Final[Mapping[str, str]] = statements_of(Path(__file__).parent)
 
 _ROW: Final = re.compile(r"(?<=VALUES )(\([?, ]+\))")
 

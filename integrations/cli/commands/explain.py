@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.asl import json_text
+from stepwell.asl.compiler import compile_machine
 from stepwell.asl.definition import StateMachine
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.explain import NOTE, WARNING, Hint
@@ -18,7 +19,6 @@ from stepwell.asl.inference import Machine
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint import NOTE as ADVICE
 from stepwell.asl.lint import lint
-from stepwell.asl.program import compile_machine
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.core.model import Payload
 from stepwell.engine.operations.data_flow import DataFlow, Given, as_json, trial

@@ -21,7 +21,8 @@ from dataclasses import fields, replace
 from itertools import count
 from typing import Any, NamedTuple
 
-from stepwell.asl.program import Program, compile_machine
+from stepwell.asl.compiler import compile_machine
+from stepwell.asl.program import Program
 from stepwell.asl.validate import validate
 from stepwell.engine.core import model
 from stepwell.engine.core.decide import decide

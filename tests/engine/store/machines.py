@@ -7,7 +7,8 @@ import json
 from random import Random
 from typing import Any
 
-from stepwell.asl.program import Program, compile_machine
+from stepwell.asl.compiler import compile_machine
+from stepwell.asl.program import Program
 from stepwell.asl.validate import validate
 from stepwell.engine.core.decide import decide
 from stepwell.engine.core.events import (

@@ -16,6 +16,7 @@ from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tests.conftest import ROOT
 from tests.simulation.virtual import PROCESS
 
 from stepwell.engine.errors import StoreError
@@ -48,7 +49,7 @@ _OF_SHARDS = (
         "described",
     ),
 )
-_POSTGRES = statements_of("stepwell.engine.store.postgres")
+_POSTGRES = statements_of(ROOT / "engine" / "store" / "postgres")
 SQL = {**SQLITE, **{name: _POSTGRES[name].replace("::bigint", "") for name in _OF_SHARDS}}
 SQL["fence"] = "SELECT 1 FROM shard WHERE number = ? AND epoch = ?"
 SQL["take_over"] = "UPDATE shard SET epoch = epoch + 1, owner = ? WHERE number = ? RETURNING epoch"
