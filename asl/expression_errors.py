@@ -1,11 +1,14 @@
 """The errors of expressions in a definition: compiling raises them, the validator reports them."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from __future__ import annotations
 
-from lark import UnexpectedInput
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from stepwell.asl import messages
+
+if TYPE_CHECKING:
+    from lark import UnexpectedInput
 
 
 class ExpressionSyntaxError(ValueError):

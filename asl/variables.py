@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.jsonata import variables_read
-from stepwell.asl.jsonata_values import expressions
 
 # Texts in quotes, and names after a single `$`: `$$` is the Context object, `$.` and `$[` the
 # input.
@@ -50,6 +48,9 @@ def _states(block: Json, language: str) -> Iterator[tuple[str, dict[str, Json], 
 
 
 def _jsonata(value: Json) -> Iterator[str]:
+    from stepwell.asl.jsonata import variables_read  # imported late: it has a parser
+    from stepwell.asl.jsonata_values import expressions
+
     for _, source in expressions(value):
         yield from variables_read(source)
 

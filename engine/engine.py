@@ -41,16 +41,19 @@ from stepwell.engine.observers.trace_context import TraceSink
 from stepwell.engine.observers.tracker import Tracker
 from stepwell.engine.operations.activities import Activities, TaskTokens
 from stepwell.engine.operations.base import Base, NoTasks
-from stepwell.engine.operations.executions.existing import Executions
-from stepwell.engine.operations.executions.history import Histories
+from stepwell.engine.operations.executions.ends import Ends
 from stepwell.engine.operations.executions.indexing import Indexer
 from stepwell.engine.operations.executions.redrive import Redrives
-from stepwell.engine.operations.executions.search import Searches
 from stepwell.engine.operations.executions.starts import Starts
 from stepwell.engine.operations.machines.state_machines import StateMachines
 from stepwell.engine.operations.machines.versions import Versions
-from stepwell.engine.operations.map_runs import MapRuns
+from stepwell.engine.operations.map_runs import MapRunUpdates
 from stepwell.engine.operations.paging import Pages
+from stepwell.engine.operations.reading.executions import Executions
+from stepwell.engine.operations.reading.histories import Histories
+from stepwell.engine.operations.reading.machines import Machines
+from stepwell.engine.operations.reading.map_runs import MapRuns
+from stepwell.engine.operations.reading.searches import Searches
 from stepwell.engine.operations.tags import Tags
 from stepwell.engine.operations.test_state.operation import TestStates
 from stepwell.engine.operations.timers import Timers
@@ -177,7 +180,8 @@ class Engine:
     def _compose_operations(self, base: Base, queues: ActivityQueues, namings: Namings) -> None:
         worker, deletions = self.worker, self.deletions
         self.activities, self.task_tokens = Activities(base, queues), TaskTokens(base)
-        self.machines, self.versions = StateMachines(base, self.deletions), Versions(base)
+        self.machines, self.versions = Machines(base), Versions(base)
+        self.machine_changes = StateMachines(base, deletions)
         known = self.activities
         self.caches = DefinitionCaches(
             *(base.machines, deletions, namings, self.tracker, worker),
@@ -185,13 +189,15 @@ class Engine:
         )
         self.tags = Tags(base, self.activities)
         self.starts, self.histories = Starts(base), Histories(base)
-        self.searches = Searches(base, namings)
+        self.searches = Searches(base)
         self.indexer = Indexer(base, namings, self.supervisor)
-        self.map_runs, self.redrives = MapRuns(base), Redrives(base, self.retention)
+        self.map_runs = MapRuns(base)
+        self.map_run_updates = MapRunUpdates(base, self.map_runs)
+        self.executions, self.ends = Executions(base, self.map_runs), Ends(base)
+        self.redrives = Redrives(base, self.executions, self.retention)
         failed = self.map_runs.failed_children
         self.streams = Streams(self.store, self.tasks, self.limits, failed, worker.park)
         worker.attempts.map_run = self.streams.handler
-        self.executions = Executions(base, self.map_runs, self.redrives)
         self.test_states, self.timers = TestStates(base, self.records), Timers(base)
 
     # --- life -------------------------------------------------------------------------------------
@@ -296,15 +302,15 @@ class Engine:
     forget_definitions = delegated("caches", DefinitionCaches.forget)
     finish_deletion = delegated("deletions", Deletions.finish)
 
-    create_state_machine = delegated("machines", StateMachines.create_state_machine)
-    update_state_machine = delegated("machines", StateMachines.update_state_machine)
-    describe_state_machine = delegated("machines", StateMachines.describe_state_machine)
-    list_state_machines = delegated("machines", StateMachines.list_state_machines)
-    delete_state_machine = delegated("machines", StateMachines.delete_state_machine)
+    create_state_machine = delegated("machine_changes", StateMachines.create_state_machine)
+    update_state_machine = delegated("machine_changes", StateMachines.update_state_machine)
+    describe_state_machine = delegated("machines", Machines.describe_state_machine)
+    list_state_machines = delegated("machines", Machines.list_state_machines)
+    delete_state_machine = delegated("machine_changes", StateMachines.delete_state_machine)
     validate_state_machine_definition = delegated(
-        "machines", StateMachines.validate_state_machine_definition
+        "machine_changes", StateMachines.validate_state_machine_definition
     )
-    machine_extras = delegated("machines", StateMachines.machine_extras)
+    machine_extras = delegated("machines", Machines.machine_extras)
     program = delegated("_programs", Programs.program)
 
     publish_state_machine_version = delegated("versions", Versions.publish_state_machine_version)
@@ -337,9 +343,9 @@ class Engine:
     list_all_executions = delegated("executions", Executions.list_all_executions)
     fire_timer = delegated("timers", Timers.fire_timer)
     advance_time = delegated("timers", Timers.advance_time)
-    stop_execution = delegated("executions", Executions.stop_execution)
+    stop_execution = delegated("ends", Ends.stop_execution)
     redrive_execution = delegated("redrives", Redrives.redrive_execution)
-    wait = delegated("executions", Executions.wait)
+    wait = delegated("ends", Ends.wait)
     inspect_execution = delegated("executions", Executions.inspect_execution)
     inspect_machine = delegated("executions", Executions.inspect_machine)
     parked_executions = delegated("executions", Executions.parked_executions)
@@ -353,7 +359,7 @@ class Engine:
 
     list_map_runs = delegated("map_runs", MapRuns.list_map_runs)
     describe_map_run = delegated("map_runs", MapRuns.describe_map_run)
-    update_map_run = delegated("map_runs", MapRuns.update_map_run)
+    update_map_run = delegated("map_run_updates", MapRunUpdates.update_map_run)
     exported_execution = delegated("map_runs", MapRuns.exported_execution)
 
     create_activity = delegated("activities", Activities.create_activity)

@@ -23,7 +23,6 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from stepwell.engine.engine import Engine
 from stepwell.engine.errors import ApiError
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.errors import UsageError
@@ -70,6 +69,8 @@ async def carry_out(engine: Any, operation: str, arguments: Mapping[str, Any]) -
 
     engine  an Engine, or what has its operations
     """
+    from stepwell.engine.engine import Engine  # imported late: those that only ask need none
+
     method = getattr(Engine, operation, None)
     if operation.startswith("_") or operation in NOT_OFFERED or not _is_operation(method):
         raise ApiError("UnknownOperationException", f"{operation} is not an operation")

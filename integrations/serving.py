@@ -28,7 +28,8 @@ from stepwell.engine.arns import Home
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import Health
-from stepwell.integrations import database, log_sink, loop, stack
+from stepwell.integrations import log_sink, loop, stack
+from stepwell.integrations.database import reading
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.limits_files import changed
@@ -106,7 +107,7 @@ class Server:
     async def serve(self) -> None:
         settings = self._settings
         keys = keys_of(settings)
-        home = await database.home_of(settings.db, settings.region, settings.account)
+        home = await reading.home_of(settings.db, settings.region, settings.account)
         listening = _listen(settings.host, settings.port)
         try:
             self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stepwell.integrations import database
 from stepwell.integrations.aws.outside import Outside
+from stepwell.integrations.database import naming
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.mocks.checks import Validation
@@ -51,7 +51,7 @@ class TaskSettings:
 class Settings(TaskSettings):
     """What a server does: one field for each option of `stepwell serve`."""
 
-    db: database.Database
+    db: naming.Database
     """The database; a file is created if it is missing."""
     host: str = "127.0.0.1"
     """Address to listen on. Addresses other than loopback require `credentials`."""

@@ -23,8 +23,8 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.runtime.execution_logs import LogSink
 from stepwell.engine.store.base import Health, Store
 from stepwell.engine.virtual_clock import VirtualClock
-from stepwell.integrations import database
 from stepwell.integrations.console.routes import Console
+from stepwell.integrations.database import owning
 from stepwell.integrations.host import Executions, Peers
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.machine_tasks import ServerTasks
@@ -190,7 +190,7 @@ async def opened(
     clock = None
     if settings.skip_time:
         clock = VirtualClock(paced=True, outside_seconds=limits.skip_worker_seconds, limits=limits)
-    async with database.served(
+    async with owning.served(
         *(settings.db, tasks, around.home, limits, around.log_sink, around.telemetry, store),
         clock,
         around.url,

@@ -15,29 +15,17 @@ iterations stay finished.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 from stepwell.asl import messages
 from stepwell.engine.core import model, states
 from stepwell.engine.core.events import Redrive
 from stepwell.engine.core.history import CODES
 from stepwell.engine.core.maps import map_run
-from stepwell.engine.core.model import ExecutionExtras, Frame, Phase
+from stepwell.engine.core.model import Frame, Phase
 from stepwell.engine.core.run import Run
 
 EXECUTION_REDRIVEN: Final = CODES["ExecutionRedriven"]
-
-
-class _Redriven(Protocol):
-    """An execution, or the row of one."""
-
-    @property
-    def extras(self) -> ExecutionExtras: ...
-
-
-def redrive_count(x: _Redriven) -> int:
-    """How often it was redriven."""
-    return x.extras.get("redrives", 0)
 
 
 def reopen(run: Run, event: Redrive) -> None:
@@ -49,8 +37,9 @@ def reopen(run: Run, event: Redrive) -> None:
     repeat_top = x.status == model.FAILED and x.error == messages.DATA_LIMIT_EXCEEDED
     x.status, x.deadline = model.RUNNING, event.deadline
     x.stopped = x.error = x.cause = x.snapshot = None
-    x.extras = {**x.extras, **event.extras, "redrives": redrive_count(x) + 1, "redriven": run.now}
-    redriven = run.add((EXECUTION_REDRIVEN, run.base, redrive_count(x)))
+    count = x.extras.get("redrives", 0) + 1
+    x.extras = {**x.extras, **event.extras, "redrives": count, "redriven": run.now}
+    redriven = run.add((EXECUTION_REDRIVEN, run.base, count))
     if whole:
         root = Frame(
             x.next_frame, 0, 0, run.program.blocks[x.block], x.input, model.NO_VARIABLES, redriven

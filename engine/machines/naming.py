@@ -1,88 +1,30 @@
 """How the executions of a state machine are indexed once its search attributes have changed: by
-those that the machine names now, whichever version they run.
-
-    search/ARN    a record that home writes: Naming
-
-A machine whose attributes have not changed since its first execution has no record: its executions
-are indexed by the definition and the tag that they started with.
+those that the machine names now, whichever version they run. See naming_records.py.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import msgspec
 
-from stepwell.asl import json_text, search_attributes
-from stepwell.asl.search_attributes import MARKER, Attribute
 from stepwell.engine.machines import machine_parts
+from stepwell.engine.machines.naming_records import (
+    PREFIX,
+    Indexing,
+    Naming,
+    changed,
+    decode,
+    encode,
+    naming_of,
+    texts_of,
+)
 from stepwell.engine.runtime.worker import Worker
 from stepwell.engine.store.base import MachineRow
 
 log: Final = logging.getLogger("stepwell.search")
-
-PREFIX: Final = "search/"
-Texts = tuple[str, str]  # that the Comment of a definition and the tag of a machine hold
-
-
-class Indexing(msgspec.Struct, frozen=True):
-    """The earlier executions being indexed.
-
-    began  epoch ms
-    after  (started, id) of the last one that is; they are taken newest first
-    count  how many are
-    """
-
-    began: int
-    after: tuple[int, int] | None = None
-    count: int = 0
-
-
-class Naming(msgspec.Struct, frozen=True):
-    """texts     of the attributes by which every start and end is indexed now
-    since     attribute -> epoch ms: executions that started before are not indexed so
-    indexing  None: it is done, or not wanted
-    last      when the last one began, and how many executions it indexed
-    """
-
-    texts: Texts
-    since: Mapping[str, int]
-    indexing: Indexing | None = None
-    last: Indexing | None = None
-
-    def attributes(self) -> tuple[Attribute, ...]:
-        return read(self.texts)
-
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Naming).decode
-
-
-def texts_of(row: MachineRow) -> Texts:
-    tag: str = machine_parts.part(row, "tags").get(MARKER, "")
-    if MARKER not in row.definition:
-        return "", tag
-    return search_attributes.in_comment(json_text.loads(row.definition).get("Comment")), tag
-
-
-def read(texts: Texts) -> tuple[Attribute, ...]:
-    return tuple(dict.fromkeys(each for text in texts for each in search_attributes.read(text)))
-
-
-def changed(old: Texts, new: Texts) -> list[str]:
-    """Names of the attributes that were added, removed, or have another path."""
-    before, after = (_paths(read(texts)) for texts in (old, new))
-    return sorted({name for name in (*before, *after) if before.get(name) != after.get(name)})
-
-
-def _paths(attributes: tuple[Attribute, ...]) -> Mapping[str, set[Attribute]]:
-    found = defaultdict[str, set[Attribute]](set)
-    for each in attributes:
-        found[each.name].add(each)
-    return found
 
 
 class Namings:
@@ -101,23 +43,17 @@ class Namings:
         after = ""
         while page := await self._store.records(PREFIX, after):
             for key, data in page:
-                self._set(key.removeprefix(PREFIX), _decode(data))
+                self._set(key.removeprefix(PREFIX), decode(data))
             after = page[-1][0]
 
     async def reread(self, arn: str) -> None:
         """Home has written that of a machine. When this returns, all starts and ends that were
         indexed as before are committed.
         """
-        naming = (await self.stored(arn)).get(arn)
+        naming = await naming_of(self._store, arn)
         if naming != self._of.get(arn):
             self._set(arn, naming)
             await self._worker.write({})  # is durable after them
-
-    async def stored(self, arn: str = "") -> dict[str, Naming]:
-        """As home has written them last: that of a state machine, or the first 1,000 of all."""
-        found = await self._store.records(PREFIX + arn)
-        keyed = {key.removeprefix(PREFIX): data for key, data in found}
-        return {key: _decode(data) for key, data in keyed.items() if arn in ("", key)}
 
     def get(self, arn: str) -> Naming | None:
         return self._of.get(arn)
@@ -138,7 +74,7 @@ class Namings:
     async def put(self, arn: str, naming: Naming | None) -> None:
         """Durable when it returns, with all that was decided before."""
         self._set(arn, naming)
-        data = None if naming is None else _encode(naming)
+        data = None if naming is None else encode(naming)
         await self._worker.write({PREFIX + arn: data})
 
     async def renew(self, arn: str, **fields: Any) -> Naming:

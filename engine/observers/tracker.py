@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from stepwell.engine import arns, messages
 from stepwell.engine.core import model
@@ -19,8 +19,10 @@ from stepwell.engine.core.model import Execution
 from stepwell.engine.errors import ApiError
 from stepwell.engine.limits import Limits
 from stepwell.engine.observers.waiters import Waiters
-from stepwell.engine.runtime.live import Live
 from stepwell.engine.store.base import ExecutionRow, Store
+
+if TYPE_CHECKING:
+    from stepwell.engine.runtime.live import Live
 
 
 class Started(NamedTuple):

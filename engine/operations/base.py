@@ -1,52 +1,26 @@
-"""The base of all operations: the settings and parts of an engine that they share."""
+"""The base of the operations that change something: what those that read have, and the worker."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
-from stepwell.engine.arns import Home
-from stepwell.engine.clock import Clock
-from stepwell.engine.core.model import Execution
-from stepwell.engine.limits import Limits
 from stepwell.engine.machines.programs import Programs
-from stepwell.engine.machines.rows import MachineRows
 from stepwell.engine.map_runs.datasets import StreamRequest
-from stepwell.engine.observers.tracker import Tracker
-from stepwell.engine.operations.paging import Pages
+from stepwell.engine.operations.reading.base import ReadingBase
 from stepwell.engine.runtime.worker import Worker
-from stepwell.engine.store.base import DefinitionRow, ExecutionRow, Store
 from stepwell.engine.tasks import Tasks
-
-STANDARD: Final = "STANDARD"
-EXPRESS: Final = "EXPRESS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
-    """The settings of an engine, and the parts that its operations work with."""
-
-    store: Store
-    clock: Clock
-    limits: Limits
-    home: Home
+class Base(ReadingBase):
     tasks: Tasks
     new_uuid: Callable[[], str]
-    pages: Pages
     programs: Programs
-    machines: MachineRows
     worker: Worker
-    tracker: Tracker
-
-
-async def pinned(store: Store, row: ExecutionRow | Execution) -> DefinitionRow:
-    """The revision that an execution runs."""
-    found = await store.definition(row.definition)
-    assert found is not None, "a definition is kept as long as an execution is pinned to it"
-    return found
 
 
 class NoTasks:

@@ -168,8 +168,9 @@ class Data:
         """
         arn, state, visit = _need(query, "arn"), _need(query, "state"), query.get("visit", "")
         described = await self._engine.inspect_execution(arn)
-        pinned, program = await self._engine.inspect_machine(arn)
+        pinned, definition_id = await self._engine.inspect_machine(arn)
         definition = json_text.loads(pinned["definition"])
+        program = await self._engine.program(definition_id)
         async with self._evaluating:
             events: list[HistoryEvent] = []
             async for event in self._engine.inspect_history(arn):

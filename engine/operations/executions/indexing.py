@@ -16,9 +16,12 @@ from typing import Final
 from stepwell.asl.search_attributes import Attribute
 from stepwell.engine import arns, messages
 from stepwell.engine.errors import ApiError
-from stepwell.engine.machines.naming import Indexing, Naming, Namings, texts_of
-from stepwell.engine.operations.base import STANDARD, Base
-from stepwell.engine.operations.results import ExecutionIndexOutput, PartialAttribute
+from stepwell.engine.machines.naming import Namings
+from stepwell.engine.machines.naming_records import Indexing, Naming, naming_of, texts_of
+from stepwell.engine.operations.base import Base
+from stepwell.engine.operations.reading.base import STANDARD
+from stepwell.engine.operations.reading.searches import partial_attributes
+from stepwell.engine.operations.results import ExecutionIndexOutput
 from stepwell.engine.search.attributes import Indexed, stored
 from stepwell.engine.sharding import HOME
 from stepwell.engine.store.base import ExecutionRow, MachineRow
@@ -67,8 +70,7 @@ class Indexer:
         "startDate"?}: of the last indexing. Not an operation of AWS. Raises the same errors.
         """
         row = await self._machine(state_machine_arn)
-        stored = await self._namings.stored(row.arn)
-        naming = stored.get(row.arn) or Naming(texts_of(row), {})
+        naming = await naming_of(self._store, row.arn) or Naming(texts_of(row), {})
         partial = partial_attributes(row.arn, naming)
         last = naming.indexing or naming.last
         status = INDEXING if naming.indexing else PARTIAL if partial else COMPLETE
@@ -133,19 +135,6 @@ class Indexer:
             if naming.indexing is done:
                 since = {name: at for name, at in naming.since.items() if at >= done.began}
                 await self._namings.renew(arn, since=since, indexing=None, last=done)
-
-
-def partial_attributes(arn: str, naming: Naming) -> list[PartialAttribute]:
-    named = {each.name for each in naming.attributes()}
-    return [
-        {
-            "stateMachineArn": arn,
-            "name": name,
-            "since": at / 1000,
-            "change": "CHANGED" if name in named else "REMOVED",
-        }
-        for name, at in naming.since.items()
-    ]
 
 
 def _indexed(named: Sequence[Attribute], row: ExecutionRow) -> Indexed:

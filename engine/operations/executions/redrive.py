@@ -8,10 +8,9 @@ from stepwell.engine import arns, messages
 from stepwell.engine.core import model
 from stepwell.engine.core.events import Heartbeat, Redrive
 from stepwell.engine.core.model import Execution, ExecutionExtras
-from stepwell.engine.core.redrive import redrive_count
 from stepwell.engine.errors import ApiError
 from stepwell.engine.operations.base import Base
-from stepwell.engine.operations.executions import shapes
+from stepwell.engine.operations.reading.executions import Executions
 from stepwell.engine.operations.results import RedriveExecutionOutput
 from stepwell.engine.runtime.retention import Retention
 from stepwell.engine.store.base import ExecutionRow
@@ -20,8 +19,8 @@ from stepwell.engine.store.base import ExecutionRow
 class Redrives:
     """Redriving executions."""
 
-    def __init__(self, base: Base, retention: Retention) -> None:
-        self._clock, self._limits, self._machines = base.clock, base.limits, base.machines
+    def __init__(self, base: Base, executions: Executions, retention: Retention) -> None:
+        self._clock, self._limits, self._executions = base.clock, base.limits, executions
         self._worker, self._tracker, self._retention = base.worker, base.tracker, retention
 
     async def redrive_execution(
@@ -35,7 +34,7 @@ class Redrives:
         self._worker.check()
         row = await self._tracker.row(execution_arn)
         if self._redriven_with(client_token, row) is None:
-            reason = await self.not_redrivable(row)
+            reason = await self._executions.not_redrivable(row)
             if reason is not None:
                 raise ApiError("ExecutionNotRedrivable", reason)
         await self._worker.admit(row.machine_arn)
@@ -67,21 +66,6 @@ class Redrives:
         await done
         at = live.x.extras["redriven"] if again is None else again
         return {"redriveDate": at / 1000}
-
-    async def not_redrivable(self, row: ExecutionRow | Execution) -> str | None:
-        """Why the execution cannot be redriven now, in AWS's words; None: it can."""
-        reason = shapes.not_redrivable(row, self._clock.now(), self._limits)
-        if reason is not None:
-            return reason
-        if row.parent is not None:
-            return messages.REDRIVE_BY_MAP_RUN
-        try:
-            await self._machines.active(row.machine_arn)
-        except ApiError:
-            return messages.REDRIVE_DELETING
-        if redrive_count(row) >= self._limits.redrives:
-            return messages.REDRIVE_LIMIT.format(limit=self._limits.redrives)
-        return None
 
     def _redriven_with(self, token: str | None, x: ExecutionRow | Execution) -> int | None:
         """ms: when this client token redrove the execution, if that was recently."""

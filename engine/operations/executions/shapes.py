@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final, TypeVar, cast
 
 from stepwell.asl import json_text
+from stepwell.asl.timestamps import iso_milliseconds
 from stepwell.engine import messages
 from stepwell.engine.core import model
-from stepwell.engine.core.environment import iso
 from stepwell.engine.core.model import Execution, Payload
 from stepwell.engine.limits import DEFAULT_LIMITS, Limits
 from stepwell.engine.operations.results import (
@@ -153,7 +153,10 @@ def exported(x: ExecutionRow | Execution) -> dict[str, Any]:
     described: dict[str, Any] = {**execution(x)}
     for name in ("inputDetails", "outputDetails"):
         described[name] = {"Included": True}
-    described |= {"startDate": iso(x.started), "stopDate": iso(x.stopped or x.started)}
+    described |= {
+        "startDate": iso_milliseconds(x.started / 1000),
+        "stopDate": iso_milliseconds((x.stopped or x.started) / 1000),
+    }
     return {name[0].upper() + name[1:]: described[name] for name in sorted(described)}
 
 

@@ -19,8 +19,9 @@ from stepwell.engine.machines.machine_parts import Target
 from stepwell.engine.observers.trace_context import current_trace
 from stepwell.engine.observers.tracker import Started
 from stepwell.engine.operations import payloads
-from stepwell.engine.operations.base import EXPRESS, Base, pinned
+from stepwell.engine.operations.base import Base
 from stepwell.engine.operations.executions import shapes
+from stepwell.engine.operations.reading.base import EXPRESS, pinned
 from stepwell.engine.operations.results import StartExecutionOutput, StartSyncExecutionOutput
 from stepwell.engine.runtime import execution_logs
 from stepwell.engine.store.base import ExecutionRow

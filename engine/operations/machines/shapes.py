@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from stepwell.asl import json_text
-from stepwell.asl.checks import Diagnostic
-from stepwell.asl.validate import Validation
 from stepwell.asl.variables import variable_references
 from stepwell.engine.core.model import Execution
 from stepwell.engine.limits import Limits
@@ -23,6 +21,10 @@ from stepwell.engine.operations.results import (
     ValidateStateMachineDefinitionOutput,
 )
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow, MachineRow
+
+if TYPE_CHECKING:
+    from stepwell.asl.checks import Diagnostic
+    from stepwell.asl.validate import Validation
 
 
 def machine(row: MachineRow) -> DescribeStateMachineOutput:

@@ -1,7 +1,7 @@
 """Which database or server a command uses.
 
 In this order: --server, --db, STEPWELL_SERVER, STEPWELL_DB, AWS_ENDPOINT_URL_SFN, the default
-database. A process that works on a database is found by its socket (database.request).
+database. A process that works on a database is found by its socket (database/requests.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.errors import UsageError
 
 if TYPE_CHECKING:
-    from stepwell.integrations.database import Database
+    from stepwell.integrations.database.naming import Database
     from stepwell.integrations.limits import Limits
 
 SERVER: Final = "STEPWELL_SERVER"
@@ -43,9 +43,9 @@ class Place(NamedTuple):
 
 def database(db: str | None) -> tuple[Database, list[str]]:
     """The database of a command that needs one, and the words that lead there again."""
-    from stepwell.integrations import database as databases  # imported late: it has the engine
+    from stepwell.integrations.database import naming  # imported late: it has the store
 
-    named = databases.database(db)
+    named = naming.database(db)
     return named, [] if db in (None, os.environ.get(DATABASE)) else ["--db", str(named)]
 
 
@@ -73,12 +73,12 @@ async def opened(server: str | None, db: str | None, limits: Limits) -> AsyncIte
     """The client of what `server` and `db` name. Raises UsageError."""
     at = place(server, db)
     if at.server is None:
-        from stepwell.integrations import database as databases
         from stepwell.integrations.cli.clients.local import DatabaseClient
+        from stepwell.integrations.database.reading import reading
 
         named, words = database(at.db)
-        async with databases.reading(named, limits) as engine:
-            client = DatabaseClient(engine, named, words, limits)
+        async with reading(named, limits) as reader:
+            client = DatabaseClient(reader, named, words, limits)
             try:
                 yield client
             finally:

@@ -10,12 +10,12 @@ from stepwell.engine.store.base import Finding
 from stepwell.engine.store.opening import damaged, open_store
 from stepwell.engine.store.sql.copying import copy
 from stepwell.engine.store.sql.store import SqlStore
-from stepwell.integrations import database
 from stepwell.integrations.cli import exit_codes
 from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import screen, text
 from stepwell.integrations.cli.output.text import count
-from stepwell.integrations.database import Database
+from stepwell.integrations.database import naming
+from stepwell.integrations.database.naming import Database
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.common.tables import check
@@ -23,7 +23,7 @@ from stepwell.integrations.services.common.tables import check
 
 @with_limits
 def check_database(db: str | None, json: bool, limits: Limits) -> int:
-    checked = database.existing(database.database(db))
+    checked = naming.existing(naming.database(db))
     findings = asyncio.run(_findings(checked, limits))
     if json:
         for each in findings:
@@ -36,7 +36,7 @@ def check_database(db: str | None, json: bool, limits: Limits) -> int:
     return exit_codes.FAILED if findings else exit_codes.SUCCEEDED
 
 
-async def _findings(checked: database.Database, limits: Limits) -> list[Finding]:
+async def _findings(checked: naming.Database, limits: Limits) -> list[Finding]:
     try:
         return await damaged(checked.url, check, limits)
     except StoreError as fault:
@@ -45,7 +45,7 @@ async def _findings(checked: database.Database, limits: Limits) -> list[Finding]
 
 @with_limits
 def migrate(db: str | None, limits: Limits) -> int:
-    named = database.database(db)
+    named = naming.database(db)
     asyncio.run(_migrate(named, limits))
     print(f"{named}: the tables are those of this version", file=sys.stderr)
     return exit_codes.SUCCEEDED
@@ -59,7 +59,7 @@ async def _migrate(named: Database, limits: Limits) -> None:
 @with_limits
 def copy_database(source: str | None, target: str, limits: Limits) -> int:
     """The rows of the source, in the new database that `target` names."""
-    origin, copied = database.existing(database.database(source)), database.database(target)
+    origin, copied = naming.existing(naming.database(source)), naming.database(target)
     if copied.file is not None and copied.file.exists():
         raise UsageError(f"{copied} exists: name a new file")
     rows = asyncio.run(_copy(origin, copied, limits))

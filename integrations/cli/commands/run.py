@@ -23,7 +23,7 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.sharding import Shard
 from stepwell.engine.store.base import ExecutionRow, StoreInUseError
 from stepwell.engine.virtual_clock import VirtualClock
-from stepwell.integrations import database, loop, machine_tasks
+from stepwell.integrations import loop, machine_tasks
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.cli import exit_codes, files, lookup, mock_options, task_settings
 from stepwell.integrations.cli.clients import choosing
@@ -35,6 +35,7 @@ from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.following import Follower, print_json
 from stepwell.integrations.cli.output.text import command, printable, reason
 from stepwell.integrations.cli.parsing import inputs
+from stepwell.integrations.database import naming, owning, requests
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.machine_tasks import MachineTasks
@@ -106,10 +107,10 @@ def run(
 
 async def _here(asked: Asked, at: choosing.Place, settings: TaskSettings, limits: Limits) -> int:
     """In this process, or where a server has the database open, there."""
-    named = database.database(at.db)
+    named = naming.database(at.db)
     folder = settings.functions or files.functions_beside(asked.file)
     kept = at.db is not None or not asked.skip_time
-    owner = await database.owner(named) if kept else None
+    owner = await requests.owner(named) if kept else None
     if owner is not None and "url" in owner:
         async with choosing.opened(None, at.db, limits) as client:
             note = f"the server at {owner['url']}, which has {named} open"
@@ -143,12 +144,12 @@ async def _here(asked: Asked, at: choosing.Place, settings: TaskSettings, limits
             mocking.report(tasks, code)
             return code
 
-    return await database.on_its_shard(drive)
+    return await owning.on_its_shard(drive)
 
 
 def _opened(
     asked: Asked,
-    named: database.Database | None,
+    named: naming.Database | None,
     follower: Follower,
     limits: Limits,
     outside: Outside,
@@ -160,14 +161,14 @@ def _opened(
     output = follower.print_output
     if not asked.skip_time:
         assert named is not None
-        return database.owned(named, None, output, limits, shard, outside=outside)
+        return owning.owned(named, None, output, limits, shard, outside=outside)
     clock = _skipping(named, limits)
     if named is None:
-        return database.temporary(None, output, limits, clock, outside)
-    return database.owned(named, None, output, limits, clock=clock, outside=outside)
+        return owning.temporary(None, output, limits, clock, outside)
+    return owning.owned(named, None, output, limits, clock=clock, outside=outside)
 
 
-def _skipping(named: database.Database | None, limits: Limits) -> VirtualClock:
+def _skipping(named: naming.Database | None, limits: Limits) -> VirtualClock:
     """The clock of --skip-time. Raises UsageError for a database with nodes of other clocks."""
     if named is not None and named.file is None:
         raise UsageError(f"--skip-time: {named} is shared with other nodes; use a SQLite file")
@@ -314,14 +315,14 @@ def resume(
         raise UsageError("--skip-time: the clock of a database never goes back: name one with --db")
     named, words = choosing.database(db)
     clock = _skipping(named, limits) if skip_time else None
-    database.existing(named)
+    naming.existing(named)
 
     async def work(shard: Shard | None) -> int:
         follower = Follower(json, quiet, timeout)
         outside = settings.outside(limits)
         own = settings.functions and settings.functions.resolve()
         printed = follower.print_output
-        opened = database.owned(named, own, printed, limits, shard, clock, outside)
+        opened = owning.owned(named, own, printed, limits, shard, clock, outside)
         async with _resumable(named, words), opened as (engine, tasks):
             if execution is None and engine.shard.count > 1:
                 raise UsageError(
@@ -344,16 +345,16 @@ def resume(
             codes = await asyncio.gather(*following)
             return next((code for code in WORST_FIRST if code in codes), exit_codes.SUCCEEDED)
 
-    return loop.run(database.on_its_shard(work))
+    return loop.run(owning.on_its_shard(work))
 
 
 @asynccontextmanager
-async def _resumable(named: database.Database, words: Sequence[str]) -> AsyncIterator[None]:
+async def _resumable(named: naming.Database, words: Sequence[str]) -> AsyncIterator[None]:
     """Say why nothing can be resumed where another process runs the executions."""
     try:
         yield
     except StoreInUseError:
-        owner = await database.owner(named)
+        owner = await requests.owner(named)
         if owner is None:
             raise
         who = f"the server at {owner['url']}" if "url" in owner else f"process {owner['pid']}"

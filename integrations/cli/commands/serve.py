@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from stepwell.integrations import database
 from stepwell.integrations.cli import mock_options
 from stepwell.integrations.cli.errors import with_limits
+from stepwell.integrations.database import naming
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
 
@@ -51,7 +51,7 @@ def settings(
     if account is not None and not (len(account) == 12 and account.isascii() and account.isdigit()):
         raise UsageError(f"--account {account}: an account id has twelve digits")
     mocking = mock_options.read(mocks, None, str(mock_validation))
-    named = database.database(db)
+    named = naming.database(db)
     if skip_time and named.file is None:
         raise UsageError(
             f"--skip-time: {named} is shared with other nodes, whose clocks do not skip; use a "

@@ -8,14 +8,16 @@ import threading
 
 import pytest
 
-from stepwell.integrations import database, operation_socket
-from stepwell.integrations.database import Database, owned
+from stepwell.integrations import operation_socket
+from stepwell.integrations.database import naming, requests
+from stepwell.integrations.database.naming import Database
+from stepwell.integrations.database.owning import owned
 
 LONG = "a-folder-with-a-name-that-makes-paths-long-"
 
 
 def in_folder(folder, name="w.db") -> Database:
-    return database.database(str(folder / name))
+    return naming.database(str(folder / name))
 
 
 @pytest.mark.parametrize("name", ["w.db", f"{LONG * 3}.db"])
@@ -27,14 +29,14 @@ async def test_a_long_path(tmp_path, monkeypatch, name):
     assert len(str(named.file)) > 200
     open_files = len(os.listdir("/proc/self/fd"))
     async with owned(named) as (engine, _):
-        assert await database.owner(named) == {"pid": os.getpid()}
+        assert await requests.owner(named) == {"pid": os.getpid()}
         answer = await operation_socket.request(named.socket, "list_state_machines")
         assert answer == await engine.list_state_machines()
         (path,) = folder.glob("*.sock")
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(folder.glob("*.sock")) == []
     assert len(os.listdir("/proc/self/fd")) == open_files
-    assert await database.owner(named) is None
+    assert await requests.owner(named) is None
 
 
 def listen_as_another_user(listener: socket.socket) -> int:
@@ -65,7 +67,7 @@ async def test_a_socket_of_another_user_is_not_asked(tmp_path):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(named.socket))
         child = listen_as_another_user(listener)
-        assert await database.owner(named) is None
+        assert await requests.owner(named) is None
         end(child)
 
 
@@ -74,7 +76,7 @@ async def test_what_is_no_socket_of_ours_does_not_stop_the_owner(tmp_path):
     named.socket.mkdir()
     async with owned(named) as (engine, _):
         assert (await engine.list_state_machines())["stateMachines"] == []
-        assert await database.owner(named) is None
+        assert await requests.owner(named) is None
 
 
 async def test_a_socket_without_an_answer(tmp_path):
@@ -88,6 +90,6 @@ async def test_a_socket_without_an_answer(tmp_path):
 
     closer = threading.Thread(target=close_the_first)
     closer.start()
-    assert await database.owner(named) is None
+    assert await requests.owner(named) is None
     closer.join()
     listener.close()

@@ -9,7 +9,7 @@ from stepwell.engine import arns
 from stepwell.engine.core import events, model
 from stepwell.engine.core.history import TABLE, to_aws
 from stepwell.engine.operations import paging
-from stepwell.engine.operations.base import Base
+from stepwell.engine.operations.reading.base import ReadingBase
 from stepwell.engine.operations.results import GetExecutionHistoryOutput, HistoryEvent
 
 
@@ -18,7 +18,7 @@ class Histories:
     as AWS does, also show those of Express executions that are watched.
     """
 
-    def __init__(self, base: Base) -> None:
+    def __init__(self, base: ReadingBase) -> None:
         self._limits, self._pages, self._tracker = base.limits, base.pages, base.tracker
         self._store = base.store
 

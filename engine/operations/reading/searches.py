@@ -9,11 +9,10 @@ from stepwell.asl.search_attributes import ERROR
 from stepwell.engine import messages
 from stepwell.engine.arns import read_machine
 from stepwell.engine.errors import ApiError
-from stepwell.engine.machines.naming import Namings
+from stepwell.engine.machines.naming_records import Naming, namings
 from stepwell.engine.operations import paging
-from stepwell.engine.operations.base import Base
 from stepwell.engine.operations.executions import shapes
-from stepwell.engine.operations.executions.indexing import partial_attributes
+from stepwell.engine.operations.reading.base import ReadingBase
 from stepwell.engine.operations.results import (
     FoundExecution,
     PartialAttribute,
@@ -28,9 +27,9 @@ SHOWN: Final = 16  # attributes of one answer
 
 
 class Searches:
-    def __init__(self, base: Base, namings: Namings) -> None:
+    def __init__(self, base: ReadingBase) -> None:
         self._store, self._clock, self._limits = base.store, base.clock, base.limits
-        self._home, self._pages, self._namings = base.home, base.pages, namings
+        self._home, self._pages = base.home, base.pages
 
     async def search_executions(
         self,
@@ -99,7 +98,7 @@ class Searches:
         earliest = (wanted.started.start or 0) / 1000
         return [
             each
-            for arn, naming in (await self._namings.stored(machine)).items()
+            for arn, naming in (await namings(self._store, machine)).items()
             for each in partial_attributes(arn, naming)
             if each["name"] in names and (each["change"] == "REMOVED" or earliest < each["since"])
         ]
@@ -108,3 +107,16 @@ class Searches:
         arn = name if name.startswith("arn:") else self._home.arn("stateMachine", name)
         read_machine(arn)
         return arn
+
+
+def partial_attributes(arn: str, naming: Naming) -> list[PartialAttribute]:
+    named = {each.name for each in naming.attributes()}
+    return [
+        {
+            "stateMachineArn": arn,
+            "name": name,
+            "since": at / 1000,
+            "change": "CHANGED" if name in named else "REMOVED",
+        }
+        for name, at in naming.since.items()
+    ]

@@ -1,46 +1,36 @@
-"""The operations on executions that exist: describe, list, stop, wait for the end."""
+"""The operations that describe and list executions."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from stepwell.asl.program import Program
 from stepwell.engine import arns, messages
-from stepwell.engine.core import model
-from stepwell.engine.core.events import Stop
 from stepwell.engine.core.model import Execution
-from stepwell.engine.errors import ApiError, ExecutionParkedError
+from stepwell.engine.errors import ApiError
 from stepwell.engine.machines import configuration, machine_parts
-from stepwell.engine.observers.tracker import Started
-from stepwell.engine.operations import paging, payloads
-from stepwell.engine.operations.base import EXPRESS, Base, pinned
+from stepwell.engine.operations import paging
 from stepwell.engine.operations.executions import shapes
-from stepwell.engine.operations.executions.redrive import Redrives
 from stepwell.engine.operations.machines import shapes as machine_shapes
-from stepwell.engine.operations.map_runs import MapRuns
+from stepwell.engine.operations.reading.base import EXPRESS, ReadingBase, pinned
+from stepwell.engine.operations.reading.map_runs import MapRuns
 from stepwell.engine.operations.results import (
     DescribeExecutionOutput,
     DescribeStateMachineForExecutionOutput,
     ListExecutionsOutput,
     ListParkedExecutionsOutput,
-    StopExecutionOutput,
 )
-from stepwell.engine.runtime.aborting import abort
 from stepwell.engine.store.base import DefinitionRow, ExecutionRow
-from stepwell.engine.store.blobs import scrub
 
 
 class Executions:
-    """Describing, listing, stopping and awaiting executions. Every operation with the ARN of one
-    raises ApiError InvalidArn, ExecutionDoesNotExist.
+    """Describing and listing executions. Every operation with the ARN of one raises ApiError
+    InvalidArn, ExecutionDoesNotExist.
     """
 
-    def __init__(self, base: Base, map_runs: MapRuns, redrives: Redrives) -> None:
+    def __init__(self, base: ReadingBase, map_runs: MapRuns) -> None:
         self._store, self._clock, self._limits = base.store, base.clock, base.limits
-        self._machines, self._programs, self._pages = base.machines, base.programs, base.pages
-        self._worker, self._tracker = base.worker, base.tracker
-        self._map_runs, self._redrives = map_runs, redrives
+        self._machines, self._pages, self._tracker = base.machines, base.pages, base.tracker
+        self._map_runs = map_runs
 
     async def describe_execution(
         self, execution_arn: str, *, included_data: str = "ALL_DATA"
@@ -69,7 +59,7 @@ class Executions:
             await self._map_runs.describe_child(row, answer)
             return answer
         if answer["redriveStatus"] == "REDRIVABLE":
-            reason = await self._redrives.not_redrivable(row)
+            reason = await self.not_redrivable(row)
             if reason is not None:
                 answer["redriveStatus"], answer["redriveStatusReason"] = "NOT_REDRIVABLE", reason
         return answer
@@ -99,13 +89,12 @@ class Executions:
 
     async def inspect_machine(
         self, execution_arn: str
-    ) -> tuple[DescribeStateMachineForExecutionOutput, Program]:
-        """describe_state_machine_for_execution's answer and the Program, also for an Express
-        execution that is watched.
+    ) -> tuple[DescribeStateMachineForExecutionOutput, int]:
+        """describe_state_machine_for_execution's answer, also for an Express execution that is
+        watched, and the id of the definition, by which `program` finds it.
         """
         row = await self._tracker.row(execution_arn)
-        answer, _ = await self._machine_of(row)
-        return answer, await self._programs.program(row.definition)
+        return (await self._machine_of(row))[0], row.definition
 
     async def list_executions(
         self,
@@ -190,25 +179,6 @@ class Executions:
             )
         return answer
 
-    async def stop_execution(
-        self, execution_arn: str, *, error: str | None = None, cause: str | None = None
-    ) -> StopExecutionOutput:
-        """{"stopDate"} once the end is durable. Stopping a closed execution changes nothing."""
-        arns.kind(execution_arn, "execution")
-        payloads.check_failure(error, cause, self._limits)
-        row = await self._tracker.row(execution_arn)
-        stop = Stop(scrub(error), scrub(cause))
-        try:
-            live = await self._worker.load(row.id)
-            if live is not None:
-                done = asyncio.get_running_loop().create_future()
-                self._worker.submit(live, stop, done)
-                await done
-        except ExecutionParkedError:
-            await abort(self._worker, row, stop)
-        row = await self._tracker.row(execution_arn)
-        return {"stopDate": (row.stopped or self._clock.now()) / 1000}
-
     async def parked_executions(self) -> dict[str, str]:
         """ARN -> reason, of the parked executions (see parking.py). They can be stopped. Not an
         operation of AWS, which knows no parked executions.
@@ -220,28 +190,17 @@ class Executions:
         parked = sorted((await self.parked_executions()).items())[: self._limits.list_page]
         return {"executions": [{"executionArn": arn, "reason": why} for arn, why in parked]}
 
-    async def wait(
-        self, execution_arn: str, timeout: float | None = None
-    ) -> DescribeExecutionOutput:
-        """describe_execution's answer once the execution has closed. Raises TimeoutError after
-        `timeout` seconds, ExecutionParkedError, StoreError.
-        """
-        if timeout is None:
-            return await self._ended(execution_arn)
-        async with asyncio.timeout(timeout):
-            return await self._ended(execution_arn)
-
-    async def _ended(self, execution_arn: str) -> DescribeExecutionOutput:
-        known = self._tracker.open.get(execution_arn)
-        row = known or await self._tracker.row(execution_arn)
-        self._worker.check()
-        if not isinstance(row, Started) and row.status != model.RUNNING:
-            return shapes.execution(row, self._limits)
-        self._worker.executions.check(row.id)
-        with self._tracker.waiters.of(row.id) as ended:
-            # it may have closed, and been forgotten, while its row was read
-            if known is None:
-                again = await self._tracker.row(execution_arn)
-                if again.status != model.RUNNING:
-                    return shapes.execution(again, self._limits)
-            return shapes.execution(await ended, self._limits)
+    async def not_redrivable(self, row: ExecutionRow | Execution) -> str | None:
+        """Why the execution cannot be redriven now, in AWS's words; None: it can."""
+        reason = shapes.not_redrivable(row, self._clock.now(), self._limits)
+        if reason is not None:
+            return reason
+        if row.parent is not None:
+            return messages.REDRIVE_BY_MAP_RUN
+        try:
+            await self._machines.active(row.machine_arn)
+        except ApiError:
+            return messages.REDRIVE_DELETING
+        if row.extras.get("redrives", 0) >= self._limits.redrives:
+            return messages.REDRIVE_LIMIT.format(limit=self._limits.redrives)
+        return None
