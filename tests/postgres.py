@@ -32,7 +32,7 @@ PROGRAMS = _programs()
 REASON = "needs PostgreSQL (scripts/postgres)"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
@@ -44,7 +44,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder, self.data, self.settings = folder, folder / "data", settings
-        self.port = _free_port()
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._databases = 0
         # the server refuses to run as root
@@ -86,7 +86,7 @@ class PostgresServer:
         """Raises AssertionError with the server's log if it does not start."""
         known = self.process is not None  # its clients know its port
         while not self._started():  # another process has taken the port
-            self.port = self.port if known else _free_port()
+            self.port = self.port if known else free_port()
             time.sleep(0.1)
 
     def _started(self) -> bool:
@@ -165,7 +165,7 @@ class ReplicatedServer:
     def __init__(self, folder: Path) -> None:
         self._folder, self._count = folder, 1
         self.primary = PostgresServer(self._new_folder(), fsync="off", wal_keep_size="256MB")
-        self._ports = [self.primary.port, _free_port()]
+        self._ports = [self.primary.port, free_port()]
         self.primary.start()
         self.standby: PostgresServer | None = None
         self.add_standby()

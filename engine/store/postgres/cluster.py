@@ -29,8 +29,8 @@ class PostgresCluster:
 
     async def open(self) -> None:
         """Become a member."""
+        await self._readers.open()  # first: it refuses what would not protect the members
         await self.members.join()
-        await self._readers.open()
         async with self._readers.session() as reader:
             self.count = await reader.fetchval(SQL["shards"])
             self.secret = await reader.fetchval("SELECT secret FROM meta")

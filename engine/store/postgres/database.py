@@ -36,9 +36,9 @@ from stepwell.engine.store.postgres.session import (
     Connection,
     DatabaseError,
     Target,
+    commit_to_disk,
     connect,
     failure,
-    refuse_unfit,
     warn_of_no_standby,
 )
 from stepwell.engine.store.sql.queries import Asked, Known, Query, Row, merge_history
@@ -116,8 +116,7 @@ class PostgresDatabase:
             return None
         idle = f"{round(self.limits.owner_idle_seconds * 1000)}ms"
         writer = self._writer = await connect(self.target, idle_session_timeout=idle)
-        async with self._readers.session() as reader:
-            await refuse_unfit(writer, reader, self.target)
+        await commit_to_disk(writer)
         number = HOME if self._wanted is None else self._wanted.number
         await self._lock(writer, number)
         count = SHARDS if self._wanted is None else self._wanted.count

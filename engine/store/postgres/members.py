@@ -98,7 +98,7 @@ class Members:
         if self._session is not None and not self._session.is_closed():
             return self._session
         idle = f"{round(self._limits.owner_idle_seconds * 1000)}ms"
-        session = await connect(self.target, idle_session_timeout=idle, application_name=self._name)
+        session = await connect(self.target, idle_session_timeout=idle, name=self._name)
         try:
             await migrate(session, self.target, self._shards)
             self.id = self.id or await session.fetchval(SQL["new_node"])

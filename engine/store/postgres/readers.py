@@ -21,6 +21,7 @@ from stepwell.engine.store.postgres.session import (
     Target,
     connect,
     failure,
+    refuse_unfit,
 )
 
 READERS: Final = 4
@@ -43,6 +44,7 @@ class Readers:
         self.described = Batched(self._described, DESCRIBED_AT_ONCE)
 
     async def open(self) -> None:
+        await refuse_unfit(self.target)
         self._idle = asyncio.Queue()
         for _ in range(self._count):
             self._idle.put_nowait(await self._connect())

@@ -7,6 +7,7 @@ postgresql://user@host/database?search_path=orders
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import os
@@ -14,7 +15,7 @@ import re
 import socket
 import ssl
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
@@ -29,6 +30,31 @@ DatabaseError = (
     OSError,
     TimeoutError,
     RuntimeError,  # uvloop: the connection has just been closed
+)
+
+log: Final = logging.getLogger("stepwell.store")
+
+NAME: Final = "stepwell"  # of every session; that of a node has its URL behind it
+OLDEST: Final = 140_000  # idle_session_timeout
+CONNECT_SECONDS: Final = 10.0
+STATEMENT_SECONDS: Final = 30
+_OTHERS: Final = ("cockroach", "dsql", "redshift")  # their advisory locks lock nothing
+_TRIALS: Final = 3  # other clients of the pooler may hide it once
+_PID: Final = "SELECT pg_backend_pid()"
+_SET: Final = (
+    "SELECT set_config(name, value, false)"
+    " FROM unnest($1::text[], $2::text[]) AS settings (name, value)"
+)
+_DURABLE: Final = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+)
+_SHARED: Final = (
+    "a pooler lends its sessions for one transaction or statement, and locks are lost between"
+    " them: connect to PostgreSQL itself, or set pool_mode=session for this database"
+)
+_EXHAUSTED: Final = (
+    "the pooler has no free session: connect to PostgreSQL itself, or make the pool larger"
 )
 
 _MEANINGS: Final[tuple[tuple[Any, str], ...]] = (
@@ -46,35 +72,40 @@ _MEANINGS: Final[tuple[tuple[Any, str], ...]] = (
     (ConnectionRefusedError, "nothing listens at that host and port"),
     (socket.gaierror, "the name of the host is not known"),
     (ssl.SSLError, "TLS failed: check sslmode and the certificates"),
-    (TimeoutError, "the server did not answer in time"),
+    (TimeoutError, "the server, or a pooler before it, did not answer in time"),
+    (
+        (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError),
+        _SHARED,
+    ),
     (ConnectionError, "the connection was closed"),
 )
 """Kinds of errors, and what they mean."""
 
-log: Final = logging.getLogger("stepwell.store")
-
-NAME: Final = "stepwell"  # of every session; that of a node has its URL behind it
-OLDEST: Final = 140_000  # idle_session_timeout
-CONNECT_SECONDS: Final = 10.0
-STATEMENT_SECONDS: Final = 30
-_OTHERS: Final = ("cockroach", "dsql", "redshift")  # their advisory locks lock nothing
+_OF_POOLERS: Final = (
+    ("statement pooling mode", _SHARED),
+    ("query_wait_timeout", _EXHAUSTED),
+    ("max_client_conn", _EXHAUSTED),
+)
+"""Words of PgBouncer, whose errors have codes of others."""
 
 
 class Target:
-    """What a URL names. `name` is it without the password: for texts."""
+    """What a URL names. `dsn` is it for asyncpg; `name`, without the password, for texts."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self.url, query = url, parse_qs(parts.query, keep_blank_values=True)
-        self.schema = query.get("search_path", ["stepwell"])[0]
+        self.url, parts = url, urlsplit(url)
+        query = parse_qsl(parts.query, keep_blank_values=True)
+        self.schema = dict(query).get("search_path", "stepwell")
         if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", self.schema):  # what needs no quotes in SQL
             raise StoreError(
                 f"search_path={self.schema}: one schema with a plain name in lower case is needed,"
                 " such as stepwell"
             )
-        host = parts.netloc.rpartition("@")
-        user = host[0].partition(":")[0]
-        netloc = f"{user}@{host[2]}" if user else host[2]
+        kept = urlencode([each for each in query if each[0] != "search_path"], quote_via=quote)
+        self.dsn = url.replace(f"?{parts.query}", f"?{kept}")
+        account, _, self.hosts = parts.netloc.rpartition("@")
+        user = account.partition(":")[0]
+        netloc = f"{user}@{self.hosts}" if user else self.hosts
         self.name = urlunsplit((parts.scheme, netloc, parts.path, "", ""))
 
     def lock_class(self, purpose: str) -> int:
@@ -83,10 +114,9 @@ class Target:
         return int.from_bytes(digest[:4], "big", signed=True)
 
 
-async def connect(target: Target, **settings: str) -> Connection:
+async def connect(target: Target, *, name: str = NAME, **settings: str) -> Connection:
     """A session. Raises StoreError."""
     defaults = {
-        "application_name": NAME,
         "search_path": target.schema,
         "statement_timeout": f"{STATEMENT_SECONDS}s",
         "timezone": "UTC",
@@ -100,23 +130,39 @@ async def connect(target: Target, **settings: str) -> Connection:
         "tcp_keepalives_interval": "2",
         "tcp_keepalives_count": "3",
         "tcp_user_timeout": "10000",
-    }
+    } | settings
+    session = await _connected(target, name)
+    try:
+        # as a statement: a pooler refuses, or drops, such settings of a client that connects
+        await session.fetch(_SET, [*defaults], [*defaults.values()])
+    except BaseException as error:
+        session.terminate()
+        if isinstance(error, DatabaseError):
+            raise failure(error) from error
+        raise
+    return session
+
+
+async def _connected(target: Target, name: str = NAME) -> Connection:
+    """A session without settings. Raises StoreError."""
     try:
         return await asyncpg.connect(
-            target.url,
+            target.dsn,
             timeout=CONNECT_SECONDS,
             # also to read: what was committed is to be seen at once
             target_session_attrs=SessionAttribute.primary,
             command_timeout=STATEMENT_SECONDS + 5,
-            server_settings=defaults | settings,
+            server_settings={"application_name": name},
         )
     except (*DatabaseError, ValueError) as error:
-        host = urlsplit(target.name).netloc.rpartition("@")[2]
-        raise StoreError(f"{failure(error)} ({host})") from error
+        raise StoreError(f"{failure(error)} ({target.hosts})") from error
 
 
 def failure(error: BaseException) -> StoreError:
     """The same as an error of ours: what it means, and for errors of the server its own text."""
+    for words, meaning in _OF_POOLERS:
+        if words in str(error):
+            return StoreError(meaning)
     for kinds, meaning in _MEANINGS:
         if isinstance(error, kinds):
             return StoreError(meaning)
@@ -127,28 +173,52 @@ def failure(error: BaseException) -> StoreError:
     return StoreError(f"no session with PostgreSQL: {error}".rstrip(": "))
 
 
-async def refuse_unfit(writer: Connection, reader: Connection, target: Target) -> None:
-    """Raises StoreError for a server, or a pooler before it, whose locks would not protect."""
-    ((version, number, durable),) = await writer.fetch(
-        "SELECT version(), current_setting('server_version_num')::int,"
-        " current_setting('synchronous_commit', true)"
-    )
-    if any(name in version.lower() for name in _OTHERS):
-        raise StoreError(
-            f"its advisory locks do not lock: use PostgreSQL itself; this is {version}"
+async def refuse_unfit(target: Target) -> None:
+    """Raises StoreError for a server, or a pooler before it, whose locks would not protect. To be
+    called before any session is set up: a pooler would pass the settings on to other clients.
+    """
+    session = await _connected(target)
+    try:
+        ((version, number, pid),) = await session.fetch(
+            "SELECT version(), current_setting('server_version_num')::int, pg_backend_pid()"
         )
-    if number < OLDEST:
-        raise StoreError(f"PostgreSQL 14 or newer is needed; this is {version}")
-    async with reader.transaction():  # would take the session that a pooler lent to the writer
-        await reader.fetchval("SELECT 1")
-        same = await writer.fetchval("SELECT pg_backend_pid()") == writer.get_server_pid()
-    if not same:
-        raise StoreError(
-            "it is a pooler that lends a session for one transaction: connect to"
-            " PostgreSQL itself, or to a pool in session mode"
-        )
-    if durable in ("off", "local"):
-        await writer.execute("SET synchronous_commit = on")
+        if any(name in version.lower() for name in _OTHERS):
+            raise StoreError(
+                f"its advisory locks do not lock: use PostgreSQL itself; this is {version}"
+            )
+        if number < OLDEST:
+            raise StoreError(f"PostgreSQL 14 or newer is needed; this is {version}")
+        if pid != session.get_server_pid():  # poolers give clients numbers of their own
+            await _refuse_shared(session, target)
+    except DatabaseError as error:
+        raise StoreError(f"{failure(error)} ({target.hosts})") from error
+    finally:
+        session.terminate()
+
+
+async def _refuse_shared(session: Connection, target: Target) -> None:
+    """Raises StoreError if a pooler lends this session to other clients meanwhile: if the session
+    of the server behind it changes, or another client gets the same one.
+    """
+    other = await _connected(target)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            for _ in range(_TRIALS):
+                before = await session.fetchval(_PID)
+                async with other.transaction():
+                    taken = await other.fetchval(_PID)
+                    after = await session.fetchval(_PID)
+                if taken == before or after != before:
+                    raise StoreError(f"{_SHARED} ({target.hosts})")
+    except TimeoutError:
+        raise StoreError(f"{_EXHAUSTED} ({target.hosts})") from None
+    finally:
+        other.terminate()
+
+
+async def commit_to_disk(writer: Connection) -> None:
+    """What was acknowledged survives a crash of the server, even if that is not its default."""
+    await writer.fetch(_DURABLE)
 
 
 async def warn_of_no_standby(reader: Connection, name: str) -> None:
