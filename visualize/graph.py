@@ -25,9 +25,9 @@ from stepwell.asl.definition import (
 )
 from stepwell.asl.json_text import item, member
 from stepwell.visualize.walk import Transition, Walk, bottom_up, is_last, transitions, walk
+from stepwell.visualize.words.labels import parsed
 from stepwell.visualize.words.states import (
     is_distributed,
-    parsed,
     processor,
     retries_label,
     rule_text,

@@ -8,17 +8,18 @@ import signal
 import sys
 from collections.abc import Mapping
 from itertools import count
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from stepwell.asl.explain import Hint
 from stepwell.asl.histories.history_visits import Visits
 from stepwell.asl.histories.state_visits import Visit
 from stepwell.integrations.cli import exit_codes, visited
-from stepwell.integrations.cli.causes import likely_cause
 from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.output import outcome, progress, screen
 from stepwell.integrations.cli.output.board import Board
 from stepwell.integrations.cli.output.text import Line, command, ndjson, printable
+
+if TYPE_CHECKING:
+    from stepwell.asl.explain import Hint
 
 FRAME_SECONDS: Final = 0.1
 MAP_RUN_ENDS: Final = ("MapRunSucceeded", "MapRunFailed", "MapRunAborted")
@@ -88,7 +89,7 @@ class Follower:
         prefix  of each line, where several executions are shown
         """
         described = await client.describe(arn)
-        machine, places = await visited.machine_of(client, described)
+        machine = await visited.machine_of(client, described)
         stored, words = machine.type != "EXPRESS" and self.kept, [described["name"], *client.words]
         later = ("resume",) if self.here else ("tail", "-f")
         hint = command(*later, *words) if stored else ""
@@ -122,7 +123,10 @@ class Follower:
         if closed["status"] == "SUCCEEDED":
             self._show_success(closed, board.visits, prefix)
         else:
+            from stepwell.integrations.cli.causes import likely_cause  # it has the language
+
             why = await likely_cause(client, closed, board.visits)
+            places = await visited.places(client, closed)
             shown = words if stored else []
             self._show_failure(board.visits, places, prefix, shown, why)
         return exit_codes.BY_STATUS[closed["status"]]

@@ -5,7 +5,6 @@ Runs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from stepwell.asl import json_text
@@ -13,7 +12,6 @@ from stepwell.asl.histories.history_visits import Visits
 from stepwell.asl.histories.items import Items
 from stepwell.engine import arns
 from stepwell.engine.errors import ApiError
-from stepwell.integrations.cli import files
 from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.output.machine import Machine, machine
 
@@ -24,16 +22,23 @@ async def count_map_runs(client: Client, visits: Visits) -> None:
         visits.count(arn, Items.of_map_run(await client.call("describe_map_run", map_run_arn=arn)))
 
 
-async def machine_of(
-    client: Client, execution: Mapping[str, Any]
-) -> tuple[Machine, dict[str, str]]:
-    """The machine of an execution, and where the file that it came from defines its states."""
+async def machine_of(client: Client, execution: Mapping[str, Any]) -> Machine:
     definition, type = await client.definition(execution)
-    machine_arn = execution["stateMachineArn"].partition("/")[0]
-    extras: Mapping[str, Any] = {}
-    with suppress(ApiError):  # the machine was deleted
-        described = await client.call("describe_state_machine", state_machine_arn=machine_arn)
-        extras = described.get("extras") or {}
-    name = arns.machine_name(machine_arn)
-    shown = machine(name, type, json_text.loads(definition))
-    return shown, files.places(extras, definition, client.limits)
+    return machine(arns.machine_name(_machine_arn(execution)), type, json_text.loads(definition))
+
+
+async def places(client: Client, execution: Mapping[str, Any]) -> dict[str, str]:
+    """Where the file that its machine came from defines its states: see files.places."""
+    from stepwell.integrations.cli import files  # imported late: it has the language
+
+    definition, _ = await client.definition(execution)
+    try:
+        asked = {"state_machine_arn": _machine_arn(execution)}
+        described = await client.call("describe_state_machine", **asked)
+    except ApiError:  # the machine was deleted
+        return {}
+    return files.places(described.get("extras") or {}, definition, client.limits)
+
+
+def _machine_arn(execution: Mapping[str, Any]) -> str:
+    return str(execution["stateMachineArn"]).partition("/")[0]

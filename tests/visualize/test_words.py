@@ -4,7 +4,7 @@ import pytest
 from botocore.session import get_session
 
 from stepwell.visualize.service_names import NAMES, letters, service_name
-from stepwell.visualize.words.states import task_label, wait_label
+from stepwell.visualize.words.labels import task_label, wait_label
 from stepwell.visualize.words.texts import when
 
 

@@ -4,7 +4,6 @@ value after it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -15,34 +14,19 @@ from stepwell.asl.histories import state_visits as v
 from stepwell.asl.histories.state_visits import Visit
 from stepwell.engine.operations.data_flow import DataFlow, Stage
 from stepwell.integrations.cli.output.machine import where
-from stepwell.integrations.cli.output.text import DIM, STATUS, Line, count, printable, reason, took
+from stepwell.integrations.cli.output.text import (
+    DIM,
+    STATUS,
+    Line,
+    count,
+    json_parts,
+    printable,
+    reason,
+    took,
+)
 
 _VALUE_ROWS: Final = 60
 _VALUE_DEPTH: Final = 20
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?|[-+0-9.eE]+|true|false|null|[{}\[\],:]')
-_BRACKETS: Final = "{}[]"
-
-
-def json_parts(text: str) -> Line:
-    """JSON text with the styles of its tokens."""
-    parts: Line = []
-    end = 0
-    for match in _TOKEN.finditer(text):
-        if match.start() > end:
-            parts.append((text[end : match.start()], ""))
-        parts.append((match[0], _style(match[0], is_key=bool(match[1]))))
-        end = match.end()
-    return [*parts, (text[end:], "")] if end < len(text) else parts
-
-
-def _style(token: str, is_key: bool) -> str:
-    if is_key:
-        return "bold blue"
-    if token[0] == '"':
-        return "green"
-    if token in _BRACKETS:
-        return "bold"
-    return "" if token in ",:" else "cyan"
 
 
 def changes(before: Json, after: Json) -> Line:

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from stepwell.asl.blocks import every_state
-from stepwell.asl.definition import StateMachine
+from stepwell.asl.histories.deferred_reevaluation import DeferredReevaluation
 from stepwell.asl.histories.history_visits import Visits
-from stepwell.asl.histories.reevaluation import Reevaluation
 from stepwell.asl.histories.state_visits import Event, Visit
 from stepwell.integrations.cli.output.text import DIM, Line, count, printable
-from stepwell.visualize.words.states import task_label, wait_label
+from stepwell.visualize.words.labels import task_label, wait_label
 
 
 def label(state: Mapping[str, Any]) -> str:
@@ -53,7 +52,7 @@ class Machine(NamedTuple):
 
     def visits(self, events: Iterable[Event] = ()) -> Visits:
         """The visits of an execution, with the data that follows from the definition."""
-        return Visits(events, Reevaluation(StateMachine.model_validate(self.definition)))
+        return Visits(events, DeferredReevaluation(self.definition))
 
     def line(self, run: str) -> Line:
         """The first line of an execution: machine, name, type, language, number of states."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from stepwell.asl.explain import Hint
 from stepwell.asl.histories import state_visits as v
 from stepwell.asl.histories import summaries
 from stepwell.asl.histories.history_visits import Visits
@@ -13,6 +12,9 @@ from stepwell.asl.histories.state_visits import Visit
 from stepwell.integrations.cli.output.machine import where
 from stepwell.integrations.cli.output.text import DIM, STATUS, Line, count, printable, reason, took
 from stepwell.visualize.words import executions as words
+
+if TYPE_CHECKING:
+    from stepwell.asl.explain import Hint
 
 _ROUTE_STATES: Final = 8
 

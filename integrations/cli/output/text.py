@@ -111,3 +111,31 @@ def ndjson(item: Mapping[str, Any]) -> str:
 
 def _is_time(member: str) -> bool:
     return member in ("timestamp", "since") or member.endswith("Date")
+
+
+# --- JSON ----------------------------------------------------------------------------------------
+
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?|[-+0-9.eE]+|true|false|null|[{}\[\],:]')
+_BRACKETS: Final = "{}[]"
+
+
+def json_parts(text: str) -> Line:
+    """JSON text with the styles of its tokens."""
+    parts: Line = []
+    end = 0
+    for match in _TOKEN.finditer(text):
+        if match.start() > end:
+            parts.append((text[end : match.start()], ""))
+        parts.append((match[0], _style(match[0], is_key=bool(match[1]))))
+        end = match.end()
+    return [*parts, (text[end:], "")] if end < len(text) else parts
+
+
+def _style(token: str, is_key: bool) -> str:
+    if is_key:
+        return "bold blue"
+    if token[0] == '"':
+        return "green"
+    if token in _BRACKETS:
+        return "bold"
+    return "" if token in ",:" else "cyan"

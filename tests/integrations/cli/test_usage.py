@@ -1,5 +1,6 @@
 """Wrong usage: one rule for every command and option, in one line and in this project's words."""
 
+import json
 import re
 import subprocess
 import sys
@@ -168,6 +169,23 @@ HEAVY = (
 NOWHERE = ("--server", "http://127.0.0.1:9")
 
 
+def imported(*words):
+    """What of HEAVY the command has imported, on the last line of its standard error."""
+    program = (
+        "import sys; from stepwell.integrations.cli import main; sys.argv[1:] = sys.argv[2:]\n"
+        "try: main.main()\n"
+        f"finally: print(*(each for each in {HEAVY} if each in sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "x", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -177,16 +195,25 @@ NOWHERE = ("--server", "http://127.0.0.1:9")
     ],
 )  # fmt: skip
 def test_what_a_start_imports(words):
-    program = (
-        "import sys; from stepwell.integrations.cli import main; sys.argv[1:] = sys.argv[2:]\n"
-        "try: main.main()\n"
-        f"finally: print(*(each for each in {HEAVY} if each in sys.modules), file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, "x", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stderr.splitlines()[-1] == "", done.stderr
+    assert imported(*words)[1] == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list", "status=SUCCEEDED"), ("show", "one"), ("history", "one"), ("tail", "one"),
+        ("machines", "list"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_reading_a_database_imports(words, read_database):
+    assert imported(*words, "--db", read_database) == (0, "")
+
+
+@pytest.fixture(scope="module")
+def read_database(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("read")
+    file, db = folder / "pass.asl.json", folder / "read.db"
+    file.write_text(json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}))
+    assert CliRunner().invoke(app, ["run", str(file), "--db", str(db), "--name", "one", "-q"])
+    return db

@@ -7,20 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from stepwell.asl import json_text
-from stepwell.engine.operations.data_flow import as_json, data_flow
 from stepwell.engine.store.base import StoreFormatError
 from stepwell.integrations.cli import lookup, visited
-from stepwell.integrations.cli.causes import likely_cause
 from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.clients.choosing import using
 from stepwell.integrations.cli.errors import with_limits
-from stepwell.integrations.cli.output import data_flow as flow
 from stepwell.integrations.cli.output import outcome, screen, tables
 from stepwell.integrations.cli.output.text import (
     DIM,
     Line,
     command,
     compact,
+    json_parts,
     ndjson,
     printable,
     when,
@@ -56,7 +54,7 @@ async def _progress(
     """Where it stands or how it ended, and the table of its states: None if they cannot be read."""
     name = described["name"]
     try:
-        machine, places = await visited.machine_of(client, described)
+        machine = await visited.machine_of(client, described)
         visits = machine.visits()
         async for event in client.history(described["executionArn"]):
             visits.feed(event)
@@ -77,7 +75,10 @@ async def _progress(
     if described["status"] != "RUNNING" and any(each and each.failed for each in children):
         commands.append(command("list", "--map-run", known, "--status", "FAILED", *client.words))
     if commands:
+        from stepwell.integrations.cli.causes import likely_cause  # imported late: the language
+
         why = await likely_cause(client, described, visits)
+        places = await visited.places(client, described)
         lines += outcome.failure(visits, places, commands, why)
     return lines, tables.trace(visits, machine, now)
 
@@ -105,7 +106,7 @@ def _facts(described: Mapping[str, Any], utc: bool) -> list[Line]:
         lines.append([("stopped  ", DIM), (when(described["stopDate"], True, utc), "")])
     for name in ("input", "output"):
         if described.get(name) is not None:
-            value = flow.json_parts(printable(compact(described[name]), 2_000))
+            value = json_parts(printable(compact(described[name]), 2_000))
             lines.append([(f"{name:<9}", DIM), *value])
     return lines
 
@@ -123,6 +124,10 @@ def inspect(
     json: bool,
     limits: Limits,
 ) -> int:
+    # imported late: they have the language
+    from stepwell.engine.operations.data_flow import as_json, data_flow
+    from stepwell.integrations.cli.output import data_flow as flow
+
     async def read(client: Client) -> None:
         described = await lookup.find(client, execution)
         definition, _ = await client.definition(described)
