@@ -22,9 +22,11 @@ from stepwell.asl.jsonata_engines import engine
 from stepwell.asl.jsonata_functions import (
     HOSTS,
     METER,
+    OWN,
     PRELUDE,
     JsonataBudgetError,
     JsonataError,
+    newer_operators,
     threw,
 )
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
@@ -36,7 +38,7 @@ _Run: TypeAlias = "Callable[[Expression], Json]"
 
 _EXHAUSTED: Final = {"U1006", "D1012"}  # steps or time exceeded: a larger budget may suffice
 # errors in whose messages jlens writes 1.0 and jsonata-js 1
-_PRINTS_DOUBLES: Final = {"D3060", "D3061", "D3100", "S0201", "S0213"}
+_PRINTS_DOUBLES: Final = {"D2016", "D3060", "D3061", "D3100", "S0201", "S0213"}
 _INTEGRAL: Final = re.compile(r"(?<=\d)\.0(?!\d)")
 _SHOWN_CHARS: Final = 1_000  # of a source in a syntax error
 _CACHED_CHARS: Final = 4_096  # of a source; longer ones would make the cache too large
@@ -52,8 +54,17 @@ _STEP: Final = re.compile(r"\.(?:`([^`]+)`|(\w+))")
 _RESERVED: Final = {"and", "or", "in", "function", "true", "false", "null"}
 _IMPURE: Final = re.compile(r"\$(?:now|millis|random|shuffle|uuid)\b")
 _DRAWS: Final = re.compile(r"\$(?:random|shuffle|uuid)\b")
-# the engine converts NaN to null, AWS rejects it
-_HOLDS_NAN: Final = '$exists(%s.**[$type($)="object" and $!=$])'
+# the engine converts NaN, and functions in arrays, to null, and leaves out members that are
+# functions; AWS rejects all of them
+_HOLDS_OTHERS: Final = '$exists(%s.**[$type($)="function" or $type($)="object" and $!=$])'
+# items and members that may be functions: by name, as `{"id": $uuid}`, or as they are
+_NAMED_ITEMS: Final = re.compile(r"[\[:,]\s*\$(\w+)\s*(?=[,}\]])")
+_FUNCTION_ITEM: Final = re.compile(r"[\[:]\s*(?:function\b|λ)")
+# names of variables that the expression defines, other than by `:= function`
+_DEFINED: Final = re.compile(
+    r"\$(\w+)\s*:=(?!\s*(?:function\b|λ|\$\w+\s*[;)~]))|[@#]\$(\w+)"
+    r"|(?:function|λ)\s*\(([^()]*)\)"
+)
 _ENTROPY: Final = "§entropy"
 _NAMES: Final = re.compile(r"\$(\w+)")
 
@@ -85,8 +96,8 @@ class Jsonata:
 
     __slots__ = (
         "source", "variables", "functions", "members", "document", "value_of",
-        "_reads", "_wanted", "_every", "_lazy", "_draws", "_divides", "_main", "_frame", "_checks",
-        "_inline", "_full", "_known", "_replaced", "_text",
+        "_reads", "_wanted", "_every", "_lazy", "_draws", "_divides", "_lists_functions", "_main",
+        "_frame", "_checks", "_inline", "_full", "_known", "_replaced", "_text",
     )  # fmt: skip
 
     def __init__(
@@ -98,6 +109,7 @@ class Jsonata:
         """replaced: the functions that are variables."""
         self.source, self._replaced = source, replaced
         plain = _engine(source, source)
+        _check_operators(source)
         prelude = "".join(text for words, text in PRELUDE if any(word in source for word in words))
         prelude = prelude.replace("LIMIT", str(limits.jsonata_string_chars))
         alone = plain.reads()
@@ -131,6 +143,7 @@ class Jsonata:
         self._full = _options(limits, in_thread=True)
         self._draws = bool(_DRAWS.search(source))
         self._divides = "/" in source or "%" in source
+        self._lists_functions = _lists_functions(source, self.functions)
         self._known: Json = MISSING
         self._every = "everyBinding" in reads
         constant = not (self._reads or self._every or _IMPURE.search(source))
@@ -170,7 +183,7 @@ class Jsonata:
         """
         plain = _engine(self.source, self.source)
         audit = getattr(plain, "evaluate_with_audit", None)
-        if audit is None or any(word in self.source for words, _ in PRELUDE for word in words):
+        if audit is None or any(word in self.source for word in OWN):
             return
         METER.set(self._inline["max_steps"])
         now = round(env.now * 1000)
@@ -266,10 +279,9 @@ class Jsonata:
                     messages.JSONATA_UNDEFINED if kind is None else messages.JSONATA_UNSUPPORTED
                 )
         elif (
-            self._divides
-            and type(value) in (dict, list)
-            and "null" in dumps(value)
-            and run(self._check(_HOLDS_NAN))
+            type(value) in (dict, list)
+            and (self._lists_functions or (self._divides and "null" in dumps(value)))
+            and run(self._check(_HOLDS_OTHERS))
         ):
             raise JsonataError(messages.JSONATA_UNSUPPORTED)
         return value
@@ -393,6 +405,29 @@ def _engine(text: str, source: str) -> "Expression":
     return expression
 
 
+def _check_operators(source: str) -> None:
+    """Raise ExpressionSyntaxError for operators that the engine has and AWS has not, as JSONata
+    2.0.6 does.
+    """
+    for offset, renamed in newer_operators(source):
+        try:
+            _engine(renamed, source)
+        except ExpressionSyntaxError:
+            message = messages.JSONATA_NEWER.format(operator=source[offset : offset + 2])
+            raise _fault(source, "S0211", message, offset) from None
+
+
+def _lists_functions(source: str, functions: frozenset[str]) -> bool:
+    """Whether items or members of a result may be functions. functions: names that are not of
+    variables of the state machine.
+    """
+    named = functions.intersection(_NAMED_ITEMS.findall(source))
+    if named:
+        defined = " ".join(" ".join(found) for found in _DEFINED.findall(source))
+        named -= set(re.findall(r"\w+", defined))
+    return bool(named or _FUNCTION_ITEM.search(source))
+
+
 def _fault(source: str, code: str, message: str, offset: int | None) -> ExpressionSyntaxError:
     shown = source if len(source) <= _SHOWN_CHARS else source[:_SHOWN_CHARS] + "..."
     return ExpressionSyntaxError(
@@ -433,7 +468,8 @@ def _failed(error: Exception) -> JsonataError:
 
 
 def _message(error: "JlensError") -> str:
-    return _INTEGRAL.sub("", str(error)) if error.code in _PRINTS_DOUBLES else str(error)
+    text = str(error).replace('function "§', 'function "')  # called by the prelude's of that name
+    return _INTEGRAL.sub("", text) if error.code in _PRINTS_DOUBLES else text
 
 
 def evaluation_error(source: str, field: str, what: str) -> StateError:

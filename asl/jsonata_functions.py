@@ -1,4 +1,4 @@
-"""The functions in which AWS's JSONata differs from the engine's: two tables.
+"""Where AWS's JSONata differs from the engine's: two tables of functions, and the operators.
 
 HOSTS are Python functions. PRELUDE is JSONata, which precedes an expression that contains one of
 its words: it defines functions, and replaces functions of the engine whose cost the engine's
@@ -6,7 +6,8 @@ budgets do not count. Names with § are internal: no variable of a definition ca
 """
 
 import hashlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from math import floor
 from typing import Any, Final
@@ -119,6 +120,13 @@ def _mismatch(name: str, index: int) -> JsonataError:
     return threw("T0410", messages.JSONATA_ARGUMENT.format(index=index, name=name))
 
 
+def _absent(name: str) -> None:
+    """A function has no pattern to search for. JSONata's reference fails, the engine returns
+    undefined, which a condition takes for false.
+    """
+    raise _mismatch(name, 2)
+
+
 HOSTS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "partition": (_partition, "<an:a>"),
     "hash": (_hash, "<ss:s>"),
@@ -126,7 +134,11 @@ HOSTS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "§seeded": (_seeded, "<n:n>"),
     "§uuid": (_uuid, "<sn:s>"),
     "§unique": (_unique, "<a:a>"),
+    "§absent": (_absent, "<s:x>"),
 }
+
+# functions that only AWS has, has otherwise, or has not
+OWN: Final = ("$eval", "$uuid", "$random", "$parse", "$range")
 
 # --- in JSONata -----------------------------------------------------------------------------------
 # LIMIT is replaced by the largest length of a string; a $pad beyond it raises the engine's error.
@@ -137,7 +149,8 @@ PRELUDE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("$uuid",), "$§draw:=$random;$uuid:=function()<:s>{$§uuid($§entropy,$§draw())};"),
     (
         ("$random",),
-        "$§next:=$random;$random:=function($seed)<n?:n>{$exists($seed)?$§seeded($seed):$§next()};",
+        "$§random:=$random;$random:=function($seed)<n?:n>{"
+        "$exists($seed)?$§seeded($seed):$§random()};",
     ),
     (("$parse",), "$parse:=function($json)<s:x>{$§parse($json).v};"),
     (
@@ -165,13 +178,40 @@ PRELUDE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (
         ("$replace",),
         "$§replace:=$replace;$replace:=function($in,$old,$new,$most)<s-(sf)(sf)n?:s>{"
+        '$exists($in) and $not($exists($old))?$§absent("replace"):'
         '$type($old)="string" and $type($new)="string" and $length($in)*$length($new)>LIMIT'
         ' and $min([$most,$count($split($in,$old))])*$length($new)>LIMIT?$pad("",'
         "LIMIT+1):$§replace($in,$old,$new,$most)};",
     ),
     (
         ("$formatInteger",),
-        "$§words:=$formatInteger;$formatInteger:=function($value,$picture)<n-s:s>{"
-        '$length($picture)>1000?$pad("",LIMIT+1):$§words($value,$picture)};',
+        "$§formatInteger:=$formatInteger;$formatInteger:=function($value,$picture)<n-s:s>{"
+        '$length($picture)>1000?$pad("",LIMIT+1):$§formatInteger($value,$picture)};',
+    ),
+    (
+        ("$contains",),
+        "$§contains:=$contains;$contains:=function($in,$old)<s-(sf):b>{"
+        '$exists($in) and $not($exists($old))?$§absent("contains"):$§contains($in,$old)};',
+    ),
+    (
+        ("$split",),
+        "$§split:=$split;$split:=function($in,$old,$most)<s-(sf)n?:a<s>>{"
+        '$exists($in) and $not($exists($old))?$§absent("split"):$§split($in,$old,$most)};',
     ),
 )
+
+# --- newer than AWS's -----------------------------------------------------------------------------
+
+_NEWER: Final = re.compile(r"\?\?|\?:")
+_SIGNATURE: Final = re.compile(r"(?<=\))\s*<[^{}\"']*>(?=\s*\{)")
+
+
+def newer_operators(source: str) -> Iterator[tuple[int, str]]:
+    """(offset, the source with a name in its place) of each text that may be one of the operators
+    `??` and `?:`. JSONata has them since 2.1, Step Functions has 2.0.6. In a literal or a comment
+    the name is harmless; as an operator it is a syntax error.
+    """
+    if "??" in source or "?:" in source:
+        plain = _SIGNATURE.sub(lambda found: " " * len(found[0]), source)
+        for found in _NEWER.finditer(plain):
+            yield found.start(), f"{plain[: found.start()]}§§{plain[found.end() :]}"

@@ -101,6 +101,11 @@ JSONATA_BUDGET: Final = "The evaluation exceeded its budget"  # ours
 JSONATA_SYNTAX: Final = (
     "The JSONata expression '{expression}' could not be parsed. {code}: {message}"  # ours
 )
+# the first sentence is that of JSONata 2.0.6
+JSONATA_NEWER: Final = (
+    'The symbol "{operator[1]}" cannot be used as a unary operator. Step Functions has JSONata '
+    "2.0.6, without the operator {operator}: write `$exists(a) ? a : b`"
+)
 JSONATA_OPEN: Final = (
     "The JSONata expression '{text}' is not closed: it must end with '%}}'"  # ours
 )

@@ -123,6 +123,9 @@ def by_adapter(case: dict[str, Any], in_thread: bool) -> Any:
         ).partition(":")[0]
 
 
+# the operators that AWS's version of JSONata does not have
+NEWER = ("default-operator/", "coalescing-operator/")
+
 NO_DOCUMENT = [
     case
     for case in CASES.values()
@@ -138,7 +141,8 @@ def test_many_cases_need_no_document() -> None:
 def test_adapter(in_thread: bool) -> None:
     differences = {}
     for case in NO_DOCUMENT:
-        got, want = by_adapter(case, in_thread), wanted(case)
+        newer = case["id"].startswith(NEWER) and ("?:" in case["expr"] or "??" in case["expr"])
+        got, want = by_adapter(case, in_thread), "S0211" if newer else wanted(case)
         if got != want and not (
             isinstance(got, list) and isinstance(want, list) and case.get("unordered")
         ):
