@@ -31,7 +31,7 @@ from stepwell.engine.store.postgres import lists
 from stepwell.engine.store.postgres.joint_commits import JointCommits, Part, write
 from stepwell.engine.store.postgres.merging import Merging
 from stepwell.engine.store.postgres.readers import CLOSE_SECONDS, READERS, Readers
-from stepwell.engine.store.postgres.schema import SQL, format_of, migrate, numbered
+from stepwell.engine.store.postgres.schema import SQL, format_of, migrate, numbered, users
 from stepwell.engine.store.postgres.session import (
     Connection,
     DatabaseError,
@@ -144,11 +144,8 @@ class PostgresDatabase:
 
     async def _in_use(self, writer: Connection, number: int) -> StoreInUseError:
         """Names the servers of the nodes that live, or else where the owner of the shard is."""
-        classes = [self.target.lock_class(name) % (1 << 32) for name in ("node", "shard")]
-        found = await writer.fetch(numbered("holders"), *classes, number)
-        nodes = [(name.split(), place) for name, place in found]
-        servers = [f"{words[1]} ({place})" for words, place in nodes if words[1:]]
-        place = f" of {found[0][1]}" if found else ""
+        servers, place = await users(writer, self.target, "holders", number)
+        place = f" of {place}" if place else ""
         words = f"by another process{place}: only one may have it open for writing"
         error = StoreInUseError(
             f"{self.path} is in use {'by ' + ' and '.join(servers) if servers else words}"

@@ -341,6 +341,15 @@ AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()
 AND (l.classid::bigint = ?::bigint OR l.classid::bigint = ?::bigint AND l.objid::bigint = ?::bigint)
 ORDER BY 1 DESC
 
+-- name: users
+-- The sessions of other processes that hold locks of these classes: of nodes, and of shards.
+SELECT DISTINCT a.application_name, coalesce(host(a.client_addr), 'this host')
+FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND l.classid::bigint IN (?::bigint, ?::bigint) AND l.pid <> pg_backend_pid()
+ORDER BY 1 DESC
+
 -- Copying -------------------------------------------------------------------------------------------
 
 -- name: dump_meta

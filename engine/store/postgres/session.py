@@ -66,6 +66,11 @@ _MEANINGS: Final[tuple[tuple[Any, str], ...]] = (
     (asyncpg.TooManyConnectionsError, "the server has no connection left"),
     (asyncpg.CannotConnectNowError, "the server is starting or stopping"),
     (asyncpg.InsufficientPrivilegeError, "the user lacks a privilege on the schema"),
+    (
+        (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError),
+        "a table is missing: another version of stepwell wrote the database; `stepwell db migrate`"
+        " brings it to this one",
+    ),
     (asyncpg.DiskFullError, "the server's disk is full"),
     (asyncpg.ReadOnlySQLTransactionError, "the server takes no writes: it is a standby"),
     (asyncpg.QueryCanceledError, "a statement took too long, and the server ended it"),

@@ -25,6 +25,7 @@ from stepwell.engine.core.events import Stop
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
 from stepwell.engine.store.base import StoreFormatError, StoreInUseError, StoreLostError, Writes
+from stepwell.engine.store.postgres.members import Members
 from stepwell.engine.store.postgres.store import PostgresStore
 from stepwell.engine.store.sql.queries import Query
 
@@ -164,6 +165,7 @@ OWNER = """
 import asyncio, sys
 from stepwell.engine.limits import Limits
 from stepwell.engine.store.base import Writes
+from stepwell.engine.store.postgres.members import Members
 from stepwell.engine.store.postgres.store import PostgresStore
 
 async def main():
@@ -285,6 +287,29 @@ async def test_a_newer_format_is_refused_with_the_mend(store: PostgresStore, url
         await PostgresStore(url).open()
     with pytest.raises(StoreFormatError, match="newer version"):
         await PostgresStore(url, read_only=True).open()
+
+
+async def test_an_older_format_is_not_changed_under_those_who_use_it(
+    store: PostgresStore, url: str
+) -> None:
+    """As in a rolling upgrade: nodes of both versions."""
+    await put(store, "a")
+    await sql(url, "DROP TABLE attribute")
+    await sql(url, "DELETE FROM format WHERE number = 4")
+    for _ in range(2):
+        with pytest.raises(StoreFormatError, match=r"format 3, .* stop them first"):
+            await Members(url, "new", shards=8).join()
+    await put(store, "b")  # it goes on
+    reader = PostgresStore(url, read_only=True)
+    await reader.open()
+    with pytest.raises(StoreError, match="`stepwell db migrate`"):
+        await reader.database.rows("attributes_of", [1])
+    await reader.close()
+    await store.close()
+    newer = Members(url, "new", shards=8)
+    await newer.join()
+    await newer.leave()
+    assert await sql(url, "SELECT max(number) FROM format") == [(4,)]
 
 
 async def test_it_may_be_read_beside_its_owner(store: PostgresStore, url: str) -> None:
