@@ -44,11 +44,14 @@ class Client(Protocol):
     where      how texts name it: "the server at http://localhost:8083"
     words      the options that lead to it again, for the commands that the output proposes
     limits     those in force
+    patient    requests wait for a server that cannot be reached, and say so once. Only for those
+               that read: the server may have carried out the request that it did not answer
     """
 
     where: str
     words: Sequence[str]
     limits: Limits
+    patient: bool
 
     async def call(self, operation: str, **arguments: Any) -> Any:
         """The answer of an operation. Raises ApiError, UsageError."""

@@ -29,6 +29,8 @@ READING: Final = ("describe_", "list_", "search_", "get_execution_", "validate_"
 class _ReadingClient:
     """What both have, of committed rows."""
 
+    patient = False  # a database is always there
+
     def __init__(
         self, reader: Reader | Engine, where: str, words: Sequence[str], limits: Limits
     ) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import heapq
 import json
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -25,6 +27,9 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 UNSIGNED: Final = frozenset({"MissingAuthenticationToken", "MissingAuthenticationTokenException"})
 BUSY: Final = frozenset({"ThrottlingException", "ServiceUnavailable", "TooManyRequestsException"})
 BUSY_TRIES: Final = 6
+AWAY: Final = frozenset({502, 503, 504})
+"""With these a load balancer or proxy answers while no server behind it is ready."""
+AGAIN_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)  # between two tries to reach a server; the last repeats
 LISTED: Final = 100  # executions of a machine in one request
 REFUSED: Final = frozenset(
     {
@@ -42,6 +47,7 @@ class ServerClient:
 
     def __init__(self, url: str, words: Sequence[str], limits: Limits) -> None:
         self.where, self.words, self.limits = f"the server at {url}", words, limits
+        self.patient, self._outages, self._away = False, 0, False
         self._http = Transport(url)
         self._signer: Any = None
         self._signs = urlsplit(url).hostname not in LOOPBACK
@@ -51,6 +57,23 @@ class ServerClient:
         self._http.close()
 
     async def call(self, operation: str, **arguments: Any) -> Any:
+        for tries in count():
+            outages = self._outages
+            try:
+                answer = await self._call(operation, arguments)
+            except UnreachableError as fault:
+                if not self.patient:
+                    raise
+                if not self._away:
+                    print(f"stepwell: {fault}; trying again", file=sys.stderr)
+                    self._away, self._outages = True, self._outages + 1
+                await asyncio.sleep(AGAIN_SECONDS[min(tries, len(AGAIN_SECONDS) - 1)])
+            else:
+                if outages == self._outages:  # else it was on its way before
+                    self._away = False
+                return answer
+
+    async def _call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         name = "".join(part.capitalize() for part in operation.split("_"))
         sent = {_member(key): value for key, value in arguments.items() if value is not None}
         body = json.dumps(sent).encode()
@@ -92,6 +115,11 @@ class ServerClient:
         except ValueError:
             answer = None
         if not isinstance(answer, dict) or (reply.status >= 400 and "__type" not in answer):
+            if reply.status in AWAY:
+                raise UnreachableError(
+                    f"no server behind {self._http.url} is ready: it answers with status "
+                    f"{reply.status}"
+                )
             raise UsageError(
                 f"{self.where} does not speak the API of Step Functions: it answers with status "
                 f"{reply.status}"

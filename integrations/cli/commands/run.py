@@ -275,6 +275,7 @@ async def _elsewhere(
     if asked.type == "EXPRESS":
         return _ended(await client.call("start_sync_execution", **request))
     started = await client.call("start_execution", **request)
+    client.patient = True  # it runs on while the server is away
     follower = Follower(asked.json, asked.quiet, asked.timeout, here=False)
     return await follower.follow(client, started["executionArn"])
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.cli import exit_codes, lookup
 from stepwell.integrations.cli.clients import selection
-from stepwell.integrations.cli.clients.base import Client, UnreachableError
+from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.clients.choosing import using
 from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output.events import summary
@@ -19,7 +19,6 @@ from stepwell.integrations.limits import Limits
 
 FOLLOWED: Final = 100  # executions that are followed at the same time
 LOOK_SECONDS: Final = 1.0  # between two looks for new executions
-AGAIN_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)  # between two tries to reach a server; the last repeats
 
 
 class Format(NamedTuple):
@@ -67,6 +66,7 @@ def tail(
             found = [await lookup.find(client, each) for each in dict.fromkeys(named)]
         else:
             found = await _present(client, wanted)
+        client.patient = follow
         if not follow:
             await _print_past(client, found, format)
         elif named:
@@ -116,40 +116,12 @@ async def _print_past(
 
 
 async def _follow(client: Client, execution: Mapping[str, Any], format: Format) -> None:
-    """Print its last events, and each new one until it closes, also while the server is started
-    again.
-    """
-    shown = None
-    async for event in _persistent(client, execution, format.lines):
-        if shown is None or event["id"] > shown:
-            format.show(execution, event)
-            shown = event["id"]
-
-
-async def _persistent(
-    client: Client, execution: Mapping[str, Any], lines: int
-) -> AsyncIterator[Mapping[str, Any]]:
-    after, tries = None, 0
-    while True:
-        try:
-            if after is None:
-                past = await _last(client, execution, lines)
-                after = past[-1]["id"] if past else 0
-                for event in past[len(past) - lines if lines < len(past) else 0 :]:
-                    yield event
-            async for event in client.watch(execution["executionArn"], after):
-                yield event
-                after, tries = event["id"], 0
-            return
-        except UnreachableError as fault:
-            await _pause(fault, tries)
-            tries += 1
-
-
-async def _pause(fault: UnreachableError, tries: int) -> None:
-    if not tries:
-        print(f"{fault}; trying again", file=sys.stderr)
-    await asyncio.sleep(AGAIN_SECONDS[min(tries, len(AGAIN_SECONDS) - 1)])
+    """Print its last events, and each new one until it closes."""
+    past = await _last(client, execution, format.lines)
+    for event in past[len(past) - format.lines if format.lines < len(past) else 0 :]:
+        format.show(execution, event)
+    async for event in client.watch(execution["executionArn"], past[-1]["id"] if past else 0):
+        format.show(execution, event)
 
 
 async def _follow_all(
@@ -159,7 +131,7 @@ async def _follow_all(
     format: Format,
 ) -> None:
     """Follow those, and each execution that starts from now on. Ends only with the process."""
-    began, full, tries = client.now(), False, 0
+    began, full = client.now(), False
     seen = {each["executionArn"] for each in found}
     running = {asyncio.ensure_future(_follow(client, each, format)) for each in found}
     # an execution that has started meanwhile is shown from its first event on
@@ -168,23 +140,18 @@ async def _follow_all(
         for task in [task for task in running if task.done()]:
             running.discard(task)
             await _result(task)
-        try:
-            # one that started while the last list was made has an earlier time than that
-            recent = wanted._replace(since=max(wanted.since or 0.0, began - 5), statuses=())
-            async for each in selection.executions(client, recent):
-                if each["executionArn"] in seen:
-                    continue
-                if len(running) >= FOLLOWED:
-                    if not full:
-                        print(f"more than {FOLLOWED} run: the others are left out", file=sys.stderr)
-                    full = True
-                    break
-                seen.add(each["executionArn"])
-                running.add(asyncio.ensure_future(_follow(client, each, whole)))
-            tries = 0
-        except UnreachableError as fault:
-            await _pause(fault, tries)
-            tries += 1
+        # one that started while the last list was made has an earlier time than that
+        recent = wanted._replace(since=max(wanted.since or 0.0, began - 5), statuses=())
+        async for each in selection.executions(client, recent):
+            if each["executionArn"] in seen:
+                continue
+            if len(running) >= FOLLOWED:
+                if not full:
+                    print(f"more than {FOLLOWED} run: the others are left out", file=sys.stderr)
+                full = True
+                break
+            seen.add(each["executionArn"])
+            running.add(asyncio.ensure_future(_follow(client, each, whole)))
         await asyncio.sleep(LOOK_SECONDS)
 
 

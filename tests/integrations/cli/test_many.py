@@ -127,7 +127,9 @@ def test_tail_follows_while_the_server_is_started_again(invoke, write, place):
     at = ["--server", server.url]
     try:
         invoke("machines", "create", write("w.asl.json", WAIT), *at)
-        invoke("start", "w", "--name", "old", *at)
+        names = ["old", "other", "third"]
+        for name in names:
+            invoke("start", "w", "--name", name, *at)
         with (place / "tail").open("w") as output, (place / "errors").open("w") as errors:
             tail = subprocess.Popen(
                 [*SCRIPT, "tail", "-f", "--machine", "w", "--json", *at],
@@ -141,7 +143,7 @@ def test_tail_follows_while_the_server_is_started_again(invoke, write, place):
                 time.sleep(0.05)
             return text.splitlines()
 
-        seen("WaitStateEntered")
+        seen(":third")
         server.process.kill()
         server.process.wait()
         server = serve(place, db, port=port)
@@ -151,7 +153,8 @@ def test_tail_follows_while_the_server_is_started_again(invoke, write, place):
         lines = [json.loads(line) for line in seen("ExecutionAborted")]
         old = [each for each in lines if each["executionArn"].endswith(":old")]
         assert [each["id"] for each in old] == [1, 2, 3], "none is lost or repeated"
-        assert "trying again" in (place / "errors").read_text()
+        (line,) = (place / "errors").read_text().splitlines()
+        assert line.startswith("stepwell: no answer from ") and line.endswith("; trying again")
         tail.send_signal(2)
         assert tail.wait(20) == 130
     finally:

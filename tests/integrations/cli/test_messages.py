@@ -71,8 +71,13 @@ def test_places_that_are_no_urls(invoke):
 
 
 class Page(BaseHTTPRequestHandler):
+    """Its path is the status of the answer; /cut: one that ends too early."""
+
     def do_POST(self) -> None:
-        self.send_response(404)
+        status = self.path.strip("/")
+        self.send_response(int(status) if status.isdigit() else 404)
+        if status == "cut":
+            self.send_header("Content-Length", "100")
         self.end_headers()
         self.wfile.write(b"<h1>not here</h1>")
 
@@ -92,7 +97,14 @@ def web():
 
 def test_servers_that_are_not_ours(invoke, web):
     port = web.server_port
-    assert "does not speak the API" in said(invoke("list", "--server", f"http://127.0.0.1:{port}"))
+    url = f"http://127.0.0.1:{port}"
+    for status in ("404", "500"):
+        words = f"does not speak the API of Step Functions: it answers with status {status}"
+        assert words in said(invoke("list", "--server", f"{url}/{status}"))
+    for status in ("502", "503", "504"):
+        words = f"no server behind {url}/{status} is ready: it answers with status {status}"
+        assert words in said(invoke("list", "--server", f"{url}/{status}"))
+    assert "the connection was closed" in said(invoke("list", "--server", f"{url}/cut"))
     assert "does not speak TLS" in said(invoke("list", "--server", f"https://127.0.0.1:{port}"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         free = listener.getsockname()[1]

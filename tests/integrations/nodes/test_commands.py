@@ -1,14 +1,15 @@
 """Commands beside the nodes of a cluster."""
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import Command
+from tests.conftest import Command, Start
 from tests.integrations.nodes.cluster import Cluster, cluster
 from tests.integrations.server.conftest import home
-from tests.integrations.server.live import PASS
+from tests.integrations.server.live import PASS, ROLE
 from tests.postgres import PostgresServer
 
 __all__ = ["home"]  # a fixture
@@ -52,3 +53,29 @@ def test_only_who_runs_a_database_warns_of_a_failover(
     assert (ran.returncode, "standby" in ran.stderr) == (0, False), ran.stderr
     checked = command("db", "check", "--db", db)
     assert checked.stderr.count("has no synchronous standby") == 1, checked
+
+
+WAITS = """
+{"StartAt": "First", "States": {
+  "First": {"Type": "Wait", "Seconds": 2, "Next": "Second"},
+  "Second": {"Type": "Wait", "Seconds": 1, "End": true}}}
+"""
+
+
+def test_tail_follows_executions_that_another_node_takes_over(nodes: Cluster, start: Start) -> None:
+    states = nodes.client()
+    arn = states.create_state_machine(name="w", definition=WAITS, roleArn=ROLE)["stateMachineArn"]
+    names = [f"e{number}" for number in range(6)]  # both nodes run some of them
+    for name in names:
+        states.start_execution(stateMachineArn=arn, name=name)
+    tail = start("tail", "-f", *names, "--json", "--server", nodes.url)
+    assert tail.stdout is not None
+    lines = [tail.stdout.readline()]
+    nodes.end(nodes.nodes[0], signal.SIGKILL)
+    output, errors = tail.communicate(timeout=60)
+    assert tail.returncode == 0, errors
+    assert errors.count("\n") == errors.count("; trying again\n") <= 1
+    events = [json.loads(line) for line in [*lines, *output.splitlines()]]
+    for name in names:
+        ids = [each["id"] for each in events if each["executionArn"].endswith(f":{name}")]
+        assert ids == list(range(1, 7)), "none is lost or repeated"
