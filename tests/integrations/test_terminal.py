@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 from typing import Any
 
@@ -16,7 +17,7 @@ from stepwell.integrations.cli.output import data_flow, outcome, progress, scree
 from stepwell.integrations.cli.output import machine as about
 from stepwell.integrations.cli.output import text as terminal
 from stepwell.integrations.cli.output.board import Board
-from stepwell.integrations.cli.output.events import HEAD, history_line
+from stepwell.integrations.cli.output.events import history_head, history_line
 
 START = 1_700_000_000.0
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
@@ -468,7 +469,7 @@ def test_a_name_with_blanks_is_quoted_in_commands() -> None:
 def test_history_lines() -> None:
     events = failed().events
     lines = [history_line(each, events[0]["timestamp"], 120) for each in events]
-    assert HEAD.split() == ["id", "after", "seconds", "type", "details"]
+    assert history_head(100).split() == ["id", "after", "seconds", "type", "details"]
     assert lines[0].split() == ["1", "0", "0.000", "ExecutionStarted", "{}"]
     busy = 'Busy  {"errorMessage":"later","errorType":"Busy"}'
     assert lines[6].split(maxsplit=4) == ["7", "6", "0.102", "LambdaFunctionFailed", busy]
@@ -648,6 +649,67 @@ def test_tables(wide: None) -> None:
         screen.table(["name", "status"], [["a", "FAILED"], ["long name", "SUCCEEDED"]], stream)
     assert plain.getvalue() == "name       status\na          FAILED\nlong name  SUCCEEDED\n"
     assert "\x1b[31mFAILED" in fancy.getvalue()
+
+
+ROWS = [
+    ["order-2026-11-29-0001", "orders", "FAILED", "1.00 s", "█    "],
+    ["o2", "all the other orders", "SUCCEEDED", "12 ms", "  ███"],
+]
+
+
+@pytest.mark.parametrize(
+    ("columns", "lines"),
+    [
+        (80, [
+            "name                   machine               status       took  0 … 1 s",
+            "order-2026-11-29-0001  orders                FAILED     1.00 s  █",
+            "o2                     all the other orders  SUCCEEDED   12 ms    ███",
+        ]),
+        (70, [
+            "name                   machine               status       took",
+            "order-2026-11-29-0001  orders                FAILED     1.00 s",
+            "o2                     all the other orders  SUCCEEDED   12 ms",
+        ]),
+        (54, [
+            "name                   machine       status       took",
+            "order-2026-11-29-0001  orders        FAILED     1.00 s",
+            "o2                     all the       SUCCEEDED   12 ms",
+            "                       other orders",
+        ]),
+        (40, [
+            "name     order-2026-11-29-0001",
+            "machine  orders",
+            "status   FAILED",
+            "took     1.00 s",
+            "",
+            "name     o2",
+            "machine  all the other orders",
+            "status   SUCCEEDED",
+            "took     12 ms",
+        ]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("colours", [True, False])
+def test_tables_on_narrow_terminals(
+    wide: None, monkeypatch: pytest.MonkeyPatch, columns: int, lines: list[str], colours: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    if not colours:
+        monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+    screen.table(["name", "machine", "status", "took", "0 … 1 s"], ROWS, stream)
+    text = stream.getvalue()
+    assert ("\x1b[" in text) == colours
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    assert [line.rstrip() for line in shown] == lines
+
+
+def test_a_history_on_a_narrow_terminal() -> None:
+    event = failed().events[1]
+    for width in (40, 60, 79, 80, 81, 120):
+        lines = [history_head(width), *history_line(event, START, width).split("\n")]
+        assert max(map(len, lines)) <= width, lines
+        assert len(lines) == (2 if width >= 80 else 3), lines
 
 
 def test_the_duration_of_a_running_execution() -> None:

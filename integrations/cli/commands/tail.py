@@ -14,10 +14,13 @@ from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.clients.choosing import using
 from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output.events import summary
+from stepwell.integrations.cli.output.screen import width
 from stepwell.integrations.cli.output.text import ndjson, printable, when
 from stepwell.integrations.limits import Limits
 
 FOLLOWED: Final = 100  # executions that are followed at the same time
+SAID: Final = 100  # characters of an event's details; LEAST: on a terminal
+LEAST: Final = 25
 LOOK_SECONDS: Final = 1.0  # between two looks for new executions
 
 
@@ -39,8 +42,10 @@ class Format(NamedTuple):
             return
         parts = [when(event["timestamp"], True, self.utc)]
         parts += [printable(lookup.full_name(execution))] if self.names else []
-        parts += [f"{event['id']:>4}", event["type"], summary(event)]
-        print("  ".join(part for part in parts if part), flush=True)
+        parts += [f"{event['id']:>4}", event["type"]]
+        line = "  ".join(parts)
+        room = width() - len(line) - 2 if sys.stdout.isatty() else SAID
+        print(f"{line}  {summary(event, max(LEAST, room))}".rstrip(), flush=True)
 
 
 @with_limits

@@ -11,15 +11,14 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from stepwell.integrations.cli.output.text import DIM, STATUS, Line, ndjson
 from stepwell.visualize.words import texts as words
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
-
-_RIGHT: Final = frozenset({"id", "after", "seconds", "try", "start", "took"})
 
 
 def fancy(stream: TextIO) -> bool:
@@ -45,28 +44,47 @@ def write(lines: Iterable[Line], stream: TextIO) -> None:
 
 
 def table(columns: Sequence[str], cells: Sequence[Sequence[str]], stream: TextIO) -> None:
-    """Aligned columns: folded to the width of a terminal, on other streams as wide as the cells."""
-    if not fancy(stream):
+    """Aligned columns: as wide as their cells, but on a terminal folded to its width; if it is too
+    narrow for that, a list of each row.
+    """
+    if not stream.isatty():
         stream.writelines(f"{line}\n" for line in words.columns([columns, *cells]))
         return
     from rich.console import Console
+
+    from stepwell.integrations.cli.output import grids
+
+    fits = grids.fitted(columns, cells, width())
+    colours: Any = "auto" if fancy(stream) else None
+    console = Console(file=stream, highlight=False, width=width(), color_system=colours)
+    if fits is not None:
+        console.print(_grid(*fits, cells))
+        return
+    margin = max(map(len, columns)) + grids.GAP
+    for number, row in enumerate(cells):
+        lines = [
+            styled([(name.ljust(margin), DIM), (cell, _cell_style(name, cell))])
+            for name, cell in zip(columns, row, strict=True)
+            if cell and not name.startswith(grids.BARS)
+        ]
+        console.print(*([""] if number else []), *lines, sep="\n", soft_wrap=True)
+
+
+def _grid(columns: Sequence[str], widths: Sequence[int], cells: Sequence[Sequence[str]]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=DIM)
-    for name in columns:
-        bars = name.startswith("0 …")
-        grid.add_column(
-            name, justify="right" if name in _RIGHT else "left", no_wrap=bars or name in _RIGHT
-        )
+    from stepwell.integrations.cli.output import grids
+
+    grid = Table(box=None, padding=(0, grids.GAP, 0, 0), pad_edge=False, header_style=DIM)
+    for name, size in zip(columns, widths, strict=True):
+        grid.add_column(name, justify="right" if name in grids.NUMBERS else "left", width=size)
     for row in cells:
+        shown = zip(columns, row, strict=False)  # the bars may be left out
         grid.add_row(
-            *(
-                Text(cell, _cell_style(name, cell), overflow="fold")
-                for name, cell in zip(columns, row, strict=True)
-            )
+            *(Text(cell, _cell_style(name, cell), overflow="fold") for name, cell in shown)
         )
-    Console(file=stream, highlight=False).print(grid)
+    return grid
 
 
 def listing(

@@ -92,7 +92,7 @@ def history(
                 continue
             if start is None:
                 start = event["timestamp"]
-                print(events.HEAD)
+                print(events.history_head(width))
             print(events.history_line(event, start, width))
 
     return using(server, db, limits, read)
