@@ -163,7 +163,9 @@ async def recorded(client: Client, arn: str) -> Recorded:
 
 
 async def children(client: Client, parent: Recorded, map_run: str) -> AsyncIterator[Recorded]:
-    """The children of a Map Run, some at a time; none of Express children, which are not stored."""
+    """The children of a Map Run, some at a time, without Express ones that succeeded and did not
+    wait: these are not stored.
+    """
     async for page in polling.pages(client.call, "list_executions", map_run_arn=map_run):
         for start in range(0, len(page["executions"]), SEVERAL):
             found = await asyncio.gather(
@@ -202,7 +204,7 @@ def _shapes_map_runs(definition: str) -> bool:
 
 async def _outputs(client: Client, map_run: str) -> list[str] | None:
     """Of the children that succeeded, in the order of the items; None: they are too many, or not
-    known, such as those of Express children.
+    known, such as those of Express children that did not wait.
     """
     counts = (await client.call("describe_map_run", map_run_arn=map_run))["executionCounts"]
     if counts["total"] > CHILDREN:

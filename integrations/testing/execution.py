@@ -165,7 +165,9 @@ async def _last(engine: Engine, arn: str) -> str:
 
 
 async def _children(engine: Engine, arn: str) -> AsyncIterator[Child]:
-    """The executions of its Map Runs, and of theirs. Express ones have no history."""
+    """The executions of its Map Runs, and of theirs. Express children that succeed without waiting
+    are none.
+    """
     runs = await engine.list_map_runs(arn)
     for each in runs["mapRuns"]:
         page: Mapping[str, Any] = {"nextToken": None}
@@ -175,13 +177,12 @@ async def _children(engine: Engine, arn: str) -> AsyncIterator[Child]:
             )
             for listed in page["executions"]:
                 child = listed["executionArn"]
-                if ":express:" not in child:
-                    described = await engine.inspect_execution(child)
-                    history = [event async for event in engine.inspect_history(child)]
-                    slot = int(listed["name"].rpartition("-")[2])
-                    yield Child(each["mapRunArn"], slot, described, history)
-                    async for inner in _children(engine, child):
-                        yield inner
+                described = await engine.inspect_execution(child)
+                history = [event async for event in engine.inspect_history(child)]
+                slot = int(listed["name"].rpartition("-")[2])
+                yield Child(each["mapRunArn"], slot, described, history)
+                async for inner in _children(engine, child):
+                    yield inner
 
 
 async def run_state(
