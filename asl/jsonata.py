@@ -57,6 +57,7 @@ _DRAWS: Final = re.compile(r"\$(?:random|shuffle|uuid)\b")
 # the engine converts NaN, and functions in arrays, to null, and leaves out members that are
 # functions; AWS rejects all of them
 _HOLDS_OTHERS: Final = '$exists(%s.**[$type($)="function" or $type($)="object" and $!=$])'
+_MAKES_NAN: Final = re.compile(r"[/%]|\$(?:round|parseInteger|toMillis)\b")
 # items and members that may be functions: by name, as `{"id": $uuid}`, or as they are
 _NAMED_ITEMS: Final = re.compile(r"[\[:,]\s*\$(\w+)\s*(?=[,}\]])")
 _FUNCTION_ITEM: Final = re.compile(r"[\[:]\s*(?:function\b|λ)")
@@ -96,7 +97,7 @@ class Jsonata:
 
     __slots__ = (
         "source", "variables", "functions", "members", "document", "value_of",
-        "_reads", "_wanted", "_every", "_lazy", "_draws", "_divides", "_lists_functions", "_main",
+        "_reads", "_wanted", "_every", "_lazy", "_draws", "_makes_nan", "_lists_functions", "_main",
         "_frame", "_checks", "_inline", "_full", "_known", "_replaced", "_text",
     )  # fmt: skip
 
@@ -142,7 +143,7 @@ class Jsonata:
         self._inline = _options(limits, in_thread=False)
         self._full = _options(limits, in_thread=True)
         self._draws = bool(_DRAWS.search(source))
-        self._divides = "/" in source or "%" in source
+        self._makes_nan = bool(_MAKES_NAN.search(source))
         self._lists_functions = _lists_functions(source, self.functions)
         self._known: Json = MISSING
         self._every = "everyBinding" in reads
@@ -280,7 +281,7 @@ class Jsonata:
                 )
         elif (
             type(value) in (dict, list)
-            and (self._lists_functions or (self._divides and "null" in dumps(value)))
+            and (self._lists_functions or (self._makes_nan and "null" in dumps(value)))
             and run(self._check(_HOLDS_OTHERS))
         ):
             raise JsonataError(messages.JSONATA_UNSUPPORTED)

@@ -364,6 +364,14 @@ def test_errors_name_the_functions_of_the_language(source: str, message: str) ->
     assert message in cause(source) and "§" not in cause(source)
 
 
+@pytest.mark.parametrize(
+    "source",
+    ["[$round(10, 0.5), 1]", "[$parseInteger('x', '1')]", "{'a': $toMillis('20180127', '[Y]')}"],
+)
+def test_no_number_within_results(source: str) -> None:
+    assert cause(source).endswith("returned an unsupported result type.")
+
+
 def test_nulls_beside_a_division_are_not_nan() -> None:
     assert value('{"a": [1/2, null], "b": {"c": null, "d": 7 % 2}}') == {
         "a": [0.5, None],
