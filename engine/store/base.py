@@ -229,14 +229,14 @@ class Health(NamedTuple):
     free_bytes        of it, what the next rows use before it grows
     dead_rows         versions of rows that nothing sees any more, until a vacuum frees their space
     snapshot_seconds  age of the oldest open transaction: no vacuum frees what died since
-    standbys          synchronous standbys that are connected
+    standbys          synchronous standbys that are connected; None: not to be seen by this user
     """
 
     bytes: int
     free_bytes: int = 0
     dead_rows: int = 0
     snapshot_seconds: float = 0.0
-    standbys: int = 0
+    standbys: int | None = 0
 
 
 class Store(Protocol):

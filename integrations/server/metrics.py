@@ -231,7 +231,8 @@ def of_database(health: Health | None) -> Iterator[Family]:
             ),
             ("synchronous_standbys", "Synchronous standbys that are connected.", health.standbys),
         ):
-            yield plain(f"stepwell_database_{name}", "gauge", help, value)
+            if value is not None:
+                yield plain(f"stepwell_database_{name}", "gauge", help, value)
 
 
 def of_log_sink(sink: Sink | None) -> Iterator[Family]:

@@ -1,6 +1,7 @@
 """The load balancer of examples/production: a real HAProxy before two real servers."""
 
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -19,6 +20,8 @@ from tests.integrations.server.live import PASS, Live, eventually
 from tests.integrations.server.test_server import create
 from tests.postgres import PostgresServer
 from tests.test_docs import free_port
+
+from stepwell.integrations.limits import DEFAULT_LIMITS
 
 CONFIGURATION = ROOT / "examples" / "production" / "haproxy" / "haproxy.cfg"
 HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
@@ -52,6 +55,15 @@ def balancer(nodes: list[Live], tmp_path: Path) -> Iterator[str]:
     yield f"http://{listen}"
     process.terminate()
     process.wait(timeout=20)
+
+
+def test_its_time_limits_fit_those_of_a_node() -> None:
+    text, limits = CONFIGURATION.read_text(), DEFAULT_LIMITS
+    found = re.findall(r"^ *timeout ([\w-]+) (\d+)s$", text, re.MULTILINE)
+    seconds = {name: int(number) for name, number in found}
+    assert seconds["server"] > limits.express_seconds  # StartSyncExecution
+    assert seconds["http-keep-alive"] < limits.connection_idle_seconds
+    assert seconds["client"] > limits.request_seconds
 
 
 def test_nodes_are_replaced_without_a_failed_request(nodes: list[Live], balancer: str) -> None:

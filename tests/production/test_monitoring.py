@@ -7,13 +7,16 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import ROOT, SCRIPT
-from tests.integrations.server.live import Live
+from tests.integrations.server.live import PASS, Live, eventually, one
+from tests.integrations.server.test_server import create
 
 FOLDER = ROOT / "examples" / "production"
 ALERTS = FOLDER / "prometheus" / "alerts.yml"
@@ -62,9 +65,28 @@ def metrics_in(expression: str) -> set[str]:
     return names - {"and", "or", "unless", "by"}
 
 
+def labels_in(query: str) -> dict[str, set[str]]:
+    """metric -> the labels that a query selects or sums it by."""
+    expression = re.sub(r'"[^"]*"', "", query)
+    sums = {
+        label.strip()
+        for labels in re.findall(r"\b(?:by|on|without) *\(([^)]*)\)", expression)
+        for label in labels.split(",")
+    }
+    return {
+        metric: sums
+        | {
+            label
+            for selectors in re.findall(rf"\b{metric}\{{([^}}]*)\}}", expression)
+            for label in re.findall(r"(\w+) *[=!]", selectors)
+        }
+        for metric in metrics_in(query)
+    }
+
+
 @pytest.fixture(scope="module")
-def exposed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names of all samples that a server may answer, with its optional parts."""
+def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """The names of all samples that a server may answer, with its optional parts: their labels."""
     folder = tmp_path_factory.mktemp("monitoring")
     environment = {
         "PYTHONPATH": str(ROOT / ".dev"),
@@ -74,29 +96,68 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     }
     live = Live(environment, folder / "served.db", "--log-sink", "-", program=SCRIPT)
     try:
-        text = live.get("/metrics")
+        client = live.client()
+        with pytest.raises(client.exceptions.InvalidArn):
+            client.start_execution(stateMachineArn="none")
+        ended = []
+        for definition in (
+            PASS,
+            one(
+                {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sqs:listQueues", "End": True}
+            ),
+        ):
+            arn = create(client, f"m{len(ended)}", definition)
+            ended.append(client.start_execution(stateMachineArn=arn)["executionArn"])
+        for each in ended:
+            described = partial(client.describe_execution, executionArn=each)
+            eventually(lambda described=described: described()["status"] != "RUNNING")
+        text = eventually(lambda: ("bytes" in live.get("/metrics")) and live.get("/metrics"))
     finally:
         live.close()
-    names = set()
+    found: dict[str, set[str]] = {}
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
         ends = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
-        names |= {name + end for end in ends}
-    return names
+        found |= {name + end: set() for end in ends}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found[sample.name] |= sample.labels.keys()
+    return found
 
 
-def test_every_query_uses_metrics_that_exist(exposed: set[str]) -> None:
+def test_every_query_uses_metrics_that_exist(exposed: dict[str, set[str]]) -> None:
     pytest.importorskip("opentelemetry.sdk", reason="needs the extra opentelemetry")
     unknown = {
         where: missing
         for where, expression in queries()
-        if (missing := metrics_in(expression) - exposed - OF_PROMETHEUS)
+        if (missing := metrics_in(expression) - exposed.keys() - OF_PROMETHEUS)
     }
     assert unknown == {}
+
+
+def test_every_query_uses_labels_that_exist(exposed: dict[str, set[str]]) -> None:
+    pytest.importorskip("opentelemetry.sdk", reason="needs the extra opentelemetry")
+    unknown = {
+        (where, metric): missing
+        for where, expression in queries()
+        for metric, labels in labels_in(expression).items()
+        if (missing := labels - exposed.get(metric, set()) - {"job", "instance"})
+    }
+    assert unknown == {}
+    legends = {
+        (panel["title"], label)
+        for panel in panels()
+        for target in panel["targets"]
+        for label in re.findall(r"\{\{ *(\w+) *\}\}", target.get("legendFormat", ""))
+        for labels in [set().union(*(exposed.get(m, set()) for m in metrics_in(target["expr"])))]
+        if label not in labels | {"job", "instance"}
+    }
+    assert legends == set()
 
 
 def test_the_reader_of_queries_finds_their_metrics() -> None:
     query = 'histogram_quantile(0.9, sum by (job, le) (rate(a_bucket{x="y or z"}[5m]))) > 1 and b'
     assert metrics_in(query) == {"a_bucket", "b"}
+    assert labels_in(query) == {"a_bucket": {"job", "le", "x"}, "b": {"job", "le"}}
 
 
 @needs_promtool
@@ -165,6 +226,15 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
                 f'stepwell_effects_queued{{{node},kind="http"}}': "7x80",
             },
             ["StepwellSlotsFull"],
+        ),
+        (
+            {f"stepwell_database_synchronous_standbys{{{node}}}": "1x40 0x40"},
+            ["StepwellNoStandby"],
+        ),
+        ({f"stepwell_database_synchronous_standbys{{{node}}}": "0x80"}, []),  # never had one
+        (
+            {f"stepwell_database_oldest_transaction_seconds{{{node}}}": "3500+15x80"},
+            ["StepwellOldTransaction"],
         ),
         ({f"stepwell_trace_events_dropped_total{{{node}}}": "0+1x80"}, ["StepwellTelemetryLost"]),
     ]

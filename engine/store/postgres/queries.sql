@@ -245,8 +245,8 @@ WHERE x.status = code AND (x.started, x.id) < (?, ?)
 -- Health --------------------------------------------------------------------------------------------
 
 -- name: health
--- The columns of base.Health but free_bytes. A role sees the transactions of others if it has
--- pg_read_all_stats.
+-- The columns of base.Health but free_bytes. A role sees the transactions of others, and standbys, if
+-- it has pg_read_all_stats.
 SELECT
     (SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::bigint FROM pg_stat_user_tables
      WHERE schemaname = current_schema()),
@@ -256,7 +256,9 @@ SELECT
         SELECT xact_start FROM pg_stat_activity WHERE backend_xmin IS NOT NULL
         UNION ALL SELECT prepared FROM pg_prepared_xacts
      ) AS transactions (began)),
-    (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))
+    CASE WHEN pg_has_role('pg_read_all_stats', 'USAGE') THEN
+        (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))
+    END
 
 
 -- Opening -------------------------------------------------------------------------------------------
