@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import json
+import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from itertools import count
@@ -38,6 +39,29 @@ REFUSED: Final = frozenset(
         "UnrecognizedClientException", *UNSIGNED,
     }
 )  # fmt: skip
+
+
+ADVICE: Final = (
+    (
+        re.compile("^MissingAuthenticationToken"),
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    ),
+    (
+        re.compile("scoped to a valid region"),
+        "set AWS_REGION to the region of the server: that of its ARNs, us-east-1 if `serve "
+        "--region` does not name another",
+    ),
+    (
+        re.compile("^RequestExpired|Signature (expired|not yet current)"),
+        "is the clock of this machine right?",
+    ),
+    (re.compile("^ExpiredToken"), "get new credentials"),
+    (
+        re.compile("^(InvalidClientTokenId|InvalidSignature|UnrecognizedClient)"),
+        "are these the right AWS credentials?",
+    ),
+)
+"""The first that matches "CODE MESSAGE" of a refusal counts."""
 
 
 class ServerClient:
@@ -87,7 +111,8 @@ class ServerClient:
             if code in UNSIGNED and not self._signs:
                 self._signs = True
             elif code in REFUSED or reply.status == 403:
-                raise UsageError(f"{self.where} refuses the request: {message}{self._advice()}")
+                advice = _advice(code, message)
+                raise UsageError(f"{self.where} refuses the request: {message.strip()}{advice}")
             elif code not in BUSY:
                 raise ApiError(code, message)
             else:
@@ -125,14 +150,6 @@ class ServerClient:
                 f"{reply.status}"
             )
         return answer
-
-    def _advice(self) -> str:
-        known = self._signer is not None and self._signer.known
-        return (
-            "; are these the right AWS credentials?"
-            if known
-            else "; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        )
 
     async def describe(self, execution_arn: str) -> Mapping[str, Any]:
         described: dict[str, Any] = await self.call(
@@ -217,6 +234,12 @@ class ServerClient:
 
     def now(self) -> float:
         return self._clock.now() / 1000
+
+
+def _advice(code: str, message: str) -> str:
+    """What mends a refusal; nothing where its message says that."""
+    found = (advice for pattern, advice in ADVICE if pattern.search(f"{code} {message}"))
+    return next((f"; {advice}" for advice in found), "")
 
 
 def _member(name: str) -> str:

@@ -34,15 +34,12 @@ class Signer:
     def __init__(self) -> None:
         session = Session()
         try:
-            self.region: str = session.get_config_variable("region") or Home().region
+            # AWS_REGION is of the AWS CLI and other SDKs; botocore itself reads the older name only
+            named = os.environ.get("AWS_REGION") or session.get_config_variable("region")
+            self.region: str = named or Home().region
             self._credentials = session.get_credentials()
         except BotoCoreError as fault:
             raise _unusable(fault) from None
-
-    @property
-    def known(self) -> bool:
-        """Whether there are credentials."""
-        return self._credentials is not None
 
     def endpoint(self) -> str:
         """The URL of Step Functions at AWS, in this region."""

@@ -71,10 +71,15 @@ def test_places_that_are_no_urls(invoke):
 
 
 class Page(BaseHTTPRequestHandler):
-    """Its path is the status of the answer; /cut: one that ends too early."""
+    """Its path is the status of the answer; /cut: one that ends too early; /CODE: a refusal."""
 
     def do_POST(self) -> None:
         status = self.path.strip("/")
+        if status.isalpha() and status != "cut":
+            self.send_response(403)
+            self.end_headers()
+            self.wfile.write(b'{"__type": "%s", "message": "Because."}' % status.encode())
+            return
         self.send_response(int(status) if status.isdigit() else 404)
         if status == "cut":
             self.send_header("Content-Length", "100")
@@ -110,6 +115,18 @@ def test_servers_that_are_not_ours(invoke, web):
         free = listener.getsockname()[1]
     assert "nothing listens there" in said(invoke("list", "--server", f"http://127.0.0.1:{free}"))
     assert "not known" in said(invoke("list", "--server", "http://no.such.host.invalid"))
+
+
+def test_refusals_have_the_advice_that_helps(invoke, web):
+    for code, advice in (
+        ("AccessDeniedException", ""),  # the message says what is not allowed
+        ("ExpiredTokenException", "; get new credentials"),
+        ("UnrecognizedClientException", "; are these the right AWS credentials?"),
+        ("RequestExpired", "; is the clock of this machine right?"),
+    ):
+        url = f"http://127.0.0.1:{web.server_port}/{code}"
+        words = f"the server at {url} refuses the request: Because."
+        assert said(invoke("list", "--server", url)) == f"{words}{advice}\n"
 
 
 def test_a_certificate_that_is_not_trusted(invoke, web, place, monkeypatch):
@@ -153,6 +170,14 @@ def test_a_server_that_checks_signatures(invoke, write, place, monkeypatch):
         refused = said(invoke("machines", "list", "--server", server.url))
         assert "are these the right AWS credentials?" in refused
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        refused = said(invoke("machines", "list", "--server", server.url))
+        assert "not 'eu-west-1'" in refused
+        assert refused.endswith(
+            "; set AWS_REGION to the region of the server: that of its ARNs, us-east-1 if `serve "
+            "--region` does not name another\n"
+        )
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
         created = invoke("machines", "create", write("m.asl.json", PASS), "--server", server.url)
         assert created.exit_code == 0, created.stderr
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
