@@ -189,6 +189,7 @@ class Engine:
         )
         self.tags = Tags(base, self.activities)
         self.starts, self.histories = Starts(base), Histories(base)
+        self.activity.inside.append(self.starts.preparing)
         self.searches = Searches(base)
         self.indexer = Indexer(base, namings, self.supervisor)
         self.map_runs = MapRuns(base)

@@ -177,7 +177,7 @@ def machine_names(
     """The names of the state machines of a template; None if the file is not a template, or cannot
     be parsed.
     """
-    machines = _machines(data, filename, limits)
+    machines = machines_of_template(data, filename, limits)
     return None if machines is None else tuple(each.name for each in machines)
 
 
@@ -188,14 +188,15 @@ def name_in_template(
     else the name of the resource. None if it is not known which machine is meant.
     """
     filename, name = definition_templates.split(filename)
-    machines = _machines(data, filename, limits) or ()
+    machines = machines_of_template(data, filename, limits) or ()
     meant = [each.called for each in machines if name in (None, each.name)]
     return meant[0] if len(meant) == 1 else None
 
 
-def _machines(
-    data: bytes | str, filename: str, limits: Limits
+def machines_of_template(
+    data: bytes | str, filename: str, limits: Limits = DEFAULT_LIMITS
 ) -> list[definition_templates.Embedded] | None:
+    """The state machines of a template; None if the file is not one, or cannot be parsed."""
     try:
         placeholders, parsed = parse(data, filename, {}, limits)
         value = intrinsic_functions.replaced(parsed.value, placeholders)

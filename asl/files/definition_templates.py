@@ -15,6 +15,7 @@ from stepwell.asl.json_text import member
 _TYPES: Final = ("AWS::Serverless::StateMachine", "AWS::StepFunctions::StateMachine")
 _FIELDS: Final = ("Definition", "DefinitionString", "DefinitionUri", "DefinitionS3Location")
 _NAMES: Final = ("StateMachineName", "Name", "name")  # CloudFormation, SAM, Serverless
+_KINDS: Final = ("StateMachineType", "Type", "type")
 _SUBSTITUTIONS: Final = "DefinitionSubstitutions"
 _INCLUDED: Final = re.compile(r"\$\{file\(([^)]+)\)\}")  # of Serverless
 # type -> (property with the name, ARN, value of Ref, attribute -> value). Source: CloudFormation's
@@ -68,6 +69,7 @@ class Embedded(NamedTuple):
     substitutions  values of the placeholders in its definition
     called         the name that the template gives it, if that is text, else `name`
     complete       whether `substitutions` are known to be all
+    type           STANDARD or EXPRESS
     """
 
     name: str
@@ -77,6 +79,7 @@ class Embedded(NamedTuple):
     substitutions: Mapping[str, Json] = {}
     called: str = ""
     complete: bool = False
+    type: str = "STANDARD"
 
     def constants(self) -> dict[str, Json]:
         """The substitutions that are values; the others have functions of the template."""
@@ -129,7 +132,8 @@ def embedded(value: Json) -> list[Embedded]:
     """The state machines of a template."""
     if _is_answer(value):
         name = str(value.get("name", ""))
-        return [Embedded(name, "/definition", value["definition"], called=name)]
+        kind = _kind(value)
+        return [Embedded(name, "/definition", value["definition"], called=name, type=kind)]
     found = []
     for name, resource in _members(value, "Resources"):
         properties = resource.get("Properties")
@@ -143,7 +147,8 @@ def embedded(value: Json) -> list[Embedded]:
                     file = field not in _FIELDS[:2]
                     called = _called(name, properties)
                     complete = isinstance(values, dict) and not any("::" in key for key in values)
-                    found.append(Embedded(name, where, each, file, substitutions, called, complete))
+                    given = substitutions, called, complete, _kind(properties)
+                    found.append(Embedded(name, where, each, file, *given))
                     break
     machines, inside = value, "/stateMachines"
     if isinstance(value.get("stepFunctions"), dict):
@@ -154,13 +159,19 @@ def embedded(value: Json) -> list[Embedded]:
         if "definition" in machine:
             where = member(member(inside, name), "definition")
             called = _called(name, machine)
-            found.append(Embedded(name, where, machine["definition"], called=called))
+            kind = _kind(machine)
+            found.append(Embedded(name, where, machine["definition"], called=called, type=kind))
     return found
 
 
 def _called(name: str, properties: Mapping[str, Json]) -> str:
     texts = [each for key in _NAMES if isinstance(each := properties.get(key), str)]
     return texts[0] if texts and texts[0] and OPEN not in texts[0] else name
+
+
+def _kind(properties: Mapping[str, Json]) -> str:
+    express = any(properties.get(key) == "EXPRESS" for key in _KINDS)
+    return "EXPRESS" if express else "STANDARD"
 
 
 def resource_values(template: Json, values: Mapping[str, Json]) -> dict[str, Json]:

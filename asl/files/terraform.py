@@ -44,6 +44,8 @@ class Terraform:
             if "name" in body.attributes:
                 called = body.attributes["name"][1]
                 properties["StateMachineName"] = called if isinstance(called, str) else None
+            if "type" in body.attributes:
+                properties["StateMachineType"] = body.attributes["type"][1]
             resources[name] = {
                 "Type": "AWS::StepFunctions::StateMachine",
                 "Properties": properties,

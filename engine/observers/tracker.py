@@ -48,8 +48,8 @@ class Tracker:
     recent    execution ARN -> as committed, of the executions that closed last
     waiters   callers that wait for the end of an execution
     signals   execution id -> set by its next commit
-    express   execution ARN -> watched synchronous Express executions, whose history is kept here
-    expected  names of synchronous Express executions that will be watched
+    express   execution ARN -> watched Express executions, whose history is kept here
+    expected  names of Express executions that will be watched
     check     raises StoreError once the worker has stopped
     """
 
@@ -103,7 +103,7 @@ class Tracker:
     # --- Express executions -----------------------------------------------------------------------
 
     def expect(self, name: str) -> None:
-        """The next synchronous Express execution of this name is watched. Of those that are
+        """The next Express execution of this name is watched. Of those that are
         expected and do not start, the oldest are forgotten.
         """
         self.expected[name] = True

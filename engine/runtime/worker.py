@@ -217,12 +217,16 @@ class Worker:
 
     # --- inputs -----------------------------------------------------------------------------------
 
-    async def begin(self, execution: Execution, program: Program) -> None:
+    async def begin(
+        self, execution: Execution, program: Program, adopted: Callable[[Live], None] | None = None
+    ) -> None:
         """Start an execution. Returns once that is durable, which the start of a synchronous
-        Express execution never is.
+        Express execution never is. adopted: called before it begins.
         """
         durable = asyncio.get_running_loop().create_future()
         live = self.adopt(execution, program)
+        if adopted is not None:
+            adopted(live)
         self.submit(live, Start(accept=execution.express), durable)
         await durable
 

@@ -5,7 +5,6 @@ limits.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,14 +15,14 @@ from stepwell.asl.blocks import located_states
 from stepwell.asl.checks import ERROR
 from stepwell.asl.explain.definitions import mend
 from stepwell.asl.files.definition_files import DefinitionFileError, Source
-from stepwell.asl.files.definition_templates import split
 from stepwell.engine import limits as engine
 from stepwell.engine.arns import Home
 from stepwell.integrations.cli.output.text import count, printable
 from stepwell.integrations.cli.parsing.inputs import read
+from stepwell.integrations.definitions import folders
 from stepwell.integrations.definitions import parameters as placeholder_values
 from stepwell.integrations.definitions import problems as definition_problems
-from stepwell.integrations.definitions.folders import definitions, file_of, name_of
+from stepwell.integrations.definitions.folders import definitions, file_of
 from stepwell.integrations.definitions.problems import (
     INVALID_FILE,
     Problem,
@@ -46,7 +45,6 @@ __all__ = [
 ]  # fmt: skip
 
 UNREADABLE: Final = (INVALID_FILE, messages.INVALID_JSON)
-_SUFFIX: Final = re.compile(r"(\.asl)?\.(json|ya?ml)(\.\w+)?$|\.asl$", re.IGNORECASE)
 HISTORY_BYTES: Final = 1 << 30  # 25,000 events with their payloads
 
 
@@ -134,9 +132,7 @@ def machine_name(file: Path, type: str, limits: Limits = DEFAULT_LIMITS) -> str:
     """The name of the machine that a file defines: order.asl.json is "order", as an Express
     workflow "order-express". A template names its machine, or the resource does.
     """
-    _, machine = split(file.name)
-    stem = name_of(file, limits) or machine or re.sub(_SUFFIX, "", file.name)
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "machine"
+    name = folders.machine_name(file, limits)
     suffix = "-express" if type == "EXPRESS" else ""
     return name[: limits.name_chars - len(suffix)] + suffix
 

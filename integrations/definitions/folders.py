@@ -11,15 +11,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from stepwell.asl.files.definition_files import machine_names, name_in_template
-from stepwell.asl.files.definition_templates import split
+from stepwell.asl.files.definition_files import (
+    machine_names,
+    machines_of_template,
+    name_in_template,
+)
+from stepwell.asl.files.definition_templates import Embedded, split
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 
 DEFINITIONS: Final = (".asl.json", ".asl.yaml", ".asl.yml", ".asl")
 SCENARIOS: Final = (".test.yaml", ".test.yml", ".test.json")
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__", "cdk.out", "venv", "dist", "build"})
-_TEXTS: Final = (".json", ".yaml", ".yml", ".template", ".tf", ".tftpl", ".tpl", ".j2")
+TEXTS: Final = (".json", ".yaml", ".yml", ".template", ".tf", ".tftpl", ".tpl", ".j2")
+_SUFFIX: Final = re.compile(r"(\.asl)?\.(json|ya?ml)(\.\w+)?$|\.asl$", re.IGNORECASE)
 _MOST_BYTES: Final = 4 << 20  # of a file that is looked into
 _MACHINE: Final = tuple(
     re.compile(rf'^[\s{{"]*{field}"?\s*:|"{field}"'.encode(), re.MULTILINE)
@@ -88,10 +93,28 @@ def name_of(path: Path, limits: Limits = DEFAULT_LIMITS) -> str | None:
     return name_in_template(data, str(path), limits) if _TEMPLATE.search(data) else None
 
 
+def template_machines(path: Path, limits: Limits = DEFAULT_LIMITS) -> list[Embedded]:
+    """All state machines of the template that a path names; none for other files."""
+    file = file_of(path)
+    data = content(file)
+    if not _TEMPLATE.search(data):
+        return []
+    return machines_of_template(data, str(file), limits) or []
+
+
+def machine_name(path: Path, limits: Limits = DEFAULT_LIMITS) -> str:
+    """The name of the machine that a file defines: order.asl.json is "order". A template names its
+    machine, or the resource does.
+    """
+    _, machine = split(path.name)
+    stem = name_of(path, limits) or machine or _SUFFIX.sub("", path.name)
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "machine"
+
+
 def _holds(file: Path) -> bool:
     if file.name.endswith(DEFINITIONS):
         return True
-    if file.suffix not in _TEXTS or file.name.endswith(SCENARIOS):
+    if file.suffix not in TEXTS or file.name.endswith(SCENARIOS):
         return False
     data = content(file)
     return is_definition(file, data) or bool(

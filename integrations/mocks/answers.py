@@ -80,6 +80,8 @@ class Answers:
 
     validation  of results, when they are used
     ready       awaited before each answer
+    default     the test case of executions that name none, if their state machine has it. Its mocks
+                are written in Python
     clock       of the engine, set before it starts
     """
 
@@ -90,8 +92,10 @@ class Answers:
         mocks: MockFile | TestCase,
         validation: Validation = Validation.WARN,
         ready: Callable[[TaskRequest], Awaitable[None]] = _at_once,
+        default: str | None = None,
     ) -> None:
         self._mocks, self._validation, self._ready = mocks, validation, ready
+        self._default = default
         self._used: dict[TestCase, set[Step]] = {}  # by the test cases of executions
         self._warned: set[Step] = set()  # whose results do not fit
 
@@ -99,7 +103,10 @@ class Answers:
         if isinstance(self._mocks, TestCase):
             if case not in (None, self._mocks.name):
                 raise ApiError("InvalidName", _unknown(machine, case, self._mocks.name))
+            self._used.setdefault(self._mocks, set())
             return self._mocks.name
+        if case is None and self._default and self._mocks.find(machine, self._default):
+            case = self._default
         if case is not None:
             self._used.setdefault(self._mocks.case(machine, case), set())
         return case
@@ -111,15 +118,18 @@ class Answers:
 
     def whole(self, machine: str, case: str, state: str) -> list[dict[str, Json]] | None:
         """Of a test case in Python alone: in a mock file, Step Functions Local has tasks only."""
-        mock = self._mocks.states.get(state) if isinstance(self._mocks, TestCase) else None
+        if not (isinstance(self._mocks, TestCase) or case == self._default):
+            return None
+        found = self._find(machine, case)
+        mock = found.states.get(state) if found else None
         return whole_results(mock) if isinstance(mock, Responses) else None
 
-    def use(self, state: str, attempts: int) -> str | None:
+    def use(self, machine: str, state: str, attempts: int) -> str | None:
         """A Parallel or Map has got its results, for so many attempts of an execution. If they
         were not enough, the text that says so.
         """
-        case = self._mocks
-        assert isinstance(case, TestCase)
+        case = self._find(machine, self._default or "")
+        assert case is not None
         mock = case.states[state]
         if not isinstance(mock, Responses):
             return None
@@ -154,7 +164,8 @@ class Answers:
             result = response(request.payload)
             return await result if inspect.isawaitable(result) else result
         if step.checked and not attempt.part:
-            self._check(request.resource, response.value, step, responses, attempt.state)
+            shown = case.shown(attempt.state)
+            self._check(request.resource, response.value, step, responses, shown)
         return response.value
 
     async def _sleep(self, seconds: float, request: TaskRequest) -> None:
@@ -208,11 +219,12 @@ class Answers:
             ran = {state for state, each in case.all() if used.intersection(each.steps)}
             for state in (each for each in case.states if each not in ran):
                 place = next(each.place for name, each in case.all() if name == state)
-                found.append(Unused(place, state, case.name))
+                found.append(Unused(place, case.shown(state), case.name))
             for state, each in case.all():
                 for step in each.steps if state in ran else ():
                     if step not in used and step.last is not None:
-                        found.append(Unused(step.place, state, case.name, step.numbers))
+                        shown = case.shown(state)
+                        found.append(Unused(step.place, shown, case.name, step.numbers))
         return found
 
     def _find(self, machine: str, case: str) -> TestCase | None:
@@ -250,20 +262,20 @@ def _exhausted(case: TestCase, attempt: MockedAttempt) -> str:
     found = case.responses(attempt)
     if found is None:
         return messages.NO_ITERATION.format(
-            state=attempt.state,
+            state=case.shown(attempt.state),
             case=case.name,
             iteration=".".join(str(index) for index, _ in attempt.iteration),
         )
     if found.undefined:
         return messages.UNDEFINED.format(
-            state=attempt.state, case=case.name, name=found.name, place=_placed(found)
+            state=case.shown(attempt.state), case=case.name, name=found.name, place=_placed(found)
         )
     return _none_left(case, attempt.state, found, attempt.number)
 
 
 def _none_left(case: TestCase, state: str, found: Responses, number: int) -> str:
     return messages.EXHAUSTED.format(
-        state=state,
+        state=case.shown(state),
         attempt=f"attempt {number}",
         responses=checks.named(found),
         case=case.name,

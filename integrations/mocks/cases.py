@@ -204,16 +204,21 @@ class Items:
 class TestCase:
     """The mocked states of one state machine: other states call what they would call without it.
 
-    states  name -> responses, or Items
-    place   in the mock file: "file:line:column"
+    states   name -> responses, or Items
+    place    in the mock file: "file:line:column"
+    machine  what texts write before the names of its states: "Child" for "Child/Charge"
     """
 
     __test__ = False  # it is not a class of tests
 
     def __init__(
-        self, states: Mapping[str, Plan | Items], name: str = "mocks", place: str = ""
+        self,
+        states: Mapping[str, Plan | Items],
+        name: str = "mocks",
+        place: str = "",
+        machine: str = "",
     ) -> None:
-        self.name, self.place = name, place
+        self.name, self.place, self.machine = name, place, machine
         self.states: Final[dict[str, Responses | Items]] = {
             state: plan if isinstance(plan, Items) else responses(plan)
             for state, plan in states.items()
@@ -229,6 +234,10 @@ class TestCase:
             if state in states:
                 chosen[state] = plain(mock) if isinstance(mock, Responses) else mock.map(plain)
         return TestCase(chosen, self.name, self.place)
+
+    def shown(self, state: str) -> str:
+        """A state, as texts name it."""
+        return f"{self.machine}/{state}" if self.machine else state
 
     def responses(self, attempt: MockedAttempt) -> Responses | None:
         """Of the state or its part, in the iteration that the attempt is in."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from stepwell.asl.files.definition_files import DefinitionFileError
 from stepwell.asl.histories.coverage import Coverage
-from stepwell.integrations.definitions.folders import file_of
+from stepwell.integrations.definitions.folders import file_of, template_machines
 from stepwell.integrations.definitions.problems import read
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import DEFAULT_LIMITS
@@ -24,29 +23,29 @@ class Coverages:
     """Of state machines in files. A definition of which tests use other parameters counts once."""
 
     def __init__(self) -> None:
-        self._by_file: dict[str, Coverage] = {}
+        self._by_file: dict[str, tuple[str, Coverage]] = {}
 
     def add(self, result: Result) -> None:
         """An execution; one of a definition without a file is not counted."""
         if result.run.file is not None:
-            self.merge(result.run.file, of(result))
+            key = str(Path(result.run.file).resolve())
+            self._merge(key, result.run.machine, of(result))
 
-    def merge(self, file: str, coverage: Coverage) -> None:
-        key = str(Path(file).resolve())
+    def _merge(self, key: str, name: str, coverage: Coverage) -> None:
         if key in self._by_file:
-            self._by_file[key].merge(coverage)
+            self._by_file[key][1].merge(coverage)
         else:
-            self._by_file[key] = coverage
+            self._by_file[key] = name, coverage
 
     def merge_all(self, other: Coverages) -> None:
-        for file, coverage in other._by_file.items():
-            self.merge(file, coverage)
+        for key, (name, coverage) in other._by_file.items():
+            self._merge(key, name, coverage)
 
     def machines(self) -> list[Covered]:
         """In the order of their files' names."""
         return [
-            Covered(_shown(file), each, _lines(file))
-            for file, each in sorted(self._by_file.items())
+            _covered(Path(file), name, each)
+            for file, (name, each) in sorted(self._by_file.items(), key=lambda pair: pair[0])
         ]
 
 
@@ -58,19 +57,20 @@ def of(result: Result) -> Coverage:
     return coverage
 
 
-def _shown(file: str) -> str:
-    """Relative to the current folder, if it is in it."""
-    path = Path(file)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
-
-
-def _lines(file: str) -> Callable[[str], int]:
-    """JSON pointer -> line."""
+def _covered(path: Path, name: str, coverage: Coverage) -> Covered:
+    file, shown, line = path, _shown(path), lambda location: 1
     try:
-        source = read(file_of(Path(file)).read_bytes(), file, {}, DEFAULT_LIMITS)
+        source = read(file_of(path).read_bytes(), str(path), {}, DEFAULT_LIMITS)
+        file, line = Path(source.filename), lambda location: source.locate(location)[0]
     except (OSError, DefinitionFileError):  # changed since it was run
-        return lambda location: 1
-    return lambda location: source.locate(location)[0]
+        pass
+    title = f"{name} ({_shown(file_of(path))})" if template_machines(path) else shown
+    return Covered(title, coverage, line, _shown(file_of(file)))
+
+
+def _shown(file: Path) -> str:
+    """Relative to the current folder, if it is in it."""
+    return str(file.relative_to(Path.cwd())) if file.is_relative_to(Path.cwd()) else str(file)
 
 
 def write(file: Path, machines: list[Covered]) -> None:

@@ -39,18 +39,27 @@ class UnansweredTaskError(WorkflowTestError):
     """
 
     def __init__(
-        self, state: str, problem: str, function: str | None = None, result: str = "RESULT"
+        self,
+        state: str,
+        problem: str,
+        function: str | None = None,
+        result: str = "RESULT",
+        machine: str = "",
     ) -> None:
         """
         state     or the part of it
         function  the name of the function that nothing answers; "" for another task; None: the
                   problem says all
         result    what a mock returns
+        machine   the name of the state machine that it starts
         """
         python, yaml = [], []
         if function is not None:
             python.append(f"mock it with .mock({state!r}, {result})")
             yaml.append(f"add it to mocks, as in {{{state}: {result}}}")
+        if machine:
+            python.append(f"pass machines={{{machine!r}: FILE}}")
+            yaml.append(f"name its definition in machines, as in {{{machine}: FILE}}")
         if function:
             python.append(f"pass functions={{{function!r}: CALLABLE}}")
             for mends in (python, yaml):

@@ -12,10 +12,9 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Final
 
 from stepwell.asl import json_text
@@ -23,60 +22,25 @@ from stepwell.asl.blocks import every_state
 from stepwell.asl.evaluation import Json
 from stepwell.asl.histories.history_visits import Visits
 from stepwell.asl.histories.state_visits import Event
-from stepwell.asl.resources import Resource, parse_resource
 from stepwell.engine.engine import Engine
 from stepwell.engine.operations.results import TestStateOutput
 from stepwell.engine.virtual_clock import VirtualClock
-from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
-from stepwell.integrations.mocks.cases import Items, TestCase
-from stepwell.integrations.mocks.cases import Plan as MockPlan
 from stepwell.integrations.services.runtime.pool import Pool
 from stepwell.integrations.testing import mocking
 from stepwell.integrations.testing.background import print_output
 from stepwell.integrations.testing.errors import UnfinishedError
+from stepwell.integrations.testing.plans import Plan
 from stepwell.integrations.testing.results import Child, Run
-from stepwell.integrations.testing.tasks import TestTasks
+from stepwell.integrations.testing.tasks import ROLE, Machine, TestTasks
 
-START_MS: Final = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 _SEED: Final = 7
-ROLE: Final = "arn:aws:iam::123456789012:role/stepwell-test"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to run.
-
-    name        of the state machine
-    text        the definition with its parameters filled in
-    functions   name, ARN or Resource -> callable
-    folder      of functions; None: there is none
-    mocks       state -> its responses
-    warnings    sentences on mocks of a mock file
-    case        what texts call the mocks
-    start_ms    epoch ms at the start
-    """
-
-    name: str
-    text: str
-    type: str = "STANDARD"
-    file: Path | None = None
-    parameters: Mapping[str, Json] = field(default_factory=dict)
-    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-    folder: Path | None = None
-    mocks: Mapping[str, MockPlan | Items] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    case: str = "mocks"
-    start_ms: int = START_MS
-    limits: Limits = DEFAULT_LIMITS
 
 
 @asynccontextmanager
 async def _engine(plan: Plan, pool: Pool | None) -> AsyncIterator[tuple[Engine, TestTasks]]:
-    """pool: of the processes of functions; None: one for this time. Raises UnansweredTaskError."""
+    """pool: of the processes of functions; None: one for this time. Raises WorkflowTestError."""
     own = pool or Pool(plan.limits, print_output)
-    draw = random.Random(_SEED)
-    case, activities = TestCase(plan.mocks, plan.case), _activities(plan.text)
-    tasks = TestTasks(plan.functions, plan.folder, case, activities, own, plan.limits)
+    draw, tasks = random.Random(_SEED), TestTasks(plan, own)
     engine = Engine(
         tasks=tasks,
         clock=VirtualClock(plan.start_ms, outside_seconds=0.0),
@@ -86,59 +50,78 @@ async def _engine(plan: Plan, pool: Pool | None) -> AsyncIterator[tuple[Engine, 
     try:
         async with engine:
             yield engine, tasks
-            if tasks.unanswered:
-                raise tasks.unanswered[0]
+            if tasks.faults:
+                raise tasks.faults[0]
     finally:
         if pool is None:
             await own.close()
 
 
-def _activities(text: str) -> dict[str, Resource]:
-    """The states whose Task is an activity."""
-    found = {}
-    for name, state in every_state(json_text.loads(text)):
-        resource = parse_resource(state["Resource"]) if state["Type"] == "Task" else None
-        if resource is not None and resource.kind == "activity":
-            found[name] = resource
-    return found
-
-
 async def run(
     plan: Plan, input: str, name: str | None, timeout: float, pool: Pool | None = None
 ) -> Run:
-    """Run it to its end. Raises UnansweredTaskError, UnfinishedError.
+    """Run it to its end, with the executions that it starts. Raises UnansweredTaskError,
+    UnfinishedError.
 
     timeout  seconds of real time
     """
     async with _engine(plan, pool) as (engine, tasks):
-        created = await engine.create_state_machine(plan.name, plan.text, ROLE, type=plan.type)
-        machine = created["stateMachineArn"]
+        machine = await tasks.create(plan.name)
         express = plan.type == "EXPRESS"
         start = engine.watch_express_execution if express else engine.start_execution
         arn = (await start(machine, name=name or "test", input=input))["executionArn"]
-        try:
-            async with asyncio.timeout(timeout):
-                history = [event async for event in engine.watch(arn)]
-        except TimeoutError:
-            raise UnfinishedError(
-                f"{plan.name} still ran after {timeout:g} s; its last event is "
-                + (await _last(engine, arn))
-            ) from None
-        children = [] if express else [child async for child in _children(engine, arn)]
-        mocked = _mocked(plan, tasks, [history, *(child.history for child in children)])
-        return Run(
-            machine=plan.name,
-            type=plan.type,
-            definition=plan.text,
-            parameters=plan.parameters,
-            execution=await engine.inspect_execution(arn),
-            history=history,
-            children=children,
-            warnings=plan.warnings,
-            unused=tasks.unused(),
-            mocked=mocked,
-            file=None if plan.file is None else str(plan.file),
-        )
+        ends = asyncio.get_running_loop().time() + timeout
+        history = await _ended(engine, plan.name, arn, timeout, ends)
+        nested = await _nested(engine, tasks, timeout, ends)
+        found = await _read(engine, tasks, tasks.machines[plan.name], arn, history)
+        warnings = [text for each in tasks.machines.values() for text in each.plan.warnings]
+        return replace(found, warnings=warnings, unused=tasks.unused(), nested=nested)
+
+
+async def _ended(
+    engine: Engine, machine: str, arn: str, timeout: float, ends: float
+) -> list[Event]:
+    """The history of an execution, once it has ended. Raises UnfinishedError."""
+    try:
+        async with asyncio.timeout_at(ends):
+            return [event async for event in engine.watch(arn)]
+    except TimeoutError:
+        raise UnfinishedError(
+            f"{machine} still ran after {timeout:g} s; its last event is {await _last(engine, arn)}"
+        ) from None
+
+
+async def _nested(engine: Engine, tasks: TestTasks, timeout: float, ends: float) -> list[Run]:
+    """The executions that tasks have started, in order. Those that nothing waits for may start
+    others.
+    """
+    found: dict[str, Run] = {}
+    while new := [each for each in tasks.started.items() if each[0] not in found]:
+        for arn, machine in new:
+            history = await _ended(engine, machine.plan.name, arn, timeout, ends)
+            found[arn] = await _read(engine, tasks, machine, arn, history)
+    return list(found.values())
+
+
+async def _read(
+    engine: Engine, tasks: TestTasks, machine: Machine, arn: str, history: list[Event]
+) -> Run:
+    """An execution that has ended."""
+    plan = machine.plan
+    standard = plan.type != "EXPRESS"
+    children = [child async for child in _children(engine, arn)] if standard else []
+    histories = [history, *(child.history for child in children)]
+    return Run(
+        machine=plan.name,
+        type=plan.type,
+        definition=plan.text,
+        parameters=plan.parameters,
+        execution=await engine.inspect_execution(arn),
+        history=history,
+        children=children,
+        mocked=_mocked(plan, tasks, histories),
+        file=None if plan.file is None else str(plan.file),
+    )
 
 
 def _mocked(
@@ -147,14 +130,14 @@ def _mocked(
     """The results of whole Parallels and Maps; the tasks learn which of them were used."""
     states = every_state(json_text.loads(plan.text)) if plan.mocks else ()
     mocked = {
-        name: tasks.mocks.whole(plan.name, plan.case, name) or []
+        name: tasks.mocks.whole(plan.name, tasks.plan.case, name) or []
         for name, each in states
         if each["Type"] in mocking.WHOLE and name in plan.mocks
     }
     visits = [Visits(each) for each in histories] if mocked else []
     for each in visits:  # a child of a Map Run counts its own attempts
         for state in mocked:
-            tasks.use(state, sum(visit.attempts for visit in each.named.get(state, ())))
+            tasks.use(plan.name, state, sum(visit.attempts for visit in each.named.get(state, ())))
     return mocked
 
 

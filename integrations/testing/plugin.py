@@ -126,10 +126,11 @@ def pytest_terminal_summary(
 @pytest.hookimpl(tryfirst=True)
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
     """Why an execution has another status than the one expected."""
-    results = sys.modules.get(f"{_PACKAGE}.results")
-    if results is None or not isinstance(left, results.Status):
+    kind = type(left)  # by its name: nothing is imported here
+    if (kind.__module__, kind.__name__) != (f"{_PACKAGE}.results", "Status"):
         return None
-    return [f"{str(left)!r} {op} {str(right)!r}", *str(left.result).splitlines()]
+    result: Any = getattr(left, "result", "")
+    return [f"{str(left)!r} {op} {str(right)!r}", *str(result).splitlines()]
 
 
 def pytest_unconfigure() -> None:
@@ -155,11 +156,18 @@ def workflow(request: pytest.FixtureRequest) -> Callable[..., Workflow]:
         __tracebackhide__ = errors.is_expected
         if isinstance(options.get("functions"), str):
             options["functions"] = _found(options["functions"], folders)
+        if "machines" in options:
+            others = options["machines"]
+            options["machines"] = {name: find(each) for name, each in others.items()}
+        return workflows.workflow(find(definition), **options)
+
+    def find(definition: Any) -> Any:
+        __tracebackhide__ = errors.is_expected
         found = _found(definition, folders)
         if found is definition and isinstance(found, Path | str) and _is_lost(found):
             places = ", ".join(dict.fromkeys(str(folder.resolve()) for folder in folders))
             raise errors.WorkflowTestError(f"there is no file {found} in {places}")
-        return workflows.workflow(found, **options)
+        return found
 
     return make
 
@@ -172,7 +180,10 @@ def _found(path: Any, folders: list[Path]) -> Any:
     """A relative path, made absolute where there is such a file; anything else as it is."""
     if not isinstance(path, str | Path) or _is_text(path):
         return path
-    return next((folder / path for folder in folders if (folder / path).exists()), path)
+    from stepwell.integrations.definitions.folders import file_of  # template.yaml#Orders
+
+    places = [folder / path for folder in folders]
+    return next((each for each in places if file_of(each).exists()), path)
 
 
 def _is_text(path: str | Path) -> bool:
@@ -211,7 +222,7 @@ def stepwell_snapshot(request: pytest.FixtureRequest) -> Callable[..., None]:
 def stepwell_clock() -> VirtualClock:
     """The time of stepwell_engine: it skips what executions wait for."""
     from stepwell.engine.virtual_clock import VirtualClock
-    from stepwell.integrations.testing.execution import START_MS
+    from stepwell.integrations.testing.plans import START_MS
 
     return VirtualClock(START_MS)
 

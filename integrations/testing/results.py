@@ -25,6 +25,7 @@ from stepwell.engine.operations.data_flow import causes, data_flow
 from stepwell.integrations.mocks.answers import Unused, summary
 from stepwell.integrations.testing import snapshots
 from stepwell.integrations.testing.errors import is_expected, suggestion
+from stepwell.integrations.testing.mock_files import plain
 
 __tracebackhide__: Final = is_expected
 _SHOWN_STATES: Final = 12
@@ -70,6 +71,7 @@ class Run:
     children    the executions of its Map Runs that have histories: all but Express ones
     warnings    sentences on mocks of a mock file
     unused      the mocks that answered no call
+    nested      the executions that its tasks, and theirs, have started, in order
     """
 
     machine: str
@@ -83,6 +85,7 @@ class Run:
     unused: Sequence[Unused] = ()
     mocked: Mapping[str, Sequence[Mapping[str, Json]]] = field(default_factory=dict)
     file: str | None = None
+    nested: Sequence[Run] = ()
 
 
 class Seen(NamedTuple):
@@ -130,6 +133,7 @@ class Result:
     path       the names of the top-level states in order
     history    its events, as GetExecutionHistory returns them
     duration   seconds, in the time of the execution: a Wait of a day counts as a day
+    executions  Results of the executions that its tasks, and theirs, have started, in order
     unused     sentences on mocks that answered no call
     """
 
@@ -145,6 +149,22 @@ class Result:
         self.error: str | None = execution.get("error")
         self.cause: str | None = execution.get("cause")
         self.duration: float = round(execution["stopDate"] - execution["startDate"], 3)
+        self.executions = [Result(each) for each in run.nested]
+
+    def execution(self, machine: str) -> Result:
+        """The last execution of another state machine that a task has started. Raises
+        LookupError.
+        """
+        found = [each for each in self.executions if plain(each.run.machine) == plain(machine)]
+        if not found:
+            known = list(dict.fromkeys(each.run.machine for each in self.executions))
+            hint = suggestion(machine, known) if known else "; no task has started one"
+            raise LookupError(f"there is no execution of {machine!r}{hint}")
+        return found[-1]
+
+    @property
+    def arn(self) -> str:
+        return str(self.run.execution["executionArn"])
 
     @property
     def histories(self) -> list[Sequence[Event]]:
@@ -283,8 +303,12 @@ class Result:
         why = ": ".join(filter(None, (self.error, self.cause and shorten(self.cause))))
         return f"{self.status}{': ' * bool(why)}{why}"
 
-    def explanation(self) -> list[str]:
-        """What happened, a line each: the ending, the state that failed, its input, the path."""
+    def explanation(self, others: Sequence[Result] | None = None) -> list[str]:
+        """What happened, a line each: the ending, the state that failed, its input, the path.
+
+        others  the executions that it may have started; None: all that it knows
+        """
+        others = self.executions if others is None else others
         lines = [f"{self.run.machine} {self._ending()}"]
         if (at := self.failed_at) is not None:
             state = self.state(at)
@@ -295,6 +319,9 @@ class Result:
             for each in [each for each in inside if each.visits.culprit is each.visit][:1]:
                 error = ": ".join(filter(None, (each.visit.error, each.visit.cause)))
                 lines.append(f"first failure in it: {each.place}: {shorten(error)}")
+            for other in [other for other in others if other.arn in (state.cause or "")][:1]:
+                lines.append(f"the execution of {other.run.machine} that it started:")
+                lines += ["  " + line for line in other.explanation(others)]
         if (why := self.why) is not None:
             lines.append(f"why: {why}")
         open_at = [each.place for each in self.seen if each.visit.status == TIMED_OUT]

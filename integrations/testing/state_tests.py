@@ -15,7 +15,7 @@ from stepwell.integrations.services.runtime.pool import Pool
 from stepwell.integrations.testing import execution
 from stepwell.integrations.testing.background import background
 from stepwell.integrations.testing.errors import WorkflowTestError, is_expected
-from stepwell.integrations.testing.execution import Plan
+from stepwell.integrations.testing.plans import Plan
 from stepwell.integrations.testing.results import shorten
 
 __tracebackhide__: Final = is_expected

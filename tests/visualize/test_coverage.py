@@ -51,7 +51,7 @@ def covered(*inputs: object) -> texts.Covered:
             started = engine.start_execution(machine, input=each)["executionArn"]
             engine.wait(started, timeout=60)
             coverage.add(engine.get_execution_history(started)["events"])
-    return texts.Covered("big.asl.json", coverage, lambda at: source.locate(at)[0])
+    return texts.Covered("big.asl.json", coverage, lambda at: source.locate(at)[0], "big.asl.json")
 
 
 @pytest.fixture(scope="module")

@@ -87,8 +87,7 @@ def _meter(tally: Tally) -> str:
 def _section(machine: Covered, number: int) -> str:
     coverage = machine.coverage
     missed = "\n".join(
-        f"<li><code>{escape(machine.title)}:{machine.line(point.location)}</code> "
-        f"{escape(texts.what(point))}</li>"
+        f"<li><code>{escape(machine.place(point))}</code> {escape(texts.what(point))}</li>"
         for point in texts.listed(coverage)
     )
     listed = f"<ul>{missed}</ul>" if missed else "<p>Everything is covered.</p>"

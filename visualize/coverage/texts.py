@@ -31,13 +31,18 @@ COLUMNS: Final = {
 class Covered(NamedTuple):
     """A state machine and what was covered of it.
 
-    title  for users: the file's name
-    line   JSON pointer -> line in that file, from 1
+    title  for users: the file's name, or the machine's and that of its template
+    line   JSON pointer -> line in its file, from 1
+    file   that has the definition
     """
 
     title: str
     coverage: Coverage
     line: Callable[[str], int]
+    file: str
+
+    def place(self, point: Point) -> str:
+        return f"{self.file}:{self.line(point.location)}"
 
 
 def total(machines: Sequence[Covered]) -> Tally:
@@ -85,7 +90,7 @@ def summary(machines: Sequence[Covered], missed: bool = True) -> list[str]:
     if missed:
         for each in machines:
             lines += [
-                f"{each.title}:{each.line(point.location)}: not covered: {what(point)}"
+                f"{each.place(point)}: not covered: {what(point)}"
                 for point in listed(each.coverage)
             ]
     return lines
@@ -97,8 +102,8 @@ def _row(title: str, tally: dict[str, Tally], whole: Tally) -> list[str]:
 
 
 def as_json(machines: Sequence[Covered]) -> dict[str, Any]:
-    """{"covered", "total", "machines": [{"file", "executions", "covered", "total", "kinds",
-    "points": [{"kind", "state", "location", "line", "hits"}]}]}
+    """{"covered", "total", "machines": [{"machine", "file", "executions", "covered", "total",
+    "kinds", "points": [{"kind", "state", "location", "line", "hits"}]}]}
     """
     whole = total(machines)
     return {
@@ -111,7 +116,8 @@ def as_json(machines: Sequence[Covered]) -> dict[str, Any]:
 def _machine_json(machine: Covered) -> dict[str, Any]:
     coverage = machine.coverage
     return {
-        "file": machine.title,
+        "machine": machine.title,
+        "file": machine.file,
         "executions": coverage.executions,
         **coverage.total._asdict(),
         "kinds": {kind: tally._asdict() for kind, tally in coverage.tally().items()},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from stepwell.asl.program import MAP, PARALLEL, Program
@@ -39,6 +41,7 @@ class Starts:
         self._machines, self._programs, self._new_uuid = base.machines, base.programs, base.new_uuid
         self._worker, self._tracker = base.worker, base.tracker
         self._tasks = base.tasks
+        self.preparing: set[asyncio.Future[None]] = set()
 
     async def start_execution(
         self,
@@ -101,8 +104,10 @@ class Starts:
         execution = self._new(target, arn, name, program, payload, trace_header, case)
         # from here on it will be committed, even if this caller is cancelled
         self._tracker.open[arn] = execution
+        watched = express and self._expected(name)
         try:
-            await self._worker.begin(execution, program)
+            adopted = self._tracker.watch_express if watched else None
+            await self._worker.begin(execution, program, adopted)
         except Exception:
             self._tracker.open.pop(arn, None)
             raise
@@ -237,14 +242,12 @@ class Starts:
         "startDate", "stopDate", "output"? "error"?, "cause"?, "billingDetails" ...}. At most once:
         it ends with this process.
         """
-        execution, program = await self._express_execution(
-            state_machine_arn, name, input, trace_header
-        )
-        with self._tracker.waiters.of(execution.id) as ended:
-            expected = self._tracker.expected
-            self._begin_express(
-                execution, program, watched=bool(expected) and expected.pop(name or "", False)
+        with self._preparation():
+            execution, program = await self._express_execution(
+                state_machine_arn, name, input, trace_header
             )
+        with self._tracker.waiters.of(execution.id) as ended:
+            self._begin_express(execution, program, watched=self._expected(name))
             answer = shapes.sync(await ended)
         if included_data != "ALL_DATA" and configuration.hides(
             (await pinned(self._store, execution)).configuration, included_data
@@ -252,11 +255,26 @@ class Starts:
             return shapes.without_data(answer)
         return answer
 
+    @contextmanager
+    def _preparation(self) -> Iterator[None]:
+        """Of a start that a task has asked for, which holds no slot: time is not skipped."""
+        done = asyncio.get_running_loop().create_future()
+        self.preparing.add(done)
+        try:
+            yield
+        finally:
+            self.preparing.discard(done)
+            done.set_result(None)
+
     def expect_express(self, name: str) -> None:
-        """Watch the next synchronous Express execution of this name: watch(), inspect_execution()
-        and others can follow it in this process. Not an operation of AWS.
+        """Watch the next Express execution of this name: watch(), inspect_execution() and others
+        can follow it in this process. Not an operation of AWS.
         """
         self._tracker.expect(name)
+
+    def _expected(self, name: str | None) -> bool:
+        expected = self._tracker.expected
+        return bool(expected) and expected.pop(name or "", False)
 
     async def watch_express_execution(
         self, state_machine_arn: str, *, name: str | None = None, input: JsonInput = "{}"

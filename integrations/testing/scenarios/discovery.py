@@ -5,17 +5,21 @@ file tests the state machine.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from stepwell.asl.files.definition_templates import TemplateError, choose, split
 from stepwell.integrations.definitions.folders import (
-    DEFINITIONS,
     SCENARIOS,
+    TEXTS,
     content,
+    file_of,
     files_below,
     is_definition,
+    machine_name,
+    template_machines,
 )
 from stepwell.integrations.mocks.files import MockFileError, read_mocks
 from stepwell.integrations.testing import mock_files
@@ -63,16 +67,32 @@ def find(paths: Sequence[Path]) -> Found:
             except ScenarioFileError as fault:
                 found.problems += fault.problems
     used = {
-        (suite.path(suite.content.mock_file).resolve(), suite.machine.name.split(".")[0])
+        (suite.path(suite.content.mock_file).resolve(), machine_name(suite.machine))
         for suite in found.suites
         if suite.content.mock_file
     }
     jsons = {file: content(file) for file in files if file.suffix == ".json"}
-    definitions = [file for file in files if is_definition(file, jsons.get(file, b""))]
-    for file, data in jsons.items():
-        if all(key in data for key in _MOCKS) and not file.name.endswith(SCENARIOS):
-            names = {name for mocks, name in used if mocks == file.resolve()}
-            _add_cases(found, file, definitions, names)
+    mocks = [file for file, data in jsons.items() if _is_mock_file(file, data)]
+    definitions = _definitions(files, jsons) if mocks else {}
+    for file in mocks:
+        names = {name for each, name in used if each == file.resolve()}
+        _add_cases(found, file, definitions, names)
+    return found
+
+
+def _is_mock_file(file: Path, data: bytes) -> bool:
+    return all(key in data for key in _MOCKS) and not file.name.endswith(SCENARIOS)
+
+
+def _definitions(files: Iterable[Path], jsons: Mapping[Path, bytes]) -> dict[Path, set[str]]:
+    """The definitions in files, and the plain names of each."""
+    found = {}
+    for file in files:
+        if is_definition(file, jsons.get(file, b"")):
+            found[file] = {plain(machine_name(file)), plain(file.name.split(".")[0])}
+        elif file.suffix in TEXTS and not file.name.endswith(SCENARIOS):
+            for each in template_machines(file):
+                found[Path(f"{file}#{each.name}")] = {plain(each.name), plain(each.called)}
     return found
 
 
@@ -80,26 +100,62 @@ def _files(paths: Iterable[Path], found: Found) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             yield from files_below(path)
-        elif not path.exists():
+        elif not file_of(path).exists():
             found.problems.append(f"{path}: there is no such file or folder")
-        elif path.name.endswith(SCENARIOS) or not path.name.endswith(DEFINITIONS):
+        elif path != file_of(path) and (problem := _lost(path)):
+            found.problems.append(problem)
+        elif path.name.endswith(SCENARIOS):
             yield path
-            if path.suffix == ".json":  # a mock file: its definitions are near
-                yield from _near(path)
+        elif path.suffix == ".json" and _is_mock_file(path, content(path)):
+            yield path
+            yield from _near(path)
         else:
-            yield path
-            stem = path.name.split(".")[0]
-            beside = sorted(path.parent.glob(f"{stem}*"))
-            yield from (each for each in beside if each.name.endswith(SCENARIOS))
+            yield file_of(path)
+            yield from _beside(path)
+
+
+def _lost(path: Path) -> str | None:
+    """Why template.yaml#Name is no state machine."""
+    try:
+        choose(template_machines(path), split(path.name)[1], str(file_of(path)))
+    except TemplateError as fault:
+        return f"{path}: {fault.message}"
+    return None
 
 
 def _near(file: Path) -> Iterator[Path]:
-    for each in sorted(file.parent.iterdir()):
-        if each.name.endswith(DEFINITIONS):
+    """The definitions of a mock file: beside it, or in the folder around."""
+    for folder in (file.parent, file.parent / ".."):
+        near = [each for each in sorted(folder.iterdir()) if each.suffix in (*TEXTS, ".asl")]
+        if _definitions(near, {each: content(each) for each in near if each.suffix == ".json"}):
+            yield from near
+            return
+
+
+def _beside(definition: Path) -> Iterator[Path]:
+    """The scenario files beside a definition, or a template, that test it."""
+    stem = definition.name.split(".")[0]
+    for each in sorted(file_of(definition).parent.glob("*")):
+        if not each.name.endswith(SCENARIOS):
+            continue
+        try:
+            tests = _same(read_suite(each).machine, definition)
+        except ScenarioFileError:  # it is read again, and its faults are reported
+            tests = each.name.startswith(stem)
+        if tests:
             yield each
 
 
-def _add_cases(found: Found, file: Path, definitions: Sequence[Path], names: Iterable[str]) -> None:
+def _same(tested: Path, definition: Path) -> bool:
+    """definition: a template stands for all of its state machines."""
+    if definition == file_of(definition):
+        tested = file_of(tested)
+    return tested.resolve() == definition.resolve()
+
+
+def _add_cases(
+    found: Found, file: Path, definitions: Mapping[Path, set[str]], names: Iterable[str]
+) -> None:
     """names: of the definitions of which a scenario file uses the mock file."""
     try:
         mocks = read_mocks(file)
@@ -124,14 +180,16 @@ def _add_cases(found: Found, file: Path, definitions: Sequence[Path], names: Ite
     found.cases.append(CaseFile(file, tuple(machines)))
 
 
-def _definition(name: str, machines: int, file: Path, definitions: Sequence[Path]) -> Path | None:
+def _definition(
+    name: str, machines: int, file: Path, definitions: Mapping[Path, set[str]]
+) -> Path | None:
     """The definition of the same name, whatever the case of its letters, "-" and "_"; else the only
     one, if the mock file has one machine. The nearest goes before.
     """
-    same = [each for each in definitions if plain(each.name.split(".")[0]) == plain(name)]
+    same = [each for each, names in definitions.items() if plain(name) in names]
     beside = [each for each in definitions if each.parent == file.parent]
     chosen = same or (
-        (beside if len(beside) == 1 else definitions if len(definitions) == 1 else [])
+        (beside if len(beside) == 1 else list(definitions) if len(definitions) == 1 else [])
         if machines == 1
         else []
     )

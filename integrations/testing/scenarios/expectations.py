@@ -48,6 +48,8 @@ class StateExpectation(BaseModel):
 class Expectation(BaseModel):
     """Of an execution. Without a status it is FAILED if an error or a cause is expected, else
     SUCCEEDED. The duration may differ by less than a second, because functions take real time.
+
+    machines  name -> of the last execution of another state machine, which a task has started
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -63,6 +65,7 @@ class Expectation(BaseModel):
     not_visited: list[str] | None = None
     states: dict[str, StateExpectation] = Field(default_factory=dict)
     duration: float | None = Field(default=None, ge=0)
+    machines: dict[str, Expectation] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_ending(self) -> Expectation:
@@ -114,6 +117,19 @@ def mismatches(expected: Expectation, result: Result) -> Iterator[Mismatch]:
         yield Mismatch("/duration", [f"duration: expected {expected_text}, got {text}"])
     for name, state in expected.states.items():
         yield from _state(name, state, result)
+    for name, other in expected.machines.items():
+        yield from _other(name, other, result)
+
+
+def _other(name: str, expected: Expectation, result: Result) -> Iterator[Mismatch]:
+    at = json_text.member("/machines", name)
+    try:
+        found = result.execution(name)
+    except LookupError as fault:
+        yield Mismatch(at, [fault.args[0]])
+        return
+    for location, (first, *rest) in mismatches(expected, found):
+        yield Mismatch(at + location, [f"{name}: {first}", *rest])
 
 
 def _seconds(duration: float) -> str:

@@ -30,7 +30,7 @@ from stepwell.asl.files.definition_files import DefinitionFileError, Place
 from stepwell.asl.files.placeholders import Placeholders
 from stepwell.asl.files.yaml_values import YamlReader
 from stepwell.asl.limits import DEFAULT_LIMITS
-from stepwell.integrations.definitions.folders import DEFINITIONS, SCENARIOS
+from stepwell.integrations.definitions.folders import DEFINITIONS, SCENARIOS, file_of
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.mocks.cases import Response, Return, Throw
 from stepwell.integrations.testing.errors import WorkflowTestError, suggestion
@@ -71,10 +71,14 @@ class Scenario(_Model):
 
 
 class ScenarioFile(_Model):
-    """The members of a file. Paths are relative to it."""
+    """The members of a file. Paths are relative to it.
+
+    machines  other state machines, which tasks start: name -> definition
+    """
 
     machine: str | None = None
-    type: Type = "STANDARD"
+    machines: dict[str, str] = Field(default_factory=dict)
+    type: Type | None = None
     params: Params = Field(default_factory=dict)
     functions: str | None = None
     mock_file: str | None = None
@@ -111,6 +115,11 @@ class Suite:
     def path(self, relative: str) -> Path:
         return self.file.parent / relative
 
+    @property
+    def others(self) -> dict[str, Path]:
+        """The definitions of other state machines, by name."""
+        return {name: self.path(each) for name, each in self.content.machines.items()}
+
 
 def read_suite(file: Path) -> Suite:
     """Raises ScenarioFileError with all problems of the file."""
@@ -128,10 +137,17 @@ def read_suite(file: Path) -> Suite:
         name = content.scenarios[twice].name
         raise ScenarioFileError([f"{file}:{line}:{column}: another scenario is called {name!r}"])
     suite = Suite(file, content, _machine(file, content.machine), locate)
-    if not suite.machine.is_file():
-        where = suite.at("/machine") if content.machine else f"{file}:1:1"
-        raise ScenarioFileError([f"{where}: there is no definition {suite.machine}"])
+    where = suite.at("/machine") if content.machine else f"{file}:1:1"
+    named = {name: suite.at(json_text.member("/machines", name)) for name in content.machines}
+    paths = [(where, suite.machine), *((named[name], each) for name, each in suite.others.items())]
+    lost = [f"{at}: there is no definition {each}" for at, each in paths if not _is_file(each)]
+    if lost:
+        raise ScenarioFileError(lost)
     return suite
+
+
+def _is_file(definition: Path) -> bool:
+    return file_of(definition).is_file()
 
 
 def _value(file: Path) -> tuple[Json, Callable[[str], Place]]:

@@ -62,7 +62,7 @@ def _case(suite: xml.Element, file: str, outcome: Outcome) -> None:
     line = outcome.job.place.removeprefix(f"{file}:").split(":")[0]
     attributes = {
         "name": _clean(outcome.job.name),
-        "classname": _class(file),
+        "classname": outcome.job.called,
         "file": file,
         "line": line,
         "time": f"{outcome.seconds:.3f}",

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
-from stepwell.asl.histories.coverage import Coverage
+from stepwell.integrations.definitions.folders import machine_name
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.mocks.answers import Unused, summary
 from stepwell.integrations.mocks.cases import iterations
 from stepwell.integrations.mocks.files import MockFile, MockFileError, read_mocks
-from stepwell.integrations.testing import coverage, mock_files, mocking
+from stepwell.integrations.testing import coverage, mock_files
 from stepwell.integrations.testing.errors import (
     InvalidDefinitionError,
     PlacedError,
@@ -44,14 +44,18 @@ class Job:
     name     of the scenario, or MACHINE#CASE
     place    "order.test.yaml:12:5"
     machine  definition
+    called   name of the state machine
     index    in the scenario file; None: a test case of a mock file
+    others   definitions of other state machines by name: of the scenario file, or of the mock file
     """
 
     file: Path
     name: str
     place: str
     machine: Path
+    called: str
     index: int | None = None
+    others: tuple[tuple[str, Path], ...] = ()
 
     @property
     def title(self) -> str:
@@ -77,7 +81,7 @@ class Outcome:
     seconds: float = 0.0
     simulated: float = 0.0
     result: dict[str, Json] = field(default_factory=dict)
-    coverage: Coverage | None = None
+    coverage: coverage.Coverages | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ def _scenario(job: Job, settings: Settings) -> Outcome:
     if scenario.skip is not None:
         return Outcome(job, SKIPPED, context=[scenario.skip])
     at = json_text.item("/scenarios", job.index)
-    tested = _tested(suite, scenario, at, settings)
+    tested = _tested(job, suite, scenario, at, settings)
     result = tested.run(_input(suite, scenario, at))
     outcome = _outcome(job, result, settings)
     outcome.notes = tested.notes
@@ -152,11 +156,13 @@ def _outcome(job: Job, result: Result, settings: Settings) -> Outcome:
         "visited": list(result.visited),
     }
     if settings.coverage:
-        outcome.coverage = coverage.of(result)
+        outcome.coverage = coverage.Coverages()
+        for each in (result, *result.executions):
+            outcome.coverage.add(each)
     return outcome
 
 
-def _tested(suite: Suite, scenario: Scenario, at: str, settings: Settings) -> Workflow:
+def _tested(job: Job, suite: Suite, scenario: Scenario, at: str, settings: Settings) -> Workflow:
     """The machine with the mocks of a scenario. Raises WorkflowTestError."""
     content = suite.content
     params = {**dict(settings.params), **content.params, **scenario.params}
@@ -169,6 +175,7 @@ def _tested(suite: Suite, scenario: Scenario, at: str, settings: Settings) -> Wo
         functions,
         None if start is None else start.isoformat(),
         settings.limits,
+        job.others,
     )
     if scenario.case is not None:
         if content.mock_file is None:
@@ -179,7 +186,7 @@ def _tested(suite: Suite, scenario: Scenario, at: str, settings: Settings) -> Wo
             case = mock_files.case(mocks, tested.plan.name, scenario.case)
         except WorkflowTestError as fault:
             raise PlacedError(f"{suite.at(at + '/case')}: {fault}") from None
-        tested = tested.with_case(case)
+        tested = tested.with_case(case, mocks)
     else:
         tested = replace(tested, plan=replace(tested.plan, case=scenario.name))
     for where, mocked in (("", content.mocks), (at, scenario.mocks)):
@@ -199,7 +206,7 @@ def _mocked(tested: Workflow, key: str, value: Json, place: str) -> Workflow:
         outer, _, index = key[:-1].rpartition("[")
         if iterations(index) is not None:
             state, item = outer, index
-    target = mocking.target(state, tested.states)
+    target = tested.target(state)
     is_list = target is not None and target.is_list
     return tested.with_answers(state, answers_of(value, item, place, is_list), instead=True)
 
@@ -225,11 +232,11 @@ def _case(job: Job, settings: Settings) -> Outcome:
     and not because it reads what that input does not have.
     """
     name, _, case = job.name.rpartition("#")
-    tested = machine(
-        job.machine, "STANDARD", json_text.dumps(dict(settings.params)), None, None, settings.limits
-    )
+    params = json_text.dumps(dict(settings.params))
+    tested = machine(job.machine, None, params, None, None, settings.limits)
     mocks = mocks_of(job.file)
-    tested = tested.with_case(mock_files.case(mocks, name, case, exact=True))
+    tested = replace(tested, elsewhere=dict(job.others))
+    tested = tested.with_case(mock_files.case(mocks, name, case, exact=True), mocks)
     result = tested.run(json_text.loads(settings.input))
     outcome = _outcome(job, result, settings)
     outcome.notes = tested.notes
@@ -273,17 +280,19 @@ def mocks_of(file: Path) -> MockFile:
 @lru_cache(maxsize=64)
 def machine(
     file: Path,
-    type: str,
+    type: str | None,
     params: str,
     functions: str | None,
     start: str | None,
     limits: Limits,
+    others: tuple[tuple[str, Path], ...] = (),
 ) -> Workflow:
     """A definition without mocks. params: JSON text. Raises WorkflowTestError."""
     return workflow(
         file,
         params=json_text.loads(params),
         functions=functions,
+        machines=dict(others),
         type=type,
         start=start,
         limits=limits,
@@ -298,10 +307,13 @@ def broken(jobs: Sequence[Job], settings: Settings) -> dict[Path, list[str]]:
     for job in jobs:
         content = None if job.index is None else suite_of(job.file).content
         params = {**dict(settings.params), **(content.params if content else {})}
-        kind = content.type if content else "STANDARD"
+        given = json_text.dumps(params), None, None, settings.limits
         if job.machine not in found:
             try:
-                machine(job.machine, kind, json_text.dumps(params), None, None, settings.limits)
+                if content is None:
+                    machine(job.machine, None, *given)
+                else:
+                    machine(job.machine, content.type, *given, job.others)
             except InvalidDefinitionError as fault:
                 found[job.machine] = fault.problems
     return found
@@ -316,11 +328,12 @@ def forget() -> None:
 def jobs(suites: list[Suite], cases: list[Any]) -> Iterator[Job]:
     """In the order of the files."""
     for suite in suites:
+        others, called = tuple(suite.others.items()), machine_name(suite.machine)
         for index, scenario in enumerate(suite.content.scenarios):
             place = suite.at(json_text.item("/scenarios", index))
-            yield Job(suite.file, scenario.name, place, suite.machine, index)
+            yield Job(suite.file, scenario.name, place, suite.machine, called, index, others)
     for each in cases:
         for name, definition in each.machines:
             for case, mocked in mocks_of(each.file).machines[name].items():
-                place = mocked.place or f"{each.file}:1:1"
-                yield Job(each.file, f"{name}#{case}", place, definition)
+                place, title = mocked.place or f"{each.file}:1:1", f"{name}#{case}"
+                yield Job(each.file, title, place, definition, name, others=each.machines)

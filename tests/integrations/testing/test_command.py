@@ -442,3 +442,59 @@ def test_coverage_is_shown_and_has_a_threshold(
     assert (counted["covered"], counted["machines"][0]["executions"]) == (6, 9)
     assert run(cov_report=Path("cov.txt")) == 2
     assert "cov.txt: a report of coverage is .html or .json" in capsys.readouterr().err
+
+
+TEMPLATE = """
+Resources:
+  Orders:
+    Type: AWS::Serverless::StateMachine
+    Properties: {Name: order-flow, Type: EXPRESS, DefinitionUri: statemachine/orders.asl.json}
+  Refunds:
+    Type: AWS::StepFunctions::StateMachine
+    Properties: {DefinitionString: '{"StartAt": "Give back", "States": {"Give back": TASK}}'}
+"""
+
+
+def test_machines_of_a_template_have_their_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:f"}
+    text = TEMPLATE.replace("TASK", json.dumps({**task, "End": True}))
+    (tmp_path / "template.yaml").write_text(text)
+    (tmp_path / "statemachine").mkdir()
+    orders = {"Charge": {**task, "Next": "Never"}, "Never": {"Type": "Fail"}}
+    file = tmp_path / "statemachine" / "orders.asl.json"
+    file.write_text(json.dumps({"StartAt": "Charge", "States": orders}))
+    (tmp_path / "orders.test.yaml").write_text(
+        "machine: template.yaml#Orders\nmock_file: MockConfigFile.json\n"
+        "scenarios: [{name: busy, case: Busy, expect: {error: Busy}}]\n"
+    )
+    (tmp_path / "MockConfigFile.json").write_text(
+        json.dumps(
+            {
+                "StateMachines": {
+                    "order-flow": {"TestCases": {"Busy": {"Charge": "Busy"}}},
+                    "Refunds": {"TestCases": {"Done": {"Give back": "Done"}}},
+                },
+                "MockedResponses": {
+                    "Busy": {"0": {"Throw": {"Error": "Busy"}}},
+                    "Done": {"0": {"Return": 1}},
+                },
+            }
+        )
+    )
+    monkeypatch.chdir(tmp_path)
+    runs.forget()
+    for paths in [(".",), ("template.yaml", "MockConfigFile.json")]:
+        assert run(*paths, junit_file=Path("report.xml"), cov=True) == 0
+        err = capsys.readouterr().err
+        assert "ok orders.test.yaml:3 busy" in err
+        assert "ok MockConfigFile.json:1 Refunds#Done" in err
+        assert "\nRefunds (template.yaml)        1/1" in err
+        assert "\norder-flow (template.yaml)     1/2" in err
+        assert '\nstatemachine/orders.asl.json:1: not covered: state "Never"' in err
+    cases = xml.parse("report.xml").getroot().findall("testsuite/testcase")
+    assert [each.get("classname") for each in cases] == ["order-flow", "Refunds"]
+    assert run("template.yaml#Refunds", "template.yaml#Nowhere") == 2
+    problem = "template.yaml#Nowhere: the template has no state machine Nowhere; it has Orders, Re"
+    assert problem in capsys.readouterr().err

@@ -85,6 +85,38 @@ def test_engine(stepwell_engine, stepwell_clock):
     ran.assert_outcomes(passed=4)
 
 
+def test_definitions_of_a_template_and_other_machines(project: pytest.Pytester) -> None:
+    """Paths are those of the test's file, or of the project."""
+    project.makefile(
+        ".yaml",
+        template="""
+Resources:
+  Orders: {Type: AWS::StepFunctions::StateMachine, Properties: {DefinitionUri: order.asl.json}}
+""",
+    )
+    start = {"StateMachineArn": "${Orders}", "Input.$": "$"}
+    resource = "arn:aws:states:::states:startExecution.sync:2"
+    task = {"Type": "Task", "Resource": resource, "Parameters": start, "End": True}
+    project.makefile(".asl.json", outer=json.dumps({"StartAt": "Go", "States": {"Go": task}}))
+    ran = run_alone(
+        project,
+        """
+def test_template(workflow):
+    assert workflow("template.yaml#Orders").mock("Charge", 1).run({}).output == 1
+
+def test_other(workflow):
+    outer = workflow("outer.asl.json", machines={"Orders": "order.asl.json"})
+    result = outer.run({"id": 7})
+    assert result.execution("Orders").output == {"charged": 7}
+
+def test_lost(workflow):
+    workflow("outer.asl.json", machines={"Orders": "orders.asl.json"})
+""",
+    )
+    ran.assert_outcomes(passed=2, failed=1)
+    ran.stdout.fnmatch_lines(["*there is no file orders.asl.json in *"])
+
+
 def test_a_failure_explains_itself(project: pytest.Pytester) -> None:
     ran = run(
         project,

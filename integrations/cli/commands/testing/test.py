@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import scenario_report
 from stepwell.integrations.cli.output.text import printable
 from stepwell.integrations.cli.parsing import inputs
+from stepwell.integrations.definitions.folders import file_of
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.runtime.folder import RUNTIMES
@@ -96,7 +98,7 @@ def _run(options: Options, settings: Settings, only: set[Path] | None) -> int:
         and (only is None or only & set(_files_of(job, found)))
     ]
     broken = runs.broken(jobs, settings)
-    problems = [*found.problems, *(each for lines in broken.values() for each in lines)]
+    problems = list(dict.fromkeys([*found.problems, *chain.from_iterable(broken.values())]))
     for line in (*found.warnings, *problems):
         print(printable(line), file=sys.stderr)
     jobs = [job for job in jobs if job.machine not in broken]
@@ -120,7 +122,7 @@ def _covered(outcomes: Iterable[Outcome], options: Options) -> bool:
     counts = coverage.Coverages()
     for outcome in outcomes:
         if outcome.coverage is not None:
-            counts.merge(str(outcome.job.machine), outcome.coverage)
+            counts.merge_all(outcome.coverage)
     machines = counts.machines()
     if machines and not options.json:
         print("\n".join(texts.summary(machines)), file=sys.stderr)
@@ -168,6 +170,7 @@ def _nothing(options: Options) -> str:
 def _as_json(outcome: Outcome) -> dict[str, Any]:
     return {
         "file": str(outcome.job.file),
+        "machine": outcome.job.called,
         "name": outcome.job.name,
         "place": outcome.job.place,
         "status": outcome.status,
@@ -206,7 +209,7 @@ def _broken(options: Options) -> Iterable[Path]:
 
 def _files_of(job: Job, found: Found) -> list[Path]:
     """The files that a scenario depends on."""
-    parts = [job.file, job.machine]
+    parts = [job.file, file_of(job.machine), *(file_of(each) for _, each in job.others)]
     suite = next((each for each in found.suites if each.file == job.file), None)
     if suite is not None:
         named = [suite.content.mock_file, *(each.input_file for each in suite.content.scenarios)]
