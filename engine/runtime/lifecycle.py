@@ -28,7 +28,14 @@ class Lifecycle:
         """The error for callers of a worker that has stopped."""
         if self.failed is None:
             return StoreError("the engine is closed")
-        return StoreError(f"the store failed: {self.failed}; open it again to recover")
+        return StoreError(f"the store failed: {self.reason}; open it again to recover")
+
+    @property
+    def reason(self) -> str:
+        """Why the worker has failed."""
+        if isinstance(self.failed, MemoryError):  # has no text
+            return "there is too little memory"
+        return str(self.failed)
 
     def check(self) -> None:
         """Raises StoreError if the worker has failed or is closing."""

@@ -210,7 +210,7 @@ class Worker:
         if self.life.failed is not None:
             return
         self.life.failed, self.life.working = error, False
-        log.critical("the store failed, the worker stops: %s", error)
+        log.critical("the store failed, the worker stops: %s", self.life.reason)
         self.writer.drop()
         self.effects.stop()
         self.on_failure(self.life.error(), None)

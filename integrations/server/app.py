@@ -194,13 +194,18 @@ class App:
         except ApiError as error:
             return self._error(error, request)
         except StoreError as error:
-            log.error("request %s: %s: the store failed: %s", request.id, _name(request), error)
-            return self._error(ApiError("ServiceUnavailable", messages.UNAVAILABLE), request)
+            return self._unavailable(request, error)
+        except MemoryError:
+            return self._unavailable(request, "there is too little memory")
         except ClientGone:
             raise
         except Exception as error:
             self._log_bug(error, request)
             return self._error(ApiError("InternalFailure", messages.INTERNAL_FAILURE), request)
+
+    def _unavailable(self, request: Request, reason: object) -> Reply:
+        log.error("request %s: %s: %s", request.id, _name(request), reason)
+        return self._error(ApiError("ServiceUnavailable", messages.UNAVAILABLE), request)
 
     async def _read(self, request: Request, receive: Receive) -> None:
         """The body, and the operation if the head does not name it."""

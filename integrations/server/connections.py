@@ -261,7 +261,10 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             log.debug("a request to upgrade to another protocol is answered without that")
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, MemoryError):  # of a callback; no fault of the client
+                log.error("a request is dropped: there is too little memory")
+                return all.drop(self)
             return self._refuse()
         if self._ended:
             self._ended = False

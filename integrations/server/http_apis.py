@@ -80,7 +80,7 @@ class HttpApiRoutes:
         except ApiError as error:  # the body cannot be read
             answer = refusal(error)
         except StoreError as error:
-            log.error("request %s: the store failed: %s", request.id, error)
+            log.error("request %s: %s", request.id, error)
             answer = message_response(503, apigateway_messages.API_TIMEOUT)
         except Exception:
             log.exception("request %s: a bug", request.id)

@@ -15,7 +15,8 @@ _MEANINGS: Final = {
     sqlite3.SQLITE_IOERR: "the disk failed: reading or writing the file",
     sqlite3.SQLITE_CORRUPT: "the file is damaged: restore a backup",
     sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_CANTOPEN: "its file cannot be opened: check the folder and the permissions",
+    sqlite3.SQLITE_CANTOPEN: "its file cannot be opened: check the folder, the permissions and the"
+    " limit of open files (ulimit -n)",
     sqlite3.SQLITE_TOOBIG: "a value is too large",
     sqlite3.SQLITE_NOTADB: "it is not a SQLite database",
 }

@@ -250,7 +250,9 @@ def test_a_store_that_fails_ends_the_process(serve: Serve):
                 stateMachineArn=arn, name=f"n{number}", input=json.dumps([number, payload])
             )
     assert live.process.wait(timeout=20) == 70
-    assert "the store failed" in json.dumps(live.log)
+    text = json.dumps(live.log)
+    assert "the store failed, the worker stops: the disk failed: reading or writing" in text
+    assert "the store failed: the store failed" not in text
     client = serve().client()
     answered = list(client.get_paginator("list_executions").paginate(stateMachineArn=arn))
     assert {each["status"] for page in answered for each in page["executions"]} == {"SUCCEEDED"}
