@@ -48,6 +48,8 @@ _PREFIXES: Final = {
     "bedrock": frozenset({"bedrock", "bedrockruntime"}),
     "databrew": frozenset({"databrew", "gluedatabrew"}),
 }
+# a member or item of the input or of a variable; the context object has what it documents
+_MEMBER: Final = re.compile(r"(?<![$\w])\$\w*[.\[]")
 # recorded prefixes, which differ by their case only
 _EXACT: Final = {"dynamodb": "DynamoDB", "aws-sdk:dynamodb": "DynamoDb"}
 TRANSIENT: Final = (
@@ -223,10 +225,21 @@ def unknown_reserved(subject: Subject) -> Iterator[Found]:
                 yield where, f"Step Functions raises no error {name}. {mend}"
 
 
+def _may_miss(value: Any, path: bool) -> bool:
+    """Whether a template, or the text of a path, has a path that may find nothing."""
+    if isinstance(value, dict):
+        return any(_may_miss(each, key.endswith(".$")) for key, each in value.items())
+    if isinstance(value, list):
+        return any(_may_miss(each, False) for each in value)
+    return path and isinstance(value, str) and bool(_MEMBER.search(value))
+
+
 def all_but_runtime(subject: Subject) -> Iterator[Found]:
     for state, field, _, entry, where in _handlers(subject):
-        paths = ("Parameters", "ResultSelector", "InputPath", "OutputPath")
-        reads = not state.jsonata and any(name in state.fields for name in paths)
+        reads = not state.jsonata and any(
+            _may_miss(state.fields.get(name), name.endswith("Path"))
+            for name in ("Parameters", "ResultSelector", "InputPath", "OutputPath")
+        )
         if field == "Catch" and messages.ALL in error_names(entry) and reads:
             yield (
                 where,

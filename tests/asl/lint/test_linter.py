@@ -160,3 +160,31 @@ def test_why_a_variable_has_no_value() -> None:
     both = {"P": {"Type": "Parallel", "Branches": [block], "Next": "R"}, "R": READ}
     assert "'A' assigns it in another scope" in unassigned(both)
     assert "'S' itself assigns it" in unassigned({"S": {**READ, "Assign": {"n": 1}}})
+
+
+@pytest.mark.parametrize(
+    ("fields", "noted"),
+    [
+        ({"Parameters": {"FunctionName": "f", "Payload": {"id.$": "$.id"}}}, True),
+        (
+            {"Parameters": {"FunctionName": "f", "Payload": {"n.$": "States.MathAdd($n[0], 1)"}}},
+            True,
+        ),
+        ({"Parameters": {"FunctionName": "f"}, "OutputPath": "$.Payload"}, True),
+        ({"Parameters": {"FunctionName": "f", "Payload.$": "$"}}, False),
+        ({"Parameters": {"FunctionName": "f", "Payload": {"id.$": "$$.Execution.Id"}}}, False),
+        ({"Parameters": {"FunctionName": "f", "Payload": {"id": "$.id"}}}, False),
+        ({"Parameters": {"FunctionName": "f"}, "InputPath": "$", "OutputPath": None}, False),
+    ],
+)
+def test_which_paths_may_find_nothing(fields: dict[str, Any], noted: bool) -> None:
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "F"}],
+        **fields,
+    }
+    first = {"Type": "Pass", "Assign": {"n": [1]}, "Next": "T"}
+    states = {"P": first, "T": {**task, "End": True}, "F": {"Type": "Fail"}}
+    codes = [each.code for each in lint(json.dumps({"StartAt": "P", "States": states}))]
+    assert ("N205" in codes) is noted
