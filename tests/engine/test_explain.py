@@ -62,7 +62,8 @@ async def explained(
     arn = started["executionArn"]
     execution = await engine.wait(arn, 10)
     events = [event async for event in engine.watch(arn)]
-    _, program = await engine.inspect_machine(arn)
+    _, definition = await engine.inspect_machine(arn)
+    program = await engine.program(definition)
     flow = data_flow(program, machine, execution, events, mistake.at)
     if mended:
         assert execution["status"] == "SUCCEEDED", execution
@@ -125,7 +126,8 @@ async def test_a_machine_that_succeeds_has_no_hints() -> None:
             ]
             execution = await engine.wait(arn, 20)
             events = [event async for event in engine.watch(arn)]
-            _, program = await engine.inspect_machine(arn)
+            _, definition = await engine.inspect_machine(arn)
+            program = await engine.program(definition)
             for state in dict.fromkeys(
                 event["stateEnteredEventDetails"]["name"]
                 for event in events
