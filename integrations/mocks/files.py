@@ -211,7 +211,10 @@ class _Reader:
     ) -> dict[str, TestCase]:
         if not self._is_object(at, value, "a state machine"):
             return {}
-        self._keys(at, value, (_CASES,), (_CASES,))
+        known = len(self.faults)
+        self._keys(at, value, (_CASES,))
+        if _CASES not in value and len(self.faults) == known:  # none can be chosen
+            self._warn(at, messages.MISSING_KEY, key=_CASES)
         at, cases, found = f"{at}/{_CASES}", value.get(_CASES, {}), {}
         if not self._is_object(at, cases, _CASES):
             return {}
@@ -273,7 +276,11 @@ class _Reader:
     # --- places -----------------------------------------------------------------------------------
 
     def _keys(
-        self, at: str, value: Mapping[str, Any], known: tuple[str, ...], required: tuple[str, ...]
+        self,
+        at: str,
+        value: Mapping[str, Any],
+        known: tuple[str, ...],
+        required: tuple[str, ...] = (),
     ) -> None:
         """Other keys, such as a Comment, are allowed; misspelt ones are not."""
         for key in value.keys() - set(known):

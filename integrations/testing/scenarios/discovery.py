@@ -72,7 +72,7 @@ def find(paths: Sequence[Path]) -> Found:
         if suite.content.mock_file
     }
     jsons = {file: content(file) for file in files if file.suffix == ".json"}
-    mocks = [file for file, data in jsons.items() if _is_mock_file(file, data)]
+    mocks = [file for file, data in jsons.items() if _is_mock_file(file, data, file in paths)]
     definitions = _definitions(files, jsons) if mocks else {}
     for file in mocks:
         names = {name for each, name in used if each == file.resolve()}
@@ -80,8 +80,10 @@ def find(paths: Sequence[Path]) -> Found:
     return found
 
 
-def _is_mock_file(file: Path, data: bytes) -> bool:
-    return all(key in data for key in _MOCKS) and not file.name.endswith(SCENARIOS)
+def _is_mock_file(file: Path, data: bytes, named: bool) -> bool:
+    """named: also one that has no test cases, or is not JSON."""
+    keys = _MOCKS[:1] if named else _MOCKS
+    return all(key in data for key in keys) and not file.name.endswith(SCENARIOS)
 
 
 def _definitions(files: Iterable[Path], jsons: Mapping[Path, bytes]) -> dict[Path, set[str]]:
@@ -106,7 +108,7 @@ def _files(paths: Iterable[Path], found: Found) -> Iterator[Path]:
             found.problems.append(problem)
         elif path.name.endswith(SCENARIOS):
             yield path
-        elif path.suffix == ".json" and _is_mock_file(path, content(path)):
+        elif path.suffix == ".json" and _MOCKS[0] in content(path):
             yield path
             yield from _near(path)
         else:
@@ -127,8 +129,9 @@ def _near(file: Path) -> Iterator[Path]:
     """The definitions of a mock file: beside it, or in the folder around."""
     for folder in (file.parent, file.parent / ".."):
         near = [each for each in sorted(folder.iterdir()) if each.suffix in (*TEXTS, ".asl")]
-        if _definitions(near, {each: content(each) for each in near if each.suffix == ".json"}):
-            yield from near
+        jsons = {each: content(each) for each in near if each.suffix == ".json"}
+        if definitions := _definitions(near, jsons):
+            yield from dict.fromkeys(map(file_of, definitions))
             return
 
 
@@ -166,7 +169,7 @@ def _add_cases(
     machines = []
     tested = {mock_files.find(mocks, name) for name in names}
     for name, cases in mocks.machines.items():
-        if name in tested:
+        if name in tested or not cases:
             continue
         definition = _definition(name, len(mocks.machines), file, definitions)
         if definition is None:

@@ -444,6 +444,23 @@ def test_coverage_is_shown_and_has_a_threshold(
     assert "cov.txt: a report of coverage is .html or .json" in capsys.readouterr().err
 
 
+def test_a_mock_file_beside_others(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that is named runs alone, also if it has no test case, or is not JSON."""
+    machines = {"checkout": {"TestCases": {"Any": {"Charge": "Busy"}}}, "empty": {}}
+    mocks = {"StateMachines": machines, "MockedResponses": {"Busy": {"0": {"Throw": {}}}}}
+    (project / "first.json").write_text(json.dumps(mocks))
+    (project / "second.json").write_text(json.dumps(mocks))
+    (project / "third.json").write_text('// mocks\n{"StateMachines": {}}')
+    assert run("first.json", input='{"orderId": "7", "amount": 1}') == 0
+    err = capsys.readouterr().err
+    assert "first.json:1:76: warning: there is no 'TestCases'" in err
+    assert [line.split(" ")[1] for line in err.splitlines() if line.startswith("ok ")] == [
+        "first.json:1"
+    ]
+    assert run("third.json") == 2
+    assert "third.json:1:2: not JSON" in capsys.readouterr().err
+
+
 TEMPLATE = """
 Resources:
   Orders:
