@@ -347,6 +347,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("not-tolerated", _not_tolerated),
     Rule("operand-type", expressions.operands),
     Rule("no-function", _in_expression(arguments.function)),
+    Rule("not-called", _in_expression(arguments.not_called)),
     Rule("value-type", expressions.value_type),
     Rule("argument-type", _in_expression(arguments.argument)),
     Rule("seconds", expressions.seconds),

@@ -33,6 +33,11 @@ _EVALUATION: Final = (
     messages.RESULT_PATH_MATCH_FAILURE,
     "States.ParameterPathFailure",
 )
+# an expression, or the pattern of a function, is undefined
+_UNDEFINED: Final = re.compile(
+    rf"{re.escape(messages.JSONATA_UNDEFINED)}"
+    r'|T0410: Argument 2 of function "(?:contains|split|replace|match)"'
+)
 _LAST_INDEX: Final = re.compile(r"\[\s*\d+\s*\]$")
 _FALSE: Final = ("false", "no", "off", "0")
 _RANKS: Final = {CAUSE: 0, WARNING: 1, NOTE: 2}
@@ -83,7 +88,7 @@ def _culprit(subject: Subject) -> Reading | None:
     or a path.
     """
     cause, failed = subject.cause or "", expressions.field_of(subject)
-    if failed is not None and messages.JSONATA_UNDEFINED not in cause:
+    if failed is not None and not _UNDEFINED.search(cause):
         return None  # the values are there, but their types are wrong
     ending = [
         each

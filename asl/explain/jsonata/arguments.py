@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
+from stepwell.asl import messages
 from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.explain.readings import readings, value_of
 from stepwell.asl.explain.subject import Subject
@@ -45,6 +46,16 @@ def function(subject: Subject, found: tuple[str, str]) -> tuple[str, str] | None
     bare = re.search(r"(?<![$\w.])([a-z]\w*)\s*\(", found[1])
     if bare and bare[1] in _FUNCTIONS:
         return found[0], f"A function has a `$` before its name: write `${bare[1]}(...)`."
+    return None
+
+
+def not_called(subject: Subject, found: tuple[str, str]) -> tuple[str, str] | None:
+    """A result that is, or contains, a function: its call lacks the parentheses."""
+    if messages.JSONATA_UNSUPPORTED not in (subject.cause or ""):
+        return None
+    for name in re.findall(r"\$(\w+)\b(?!\s*\()", found[1]):
+        if name in _FUNCTIONS and name not in subject.variables:
+            return found[0], f"`${name}` is the function itself: call it, `${name}(...)`."
     return None
 
 
