@@ -8,11 +8,12 @@ until they are resumed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final, NamedTuple
 
+from stepwell.asl import json_text
 from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.resources import Resource
@@ -34,6 +35,7 @@ from stepwell.engine.tasks import (
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.cluster.inbox import Inbox
 from stepwell.integrations.cluster.shard_services import shard_services
+from stepwell.integrations.definitions.template_functions import sources
 from stepwell.integrations.host import Executions, Host, Peers
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.mocks.answers import Answers
@@ -41,16 +43,36 @@ from stepwell.integrations.mocks.checks import Validation
 from stepwell.integrations.mocks.files import MockFile
 from stepwell.integrations.requests import request_id
 from stepwell.integrations.services.common.delivery_log import DeliveryLog
+from stepwell.integrations.services.runtime.folder import Source
 from stepwell.integrations.services.runtime.pool import Pool
 from stepwell.integrations.tasks import sent_home
 from stepwell.integrations.tasks.iam_policies import Policies
 from stepwell.integrations.tasks.registry import Registry
 
 
+class Code(NamedTuple):
+    """The functions of a machine: their folder, and those of a template as JSON text."""
+
+    folder: str | None = None
+    sources: str = ""
+
+    @classmethod
+    def of(cls, functions: Path | None, limits: Limits, more: Iterable[Source] = ()) -> Code:
+        """functions: a folder or a template; more: of another template. Raises UsageError."""
+        folder = functions if functions is None or not functions.is_file() else None
+        own = sources(functions, {}, limits) if functions is not None and folder is None else ()
+        stored = [list(each) for each in (*more, *own)]
+        return cls(str(folder) if folder else None, json_text.dumps(stored) if stored else "")
+
+
+NO_CODE: Final = Code()
+
+
 class MachineTasks:
     """Each machine has its own functions; executions that are held have no effect started.
 
-    functions  the folder for all machines; None: for each machine the one that `run` stored with it
+    functions  the folder, or a template, for all machines; None: for each machine what `run` stored
+               with it
     output     receives (function, text): what functions print
 
     executions, peers  of the hosts of all registries; set before the engine is connected
@@ -73,10 +95,11 @@ class MachineTasks:
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.engine: Engine
-        self._functions, self._output, self._limits = functions, output, limits
+        self._output, self._limits = output, limits
+        self._own = NO_CODE if functions is None else Code.of(functions, limits)
         self._outside, self._policies = outside or Outside(limits=limits), policies
         self._first: Registry | None = None  # owns the embedded services that all registries share
-        self._registries: dict[str | None, Registry] = {}  # by functions folder
+        self._registries: dict[Code, Registry] = {}
         self._started = asyncio.Event()
         # ARN of an execution -> ARN of the one whose Map Runs it belongs to
         self._roots: Mapping[str, str] = {}
@@ -127,28 +150,26 @@ class MachineTasks:
         return self._handle
 
     def mock_fault(self, resource: Resource, result: Json, strict: bool) -> str | None:
-        return self._registry(None).mock_fault(resource, result, strict)
+        return self._registry(NO_CODE).mock_fault(resource, result, strict)
 
     async def dataset(self, request: StreamRequest) -> Dataset | None:
         await self._begun(request)
-        return await (self._first or self._registry(None)).dataset(request)
+        return await (self._first or self._registry(NO_CODE)).dataset(request)
 
     async def results(self, request: StreamRequest) -> Results | None:
         await self._begun(request)
-        return await (self._first or self._registry(None)).results(request)
+        return await (self._first or self._registry(NO_CODE)).results(request)
 
     async def _handle(self, request: TaskRequest) -> TaskResult:
         await self._released(request)
         if request.again and request.resource.service == "states":
             self._release_nested(request)
-        folder = (
-            str(self._functions) if self._functions else await self._folder(request.machine_arn)
-        )
+        code = self._own if self._own != NO_CODE else await self._code(request.machine_arn)
         if request.again and self.peers is None:  # it may have been a cluster's, and sent home
             text = await sent_home.marked(self.engine.records, request.token)
             if text is not None:
                 return sent_home.result_of(request.token, text, True)
-        handler = self._registry(folder).resolve(request.resource)
+        handler = self._registry(code).resolve(request.resource)
         if handler is None:
             raise TaskError(
                 asl_messages.RUNTIME,
@@ -180,18 +201,18 @@ class MachineTasks:
         if held is not None:
             held.set()
 
-    async def _folder(self, machine_arn: str) -> str | None:
+    async def _code(self, machine_arn: str) -> Code:
         try:  # children of a Map Run (MACHINE/LABEL) have the functions of its machine
             extras = await self.engine.machine_extras(machine_arn.partition("/")[0])
         except ApiError:  # deleted; its executions continue
-            return None
-        folder: str | None = extras.get("functions")
-        return folder
+            return NO_CODE
+        return Code(extras.get("functions"), extras.get("sources", ""))
 
-    def _registry(self, folder: str | None) -> Registry:
-        if folder not in self._registries:
+    def _registry(self, code: Code) -> Registry:
+        if code not in self._registries:
             registry = Registry(
-                functions_folder=folder,
+                functions_folder=code.folder,
+                sources=map(Source._make, json_text.loads(code.sources or "[]")),
                 home=self.engine.home,
                 clock=self.engine.clock,
                 limits=self._limits,
@@ -207,8 +228,8 @@ class MachineTasks:
             registry.connect(self.engine)
             self._prepare(registry)
             self._first = self._first or registry
-            self._registries[folder] = registry
-        return self._registries[folder]
+            self._registries[code] = registry
+        return self._registries[code]
 
     def _prepare(self, registry: Registry) -> None:
         """Called with each registry before its first use."""
@@ -234,11 +255,11 @@ class ServerTasks(MachineTasks):
 
     def connect(self, engine: Engine) -> None:
         super().connect(engine)
-        self._own = self._registry(str(self._functions) if self._functions else None)
+        self._server = self._registry(self._own)
         if self.peers is not None:
-            self._of_shard = shard_services(self._own.host, self)
+            self._of_shard = shard_services(self._server.host, self)
         else:  # the database may have been a cluster's
-            engine.on_open.append(Inbox(self._own.host).drain)
+            engine.on_open.append(Inbox(self._server.host).drain)
 
     def _prepare(self, registry: Registry) -> None:
         """Functions do not see the server's environment, and their clients call the same endpoints
@@ -251,18 +272,18 @@ class ServerTasks(MachineTasks):
             registry.host.url = self.url
 
     def known_text(self, resource: str) -> str | None:
-        return self._own.known_text(resource)
+        return self._server.known_text(resource)
 
     async def services(self) -> dict[str, Any]:
         """Name -> service: the embedded ones that are here, by botocore's names, and what a shard
         does for the others.
         """
-        return {**await self._own.services.open(), **self._of_shard}
+        return {**await self._server.services.open(), **self._of_shard}
 
     @property
     def delivery_log(self) -> DeliveryLog:
         """The recent deliveries of the embedded services."""
-        return self._own.services.delivery_log
+        return self._server.services.delivery_log
 
 
 async def running(engine: Engine) -> list[ExecutionRow]:

@@ -27,7 +27,8 @@ class TaskSettings:
     """How tasks reach functions and services: what `run` and `serve` have in common."""
 
     functions: Path | None = None
-    """Folder of the Lambda functions; None: for each machine the one that `stepwell run` stored."""
+    """Folder of the Lambda functions, or a template with some; None: for each machine what
+    `stepwell run` stored."""
     aws_endpoints: tuple[tuple[str, str], ...] = ()
     """(botocore's name of a service, or "" for all others, URL): where tasks reach services that
     are not served here."""

@@ -7,14 +7,17 @@ A template of CloudFormation, SAM or Serverless with one state machine is read a
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.checks import STANDARD
 from stepwell.asl.evaluation import Json
-from stepwell.asl.files import definition_templates, holes, intrinsic_functions, terraform
+from stepwell.asl.files import definition_templates, holes, terraform
 from stepwell.asl.files.definition_texts import Parsed, is_yaml, parse
-from stepwell.asl.files.placeholders import MARK, NAME, OPEN, MarkedJson, Placeholders
+from stepwell.asl.files.placeholders import MARK, NAME, OPEN, Known, MarkedJson, Placeholders
+from stepwell.asl.files.templates.intrinsic_functions import replaced as replaced_calls
+from stepwell.asl.files.templates.stack import Stack
 from stepwell.asl.files.yaml_values import DefinitionFileError, Place
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.validate import shape_errors, validate
@@ -132,33 +135,35 @@ def _read(
     limits: Limits,
     open_file: Callable[[str], bytes | None],
     others: bool | None = None,
+    known: Mapping[str, Known] = MappingProxyType({}),
 ) -> Source:
-    again = partial(_read, data, filename, parameters, limits, open_file, others=True)
+    again = partial(_read, data, filename, parameters, limits, open_file, others=True, known=known)
     filename, name = definition_templates.split(filename)
     placeholders, parsed = parse(data, filename, parameters, limits, others)
     more = None if placeholders.others or not parsed.others else again
     if parsed.broken or parsed.plain:
         given = _locator(parsed.places, None), (), parsed.broken
         return Source(parsed.text, filename, *given, others=more, instructions=parsed.instructions)
-    resources = definition_templates.resource_values(parsed.value, parameters)
-    placeholders.values = {**resources, **parameters}
-    whole = intrinsic_functions.replaced(parsed.value, placeholders)
+    stack = Stack(parsed.value, placeholders)
+    placeholders.find = lambda name: known.get(name) or stack.find(name)
+    whole = replaced_calls(parsed.value, placeholders, stack)
     text = parsed.text if whole == parsed.value else json_text.dumps(whole)
     machine, written = None, ""
     if definition_templates.is_template(whole):
         machine = _machine(whole, name, filename, parsed)
         values = {**machine.constants(), **parameters}
+        known = {**known, **_known(machine, placeholders)}
         written = placeholders.unmarked(definition_templates.shown(machine.definition))
         if files := definition_templates.other_files(machine, filename, written):
             for file in files:
                 if (content := open_file(file)) is not None:
-                    inner = _read(content, file, values, limits, open_file, others)
+                    inner = _read(content, file, values, limits, open_file, others, known)
                     notes = _unmatched(machine, filename, parsed, (), content, file)
                     return replace(inner, unmatched=notes)
             raise _missing(machine, files[0], filename, parsed)
         if {each.name for each in placeholders.found} & values.keys():  # substitutions
             named = filename + f"#{name}" * bool(name)
-            inner = _read(data, named, values, limits, open_file, others)
+            inner = _read(data, named, values, limits, open_file, others, known)
             return replace(
                 inner, unmatched=_unmatched(machine, filename, parsed, parameters, written)
             )
@@ -171,6 +176,18 @@ def _read(
     return replace(source, others=more, instructions=parsed.instructions, unmatched=notes)
 
 
+def _known(machine: definition_templates.Embedded, placeholders: Placeholders) -> dict[str, Known]:
+    """What a template says of the placeholders in the definition of a machine: substitutions with
+    functions, and the values of Fn::Sub.
+    """
+    found = {name: placeholders.known(value) for name, value in machine.substitutions.items()}
+    written = machine.definition if isinstance(machine.definition, str) else ""
+    for number in MARK.findall(written):
+        each = placeholders.found[int(number)]
+        found.setdefault(each.name, each.known)
+    return {name: known for name, known in found.items() if known is not None}
+
+
 def machine_names(
     data: bytes | str, filename: str, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[str, ...] | None:
@@ -179,6 +196,17 @@ def machine_names(
     """
     machines = machines_of_template(data, filename, limits)
     return None if machines is None else tuple(each.name for each in machines)
+
+
+def named_files(
+    data: bytes | str, filename: str, limits: Limits = DEFAULT_LIMITS
+) -> frozenset[str]:
+    """Where the state machines of a template may have their definitions, if not in it."""
+    return frozenset(
+        file
+        for each in machines_of_template(data, filename, limits) or ()
+        for file in definition_templates.other_files(each, filename, each.written)
+    )
 
 
 def name_in_template(
@@ -199,12 +227,20 @@ def machines_of_template(
     """The state machines of a template; None if the file is not one, or cannot be parsed."""
     try:
         placeholders, parsed = parse(data, filename, {}, limits)
-        value = intrinsic_functions.replaced(parsed.value, placeholders)
     except (DefinitionFileError, json_text.JsonError):
         return None
+    stack = Stack(parsed.value, placeholders)
+    placeholders.find = stack.find
+    value = replaced_calls(parsed.value, placeholders, stack)
     if parsed.plain or not definition_templates.is_template(value):
         return None
-    return definition_templates.embedded(value)
+    found = []
+    for each in definition_templates.embedded(value):
+        known = stack.find(f"{each.name}.Name") if each.called == each.name else None
+        called = each.called if known is None else str(known.value)
+        written = placeholders.unmarked(definition_templates.shown(each.definition))
+        found.append(each._replace(called=called, written=written))
+    return found
 
 
 def missing_values(names: list[str]) -> str:
@@ -222,27 +258,30 @@ def sampled(
     type: str = STANDARD,
     limits: Limits = DEFAULT_LIMITS,
     known_resource: Callable[[str], str | None] | None = None,
+    runs: bool = False,
 ) -> Source:
     """The source with a value for each of its holes that its place allows. The parameters are those
     of validate().
+
+    runs  what a template says of a hole is its value, also if a deployment may replace it
     """
     check: holes.Check = lambda value: validate(value, type, limits, known_resource).errors
     if source.draft is None and source.others is None:
         return source
-    filled = _settled(source, check)
+    filled = _settled(source, check, runs)
     errors = source.others and validate(filled.text, type, limits, known_resource).errors
     if source.others is None or not errors:
         return filled
-    other = _settled(source.others(), check)
+    other = _settled(source.others(), check, runs)
     left = validate(other.text, type, limits, known_resource).errors
     return other if len(left) < len(errors) else filled
 
 
-def _settled(source: Source, check: holes.Check) -> Source:
+def _settled(source: Source, check: holes.Check, runs: bool) -> Source:
     draft = source.draft
     if draft is None:
         return source
-    holes.settle(draft, check)
+    holes.settle(draft, check, runs)
     return replace(source, text=draft.filled(), unfilled=_unfilled(draft, source.locate))
 
 
@@ -259,7 +298,9 @@ def _unfilled(draft: holes.Draft, locate: Callable[[str], Place]) -> tuple[Unfil
     unfilled = []
     for marked, hole in draft.holes.items():  # several strings may share a hole
         for number in MARK.findall(marked):
-            name, written, offset, bare, other = found[int(number)]
+            if draft.placeholders.known_of(int(number)) is not None:
+                continue
+            name, written, offset, bare, other, _ = found[int(number)]
             if other and not bare and hole.value == hole.own:
                 continue  # plain text
             location = draft.named(hole.location)
@@ -287,7 +328,7 @@ def _source(
         return Source(text, filename, locate, embedded=embedded)
     unfilled = _unfilled(draft, locate)
     calls = whole != parsed.value
-    return Source(draft.own, filename, locate, unfilled, None, draft, calls, embedded)
+    return Source(draft.filled(), filename, locate, unfilled, None, draft, calls, embedded)
 
 
 def _machine(
@@ -316,7 +357,9 @@ def _unmatched(
     if filename.endswith(terraform.SUFFIX):
         whose = f"the variables of the templatefile of {machine.name}"
     notes = []
-    for name, offset, location in definition_templates.unmatched(machine, text, filled):
+    for name, offset, location in definition_templates.unmatched(
+        machine, parsed.value, text, filled
+    ):
         if offset is None:
             place = json_text.nearest(parsed.places(), location)
             words = f"{whose} have {name}, which its definition does not use"

@@ -5,11 +5,12 @@ of DescribeStateMachine.
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
 from stepwell.asl.files.placeholders import OPEN, PLACEHOLDER
+from stepwell.asl.files.templates.intrinsic_functions import is_call
 from stepwell.asl.json_text import member
 
 _TYPES: Final = ("AWS::Serverless::StateMachine", "AWS::StepFunctions::StateMachine")
@@ -18,34 +19,6 @@ _NAMES: Final = ("StateMachineName", "Name", "name")  # CloudFormation, SAM, Ser
 _KINDS: Final = ("StateMachineType", "Type", "type")
 _SUBSTITUTIONS: Final = "DefinitionSubstitutions"
 _INCLUDED: Final = re.compile(r"\$\{file\(([^)]+)\)\}")  # of Serverless
-# type -> (property with the name, ARN, value of Ref, attribute -> value). Source: CloudFormation's
-# reference of resource types
-_Named: TypeAlias = tuple[str, str, str, dict[str, str]]
-_FUNCTION: Final[_Named] = (
-    "FunctionName", "arn:{partition}:lambda:{region}:{account}:function:{name}", "{name}", {}
-)  # fmt: skip
-_TABLE: Final[_Named] = (
-    "TableName", "arn:{partition}:dynamodb:{region}:{account}:table/{name}", "{name}", {}
-)  # fmt: skip
-_TOPIC_ARN: Final = "arn:{partition}:sns:{region}:{account}:{name}"
-_QUEUE_URL: Final = "https://sqs.{region}.{suffix}/{account}/{name}"
-_NAMED: Final[dict[str, _Named]] = {
-    "AWS::Lambda::Function": _FUNCTION,
-    "AWS::Serverless::Function": _FUNCTION,
-    "AWS::DynamoDB::Table": _TABLE,
-    "AWS::Serverless::SimpleTable": _TABLE,
-    "AWS::SQS::Queue": (
-        "QueueName", "arn:{partition}:sqs:{region}:{account}:{name}", _QUEUE_URL,
-        {"QueueName": "{name}", "QueueUrl": _QUEUE_URL},
-    ),
-    "AWS::SNS::Topic": (
-        "TopicName", _TOPIC_ARN, _TOPIC_ARN, {"TopicName": "{name}", "TopicArn": _TOPIC_ARN}
-    ),
-}  # fmt: skip
-_PLACE: Final = {
-    "partition": "AWS::Partition", "region": "AWS::Region", "account": "AWS::AccountId",
-    "suffix": "AWS::URLSuffix",
-}  # fmt: skip
 _WORD: Final = re.compile(r"\w+")
 _INSTRUCTION: Final = re.compile(r"%\{")
 _FILE_AND_NAME: Final = re.compile(r"(.+)#([A-Za-z0-9_-]+)")
@@ -70,6 +43,7 @@ class Embedded(NamedTuple):
     called         the name that the template gives it, if that is text, else `name`
     complete       whether `substitutions` are known to be all
     type           STANDARD or EXPRESS
+    written        the definition as text, with its placeholders
     """
 
     name: str
@@ -80,6 +54,7 @@ class Embedded(NamedTuple):
     called: str = ""
     complete: bool = False
     type: str = "STANDARD"
+    written: str = ""
 
     def constants(self) -> dict[str, Json]:
         """The substitutions that are values; the others have functions of the template."""
@@ -174,24 +149,6 @@ def _kind(properties: Mapping[str, Json]) -> str:
     return "EXPRESS" if express else "STANDARD"
 
 
-def resource_values(template: Json, values: Mapping[str, Json]) -> dict[str, Json]:
-    """What !Ref and !GetAtt give for the resources of a template that have a literal name:
-    {"Charge": ..., "Charge.Arn": ...}. Empty if `values` lack the pseudo parameters.
-    """
-    if not values.keys() >= set(_PLACE.values()):
-        return {}
-    place = {key: values[pseudo] for key, pseudo in _PLACE.items()}
-    found: dict[str, Json] = {}
-    for id, resource in _members(template, "Resources"):
-        field, arn, reference, attributes = _NAMED.get(str(resource.get("Type")), ("", "", "", {}))
-        properties = resource.get("Properties")
-        name = properties.get(field) if isinstance(properties, dict) else None
-        if isinstance(name, str) and name and OPEN not in name:
-            for key, text in (("", reference), ("Arn", arn), *attributes.items()):
-                found[f"{id}.{key}".rstrip(".")] = text.format(name=name, **place)
-    return found
-
-
 class Unmatched(NamedTuple):
     """A placeholder without a substitution, or a substitution without a placeholder.
 
@@ -204,14 +161,17 @@ class Unmatched(NamedTuple):
     location: str = "/"
 
 
-def unmatched(machine: Embedded, text: str, filled: Iterable[str] = ()) -> list[Unmatched]:
+def unmatched(
+    machine: Embedded, template: Json, text: str, filled: Iterable[str] = ()
+) -> list[Unmatched]:
     """What the substitutions of a template and the placeholders of its definition do not share.
 
-    text    the definition as it is written. Inside of a template its placeholders may be names of
-            the template, so that only unused substitutions are known
-    filled  names of placeholders that are replaced in it
+    template  as it is written
+    text      the definition as it is written. Inside of a template its placeholders may be names of
+              the template, so that only unused substitutions are known
+    filled    names of placeholders that are replaced in it
     """
-    if not machine.complete:
+    if not machine.complete or is_call(_written(machine, template)):
         return []
     written = [each for each in PLACEHOLDER.finditer(text) if not (each[1] or each[2])]
     used = {word for each in written for word in _WORD.findall(each[0])} | {*filled}
@@ -232,6 +192,13 @@ def unmatched(machine: Embedded, text: str, filled: Iterable[str] = ()) -> list[
             if name not in used
         ),
     ]
+
+
+def _written(machine: Embedded, template: Json) -> Json:
+    """The substitutions of a machine, which a function may give."""
+    resource = dict(_members(template, "Resources")).get(machine.name, {})
+    properties = resource.get("Properties")
+    return properties.get(_SUBSTITUTIONS) if isinstance(properties, dict) else None
 
 
 def _members(value: Json, key: str) -> list[tuple[str, dict[str, Json]]]:

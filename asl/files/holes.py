@@ -20,7 +20,7 @@ from stepwell.asl.checks import Diagnostic, successors
 from stepwell.asl.definition import JSONATA, JSONPATH
 from stepwell.asl.evaluation import Json
 from stepwell.asl.files import hole_samples
-from stepwell.asl.files.placeholders import MARK, OPEN, Placeholders
+from stepwell.asl.files.placeholders import MARK, OPEN, Known, Placeholders, as_text
 from stepwell.asl.json_text import item, member
 
 _PASSES: Final = 2  # over the holes of a state, because one may depend on another
@@ -38,16 +38,19 @@ class Hole:
     """A string of a definition with placeholders in it.
 
     marked    the string with marks
-    names     of its placeholders
+    narrowed  the same, with the values that are known for certain if others are not
+    names     of its placeholders in `narrowed`
     location  in the marked definition
     field     the name of the innermost member around it
     key       whether it is the name of a member
     targets   the names of the states of its block
     taken     of a name: the other names in the object
-    value     what takes its place: at first its own text
+    known     what a template says that it is; of no hole that lacks a value
+    value     what takes its place: at first what is known, or its own text
     """
 
     marked: str
+    narrowed: str
     names: tuple[str, ...]
     location: str
     field: str
@@ -56,10 +59,19 @@ class Hole:
     own: str
     value: Json
     taken: frozenset[str] = frozenset()
+    known: Known | None = None
+
+    @property
+    def start(self) -> Json:
+        return self.own if self.known is None else self.known.value
 
     @property
     def whole(self) -> bool:
         return not "".join(MARK.split(self.marked)[::2])
+
+    def is_open(self, runs: bool) -> bool:
+        """Whether it may have another value than at the start."""
+        return self.known is None or not (runs or self.known.fixed)
 
     def samples(self, broad: bool) -> Iterator[Json]:
         """broad: also the names of states."""
@@ -74,18 +86,17 @@ class Hole:
             else:
                 yield from hole_samples.whole(self.field, self.names[0], targets)
         else:
-            pieces = MARK.split(self.marked)[::2]
+            pieces = MARK.split(self.narrowed)[::2]
             yield from (
                 each for each in targets if each.startswith(pieces[0]) and each.endswith(pieces[-1])
             )
-            yield from hole_samples.parts(self.marked, self.names, self.field)
+            yield from hole_samples.parts(self.narrowed, self.names, self.field)
 
 
 class Draft:
     """A definition with holes.
 
     text   its JSON text with marks
-    own    its JSON text with the placeholders as written
     holes  by their marked strings
     """
 
@@ -96,7 +107,6 @@ class Draft:
         self.states: list[tuple[str, dict[str, Json]]] = []  # location, state; inner ones first
         self._walk(value, "/", "", ())
         self._spans = list(self._strings())
-        self.own = self.filled()
 
     def _walk(self, value: Json, location: str, name: str, targets: tuple[str, ...]) -> None:
         if isinstance(value, str):
@@ -129,9 +139,15 @@ class Draft:
             found = self.placeholders.found
             if max(map(int, numbers)) >= len(found):
                 return  # the file has escapes of the same characters
-            names = tuple(found[int(number)].name for number in numbers)
+            known = self.placeholders.known(text)
+            narrowed = text if known else self.placeholders.narrowed(text)
+            names = tuple(found[int(number)].name for number in MARK.findall(narrowed))
             own = self.placeholders.unmarked(text)
-            hole = Hole(text, names, location, name, key, targets, own, own)
+            hole = Hole(text, narrowed, names, location, name, key, targets, own, own)
+            hole.known = known
+            if hole.known is not None and key:
+                hole.known = Known(as_text(hole.known.value), hole.known.fixed)
+            hole.value = hole.start
             if key or name in _TRANSITIONS:  # the names of a state are equal
                 hole = self._names.setdefault(own, hole)
                 hole.key = hole.key or key
@@ -159,22 +175,25 @@ class Draft:
             before -= 1
         return (at - before) % 2 == 1
 
-    def filled(self) -> str:
-        """The text, with the values of the holes."""
+    def _text(self, value: Callable[[Hole], Json]) -> str:
         parts, end = [], 0
         for start, after, hole in self._spans:
-            parts += [self.text[end:start], json_text.dumps(hole.value)]
+            parts += [self.text[end:start], json_text.dumps(value(hole))]
             end = after
         return "".join(parts) + self.text[end:]
 
+    @property
+    def own(self) -> str:
+        """The text with the placeholders as written."""
+        return self._text(lambda hole: hole.own)
+
+    def filled(self) -> str:
+        """The text with the values of the holes."""
+        return self._text(lambda hole: hole.value)
+
     def uniform(self) -> str:
         """The text with "${Name}" for each placeholder, also of other tools where it is one."""
-        parts, end = [], 0
-        for start, after, hole in self._spans:
-            value = self._uniform(hole)
-            parts += [self.text[end:start], json_text.dumps(value)]
-            end = after
-        return "".join(parts) + self.text[end:]
+        return self._text(self._uniform)
 
     def _uniform(self, hole: Hole) -> str:
         def spelled(mark: re.Match[str]) -> str:
@@ -218,10 +237,13 @@ def _targets(block: dict[str, Json], states: dict[str, Json]) -> tuple[str, ...]
     return tuple(dict.fromkeys(name for name in (*states, *sorted(named)) if not MARK.search(name)))
 
 
-def settle(draft: Draft, check: Check) -> None:
-    """Give the holes of a draft their values."""
+def settle(draft: Draft, check: Check, runs: bool = False) -> None:
+    """Give the holes of a draft their values.
+
+    runs  what is known of a hole is its value, also if a deployment may replace it
+    """
     for hole in draft.holes.values():
-        hole.value = hole.own
+        hole.value = hole.start
     if not check(draft.fill(draft.value)):
         return
     done: set[str] = set()
@@ -230,14 +252,17 @@ def settle(draft: Draft, check: Check) -> None:
         holes = [
             hole
             for text, hole in draft.holes.items()
-            if text not in done and hole.location != location and _below(hole.location, location)
+            if text not in done
+            and hole.is_open(runs)
+            and hole.location != location
+            and _below(hole.location, location)
         ]
         done |= {hole.marked for hole in holes}
         if holes:
             errors = partial(_alone, draft, state, location, language, check)
             _improve(holes, errors, draft, [_STATE_CHECKS])
     _improve(
-        list(draft.holes.values()),
+        [hole for hole in draft.holes.values() if hole.is_open(runs)],
         lambda: check(draft.fill(draft.value)),
         draft,
         [_WHOLE_CHECKS],

@@ -10,7 +10,7 @@ So the text is JSON although the value is unknown; holes.py finds values that fi
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from stepwell.asl import json_text
@@ -44,9 +44,17 @@ _OUTER_TOKEN: Final = re.compile(r'//[^\n]*|/\*.*?\*/|"|[$#{}\[\],:]|[^\s$#{}\[\
 _COLON: Final = re.compile(r"\s*:")
 
 
+class Known(NamedTuple):
+    """What a template says of a name. fixed: False if a deployment may say something else."""
+
+    value: Json
+    fixed: bool = True
+
+
 class Found(NamedTuple):
     """A placeholder without a value. offset: in the file, -1 if it is written in another way;
-    bare: outside of strings; other: of another tool, and perhaps plain text.
+    bare: outside of strings; other: of another tool, and perhaps plain text; known: its value by
+    the template, if that is not the one of its name.
     """
 
     name: str
@@ -54,6 +62,7 @@ class Found(NamedTuple):
     offset: int
     bare: bool = False
     other: bool = False
+    known: Known | None = None
 
 
 class Placeholders:
@@ -62,6 +71,7 @@ class Placeholders:
     values   of any JSON type: the text of a string stays text within a string
     escapes  replace ${!Name} and $${Name}, too; otherwise they are marked like placeholders
     others   also those of other tools
+    find     what the template says of a name without a value
     """
 
     def __init__(
@@ -73,13 +83,20 @@ class Placeholders:
     ) -> None:
         self.values, self.source, self.escapes, self.others = values, source, escapes, others
         self.found: list[Found] = []
+        self.find: Callable[[str], Known | None] = lambda name: None
 
     def mark(
-        self, name: str, written: str, offset: int, bare: bool = False, other: bool = False
+        self,
+        name: str,
+        written: str,
+        offset: int,
+        bare: bool = False,
+        other: bool = False,
+        known: Known | None = None,
     ) -> str:
         """A mark for a placeholder at an offset in the source, or after it; -1: elsewhere."""
         at = self.source.find(written, offset) if offset >= 0 else -1
-        self.found.append(Found(name, written, at, bare, other))
+        self.found.append(Found(name, written, at, bare, other, known))
         return f"{OPEN}{len(self.found) - 1}{CLOSE}"
 
     def locate(self, first: int, offset: int) -> None:
@@ -145,12 +162,52 @@ class Placeholders:
         if name not in self.values:
             other = match.re is not PLACEHOLDER
             return self.mark(name, match[0], offset + match.start(), other=other)
-        value = self.values[name]
-        return value if isinstance(value, str) else json_text.dumps(value)
+        return as_text(self.values[name])
+
+    def known_of(self, number: int) -> Known | None:
+        """What the template says of a mark."""
+        found = self.found[number]
+        return found.known or self.find(found.name)
+
+    def known(self, value: Json) -> Known | None:
+        """A value with marks, if the template says what all of them are."""
+        if isinstance(value, str):
+            numbers = [int(number) for number in MARK.findall(value)] if OPEN in value else []
+            found = {number: self.known_of(number) for number in numbers}
+            known = {number: each for number, each in found.items() if each is not None}
+            if len(known) < len(found):
+                return None
+            fixed = all(each.fixed for each in known.values())
+            if numbers and MARK.fullmatch(value):
+                return known[numbers[0]]
+            return Known(MARK.sub(lambda mark: as_text(known[int(mark[1])].value), value), fixed)
+        if isinstance(value, list):
+            items = [self.known(each) for each in value]
+            all_known = [each for each in items if each is not None]
+            if len(all_known) < len(items):
+                return None
+            return Known([each.value for each in all_known], all(each.fixed for each in all_known))
+        if isinstance(value, dict):
+            inner = self.known(list(value.values()))
+            return inner and inner._replace(value=dict(zip(value, inner.value)))
+        return Known(value)
+
+    def narrowed(self, text: str) -> str:
+        """A text without the marks of which the template is certain."""
+
+        def value(mark: re.Match[str]) -> str:
+            known = self.known_of(int(mark[1]))
+            return as_text(known.value) if known is not None and known.fixed else mark[0]
+
+        return MARK.sub(value, text)
 
     def unmarked(self, text: str) -> str:
         """A text with its placeholders as they were written."""
         return MARK.sub(lambda mark: self.found[int(mark[1])].written, text)
+
+
+def as_text(value: Json) -> str:
+    return value if isinstance(value, str) else json_text.dumps(value)
 
 
 class MarkedJson:

@@ -13,8 +13,8 @@ import yaml
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
-from stepwell.asl.files.intrinsic_functions import function_of
 from stepwell.asl.files.placeholders import Placeholders
+from stepwell.asl.files.templates.intrinsic_functions import function_of
 from stepwell.asl.json_scanner import Lines
 from stepwell.asl.limits import Limits
 

@@ -141,7 +141,9 @@ Execution = Annotated[
 Token = Annotated[str, Argument(metavar="TOKEN", help="Task token.")]
 EarlierFunctions = Annotated[
     Path | None,
-    Option(metavar="DIR", help="Folder with the functions.  [default: the one that run used]"),
+    Option(
+        metavar="DIR", help="Folder with the functions, or a template.  [default: what run used]"
+    ),
 ]
 
 # --- run, validate, resume ------------------------------------------------------------------------
@@ -174,7 +176,8 @@ Functions = Annotated[
     Path | None,
     Option(
         metavar="DIR",
-        help="Folder with the Lambda functions: DIR/NAME.py.  [default: functions/ beside FILE]",
+        help="Folder with the Lambda functions, DIR/NAME.py, or a template that has them.  "
+        "[default: functions/ beside FILE, and those of FILE]",
     ),
 ]
 JsonEvents = Annotated[
@@ -203,7 +206,8 @@ ServerFunctions = Annotated[
     Path | None,
     Option(
         metavar="DIR",
-        help="Folder with the Lambda functions: DIR/NAME.py.  [default: the one that run used]",
+        help="Folder with the Lambda functions, DIR/NAME.py, or a template that has them.  "
+        "[default: those of run]",
     ),
 ]
 Region = Annotated[

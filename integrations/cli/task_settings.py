@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from stepwell.integrations.definitions.template_functions import sources
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.settings import TaskSettings
 
@@ -20,8 +21,10 @@ def read(
     allow_private: bool = False,
 ) -> TaskSettings:
     """Raises UsageError."""
-    if functions is not None and not functions.is_dir():
+    if functions is not None and not functions.exists():
         raise UsageError(f"--functions {functions}: no such folder")
+    if functions is not None and functions.is_file() and not sources(functions, {}):
+        raise UsageError(f"--functions {functions}: neither a folder nor a template with functions")
     return TaskSettings(
         functions=functions.resolve() if functions else None,
         aws_endpoints=tuple(map(_endpoint, aws_endpoint or ())),

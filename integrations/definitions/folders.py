@@ -15,6 +15,7 @@ from stepwell.asl.files.definition_files import (
     machine_names,
     machines_of_template,
     name_in_template,
+    named_files,
 )
 from stepwell.asl.files.definition_templates import Embedded, split
 from stepwell.integrations.errors import UsageError
@@ -62,22 +63,36 @@ def file_of(path: Path) -> Path:
     return path if path.exists() else Path(split(str(path))[0])
 
 
-def definitions(paths: Iterable[Path], limits: Limits = DEFAULT_LIMITS) -> list[Path]:
+def definitions(
+    paths: Iterable[Path], limits: Limits = DEFAULT_LIMITS, once: bool = False
+) -> list[Path]:
     """The definitions of files and folders: template.yaml#Orders, template.yaml#Refunds for a
     template with several. Raises UsageError for a folder without any.
+
+    once  leave out files of a folder that a template in it names as the definition of a machine
     """
     found: dict[Path, None] = {}
     for path in paths:
         if not path.is_dir():
             found.update(dict.fromkeys(machines(path, limits)))
             continue
-        inside = [
-            each for file in files_below(path) if _holds(file) for each in machines(file, limits)
-        ]
+        holding = [file for file in files_below(path) if _holds(file)]
+        named = _named(holding, limits) if once else ()
+        inside = [each for file in holding if file not in named for each in machines(file, limits)]
         if not inside:
             raise UsageError(f"{path}: there is no definition of a state machine in this folder")
         found.update(dict.fromkeys(inside))
     return list(found)
+
+
+def _named(files: Iterable[Path], limits: Limits) -> set[Path]:
+    """The files that templates among these name."""
+    return {
+        Path(name)
+        for file in files
+        if _TEMPLATE.search(data := content(file))
+        for name in named_files(data, str(file), limits)
+    }
 
 
 def machines(path: Path, limits: Limits = DEFAULT_LIMITS) -> Sequence[Path]:

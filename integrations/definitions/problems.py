@@ -72,15 +72,21 @@ def functions_beside(file: Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def known_resource(folder: Path | None) -> Callable[[str], str | None]:
-    """For the validator: whether a Resource other than AWS's is a function of the folder."""
+def known_resource(functions: Path | None) -> Callable[[str], str | None]:
+    """For the validator: whether a Resource other than AWS's is a function.
+
+    functions  their folder, or a template
+    """
 
     def known(resource: str) -> str | None:
+        from stepwell.integrations.definitions.template_functions import sources
         from stepwell.integrations.tasks.registry import Registry
 
-        return (
-            resource if Registry(functions_folder=folder).known(local_resource(resource)) else None
-        )
+        if functions is not None and functions.is_file():
+            registry = Registry(sources=sources(functions, {}))
+        else:
+            registry = Registry(functions_folder=functions)
+        return resource if registry.known(local_resource(resource)) else None
 
     return known
 
@@ -104,7 +110,7 @@ def problems(
         source = read(data, file, parameters, limits)
     except DefinitionFileError as fault:
         return None, [unreadable(fault)]
-    source = sampled(source, type, limits, known)
+    source = sampled(source, type, limits, known, runs)
     checked = validate(source.text, type, limits, known)
     found = [placed(source, each) for each in checked.diagnostics]
     if parameters and any(each.severity == ERROR for each in found):

@@ -19,7 +19,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import keyword
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
@@ -35,7 +35,7 @@ from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.host import Host
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.registry import Services
-from stepwell.integrations.services.runtime.folder import Functions
+from stepwell.integrations.services.runtime.folder import Functions, Source
 from stepwell.integrations.services.runtime.pool import Answer, Call, Pool, Target
 from stepwell.integrations.services.runtime.resolver import FunctionResolver
 from stepwell.integrations.tasks import sent_home
@@ -55,6 +55,7 @@ class Registry:
                       not: `f(payload)` or `f(payload, context)`; or a Functions, for functions that
                       run from their source
     functions_folder  a folder of such functions; a callable of the same name goes before
+    sources           functions of a template, after those of the folder
     output            receives (function name, text) when one of those prints
     services          the embedded services of another registry of the same engine; None: its own
     outside           which services outside may be called, and where
@@ -78,22 +79,24 @@ class Registry:
         outside: Outside | None = None,
         policies: Policies | None = None,
         pool: Pool | None = None,
+        sources: Iterable[Source] = (),
     ) -> None:
         self._policies = policies
         self._home, self._clock = home, clock
-        home, clock, callables, sources = home or Home(), clock or SystemClock(limits), {}, None
+        home, clock, callables, given = home or Home(), clock or SystemClock(limits), {}, None
         if isinstance(functions, Functions):
-            sources = functions
+            given = functions
         else:
             callables = dict(functions or {})
-        if functions_folder is not None:
-            if sources is not None:
-                raise TypeError("functions_folder: give the folder to Functions")
-            sources = Functions(functions_folder, limits=limits, output=output, pool=pool)
+        if functions_folder is not None and given is not None:
+            raise TypeError("functions_folder: give the folder to Functions")
         self._owns_services = services is None
         found = FunctionResolver(
             callables,
-            sources or Functions(limits=limits, output=output, pool=pool),
+            given
+            or Functions(
+                functions_folder, limits=limits, output=output, pool=pool, sources=sources
+            ),
             home,
             limits,
             self._created,

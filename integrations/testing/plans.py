@@ -19,6 +19,7 @@ from stepwell.integrations.definitions.folders import DEFINITIONS, file_of
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.mocks.cases import Items, TestCase
 from stepwell.integrations.mocks.cases import Plan as MockPlan
+from stepwell.integrations.services.runtime.folder import Source
 from stepwell.integrations.testing.mock_files import plain
 
 _NAME: Final = re.compile(r":stateMachine:((?:\$\{[^}]*\}|[^:])+)")
@@ -39,6 +40,7 @@ class Plan:
     text        the definition with its parameters filled in
     functions   name, ARN or Resource -> callable
     folder      of functions; None: there is none
+    sources     functions of a template
     mocks       state -> its responses
     cases       other test cases of its mock file, for a start of ARN#CASE
     warnings    sentences on mocks of a mock file
@@ -55,6 +57,7 @@ class Plan:
     parameters: Mapping[str, Json] = field(default_factory=dict)
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     folder: Path | None = None
+    sources: tuple[Source, ...] = ()
     mocks: Mapping[str, MockPlan | Items] = field(default_factory=dict)
     cases: Mapping[str, TestCase] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -107,6 +107,7 @@ class TestTasks:
             pool=self._pool,
             services=self._services,
             limits=plan.limits,
+            sources=plan.sources,
         )
         if self._engine is not None:
             registry.connect(self._engine)

@@ -22,6 +22,7 @@ from stepwell.engine.arns import Home
 from stepwell.integrations.definitions import problems
 from stepwell.integrations.definitions.folders import file_of, machine_name
 from stepwell.integrations.definitions.parameters import from_file, pseudo_parameters
+from stepwell.integrations.definitions.template_functions import sources
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.mocks import checks
@@ -66,8 +67,9 @@ def workflow(
     definition  a file (.asl.json, .asl.yaml, template.yaml#Name), JSON text, or the same as a dict
     params      values of ${Placeholders}, or a file of them (JSON, YAML, .env). Those without a
                 value are accepted, and named in Workflow.notes: tasks are mocked, not called
-    functions   a folder of Lambda functions, or name -> callable: `f(event)`, `f(event, context)`.
-                Default: the folder functions/ beside the file, if there is one
+    functions   a folder of Lambda functions, a template that has some, or name -> callable:
+                `f(event)`, `f(event, context)`. Default: the folder functions/ beside the file, if
+                there is one. Functions of a template that has the definition need not be named
     machines    the state machines that its tasks start: name -> definition, or a Workflow. Those of
                 the same template, and NAME.asl.json beside the file, are found
     type        default: that of the template, else "STANDARD"
@@ -87,7 +89,8 @@ def workflow(
     errors = [each.text() for each in found if each.severity == ERROR]
     if source is None or errors:
         raise InvalidDefinitionError(filename, errors)
-    callables, folder = _functions(functions, file)
+    callables, folder, template = _functions(functions, file)
+    templates = [each for each in (template, file) if each is not None]
     plan = Plan(
         name="test" if file is None else machine_name(file, limits),
         text=source.text,
@@ -96,6 +99,7 @@ def workflow(
         parameters=parameters,
         functions=callables,
         folder=folder,
+        sources=tuple(source for each in templates for source in sources(each, parameters, limits)),
         start_ms=plans.START_MS if start is None else _epoch_ms(start),
         limits=limits,
     )
@@ -126,14 +130,15 @@ def _type(siblings: Sequence[Embedded], filename: str) -> str:
 
 def _functions(
     functions: Functions | None, file: Path | None
-) -> tuple[Mapping[str, Callable[..., Any]], Path | None]:
-    """(callables, folder). Raises WorkflowTestError."""
+) -> tuple[Mapping[str, Callable[..., Any]], Path | None, Path | None]:
+    """(callables, folder, template). Raises WorkflowTestError."""
     if isinstance(functions, str | Path):
-        if not Path(functions).is_dir():
+        named = Path(functions)
+        if not named.exists():
             raise WorkflowTestError(f"functions={str(functions)!r}: there is no such folder")
-        return {}, Path(functions)
-    beside = file is not None and (file_of(file).parent / FOLDER).is_dir()
-    return functions or {}, file_of(file).parent / FOLDER if file is not None and beside else None
+        return {}, None if named.is_file() else named, named if named.is_file() else None
+    beside = None if file is None else file_of(file).parent / FOLDER
+    return functions or {}, beside if beside is not None and beside.is_dir() else None, None
 
 
 def _read(definition: Definition) -> tuple[bytes | str, str, Path | None]:

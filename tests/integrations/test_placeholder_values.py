@@ -93,7 +93,7 @@ def test_validate_names_the_open_placeholders_in_one_note(
     assert err == "1 file: valid\n"
     assert out == (
         "m.asl.json:2:19: NOTE UNFILLED no value yet for ${Team}, ${Delay}, ${Queue}, "
-        "${AWS::Region}, ${@:1}: a run needs --param NAME=VALUE or --params FILE\n"
+        "${@:1}: a run needs --param NAME=VALUE or --params FILE\n"
     )
     assert validate([Path("m.asl.json")], ["Delay=5"], None, "STANDARD", False) == 2
     assert "[Integer]: the value of a --param in quotes is text" in capsys.readouterr().out

@@ -68,7 +68,7 @@ def run(
     examples = [
         json_text.loads(inputs.read_json(each, "--input", limits)) for each in options.inputs
     ]
-    paths = files.definitions(paths, limits)
+    paths = files.definitions(paths, limits, once=True)
     of_each = (_problems(path, parameters, examples, options, limits) for path in paths)
     found = list(dict.fromkeys(chain.from_iterable(of_each)))  # templates may share a file
     shown = [each for each in found if _shown(each, options)]

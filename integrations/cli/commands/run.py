@@ -36,9 +36,10 @@ from stepwell.integrations.cli.following import Follower, print_json
 from stepwell.integrations.cli.output.text import command, printable, reason
 from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.database import naming, owning, requests
+from stepwell.integrations.definitions.template_functions import sources
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
-from stepwell.integrations.machine_tasks import MachineTasks
+from stepwell.integrations.machine_tasks import Code, MachineTasks
 from stepwell.integrations.settings import TaskSettings
 
 WORST_FIRST: Final = (
@@ -193,10 +194,12 @@ def _checked(
     """The definition for a place with this region and account. Raises UsageError."""
     parameters = files.with_pseudo_parameters(asked.file, asked.parameters, home)
     source = files.definition(asked.file, parameters, asked.type, folder, known, limits)
+    code = Code.of(folder and folder.resolve(), limits, sources(asked.file, parameters, limits))
     extras = {
         "file": str(asked.file.resolve()),
-        "functions": str(folder.resolve()) if folder else None,
+        "functions": code.folder,
         "parameters": parameters,
+        "sources": code.sources,
     }
     return Checked(source.text, extras)
 

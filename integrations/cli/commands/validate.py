@@ -25,7 +25,7 @@ def validate(
     limits: Limits,
 ) -> int:
     parameters, errors = files.parameters(param, params, limits), 0
-    paths = files.definitions(paths, limits)
+    paths = files.definitions(paths, limits, once=True)
     seen: set[Problem] = set()
     for path in paths:
         try:

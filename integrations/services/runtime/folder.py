@@ -6,11 +6,11 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.json_text import encode
@@ -42,8 +42,27 @@ _LAYOUTS: Final = (
 )
 
 
+class Source(NamedTuple):
+    """A function that a template has. folder: of its code; handler: "module.function"; template:
+    the file; seconds, memory_mb: None: Lambda's.
+    """
+
+    name: str
+    folder: str
+    handler: str
+    template: str
+    environment: Mapping[str, str]
+    seconds: float | None = None
+    memory_mb: int | None = None
+
+    def files(self) -> list[str]:
+        """Where the handler may be."""
+        return [f"{_module(self.folder, self.handler)}{ending}" for ending in RUNTIMES]
+
+
 class Functions:
-    """Functions by name: those of a folder (see _LAYOUTS), and those that were added.
+    """Functions by name: those that were added, those of a folder (see _LAYOUTS), and those of a
+    template.
 
     output       (name, text): receives printed output, on the event loop; by default a thread
                  writes it to standard error
@@ -51,6 +70,7 @@ class Functions:
                  API
     isolated     see Function.isolated
     pool         of their processes, which others share and close; None: one of its own
+    sources      of a template
     """
 
     def __init__(
@@ -60,12 +80,14 @@ class Functions:
         limits: Limits = DEFAULT_LIMITS,
         output: Callable[[str, str], None] | None = None,
         pool: Pool | None = None,
+        sources: Iterable[Source] = (),
     ) -> None:
         self.folder = None if folder is None else Path(folder).resolve()
         self.limits = limits
         self.environment: dict[str, str] = {}
         self.isolated = False
         self._added: dict[str, Function] = {}
+        self._sources = {each.name: each for each in sources}
         self._reported: set[str] = set()  # missing ones
         self._printer = Printer(_to_stderr, limits) if output is None and pool is None else None
         self._owns_pool = pool is None
@@ -105,6 +127,27 @@ class Functions:
     def _find(self, name: str) -> Function | None:
         if (added := self._added.get(name)) is not None:
             return stamped(added) or added
+        return self._in_folder(name) or self._of_template(name)
+
+    def _of_template(self, name: str) -> Function | None:
+        source = self._sources.get(name)
+        if source is None:
+            return None
+        for runtime, file in zip(RUNTIMES.values(), source.files()):
+            function = Function(
+                name,
+                source.folder,
+                source.handler,
+                environment=tuple(source.environment.items()),
+                seconds=source.seconds or self.limits.function_seconds,
+                memory_mb=source.memory_mb or 128,
+                runtime=runtime,
+            )
+            if (current := _stamped(function, file)) is not None:
+                return current
+        return None
+
+    def _in_folder(self, name: str) -> Function | None:
         if self.folder is None or not NAME.match(name):
             return None
         for ending, runtime in RUNTIMES.items():
@@ -127,6 +170,7 @@ class Functions:
         """Of all functions, sorted."""
         files = os.listdir(self.folder) if self.folder is not None and self.folder.is_dir() else []
         names = {Path(file).stem if Path(file).suffix in RUNTIMES else file for file in files}
+        names |= self._sources.keys()
         return sorted({name for name in names if self.find(name)} | self._added.keys())
 
     def report_missing(self, name: str) -> None:
@@ -134,7 +178,11 @@ class Functions:
         if name in self._reported:
             return
         self._reported.add(name)
-        if self.folder is None:
+        if (source := self._sources.get(name)) is not None:
+            text = messages.FUNCTION_CODE_MISSING.format(
+                template=source.template, handler=source.handler, file=source.files()[0], name=name
+            )
+        elif self.folder is None:
             text = messages.FUNCTION_NO_FOLDER.format(name=name)
         else:
             files = [f"{layout.format(name=name)}.py" for layout, _, _ in _LAYOUTS]
@@ -166,9 +214,7 @@ class Functions:
 
 def stamped(function: Function) -> Function | None:
     """The function in the current version of its handler's file; None without a file."""
-    module = os.path.join(
-        function.source, *function.handler.rpartition(".")[0].replace("/", ".").split(".")
-    )
+    module = _module(function.source, function.handler)
     return next(
         (
             current
@@ -177,6 +223,11 @@ def stamped(function: Function) -> Function | None:
         ),
         None,
     )
+
+
+def _module(folder: str, handler: str) -> str:
+    """The path of a handler's file, without its ending."""
+    return os.path.join(folder, *handler.rpartition(".")[0].replace("/", ".").split("."))
 
 
 def _stamped(function: Function, file: str) -> Function | None:

@@ -16,6 +16,10 @@ FUNCTION_NO_FOLDER: Final = (
     "To make it, write functions/{name}.py beside the definition, or in DIR of --functions DIR, with: "
     "def handler(event, context): return event"
 )
+FUNCTION_CODE_MISSING: Final = (
+    "there is no such function: its handler in {template} is {handler}, but there is no {file} (or "
+    ".js, .mjs, .cjs). Build it (sam build, cdk synth), or write functions/{name}.py beside the template"
+)
 FUNCTION_NEAR: Final = " (did you mean {name}?)"
 
 FUNCTION_THROTTLED: Final = "Rate Exceeded."  # unconfirmed

@@ -163,7 +163,7 @@ def test_a_value_would_avoid_it(text: str) -> None:
     [
         (
             task('"Resource": "arn:${AWS::Partition}:states:::dynamodb:putItemm"'),
-            ["The resource provided arn:${AWS::Partition}:states:::dynamodb:putItemm is not"],
+            ["The resource provided arn:aws:states:::dynamodb:putItemm is not"],
         ),
         (task('"Resource": "${A}", "TimeoutSeconds": "1${T}"'), ["Expected value of type [Int"]),
         (task('"Resource": "${A}", "TimeoutSeconds": 0'), ["Value must be at least 1"]),

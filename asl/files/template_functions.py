@@ -1,0 +1,26 @@
+"""The functions that a template has beside its state machines."""
+
+from collections.abc import Mapping
+
+from stepwell.asl.evaluation import Json
+from stepwell.asl.files.definition_templates import split
+from stepwell.asl.files.definition_texts import parse
+from stepwell.asl.files.templates.functions import FunctionCode, functions
+from stepwell.asl.files.templates.stack import Stack
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+
+
+def template_functions(
+    data: bytes | str,
+    filename: str,
+    parameters: Mapping[str, Json] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> list[FunctionCode]:
+    """Empty if the file is no template. Raises DefinitionFileError."""
+    filename, _ = split(filename)
+    placeholders, parsed = parse(data, filename, parameters or {}, limits)
+    if parsed.plain or parsed.broken:
+        return []
+    stack = Stack(parsed.value, placeholders)
+    placeholders.find = stack.find
+    return list(functions(stack))

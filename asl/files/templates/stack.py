@@ -1,0 +1,221 @@
+"""What a template of CloudFormation, SAM, CDK or Serverless itself says of its names: pseudo
+parameters, defaults of parameters, mappings, conditions, and the names and ARNs of resources.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from stepwell.asl import json_text
+from stepwell.asl.evaluation import Json
+from stepwell.asl.files.placeholders import Known, Placeholders
+from stepwell.asl.files.templates.intrinsic_functions import replaced
+from stepwell.asl.files.templates.resource_types import TYPES
+
+# pseudo parameter -> (its word in the table of types, sample)
+PSEUDO: Final[Mapping[str, tuple[str, str]]] = {
+    "AWS::Partition": ("partition", "aws"),
+    "AWS::Region": ("region", "us-east-1"),
+    "AWS::AccountId": ("account", "123456789012"),
+    "AWS::URLSuffix": ("suffix", "amazonaws.com"),
+}
+_STACK: Final = "stack"  # the name of a stack, which is not in its template
+_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+_LAST: Final = re.compile(r".*:function:([^:]+).*")  # the name in the ARN of a function
+_SUFFIX: Final = "LambdaFunction"  # of logical ids of Serverless
+_SPELLED: Final = {"-": "Dash", "_": "Underscore"}
+_VARIABLE: Final = re.compile(r"\s*(?:'([^']*)'|\"([^\"]*)\"|(\w+):([\w.:-]*))\s*\Z")
+_NESTED: Final = re.compile(r"\$\{([^${}]*)\}")
+_OUTER: Final = re.compile(r",(?![^{]*\})")
+
+
+class Stack:
+    """find(): the value of a name. template: as it was parsed."""
+
+    def __init__(self, template: Json, placeholders: Placeholders) -> None:
+        self._placeholders = placeholders
+        self.template: dict[str, Json] = template if isinstance(template, dict) else {}
+        self.functions = _objects(self.template.get("functions"))  # of Serverless
+        self.resources = dict(self._resources())
+        self._found: dict[str, Known | None] = {}
+        values = placeholders.values
+        self.place = {
+            word: str(values.get(name, sample)) for name, (word, sample) in PSEUDO.items()
+        }
+
+    @property
+    def region(self) -> str:
+        return self.place["region"]
+
+    def _resources(self) -> Iterator[tuple[str, dict[str, Json]]]:
+        for name in self.functions:
+            properties = {"FunctionName": self.function_name(name)}
+            function: dict[str, Json] = {"Type": "AWS::Lambda::Function", "Properties": properties}
+            yield name, function
+            yield logical_id(name), function
+        holders = self.template.get("resources")
+        for holder in (self.template, *(holders if isinstance(holders, list) else [holders])):
+            if isinstance(holder, dict):
+                yield from _objects(holder.get("Resources")).items()
+
+    @property
+    def defaults(self) -> dict[str, Json]:
+        """The properties that all functions of SAM have."""
+        return _objects(self.template.get("Globals")).get("Function", {})
+
+    @property
+    def provider(self) -> dict[str, Json]:
+        """Of Serverless."""
+        return _objects(self.template).get("provider", {})
+
+    def function_name(self, name: str) -> str:
+        """Of a function in serverless.yml."""
+        given = self.functions[name].get("name")
+        return given if isinstance(given, str) else f"{self._service()}-{self._stage()}-{name}"
+
+    def _service(self) -> str:
+        service = self.template.get("service")
+        name = service.get("name") if isinstance(service, dict) else service
+        return name if isinstance(name, str) else "service"
+
+    def _stage(self) -> str:
+        given = self._placeholders.values.get("opt:stage")
+        stage = self.provider.get("stage")
+        known = self._placeholders.known(stage) if isinstance(stage, str) else None
+        return str(given or (known.value if known else "dev"))
+
+    def value(self, value: Json) -> Known | None:
+        """A value of the template, if it is known."""
+        return self._placeholders.known(replaced(value, self._placeholders, self))
+
+    def find(self, name: str) -> Known | None:
+        if name in self._placeholders.values:
+            return Known(self._placeholders.values[name])
+        if name not in self._found:
+            self._found[name] = None  # of a name that stands for itself
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def _find(self, name: str) -> Known | None:
+        if name in PSEUDO:
+            return Known(self.place[PSEUDO[name][0]])
+        if name == "AWS::StackName" and self.resources:
+            return Known(_STACK, fixed=False)
+        parameter = _objects(self.template.get("Parameters")).get(name)
+        if parameter is not None:
+            return _default(parameter)
+        id, _, attribute = name.partition(".")
+        if id in self.resources:
+            return self._attribute(id, attribute)
+        return self._variable(name) if ":" in name else None
+
+    def _attribute(self, id: str, attribute: str) -> Known | None:
+        resource = self.resources[id]
+        kind = TYPES.get(str(resource.get("Type")))
+        text = (
+            dict(kind.attributes()).get("" if attribute == "Ref" else attribute) if kind else None
+        )
+        if kind is None or text is None:
+            return None
+        properties = _objects({"": resource.get("Properties")}).get("", {})
+        name, *others = [self.text(properties.get(field)) for field in (kind.name, *_NAMES)]
+        words = {**self.place, **dict(zip(_NAMES, others)), "name": name or id}
+        return (
+            None if None in (words[each] for each in _fields(text)) else Known(text.format(**words))
+        )
+
+    def text(self, value: Json) -> str | None:
+        """A name, or the name in an ARN of a function. None if it depends on the stack's name: the
+        logical id of the resource says more.
+        """
+        written = replaced(value, self._placeholders, self)
+        known = self._placeholders.known(written)
+        if known is None or not isinstance(known.value, str) or not known.value:
+            return None
+        if "AWS::StackName" in self._placeholders.unmarked(written):
+            return None
+        return _LAST.sub(r"\1", known.value)
+
+    # --- conditions and mappings ------------------------------------------------------------------
+
+    def condition(self, name: str) -> Known | None:
+        conditions = self.template.get("Conditions")
+        key = f"Conditions.{name}"
+        if key not in self._found and isinstance(conditions, dict) and name in conditions:
+            self._found[key] = None
+            self._found[key] = self.value(conditions[name])
+        known = self._found.get(key)
+        return known if known is not None and isinstance(known.value, bool) else None
+
+    def mapped(self, keys: list[Json]) -> Json:
+        value: Json = self.template["Mappings"]
+        for key in keys[:3]:
+            value = value[key if isinstance(key, str) else json_text.dumps(key)]
+        return value
+
+    # --- variables of Serverless ------------------------------------------------------------------
+
+    def _variable(self, name: str) -> Known | None:
+        """self:custom.table, opt:stage, 'dev'"""
+        inner = {match[0]: self.find(match[1]) for match in _NESTED.finditer(name)}
+        for written, known in inner.items():
+            if known is None or isinstance(known.value, dict | list):
+                return None
+            name = name.replace(written, str(known.value))
+        for each in _OUTER.split(name):
+            match = _VARIABLE.match(each)
+            if match is None:
+                return None
+            if match[3] is None:
+                return Known(match[1] if match[1] is not None else match[2], fixed=False)
+            if (known := self._source(match[3], match[4])) is not None:
+                return known._replace(fixed=False)
+        return None
+
+    def _source(self, source: str, path: str) -> Known | None:
+        if f"{source}:{path}" in self._placeholders.values:
+            return Known(self._placeholders.values[f"{source}:{path}"])
+        if source in ("opt", "sls") and path == "stage":
+            return Known(self._stage()) if source == "sls" else None
+        if source == "aws" and path in ("region", "accountId"):
+            return Known(self.place["region" if path == "region" else "account"])
+        if source != "self":
+            return None
+        value: Json = self.template
+        if path == "provider.stage":
+            return Known(self._stage())
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        return None if value is None else self.value(value)
+
+
+_NAMES: Final = ("FunctionName", "AutoPublishAlias")  # properties in texts of the table of types
+
+
+def _fields(text: str) -> list[str]:
+    return re.findall(r"\{(\w+)\}", text)
+
+
+def logical_id(name: str) -> str:
+    """Of a function of Serverless: say-hello -> SayDashhelloLambdaFunction."""
+    spelled = "".join(_SPELLED.get(char, char) for char in name)
+    return spelled[:1].upper() + spelled[1:] + _SUFFIX
+
+
+def _objects(value: Json) -> dict[str, dict[str, Json]]:
+    """The members that are objects."""
+    if not isinstance(value, dict):
+        return {}
+    return {name: each for name, each in value.items() if isinstance(each, dict)}
+
+
+def _default(parameter: dict[str, Json]) -> Known | None:
+    """The default of a parameter. The value of a parameter of SSM is not its own."""
+    value, kind = parameter.get("Default"), str(parameter.get("Type"))
+    if value is None or kind.startswith("AWS::SSM"):
+        return None
+    if kind == "Number" and isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = json_text.loads(value)
+    elif kind.startswith(("List<", "CommaDelimitedList")) and isinstance(value, str):
+        value = [each.strip() for each in value.split(",")]
+    return Known(value, fixed=False)

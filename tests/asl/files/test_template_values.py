@@ -1,0 +1,261 @@
+"""What a template says of the names in its state machines."""
+
+import json
+from typing import Any
+
+import pytest
+
+from stepwell.asl.evaluation import Json
+from stepwell.asl.files.definition_files import Source, read_definition, sampled
+from stepwell.asl.files.template_functions import FunctionCode, template_functions
+from stepwell.asl.json_text import loads
+from stepwell.asl.validate import validate
+
+HEAD = """Parameters:
+  Stage: {Type: String, Default: dev}
+  Seconds: {Type: Number, Default: '30'}
+  Zones: {Type: CommaDelimitedList, Default: "a, b"}
+  Needed: {Type: String}
+  Secret: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /a/b}
+Mappings: {Stages: {dev: {Size: 3}}, Regions: {us-east-1: {Bucket: east}}}
+Conditions:
+  Prod: !Equals [!Ref Stage, prod]
+  Dev: !Not [!Condition Prod]
+  Both: !And [!Condition Dev, !Or [!Equals [a, b], !Condition Dev]]
+  Unknown: !Equals [!Ref Needed, x]
+Resources:
+  Charge: {Type: AWS::Serverless::Function, Properties: {AutoPublishAlias: live}}
+  Named: {Type: AWS::Lambda::Function, Properties: {FunctionName: !Sub "${Stage}-charge"}}
+  Live: {Type: AWS::Lambda::Alias, Properties: {FunctionName: !GetAtt Named.Arn, Name: live}}
+  Work: {Type: AWS::StepFunctions::Activity, Properties: {Name: work}}
+  Bucket: {Type: AWS::S3::Bucket}
+  Cluster: {Type: AWS::ECS::Cluster}
+  Other: {Type: AWS::New::Thing}
+  Machine:
+    Type: AWS::StepFunctions::StateMachine
+    Properties:
+"""
+LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
+
+
+def read(machine: str, values: dict[str, Any] | None = None) -> Source:
+    text = HEAD + "".join(f"      {line}\n" for line in machine.splitlines())
+    return sampled(read_definition(text, "t.yaml#Machine", values, unfilled=True))
+
+
+def result(call: str, values: dict[str, Any] | None = None) -> tuple[Json, list[str]]:
+    """The value of a Result, and the names that have none."""
+    source = read(
+        "Definition:\n  StartAt: A\n  States:\n    A:\n      Type: Pass\n      End: true\n"
+        f"      Result:\n        value: {call}",
+        values,
+    )
+    found = loads(source.text)["States"]["A"]["Result"].get("value", "removed")
+    return found, [each.name for each in source.unfilled]
+
+
+@pytest.mark.parametrize(
+    ("call", "value"),
+    [
+        ("!Ref Charge", "Charge"),
+        ("!GetAtt Charge.Arn", f"{LAMBDA}Charge"),
+        ("!Ref Charge.Alias", f"{LAMBDA}Charge:live"),
+        ("!Sub '${Charge.Arn}:$LATEST'", f"{LAMBDA}Charge:$LATEST"),
+        ("!GetAtt [Named, Arn]", f"{LAMBDA}dev-charge"),
+        ("!Ref Live", f"{LAMBDA}dev-charge:live"),
+        ("!Ref Work", "arn:aws:states:us-east-1:123456789012:activity:work"),
+        ("!GetAtt Bucket.Arn", "arn:aws:s3:::Bucket"),
+        ("!GetAtt Machine.Name", "Machine"),
+        ("!GetAtt Cluster.Arn", "arn:aws:ecs:us-east-1:123456789012:cluster/Cluster"),
+        ("!Sub '${AWS::StackName}-${Stage}'", "stack-dev"),
+        ("!Sub ['${X}/${Y}', {X: !GetAtt Charge.Arn, Y: 1}]", f"{LAMBDA}Charge/1"),
+        ("!Join ['-', [!Ref Stage, x]]", "dev-x"),
+        ("!Join ['-', !Ref Zones]", "a-b"),
+        ("!Join ['', ['arn:', !Ref 'AWS::Partition', ':x']]", "arn:aws:x"),
+        ("!Ref Seconds", 30),
+        ("!Ref Zones", ["a", "b"]),
+        ("!Select [1, !Ref Zones]", "b"),
+        ("!Select [5, !Split [':', !GetAtt Charge.Arn]]", "function"),
+        ("!Select ['0', !GetAZs '']", "us-east-1a"),
+        ("!FindInMap [Stages, !Ref Stage, Size]", 3),
+        ("!FindInMap [Regions, !Ref 'AWS::Region', Bucket]", "east"),
+        ("!If [Prod, a, !If [Dev, b, c]]", "b"),
+        ("!If [Both, {a: !Ref Stage}, {}]", {"a": "dev"}),
+        ("!If [Unknown, {a: 1}, !Ref 'AWS::NoValue']", {"a": 1}),
+        ("!If [Dev, !Ref 'AWS::NoValue', 1]", "removed"),
+        ("[1, !Ref 'AWS::NoValue', 2]", [1, 2]),
+        ("!ToJsonString {a: !Ref Stage}", '{"a":"dev"}'),
+        ("{'Fn::Base64': !Ref Stage}", "ZGV2"),
+        ("{'Fn::Length': !Ref Zones}", 2),
+    ],
+)
+def test_what_a_template_says(call: str, value: Json) -> None:
+    assert result(call) == (value, [])
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        ("!Ref Needed", "Needed"),
+        ("!Ref Secret", "Secret"),
+        ("!Ref Nothing", "Nothing"),
+        ("!GetAtt Other.Arn", "Other.Arn"),
+        ("!GetAtt Charge.Color", "Charge.Color"),
+        ("!If [Unknown, a, b]", 'If ["Unknown","a","b"]'),
+        ("!ImportValue x", "ImportValue x"),
+        ("!FindInMap [Stages, prod, Size]", 'FindInMap ["Stages","prod","Size"]'),
+        ("!Select [7, !Ref Zones]", 'Select [7,"${Zones}"]'),
+    ],
+)
+def test_what_a_template_does_not_say(call: str, name: str) -> None:
+    assert result(call) == (f"${{{name}}}", [name])
+
+
+def test_values_that_are_given_win() -> None:
+    values = {"Stage": "prod", "AWS::Region": "eu-west-1", "Charge.Arn": "x", "Needed": "x"}
+    assert result("!If [Prod, a, b]", values) == ("a", [])
+    assert result("!If [Unknown, a, b]", values) == ("a", [])
+    assert result("!GetAtt Charge.Arn", values) == ("x", [])
+    assert result("!GetAtt Named.Arn", values) == (
+        "arn:aws:lambda:eu-west-1:123456789012:function:prod-charge", []
+    )  # fmt: skip
+
+
+def errors(state: str, values: dict[str, Any] | None = None, runs: bool = False) -> list[str]:
+    text = f'DefinitionString: !Sub \'{{"StartAt": "A", "States": {{"A": {{{state}}}}}}}\''
+    source = read_definition(HEAD + f"      {text}", "t.yaml", values, unfilled=True)
+    source = sampled(source, runs=runs)
+    assert source.unfilled == ()
+    return [f"{each.message} at {each.location}" for each in validate(source.text).errors]
+
+
+def test_a_value_that_is_certain_has_a_type() -> None:
+    task = '"Type": "Task", "End": true, "Resource": '
+    assert errors(task + '"${Charge.Arn}"') == []
+    assert errors(task + '"arn:${AWS::Partition}:states:::lambda:invoke"') == []
+    [error] = errors(task + '"${Bucket}"')
+    assert error.startswith("The resource provided Bucket is not recognized")
+    [error] = errors(task + '"${Charge.Arn}", "TimeoutSeconds": "${Named.Arn}"')
+    assert error.startswith("Expected value of type [Integer]")
+
+
+def test_a_default_may_be_replaced_before_it_runs() -> None:
+    state = '"Type": "Task", "End": true, "Resource": "${Stage}"'
+    assert errors(state) == []
+    assert len(errors(state, runs=True)) == 1
+    assert errors(state, {"Stage": f"{LAMBDA}x"}, runs=True) == []
+
+
+def test_fn_sub_gives_the_names_of_a_definition() -> None:
+    source = read(
+        "DefinitionString: !Sub\n"
+        '  - |\n    {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "${charge}",\n'
+        '     "TimeoutSeconds": ${seconds}, "Parameters": {"t": "${other}"}, "End": true}}}\n'
+        "  - {charge: !GetAtt Charge.Arn, seconds: !Ref Seconds, other: !Ref Needed}"
+    )
+    state = loads(source.text)["States"]["A"]
+    assert (state["Resource"], state["TimeoutSeconds"]) == (f"{LAMBDA}Charge", 30)
+    assert [each.name for each in source.unfilled] == ["other"]
+    assert loads(source.written)["States"]["A"]["Resource"] == "${charge}"
+
+
+def test_substitutions_give_the_names_of_another_file() -> None:
+    inner = (
+        b'{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "${F}", "End": true, '
+        b'"Parameters": {"b": "${B}", "n": "${N}"}}}}'
+    )
+    uses = "DefinitionUri: a.json\nDefinitionSubstitutions: {F: !GetAtt Charge.Arn, B: !Ref Bucket"
+    text = HEAD.replace("StepFunctions::StateMachine", "Serverless::StateMachine")
+    text += "".join(f"      {line}\n" for line in f"{uses}, N: !Ref Needed}}".splitlines())
+    source = read_definition(text, "t.yaml", unfilled=True, open_file=lambda path: inner)
+    assert [each.name for each in source.unfilled] == ["N"]
+    state = loads(source.text)["States"]["A"]
+    assert state["Resource"] == f"{LAMBDA}Charge"
+    assert state["Parameters"] == {"b": "Bucket", "n": "${N}"}
+
+
+def test_serverless() -> None:
+    text = """service: shop
+custom: {table: "orders-${self:provider.stage}", arns: {dev: "arn:${sls:stage}"}}
+provider: {name: aws, stage: "${opt:stage, 'dev'}", environment: {A: 1}}
+functions:
+  say-hello: {handler: src/hello.main, environment: {T: "${self:custom.table}"}, timeout: 5}
+  other: {handler: other.handler, name: other-name, runtime: nodejs20.x}
+resources: {Resources: {Queue: {Type: AWS::SQS::Queue}}}
+stepFunctions:
+  stateMachines:
+    shop:
+      definition:
+        StartAt: A
+        States:
+          A:
+            Type: Pass
+            End: true
+            Result:
+              value: VALUE
+"""
+    wanted = {
+        "!GetAtt say-hello.Arn": f"{LAMBDA}shop-dev-say-hello",
+        "!GetAtt SayDashhelloLambdaFunction.Arn": f"{LAMBDA}shop-dev-say-hello",
+        "!GetAtt other.Arn": f"{LAMBDA}other-name",
+        "!Ref Queue": "https://sqs.us-east-1.amazonaws.com/123456789012/Queue",
+        "${self:custom.table}": "orders-dev",
+        "${self:custom.arns.${opt:stage, 'dev'}}": "arn:dev",
+        "${self:custom.nothing, 'x'}": "x",
+        "x-${sls:stage}-${aws:region}": "x-dev-us-east-1",
+        "${self:service}": "shop",
+        "${env:HOME}": "${env:HOME}",
+    }
+    for call, value in wanted.items():
+        source = sampled(
+            read_definition(text.replace("VALUE", call), "serverless.yml", unfilled=True)
+        )
+        assert loads(source.text)["States"]["A"]["Result"]["value"] == value, call
+    assert template_functions(text, "serverless.yml", {"opt:stage": "prod"}) == [
+        FunctionCode(
+            "shop-prod-say-hello", ".", "src/hello.main", {"A": "1", "T": "orders-prod"}, 5, None
+        ),
+        FunctionCode("other-name", ".", "other.handler", {"A": "1"}, None, None),
+    ]
+
+
+def test_the_functions_of_a_template() -> None:
+    text = (
+        HEAD.partition("Resources:")[0]
+        + """Globals:
+  Function: {Runtime: python3.12, Timeout: 9, Environment: {Variables: {A: a, B: b}}}
+Resources:
+  One:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: src/
+      Handler: app.main
+      Environment: {Variables: {B: !Ref Stage, C: !Ref Needed}}
+  Two:
+    Type: AWS::Serverless::Function
+    Properties: {FunctionName: !Sub '${Stage}-two', Handler: a.b, Runtime: java21}
+  Three: {Type: AWS::Serverless::Function, Properties: {CodeUri: 's3://b/k', Handler: a.b}}
+  Four: {Type: AWS::Serverless::Function, Properties: {PackageType: Image}}
+"""
+    )
+    one, three = template_functions(text, "t.yaml")
+    assert one == FunctionCode("One", "src/", "app.main", {"A": "a", "B": "dev"}, 9, None)
+    assert three.name == "Three"
+    assets = {
+        "Asset": {"Metadata": {"aws:asset:path": "asset.1"}, "Code": {"S3Key": "2.zip"}},
+        "Key": {"Code": {"S3Bucket": {"Fn::Sub": "b-${AWS::Region}"}, "S3Key": "2.zip"}},
+        "Inline": {"Code": {"ZipFile": "def handler(): pass"}},
+        "Folder": {"Code": "../src"},
+    }
+    resources = {
+        name: {
+            "Type": "AWS::Lambda::Function",
+            "Metadata": each.pop("Metadata", {}),
+            "Properties": {"Handler": "index.handler", "Runtime": "nodejs22.x", **each},
+        }
+        for name, each in assets.items()
+    }
+    found = template_functions(json.dumps({"Resources": resources}), "s.template.json")
+    assert [(each.name, each.folder) for each in found] == [
+        ("Asset", "asset.1"), ("Key", "asset.2"), ("Folder", "../src")
+    ]  # fmt: skip

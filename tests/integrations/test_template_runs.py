@@ -1,0 +1,107 @@
+"""Templates whose functions are beside them: run, tested and served without further values."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stepwell.integrations.cli.main import app
+
+TEMPLATE = """Resources:
+  Refund:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      DefinitionUri: refund.asl.json
+      DefinitionSubstitutions:
+        ChargeArn: !GetAtt Charge.Arn
+        Notify: !Ref Notify
+        Invoke: !Sub arn:${AWS::Partition}:states:::lambda:invoke
+  Charge:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: src/charge
+      Handler: app.lambda_handler
+      Runtime: python3.12
+      Environment: {Variables: {TABLE: !Ref Refunds}}
+  Notify:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: src/notify, Handler: main.run, Runtime: python3.12}
+  Refunds: {Type: AWS::Serverless::SimpleTable}
+"""
+DEFINITION = {
+    "StartAt": "Charge",
+    "States": {
+        "Charge": {"Type": "Task", "Resource": "${ChargeArn}", "Next": "Notify"},
+        "Notify": {
+            "Type": "Task",
+            "Resource": "${Invoke}",
+            "Parameters": {"FunctionName": "${Notify}", "Payload.$": "$"},
+            "OutputPath": "$.Payload",
+            "End": True,
+        },
+    },
+}
+CHARGE = """import os
+def lambda_handler(event, context):
+    return {"table": os.environ["TABLE"], "name": context.function_name}
+"""
+WANTED = {"table": "Refunds", "name": "Charge", "notified": True}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("template.yaml").write_text(TEMPLATE)
+    Path("refund.asl.json").write_text(json.dumps(DEFINITION, indent=2))
+    for name, file, text in (
+        ("charge", "app.py", CHARGE),
+        ("notify", "main.py", "def run(event, context): return {**event, 'notified': True}\n"),
+    ):
+        folder = tmp_path / "src" / name
+        folder.mkdir(parents=True)
+        (folder / file).write_text(text)
+    return tmp_path
+
+
+def command(*words: str) -> Result:
+    return CliRunner().invoke(app, words)
+
+
+def test_run_and_test_find_the_functions_of_a_template(project: Path) -> None:
+    ran = command("run", "template.yaml", "--db", "a.db", "--quiet")
+    assert json.loads(ran.stdout) == WANTED, ran.stderr
+    scenario = {"machine": "template.yaml", "scenarios": [{"name": "A", "expect": {}}]}
+    scenario["scenarios"][0]["expect"] = {"output": WANTED}  # type: ignore[index]
+    (project / "refund.test.json").write_text(json.dumps(scenario))
+    tested = command("test")
+    assert tested.exit_code == 0, tested.output
+    # a folder of functions goes before
+    (project / "functions").mkdir()
+    (project / "functions" / "Charge.py").write_text("def handler(event, context): return {}\n")
+    ran = command("run", "template.yaml", "--db", "a.db", "--quiet")
+    assert json.loads(ran.stdout) == {"notified": True}
+
+
+def test_functions_of_another_template(project: Path) -> None:
+    state = {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:Charge"}
+    text = json.dumps({"StartAt": "A", "States": {"A": {**state, "End": True}}})
+    (project / "other.asl.json").write_text(text)
+    ran = command(
+        "run", "other.asl.json", "--functions", "template.yaml", "--db", "a.db", "--quiet"
+    )
+    assert json.loads(ran.stdout)["table"] == "Refunds", ran.stderr
+    refused = command("run", "other.asl.json", "--functions", "other.asl.json")
+    assert refused.exit_code == 2
+    assert "--functions other.asl.json: neither a folder nor a template with" in refused.stderr
+
+
+def test_code_that_is_not_there(project: Path) -> None:
+    (project / "src" / "charge" / "app.py").rename(project / "src" / "charge" / "app.ts")
+    ran = command("run", "template.yaml", "--db", "a.db")
+    assert ran.exit_code == 1
+    file = project / "src" / "charge" / "app.py"
+    assert (
+        f"its handler in template.yaml is app.lambda_handler, but there is no {file} (or .js"
+        in ran.stderr
+    )
