@@ -17,7 +17,7 @@ SCRIPT = [
     sys.executable,
     "-c",
     (
-        "import sys; from stepwell.integrations.cli.main import main; sys.argv[0] = 'stepwell'; "
+        "import sys; from stepwell.integrations.cli.entry import main; sys.argv[0] = 'stepwell'; "
         "sys.exit(main())"
     ),
 ]

@@ -123,9 +123,7 @@ class Follower:
         if closed["status"] == "SUCCEEDED":
             self._show_success(closed, board.visits, prefix)
         else:
-            from stepwell.integrations.cli.causes import likely_cause  # it has the language
-
-            why = await likely_cause(client, closed, board.visits)
+            why = await visited.likely_cause(client, closed, board.visits)
             places = await visited.places(client, closed)
             shown = words if stored else []
             self._show_failure(board.visits, places, prefix, shown, why)

@@ -8,6 +8,7 @@ A declaration passes its options to a function of commands/, which returns the e
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Final, TextIO
 
@@ -62,8 +63,25 @@ def _escaping(stream: TextIO) -> None:
         reconfigure(errors="backslashreplace")
 
 
+def _open_streams() -> None:
+    """A standard stream that the caller has closed reads and writes nothing: else a database could
+    get its number.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
 def main() -> None:
-    """The entry point of the installed command."""
+    """What the entry point calls."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _open_streams()
     try:
         " ".join(sys.argv).encode()
     except UnicodeEncodeError:
@@ -71,9 +89,17 @@ def main() -> None:
         sys.exit(exit_codes.USAGE)
     for stream in (sys.stdout, sys.stderr):
         _escaping(stream)
-    if COMPLETE in os.environ:
-        from stepwell.integrations.cli import completion  # noqa: F401  it knows this shell
-    app.main(prog_name="stepwell", complete_var=COMPLETE)
+    try:
+        if instruction := os.environ.get(COMPLETE):
+            from click.shell_completion import shell_complete
+
+            from stepwell.integrations.cli import completion  # noqa: F401  it knows this shell
+
+            sys.exit(shell_complete(app, {}, "stepwell", COMPLETE, instruction))
+        app.main(prog_name="stepwell")
+    finally:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback while the process ends
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""What commands show of an execution besides its events: its machine, and the items of its Map
-Runs.
+"""What commands show of an execution besides its events: its machine, the items of its Map Runs,
+and why it failed.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepwell.asl import json_text
 from stepwell.asl.histories.history_visits import Visits
@@ -14,6 +15,10 @@ from stepwell.engine import arns
 from stepwell.engine.errors import ApiError
 from stepwell.integrations.cli.clients.base import Client
 from stepwell.integrations.cli.output.machine import Machine, machine
+
+if TYPE_CHECKING:
+    from stepwell.asl.explain import Hint
+    from stepwell.asl.histories.state_visits import Visit
 
 
 async def count_map_runs(client: Client, visits: Visits) -> None:
@@ -42,3 +47,19 @@ async def places(client: Client, execution: Mapping[str, Any]) -> dict[str, str]
 
 def _machine_arn(execution: Mapping[str, Any]) -> str:
     return str(execution["stateMachineArn"]).partition("/")[0]
+
+
+async def likely_cause(
+    client: Client, execution: Mapping[str, Any], visits: Visits
+) -> tuple[Visit, Hint] | None:
+    """See causes.likely_cause; None if nothing is known."""
+    from stepwell.engine.operations.data_flow import causes  # imported late: it has the language
+
+    if not causes.explainable(visits):
+        return None
+    text, _ = await client.definition(execution)
+    program, definition = await client.program(execution), json_text.loads(text)
+    events = [event async for event in client.history(execution["executionArn"])]
+    return await asyncio.to_thread(
+        causes.likely_cause, program, definition, execution, events, visits
+    )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
 from stepwell.integrations.cli import exit_codes
-from stepwell.integrations.cli.call import pipe_closed
+from stepwell.integrations.cli.call import end
 from stepwell.integrations.cli.parsing import plugins, usage
 from stepwell.integrations.cli.parsing.declaring import SETTINGS, Command, Group, command
 
@@ -102,19 +102,31 @@ class Top(Commands):
                     [(name, each.get_short_help_str(width)) for name, each in commands]
                 )
 
-    def main(self, *arguments: Any, **options: Any) -> Any:
-        """Exits with the code of the command; wrong usage is reported in one line."""
-        options["standalone_mode"] = False
-        try:
-            code = super().main(*arguments, **options)
-            sys.stdout.flush()
-        except click.UsageError as fault:
-            code = usage.report(fault)
-        except (KeyboardInterrupt, click.Abort):
-            code = exit_codes.INTERRUPTED
-        except BrokenPipeError:
-            code = pipe_closed()
-        sys.exit(code if isinstance(code, int) else exit_codes.SUCCEEDED)
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **options: Any,
+    ) -> NoReturn:
+        """Exits with the code of the command; wrong usage is reported in one line. (Click's own
+        has another code where a pipe is closed.)
+        """
+        words = list(sys.argv[1:] if args is None else args)
+
+        def work() -> object:
+            try:
+                with self.make_context(prog_name or self.name, words, **options) as context:
+                    return self.invoke(context)
+            except click.exceptions.Exit as ended:
+                return ended.exit_code
+            except click.UsageError as fault:
+                return usage.report(fault)
+            except click.Abort:
+                return exit_codes.INTERRUPTED
+
+        end(work)
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

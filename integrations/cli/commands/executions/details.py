@@ -75,9 +75,7 @@ async def _progress(
     if described["status"] != "RUNNING" and any(each and each.failed for each in children):
         commands.append(command("list", "--map-run", known, "--status", "FAILED", *client.words))
     if commands:
-        from stepwell.integrations.cli.causes import likely_cause  # imported late: the language
-
-        why = await likely_cause(client, described, visits)
+        why = await visited.likely_cause(client, described, visits)
         places = await visited.places(client, described)
         lines += outcome.failure(visits, places, commands, why)
     return lines, tables.trace(visits, machine, now)
