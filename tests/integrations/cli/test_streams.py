@@ -54,7 +54,6 @@ def test_closed_streams(shell, write):
     [
         ("stepwell.integrations.cli.options", -2),  # a shell makes 130 of it
         ("stepwell.integrations.cli.lookup", 130),
-        ("stepwell.integrations.database.reading", 130),
     ],
 )
 def test_ctrl_c_while_a_command_starts(place, imported, code):
