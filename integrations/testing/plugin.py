@@ -145,12 +145,14 @@ def pytest_unconfigure() -> None:
 @pytest.fixture
 def workflow(request: pytest.FixtureRequest) -> Callable[..., Workflow]:
     """workflow("order.asl.json", ...), as `from stepwell import workflow` has it. Files and folders
-    are looked for beside the test's file, then in pytest's rootdir, then in the current folder.
+    are looked for beside the test's file and in the folders around it, the nearest first, then in
+    pytest's rootdir and in the current folder.
     """
     from stepwell.integrations.testing import errors
     from stepwell.integrations.testing import workflow as workflows
 
-    folders = _folders(request)
+    here, *others = _folders(request)
+    folders = [here, *here.parents, *others]
 
     def make(definition: Any, **options: Any) -> Workflow:
         __tracebackhide__ = errors.is_expected
@@ -165,8 +167,9 @@ def workflow(request: pytest.FixtureRequest) -> Callable[..., Workflow]:
         __tracebackhide__ = errors.is_expected
         found = _found(definition, folders)
         if found is definition and isinstance(found, Path | str) and _is_lost(found):
-            places = ", ".join(dict.fromkeys(str(folder.resolve()) for folder in folders))
-            raise errors.WorkflowTestError(f"there is no file {found} in {places}")
+            places = {str(each.resolve()) for each in others if each.resolve() not in folders}
+            around = ", ".join([f"{here} or the folders around it", *sorted(places)])
+            raise errors.WorkflowTestError(f"there is no file {found} in {around}")
         return found
 
     return make

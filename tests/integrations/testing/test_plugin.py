@@ -117,6 +117,14 @@ def test_lost(workflow):
     ran.stdout.fnmatch_lines(["*there is no file orders.asl.json in *"])
 
 
+def test_definitions_in_the_folders_around_a_test(project: pytest.Pytester) -> None:
+    """Without a pytest.ini, the folder that is named is pytest's rootdir."""
+    (project.path / "pytest.ini").unlink()
+    test = "def test_around(workflow):\n    assert workflow('order.asl.json').run({'id': 7}).output"
+    (project.path / "tests" / "test_order.py").write_text(test)
+    project.runpytest_inprocess(*ARGUMENTS, "tests").assert_outcomes(passed=1)
+
+
 def test_a_failure_explains_itself(project: pytest.Pytester) -> None:
     ran = run(
         project,
@@ -170,7 +178,7 @@ def test_assertion(workflow):
     ran.stdout.fnmatch_lines(
         [
             "E*WorkflowTestError: order has no state 'Chargee': did you mean 'Charge'[?]",
-            f"E*there is no file ordr.asl.json in {project.path}/tests, {project.path}",
+            f"E*there is no file ordr.asl.json in {project.path}/tests or the folders around it",
             "E*LookupError: there is no state 'Wayt': did you mean 'Wait'[?]",
             "E*TypeError:*'mok'",
             "E*AssertionError: expected FAILED with Declined",
