@@ -10,6 +10,7 @@ docs/reference/pytest.md describes the fixtures and options.
 from __future__ import annotations
 
 import pickle
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -111,7 +112,9 @@ def pytest_terminal_summary(
 
     machines = counts.machines()
     terminalreporter.section("coverage of state machines")
-    for line in texts.summary(machines) if machines else ["no execution of a definition in a file"]:
+    width = shutil.get_terminal_size().columns if terminalreporter.isatty else None
+    nothing = ["no execution of a definition in a file"]
+    for line in texts.summary(machines, width) if machines else nothing:
         terminalreporter.write_line(line)
     if config.option.stepwell_cov:
         coverage.write(Path(config.option.stepwell_cov), machines)

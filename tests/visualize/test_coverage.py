@@ -69,7 +69,13 @@ def test_the_summary_lists_what_was_missed_with_its_place(small: texts.Covered) 
         'big.asl.json:26: not covered: state "A"',
         'big.asl.json:35: not covered: state "B"',
     ]
-    assert texts.summary([small, small], missed=False)[-1].split() == ["Total", "27", "%"]
+    assert texts.summary([small, small])[3].split() == ["Total", "27", "%"]
+    assert texts.summary([small, small], width=68) == texts.summary([small, small])
+    assert texts.summary([small, small], width=40)[:6] == [
+        "big.asl.json: 27 %", "  States 2/5", "  Rules 1/3", "  Branches 0/2", "  Catchers 0/1",
+        "big.asl.json: 27 %",
+    ]  # fmt: skip
+    assert texts.summary([small, small], width=40)[10] == "Total: 27 %"
 
 
 def test_json_has_every_point(small: texts.Covered) -> None:

@@ -80,20 +80,29 @@ def listed(coverage: Coverage) -> list[Point]:
     return [point for point in missed if point.kind == STATE or point.state not in absent]
 
 
-def summary(machines: Sequence[Covered], missed: bool = True) -> list[str]:
-    """The lines of the command: a table, and each point that was missed with its place."""
+def summary(machines: Sequence[Covered], width: int | None = None) -> list[str]:
+    """The lines of the command: a table, and each point that was missed with its place.
+
+    width  of the terminal: a table that does not fit is a list; None: it is none
+    """
     rows = [_row(each.title, each.coverage.tally(), each.coverage.total) for each in machines]
     if len(machines) > 1:
         rows.append(["Total", *[""] * len(KINDS), percent(total(machines))])
     titles = ["Coverage of", *COLUMNS.values(), "Covered"]
     lines = columns([titles, *rows], numbers=True)
-    if missed:
-        for each in machines:
-            lines += [
-                f"{each.place(point)}: not covered: {what(point)}"
-                for point in listed(each.coverage)
-            ]
+    if width is not None and max(map(len, lines)) > width:
+        lines = [line for row in rows for line in _listed(titles, row)]
+    for each in machines:
+        lines += [
+            f"{each.place(point)}: not covered: {what(point)}" for point in listed(each.coverage)
+        ]
     return lines
+
+
+def _listed(titles: Sequence[str], row: Sequence[str]) -> list[str]:
+    name, *cells, whole = row
+    parts = [f"  {title} {cell}" for title, cell in zip(titles[1:], cells) if cell not in ("", "-")]
+    return [f"{name}: {whole}", *parts]
 
 
 def _row(title: str, tally: dict[str, Tally], whole: Tally) -> list[str]:

@@ -291,6 +291,27 @@ def test_in_a_mock_file(project: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(case.cause)["Error"] == "Declined"
 
 
+def test_watch_sees_a_change_of_a_child(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of one that is found beside the definition."""
+    (project / "payments.asl.json").rename("payment.asl.json")
+    mocks = "{Price: 7, Payment/Charge: 1}"
+    (project / "parent.test.yaml").write_text(f"mocks: {mocks}\nscenarios: [{{name: paid}}]\n")
+    waits, run_one = [], runs.run
+
+    def change_then_end(job: runs.Job, settings: runs.Settings) -> runs.Outcome:
+        outcome = run_one(job, settings)
+        waits.append(outcome.simulated)
+        if len(waits) == 2:
+            raise KeyboardInterrupt
+        text = json.dumps(PAYMENT).replace(str(DAY), "60")
+        (project / "payment.asl.json").write_text(text)
+        return outcome
+
+    monkeypatch.setattr(runs, "run", change_then_end)
+    assert run(".", watch=True) == 0
+    assert waits == [DAY, 60]
+
+
 def test_mistakes_in_the_names_of_files(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "parent.test.yaml").write_text(
         "machines: {Payment: payment.asl.json}\nscenarios: [{name: a}]\n"

@@ -10,14 +10,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from stepwell.integrations.cli import exit_codes, files
 from stepwell.integrations.cli.errors import with_limits
-from stepwell.integrations.cli.output import scenario_report
+from stepwell.integrations.cli.output import scenario_report, screen
 from stepwell.integrations.cli.output.text import printable
 from stepwell.integrations.cli.parsing import inputs
-from stepwell.integrations.definitions.folders import file_of
+from stepwell.integrations.definitions.folders import DEFINITIONS, content, file_of, files_below
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.runtime.folder import RUNTIMES
@@ -26,6 +26,8 @@ from stepwell.integrations.testing.scenarios import discovery, junit, processes,
 from stepwell.integrations.testing.scenarios.discovery import Found
 from stepwell.integrations.testing.scenarios.runs import FAILED, Job, Outcome, Settings
 from stepwell.visualize.coverage import texts
+
+_STARTS: Final = (b"startExecution", b"startSyncExecution")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,8 @@ def _covered(outcomes: Iterable[Outcome], options: Options) -> bool:
             counts.merge_all(outcome.coverage)
     machines = counts.machines()
     if machines and not options.json:
-        print("\n".join(texts.summary(machines)), file=sys.stderr)
+        width = screen.width() if sys.stderr.isatty() else None
+        print("\n".join(texts.summary(machines, width)), file=sys.stderr)
     if options.cov_report is not None:
         coverage.write(options.cov_report, machines)
     whole = texts.total(machines)
@@ -207,9 +210,20 @@ def _broken(options: Options) -> Iterable[Path]:
         yield from path.rglob("*.test.*") if path.is_dir() else [path]
 
 
+def _definitions(machine: Path) -> list[Path]:
+    """The file of a state machine; those that its template, or a task that starts an execution, may
+    mean.
+    """
+    file = file_of(machine)
+    if file == machine and not any(each in content(file) for each in _STARTS):
+        return [file]
+    near = files_below(file.parent) if file != machine else sorted(file.parent.iterdir())
+    return [file, *(each for each in near if each.name.endswith(DEFINITIONS))]
+
+
 def _files_of(job: Job, found: Found) -> list[Path]:
     """The files that a scenario depends on."""
-    parts = [job.file, file_of(job.machine), *(file_of(each) for _, each in job.others)]
+    parts = [job.file, *_definitions(job.machine), *(file_of(each) for _, each in job.others)]
     suite = next((each for each in found.suites if each.file == job.file), None)
     if suite is not None:
         named = [suite.content.mock_file, *(each.input_file for each in suite.content.scenarios)]
