@@ -104,7 +104,7 @@ def _format(arguments: list[Json], env: Env, limits: Limits) -> Json:
 
 def _string_dumps(arguments: list[Json], env: Env, limits: Limits) -> Json:
     text = _string(arguments, 0)
-    if not text.strip():
+    if not text.strip(" \t\r\n"):
         return None
     try:
         return loads(text)
@@ -128,10 +128,9 @@ def _array_range(arguments: list[Json], env: Env, limits: Limits) -> Json:
     first, last, step = (_integer(arguments, position) for position in range(3))
     if step == 0:
         _refuse(2, "other than zero")
-    items = range(first, last + (1 if step > 0 else -1), step)
-    if len(items) > limits.array_range_items:
+    if (last - first) // step >= limits.array_range_items:
         raise IntrinsicError(messages.INTRINSIC_RANGE.format(limit=limits.array_range_items))
-    return list(items)
+    return list(range(first, last + (1 if step > 0 else -1), step))
 
 
 def _array_get_item(arguments: list[Json], env: Env, limits: Limits) -> Json:
