@@ -97,6 +97,9 @@ class Limits(language.Limits):
     timer_page: int = 256  # timers that fire before other work has its turn
     clock_jump_seconds: float = 60.0  # forward jump of the system's clock that is accepted at once
     clock_hold_seconds: float = 60.0  # after which a longer jump is accepted
+    # by which the clocks of a machine and of its PostgreSQL may differ when a process begins to own
+    # shards: the time of a shard never goes back, so one fast clock would fire timers early for all
+    clock_skew_seconds: float = 60.0
 
     # --- virtual time, in seconds of real time
     # for which the timeout of a task that an outside worker may still answer is not skipped

@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import version
 from itertools import accumulate, chain
-from operator import add
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -409,8 +408,8 @@ def summed(parts: Iterable[Iterable[Family]]) -> Iterator[Family]:
                 of_name[labels] = value
             else:
                 assert not isinstance(before, Histogram)
-                both = max if family.name in _LARGEST else add
-                of_name[labels] = both(before, value)
+                largest = family.name in _LARGEST
+                of_name[labels] = max(before, value, key=abs) if largest else before + value
     for name, family in families.items():
         yield family._replace(values=list(values[name].items()))
 

@@ -9,7 +9,7 @@ from stepwell.engine.store.postgres.joint_commits import JointCommits
 from stepwell.engine.store.postgres.members import Members
 from stepwell.engine.store.postgres.readers import Readers
 from stepwell.engine.store.postgres.schema import SQL
-from stepwell.engine.store.postgres.session import warn_of_no_standby
+from stepwell.engine.store.postgres.session import check_clock, warn_of_no_standby
 from stepwell.engine.store.postgres.store import PostgresStore
 
 
@@ -30,6 +30,8 @@ class PostgresCluster:
     async def open(self) -> None:
         """Become a member."""
         await self._readers.open()  # first: it refuses what would not protect the members
+        async with self._readers.session() as reader:
+            await check_clock(reader, self._limits.clock_skew_seconds)
         await self.members.join()
         async with self._readers.session() as reader:
             self.count = await reader.fetchval(SQL["shards"])

@@ -36,6 +36,7 @@ from stepwell.engine.store.postgres.session import (
     Connection,
     DatabaseError,
     Target,
+    check_clock,
     commit_to_disk,
     connect,
     failure,
@@ -117,6 +118,8 @@ class PostgresDatabase:
         idle = f"{round(self.limits.owner_idle_seconds * 1000)}ms"
         writer = self._writer = await connect(self.target, idle_session_timeout=idle)
         await commit_to_disk(writer)
+        if self._node is None:  # a node has looked when it joined; it is not stopped by a failover
+            await check_clock(writer, self.limits.clock_skew_seconds)
         number = HOME if self._wanted is None else self._wanted.number
         await self._lock(writer, number)
         count = SHARDS if self._wanted is None else self._wanted.count

@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
+from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import StoreError
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -224,6 +225,21 @@ async def _refuse_shared(session: Connection, target: Target) -> None:
 async def commit_to_disk(writer: Connection) -> None:
     """What was acknowledged survives a crash of the server, even if that is not its default."""
     await writer.fetch(_DURABLE)
+
+
+async def check_clock(session: Connection, most_seconds: float) -> None:
+    """Raises StoreError if the clock of this machine and that of the server differ by more."""
+    clock = SystemClock()
+    began = clock.wall() / 1000
+    there = await session.fetchval("SELECT extract(epoch FROM clock_timestamp())::float")
+    ended = clock.wall() / 1000
+    skew = round(max(began - there, there - ended))  # it read its clock between the two
+    if skew > most_seconds:
+        word = "ahead of" if began > there else "behind"
+        raise StoreError(
+            f"the clock of this machine is {skew} s {word} that of the server: synchronise both"
+            " (NTP), or raise the limit clock_skew_seconds"
+        )
 
 
 async def warn_of_no_standby(reader: Connection, name: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.integrations.server.live import LIMITED, ROLE, Live, eventually, one
 from tests.integrations.server.test_server import metrics
+from tests.postgres import PostgresServer
 
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 DAY = 24 * 3600
@@ -114,3 +115,17 @@ def test_the_drift_of_the_clock_is_a_metric(faked: Faked):
     assert metrics(faked.live)["stepwell_clock_drift_seconds"] > 29 * DAY
     faked.set(-600)
     assert -700 < metrics(faked.live)["stepwell_clock_drift_seconds"] < -500
+
+
+def test_a_node_whose_clock_differs_is_refused(
+    home: dict[str, str], postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    """Timers of the shards that it takes would fire early, and their time never goes back."""
+    url = f"{postgres_server.url}?search_path=skewed"
+    for offset, words in (("+2h", "7200 s ahead of"), ("-90", "90 s behind")):
+        fake = {"LD_PRELOAD": str(LIBRARY), "FAKETIME": offset, "DONT_FAKE_MONOTONIC": "1"}
+        live = Live(home | fake, tmp_path / "unused", "--db", url)
+        assert live.process.wait(timeout=60) == 2
+        eventually(lambda live=live: live.log)
+        assert f"clock of this machine is {words} that of the server" in live.log[-1]["message"]
+        live.close()

@@ -9,6 +9,8 @@ from tests.integrations.server.live import WAIT, eventually, metrics, one
 from tests.integrations.server.test_server import create
 from tests.postgres import PostgresServer
 
+from stepwell.integrations.server.metrics import plain, summed
+
 PROMTOOL = shutil.which("promtool")
 
 
@@ -66,3 +68,9 @@ def test_of_the_database(serve: Serve, postgres_server: PostgresServer, kind: st
     assert 0 <= values["stepwell_database_free_bytes"] < values["stepwell_database_bytes"]
     for name in ("dead_rows", "oldest_transaction_seconds", "synchronous_standbys"):
         assert values[f"stepwell_database_{name}"] >= 0
+
+
+def test_the_largest_drift_of_several_engines_is_shown_whatever_its_direction() -> None:
+    parts = [[plain("stepwell_clock_drift_seconds", "gauge", "", each)] for each in (0, -7.5, 2)]
+    (family,) = summed(parts)
+    assert list(family.values) == [((), -7.5)]
