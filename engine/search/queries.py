@@ -87,6 +87,8 @@ def _words(text: str) -> list[Word]:
         values = _VALUE.findall(found["values"])
         at = found.start("name")
         word = Word(found["name"], found["operator"], values, text[at : found.end()], at + 1)
+        if any(value.startswith(("<", ">", "=")) for value in values):
+            raise word.error("a value that begins with <, > or = needs quotes; or is it >= or <=?")
         if len(values) > ALTERNATIVES:
             raise word.error(f"more than {ALTERNATIVES} values")
         words.append(word)

@@ -29,7 +29,8 @@ async def count_map_runs(client: Client, visits: Visits) -> None:
 
 async def machine_of(client: Client, execution: Mapping[str, Any]) -> Machine:
     definition, type = await client.definition(execution)
-    return machine(arns.machine_name(_machine_arn(execution)), type, json_text.loads(definition))
+    name = arns.machine_name(_machine_arn(execution))
+    return machine(name, type, json_text.loads(definition), client.words)
 
 
 async def places(client: Client, execution: Mapping[str, Any]) -> dict[str, str]:

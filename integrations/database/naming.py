@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def existing(database: Database) -> Database:
     if file is not None and file.is_dir():
         raise UsageError(f"{database} is a folder, not a database")
     if file is not None and not file.is_file():
-        hint = "" if file.exists() else " yet: `stepwell run FILE` creates it"
+        option = "" if file == default_path() else f" --db {shlex.quote(str(file))}"
+        hint = "" if file.exists() else f" yet: `stepwell run FILE{option}` creates it"
         raise UsageError(f"there is no database at {file}{hint}")
     return database
 

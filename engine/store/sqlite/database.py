@@ -24,6 +24,7 @@ from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
@@ -139,7 +140,7 @@ class SqliteDatabase:
     async def _open(self, state: Query[T]) -> T | None:
         if self.read_only:
             self.failed = StoreError("the store is open for reading only")
-            await self.reader.start(self.path, self._prepare_reading)
+            await self.reader.start(self._readable(), self._prepare_reading)
             return None
         self.failed, self._given_up = None, False
         self.file = None if self.path == MEMORY else LockedFile(self.path)
@@ -169,6 +170,15 @@ class SqliteDatabase:
             if self.file is not None:
                 self.file.close()
                 self.file = None
+
+    def _readable(self) -> str:
+        """The path, or SQLite's URI of a file in a folder that cannot be written: SQLite reads it
+        only as one that no process writes, which is true as long as it has no log.
+        """
+        path = os.path.abspath(self.path)
+        if os.access(os.path.dirname(path), os.W_OK) or os.path.exists(f"{path}-wal"):
+            return self.path
+        return f"file:{quote(path)}?immutable=1"
 
     def _prepare_reading(self, connection: Connection) -> None:
         version = version_of(connection, self.path)

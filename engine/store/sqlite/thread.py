@@ -45,7 +45,7 @@ class Inline:
         self._db: Connection | None = None
 
     async def start(self, path: str, prepare: Callable[[Connection], T]) -> T:
-        self._db = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        self._db = sqlite3.connect(path, isolation_level=None, cached_statements=256, uri=True)
         self._db.text_factory = read_text
         try:
             return await self.run(prepare)
@@ -80,7 +80,7 @@ class Thread:
         self._started = self._dead = False
 
     async def start(self, path: str, prepare: Callable[[Connection], T]) -> T:
-        self._db = aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+        self._db = aiosqlite.connect(path, isolation_level=None, cached_statements=256, uri=True)
         self._db._thread.daemon = True  # a process may end without close()
         await self._db
         self._db.text_factory = read_text

@@ -40,7 +40,7 @@ async def _findings(checked: naming.Database, limits: Limits) -> list[Finding]:
     try:
         return await damaged(checked.url, check, limits)
     except StoreError as fault:
-        raise UsageError(f"{checked} cannot be read: {fault}") from None
+        raise UsageError(naming.failed(checked, "read", fault)) from None
 
 
 @with_limits
@@ -94,5 +94,5 @@ async def _opened(named: Database, limits: Limits, read_only: bool) -> SqlStore:
     try:
         await store.open()
     except StoreError as error:
-        raise UsageError(f"{named} cannot be opened: {error}") from None
+        raise UsageError(naming.failed(named, "opened", error)) from None
     return store

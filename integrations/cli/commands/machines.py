@@ -150,11 +150,13 @@ async def stored(
     known = await _described(client, name)
     if known is None:
         if how == "update":
-            raise UsageError(f"there is no state machine called {name}: use `machines create`")
+            create = command("machines", "create", *client.words)
+            raise UsageError(f"there is no state machine called {name}: use `{create}`")
         made = {"name": name, "type": type, "role_arn": role or ROLE}
         return await client.call("create_state_machine", **made, **asked), "created"
     if how == "create":
-        raise UsageError(f"there is a state machine called {name}: use `machines update`")
+        update = command("machines", "update", *client.words)
+        raise UsageError(f"there is a state machine called {name}: use `{update}`")
     if known["type"] != type:
         raise UsageError(f"{name} is {known['type']}: a state machine cannot become {type}")
     arn = known["stateMachineArn"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from stepwell.asl.blocks import every_state
@@ -39,6 +39,7 @@ class Machine(NamedTuple):
     type: str  # STANDARD, EXPRESS
     definition: Mapping[str, Any]
     states: Mapping[str, Mapping[str, Any]]
+    place: Sequence[str] = ()  # the options that lead there, for the commands that are proposed
 
     def label(self, visit: Visit) -> str:
         text = (
@@ -68,8 +69,10 @@ class Machine(NamedTuple):
         ]
 
 
-def machine(name: str, type: str, definition: Mapping[str, Any]) -> Machine:
-    return Machine(name, type, definition, dict(every_state(definition)))
+def machine(
+    name: str, type: str, definition: Mapping[str, Any], place: Sequence[str] = ()
+) -> Machine:
+    return Machine(name, type, definition, dict(every_state(definition)), place)
 
 
 def where(visit: Visit, top: Visit | None = None) -> str:

@@ -156,10 +156,11 @@ def progress(event: Event, visit: Visit | None, visits: Visits, about: Machine) 
         word, text = "retry" if visit.retries else "redrive", f"attempt {visit.attempts}"
     elif kind == "ActivityScheduled":
         name = str(details(event).get("resource")).rpartition(":")[2]
-        word, text = "waiting", f"for a worker: {command('activity', 'poll', name)}"
+        word, text = "waiting", f"for a worker: {command('activity', 'poll', name, *about.place)}"
     elif visit.waiting == v.CALLBACK:
         word = "waiting"
-        text = f"for a callback: {command('task', 'succeed', visit.token or 'TOKEN')}"
+        succeed = command("task", "succeed", visit.token or "TOKEN", *about.place)
+        text = f"for a callback: {succeed}"
     elif (
         kind == "MapIterationSucceeded"
         and visit.items is not None

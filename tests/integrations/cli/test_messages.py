@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.integrations.cli.conftest import PASS, one, serve
 
+ARN = "arn:aws:states:us-east-1:123456789012"
 KEYS = "[default]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = secret\n"
 LIBRARIES = re.compile(
     r"\[Errno|Error:|sqlite3|asyncpg|botocore|pydantic|httptools|urllib|http\.client|Traceback"
@@ -55,7 +56,9 @@ def test_what_is_no_database(invoke, write, place, name, words):
 
 def test_databases_that_cannot_be_opened(invoke, write):
     file = write("m.asl.json", PASS)
-    assert "there is no database at none.db yet" in said(invoke("list", "--db", "none.db"))
+    refused = said(invoke("list", "--db", "none.db"))
+    assert "none.db yet: `stepwell run FILE --db none.db` creates it" in refused
+    assert "yet: `stepwell run FILE` creates it" in said(invoke("list"))
     assert said(invoke("run", file, "--db", "/proc/x.db")).endswith("No such file or directory\n")
     assert "no store for mysql" in said(invoke("list", "--db", "mysql://x/y"))
     pytest.importorskip("asyncpg")
@@ -217,3 +220,10 @@ def test_letters_are_shown_as_letters(invoke, write):
     invoke("run", file, "--name", "letters", "--input", given, "--db", "x.db")
     shown = invoke("show", "letters", "--db", "x.db").stdout
     assert r'input    {"name":"ça 😀 \\u00e7 \u0007"}' in shown
+
+
+def test_the_command_of_a_worker_names_the_database(invoke, write, place):
+    asks = one({"Type": "Task", "Resource": f"{ARN}:activity:ask", "End": True})
+    waits = invoke("run", write("a.asl.json", asks), "--db", "a.db", "--timeout", "0.5")
+    assert waits.exit_code == 3
+    assert "for a worker: stepwell activity poll ask --db a.db)" in waits.stderr

@@ -122,6 +122,9 @@ def test_bulk_changes_take_a_query(at, sells, invoke):
 
 
 def test_a_query_that_cannot_be_read_is_pointed_at(invoke, place):
+    for word in ("total>>5", "total=>5", "total==5"):
+        words = f"stepwell: {word}: a value that begins with <, > or = needs quotes; or is it >= or"
+        assert invoke("list", word).stderr.startswith(words)
     wrong = invoke("list", "customer=ada", "total~5")
     assert (wrong.exit_code, wrong.stdout) == (2, "")
     first, query, caret = wrong.stderr.splitlines()

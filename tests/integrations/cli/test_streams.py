@@ -1,5 +1,7 @@
-"""What ends a command from outside: closed and full streams, and Ctrl-C."""
+"""What a command meets outside: closed and full streams, Ctrl-C, a folder that is read-only."""
 
+import os
+import shutil
 import subprocess
 import sys
 
@@ -69,3 +71,33 @@ def test_ctrl_c_while_a_command_starts(place, imported, code):
         words, env=environment(place), capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr, done.stdout) == (code, "", "")
+
+
+@pytest.mark.skipif(
+    os.geteuid() == 0 and shutil.which("setpriv") is None, reason="permissions do not bind root"
+)
+def test_a_database_in_a_folder_that_is_read_only(place, invoke, write):
+    folder = place / "backups"
+    folder.mkdir()
+    file, db = write("pass.asl.json", PASS), folder / "r.db"
+    invoke("run", file, "-q", "--name", "one", "--db", db)
+    bound = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+    prefix = bound if os.geteuid() == 0 else ()
+
+    def limited(*words):
+        words = [*prefix, *SCRIPT, *words, "--db", str(db)]
+        env = environment(place)
+        return subprocess.run(
+            words, env=env, cwd=place, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    db.chmod(0o444)
+    folder.chmod(0o555)
+    try:
+        assert " SUCCEEDED " in limited("list").stdout
+        assert "SUCCEEDED" in limited("show", "one").stdout
+        refused = limited("run", str(file))
+        assert refused.returncode == 2
+        assert refused.stderr == f"stepwell: {db} cannot be opened: Permission denied\n"
+    finally:
+        folder.chmod(0o755)
