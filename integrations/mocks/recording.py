@@ -16,6 +16,7 @@ from stepwell.asl import messages as asl_messages
 from stepwell.asl.evaluation import Json
 from stepwell.asl.histories.history_visits import Visits
 from stepwell.asl.histories.state_visits import Event, Visit, details
+from stepwell.engine.tasks import part_key
 from stepwell.integrations.mocks import messages
 
 Path: TypeAlias = tuple[tuple[int, int], ...]
@@ -25,6 +26,14 @@ Response: TypeAlias = dict[str, Json]
 
 _FAMILIES: Final = ("Task", "LambdaFunction", "Activity")
 _PENDING: Final[Response] = {"Pending": True}
+
+
+class MapRun(NamedTuple):
+    """A Map Run: the path of its Map, how often that started before, and its visit."""
+
+    path: Path
+    run: int
+    visit: Visit
 
 
 class RecordingError(ValueError):
@@ -43,12 +52,15 @@ class _Attempt:
 
 class Recording:
     """attempts  of all tasks, in order
-    map_runs  ARN of a Map Run -> the path of its Map, and how often that started before
+    map_runs  by ARN
+    parts     of the ItemReader and the ResultWriter of a Map: key -> path -> responses, one for
+              each time that the Map starts
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.attempts: list[_Attempt] = []
-        self.map_runs: dict[str, tuple[Path, int]] = {}
+        self.map_runs: dict[str, MapRun] = {}
+        self.parts: dict[str, dict[Path, list[Response]]] = {}
         self.add(events)
 
     def add(self, events: Iterable[Event], path: Path = ()) -> None:
@@ -59,12 +71,17 @@ class Recording:
         self.attempts += history.attempts
         self.map_runs |= history.map_runs
 
+    def add_part(self, run: MapRun, part: str, result: Json) -> None:
+        """What the ItemReader or the ResultWriter of a Map Run has returned. In order."""
+        key = part_key(run.visit.name, part)
+        self.parts.setdefault(key, {}).setdefault(run.path, []).append({"Return": result})
+
     def states(self) -> dict[str, dict[Path, list[Response]]]:
         """The responses of each state, by iteration."""
         found: dict[str, dict[Path, list[Response]]] = {}
         for each in self.attempts:
             found.setdefault(each.visit.name, {}).setdefault(each.path, []).append(each.response)
-        return found
+        return {**found, **self.parts}
 
 
 class _History:
@@ -72,7 +89,7 @@ class _History:
 
     def __init__(self, path: Path) -> None:
         self.attempts: list[_Attempt] = []
-        self.map_runs: dict[str, tuple[Path, int]] = {}
+        self.map_runs: dict[str, MapRun] = {}
         self._outside, self._visits = path, Visits()
         self._open: dict[Visit, _Attempt] = {}  # the last attempt of each visit
         self._runs: dict[tuple[Path, str], int] = {}  # of the Map of a path and name
@@ -91,7 +108,8 @@ class _History:
             self._runs[key] = self._runs.get(key, -1) + 1
         elif kind == "MapRunStarted":
             key = (self._path(visit), visit.name)
-            self.map_runs[str(detail["mapRunArn"])] = (key[0], self._runs.get(key, 0))
+            run = MapRun(key[0], self._runs.get(key, 0), visit)
+            self.map_runs[str(detail["mapRunArn"])] = run
         elif kind.startswith(_FAMILIES) and visit.type == "Task":
             self._task(kind, event, detail, visit)
 

@@ -6,12 +6,17 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from stepwell.asl import json_text
+from stepwell.asl.blocks import every_state
+from stepwell.asl.evaluation import MISSING, Json
 from stepwell.asl.histories.history_visits import ENDINGS
+from stepwell.asl.histories.state_visits import details
 from stepwell.engine import arns
+from stepwell.engine.tasks import ITEM_READER, RESULT_WRITER, part_key
 from stepwell.integrations.cli import exit_codes, files, lookup
 from stepwell.integrations.cli.clients import choosing, polling
 from stepwell.integrations.cli.clients.base import Client
@@ -20,8 +25,9 @@ from stepwell.integrations.cli.output.text import printable
 from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
+from stepwell.integrations.mocks import map_parts
 from stepwell.integrations.mocks.files import MockFileError, parse_mocks
-from stepwell.integrations.mocks.recording import Recording, RecordingError, merge
+from stepwell.integrations.mocks.recording import MapRun, Recording, RecordingError, merge
 from stepwell.visualize import read_history
 
 
@@ -114,31 +120,66 @@ async def of_execution(client: Client, execution: str) -> Recorded:
     if described["status"] == "RUNNING":
         warnings.append(f"warning: {described['name']} is running: what it does later is missing")
     recording = Recording([event async for event in client.history(arn)])
+    states: Mapping[str, Mapping[str, Any]] = {}
     pending = list(recording.map_runs)
+    if pending:
+        pinned = await client.call("describe_state_machine_for_execution", execution_arn=arn)
+        states = dict(every_state(json_text.loads(pinned["definition"])))
     for map_run in pending:  # children may have Map Runs, too
-        if not await _add_children(client, map_run, recording):
-            warnings.append(f"warning: {map_run} has children that cannot be recorded")
+        warnings += await _add_map_run(client, map_run, recording, states)
         pending += [each for each in recording.map_runs if each not in pending]
     name = arns.machine_name(described["stateMachineArn"])
     return Recorded(recording, name, described["name"], warnings)
 
 
-async def _add_children(client: Client, map_run: str, recording: Recording) -> bool:
-    """False: there are items, but no executions whose names tell their items."""
-    path, run = recording.map_runs[map_run]
+async def _add_map_run(
+    client: Client,
+    map_run: str,
+    recording: Recording,
+    states: Mapping[str, Mapping[str, Any]],
+) -> list[str]:
+    """Its children, and what its ItemReader and ResultWriter have returned; what is missing.
+
+    states  of the definition, by name
+    """
+    run = recording.map_runs[map_run]
     children = [
         each
         async for page in polling.pages(client.call, "list_executions", map_run_arn=map_run)
         for each in page["executions"]
     ]
     slots = [child["name"].rpartition("-")[2] for child in children]
-    if not all(map(str.isdecimal, slots)):  # at AWS, they have other names
-        return False
-    for child, slot in zip(children, slots):
-        events = [event async for event in client.history(child["executionArn"])]
-        recording.add(events, (*path, (int(slot), run)))
-    described = await client.call("describe_map_run", map_run_arn=map_run)
-    return bool(children) or not described["itemCounts"]["total"]
+    inputs: dict[int, Json] = {}
+    if all(map(str.isdecimal, slots)):  # at AWS, they have other names
+        for child, slot in zip(children, map(int, slots)):
+            events = [event async for event in client.history(child["executionArn"])]
+            recording.add(events, (*run.path, (slot, run.run)))
+            inputs[slot] = json_text.loads(details(events[0])["input"])
+    counts = (await client.call("describe_map_run", map_run_arn=map_run))["itemCounts"]
+    missing = []
+    if len(inputs) < len(children) or (counts["total"] and not children):
+        missing.append(f"warning: {map_run} has children that cannot be recorded")
+    fields = states.get(run.visit.name, {})
+    whole = len(inputs) == len(children) and [*inputs] and max(inputs) == len(inputs) - 1
+    if ITEM_READER in fields:
+        found = map_parts.items(fields, [inputs[slot] for slot in sorted(inputs)])
+        empty = not counts["total"]
+        if found is None or not (empty or (whole and len(found) == counts["total"])):
+            missing.append(_without(run, ITEM_READER, "its children do not show the items"))
+        else:
+            recording.add_part(run, ITEM_READER, found)
+    if "Resource" in fields.get(RESULT_WRITER, {}) and run.visit.output is not None:
+        written = map_parts.written(fields, json_text.loads(run.visit.output))
+        if written is MISSING:
+            missing.append(_without(run, RESULT_WRITER, "the output of the state does not show it"))
+        else:
+            recording.add_part(run, RESULT_WRITER, written)
+    return missing
+
+
+def _without(run: MapRun, part: str, why: str) -> str:
+    key = part_key(run.visit.name, part)
+    return f"warning: {key} is not recorded: {why}; add its response by hand"
 
 
 # --- the mock file --------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from stepwell.integrations.cli.clients.local import EngineClient
 from stepwell.integrations.cli.commands import mock_record
 from stepwell.integrations.cli.commands.mock_record import of_execution
 from stepwell.integrations.limits import DEFAULT_LIMITS
+from stepwell.integrations.mocks.cases import Return, TestCase
 from stepwell.integrations.mocks.files import parse_mocks, read_mocks
 from stepwell.integrations.mocks.recording import merge
 from stepwell.integrations.mocks.tasks import MockedTasks
@@ -169,6 +170,74 @@ async def test_recorded_examples_repeat(example: str) -> None:
         arn, ended = await end(engine, made["stateMachineArn"], input)
         value = merge({}, "m", "C", (await of_execution(client(engine), arn)).recording)
     assert (await replay(definition, value, input))[:3] == ended[:3]
+
+
+READER = {
+    "Resource": "arn:aws:states:::s3:getObject",
+    "ReaderConfig": {"InputType": "JSON"},
+    "Parameters": {"Bucket": "orders", "Key": "k"},
+}
+WRITER = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "results"}}
+ITEMS = [{"id": 1, "of": {"who": "a"}}, {"id": 2, "of": {"who": "b"}}]
+VALUE = "$$.Map.Item.Value"
+SOURCE = "$$.Map.Item.Source"
+WHOLE = "{% $states.context.Map.Item.Value %}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "items"),
+    [
+        ({}, ITEMS),
+        ({"ItemSelector": {"order.$": VALUE, "from.$": SOURCE, "n": 1}}, ITEMS),
+        ({"ItemSelector": {"x": {"id.$": f"{VALUE}.id", "w.$": f"{VALUE}.of.who"}}}, ITEMS),
+        ({"ItemSelector": {"id.$": f"{VALUE}.id"}}, [{"id": 1}, {"id": 2}]),
+        ({"ItemSelector": {"v": WHOLE}, "QueryLanguage": "JSONata"}, ITEMS),
+        ({"ItemSelector": WHOLE, "QueryLanguage": "JSONata"}, ITEMS),
+        ({"ItemBatcher": {"MaxItemsPerBatch": 3, "BatchInput": {"k": 1}}}, ITEMS),
+        ({"ItemSelector": {"s.$": f"States.Format('{{}}', {VALUE}.id)"}}, None),
+        ({"ItemSelector": {"at.$": "$$.Map.Item.Index"}}, None),
+        ({"ResultSelector": {"r.$": "$"}, "ResultPath": "$.r"}, ITEMS),
+    ],
+)
+async def test_items_and_results_of_a_map_run(fields: dict[str, Any], items: Any) -> None:
+    """They are what the children, and the output of the state, show."""
+    task = {"StartAt": "Work", "States": {"Work": {"Type": "Task", "Resource": name("f")}}}
+    task["States"]["Work"]["End"] = True
+    jsonata = "QueryLanguage" in fields
+    state = {
+        "Type": "Map",
+        "ItemReader": {**READER, "Arguments": READER["Parameters"]} if jsonata else READER,
+        "ResultWriter": {**WRITER, "Arguments": WRITER["Parameters"]} if jsonata else WRITER,
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **task,
+        },
+        **fields,
+    }  # fmt: skip
+    for part in ("ItemReader", "ResultWriter") if jsonata else ():
+        del state[part]["Parameters"]
+    definition = machine({"Import": state})
+    case = TestCase({"Import.ItemReader": Return(ITEMS), "Import.ResultWriter": Return({"B": "b"})})
+    tasks = MockedTasks(Registry(functions={"f": lambda event: event}), case)
+    async with Engine(tasks=tasks, clock=VirtualClock()) as engine:
+        made = await engine.create_state_machine("m", json.dumps(definition))
+        arn, ended = await end(engine, made["stateMachineArn"], {})
+        assert ended.status == "SUCCEEDED", ended
+        found = await of_execution(client(engine), arn)
+    value = merge({}, "m", "C", found.recording)
+    recorded = value["StateMachines"]["m"]["TestCases"]["C"]
+    if items is None:
+        assert "Import.ItemReader" not in recorded
+        assert found.warnings == [
+            "warning: Import.ItemReader is not recorded: its children do not show the items; add "
+            "its response by hand"
+        ]
+        return
+    assert value["MockedResponses"]["Import.ItemReader (C)"] == {"0": {"Return": items}}
+    if "ResultSelector" in fields:
+        assert "Import.ResultWriter is not recorded" in found.warnings[0]
+        return
+    assert found.warnings == []
+    assert (await replay(definition, value, {}))[:3] == ended[:3]
 
 
 # --- the command ----------------------------------------------------------------------------------
