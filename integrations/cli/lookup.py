@@ -44,7 +44,7 @@ async def machine_arn(client: Client, name: str) -> str:
             await client.call("describe_state_machine", state_machine_arn=_unqualified(arn))
             return arn
     command = text.command("machines", "list", *client.words)
-    raise UsageError(f"there is no state machine called {name} (`{command}` shows all)")
+    raise UsageError(f"there is no state machine called {_shown(name)} (`{command}` shows all)")
 
 
 async def activity_arn(client: Client, name: str) -> str:
@@ -54,7 +54,7 @@ async def activity_arn(client: Client, name: str) -> str:
     page = await client.call("list_activities", max_results=1)
     for any_activity in page["activities"]:  # its ARN has the region and the account
         return f"{any_activity['activityArn'].rpartition(':')[0]}:{name}"
-    raise UsageError(f"there is no activity called {name}")
+    raise UsageError(f"there is no activity called {_shown(name)}")
 
 
 def _unqualified(arn: str) -> str:
@@ -85,11 +85,18 @@ async def find(client: Client, execution: str) -> Mapping[str, Any]:
     matches = [each for each in found if each is not None]
     if not matches:
         command = text.command("list", *client.words)
-        raise UsageError(f"there is no execution called {execution} (`{command}` shows all)")
+        raise UsageError(
+            f"there is no execution called {_shown(execution)} (`{command}` shows all)"
+        )
     if len(matches) > 1:
         names = ", ".join(map(full_name, matches))
         raise UsageError(f"several executions are called {execution}: {names}")
     return matches[0]
+
+
+def _shown(name: str) -> str:
+    """An empty name, as of a variable that is not set, in quotes."""
+    return name if name.strip() else repr(name)
 
 
 def full_name(execution: Mapping[str, Any]) -> str:

@@ -413,7 +413,7 @@ async def test_visits_are_counted_and_missing_ones_are_refused_in_words() -> Non
     assert played.flow("S").number == 3
     assert len(played.visits.named["S"]) == 3
     for state, number, words in (
-        ("S", 4, "visited 3 times, not 4"),
+        ("S", 4, "visited 3 times: it has no visit 4"),
         ("Unused", None, "was not visited"),
         ("Nope", None, "no state called 'Nope'"),
     ):

@@ -59,7 +59,8 @@ def data_flow(
     if not visits:
         raise LookupError(f"the state {state_name!r} was not visited")
     if number is not None and number > len(visits):
-        raise LookupError(f"the state {state_name!r} was visited {len(visits)} times, not {number}")
+        times = "once" if len(visits) == 1 else f"{len(visits)} times"
+        raise LookupError(f"the state {state_name!r} was visited {times}: it has no visit {number}")
     number = len(visits) if number is None else number
     past = PastExecution(program, definition, execution, history, every, given)
     visit = visits[number - 1]

@@ -282,7 +282,7 @@ def versions(
             print(ndjson(answer) if json else answer["stateMachineVersionArn"])
             return
         if delete is not None:
-            version = f"{arn}:{delete}"
+            version = await _version(client, arn, str(delete))
             await client.call("delete_state_machine_version", state_machine_version_arn=version)
             print(f"deleted version {delete} of {machine}", file=sys.stderr)
             return
@@ -304,6 +304,22 @@ def versions(
         )
 
     return using(server, db, limits, work)
+
+
+async def _version(client: Client, arn: str, number: str) -> str:
+    """Its ARN. Raises UsageError if there is no such version: to delete one is no error in the API,
+    and an alias of one gets no other reason than that something does not exist.
+    """
+    version = f"{arn}:{number}"
+    try:
+        await client.call("describe_state_machine", state_machine_arn=version)
+    except ApiError as fault:
+        if fault.code != "StateMachineDoesNotExist":
+            raise
+        name = arns.machine_name(arn)
+        known = command("machines", "versions", name, *client.words)
+        raise UsageError(f"{name} has no version {number} (`{known}` shows all)") from None
+    return version
 
 
 @with_limits
@@ -337,6 +353,8 @@ def aliases(
 async def _route(client: Client, arn: str, text: str) -> None:
     name, routes = _routes(arn, text)
     alias = f"{arn}:{name}"
+    for route in routes:
+        await _version(client, arn, route["stateMachineVersionArn"].rpartition(":")[2])
     try:
         await client.call("describe_state_machine_alias", state_machine_alias_arn=alias)
     except ApiError as fault:

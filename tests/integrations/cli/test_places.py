@@ -79,6 +79,13 @@ def test_versions_and_aliases(at, invoke, write):
     started = invoke("start", f"{machine}:live", "--name", "x", *at)
     assert started.exit_code == 0, started.stderr
     assert invoke("machines", "aliases", machine, "--delete", "live", *at).exit_code == 0
+    for words in (("aliases", machine, "--set", "live=9"), ("versions", machine, "--delete", "9")):
+        unknown = invoke("machines", *words, *at)
+        assert (unknown.exit_code, unknown.stdout) == (2, "")
+        assert (
+            f"{machine} has no version 9 (`stepwell machines versions {machine}" in unknown.stderr
+        )
+    assert "no execution called '' (" in invoke("show", "", *at).stderr
     assert invoke("machines", "versions", machine, "--delete", "1", *at).exit_code == 0
     for wrong in ("live", "live=x", "=1", "live=1:y"):
         assert invoke("machines", "aliases", machine, "--set", wrong, *at).exit_code == 2
