@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from itertools import takewhile
 from math import floor
 from typing import Any, Final
 
@@ -120,6 +121,61 @@ def _mismatch(name: str, index: int) -> JsonataError:
     return threw("T0410", messages.JSONATA_ARGUMENT.format(index=index, name=name))
 
 
+_PART: Final = re.compile(r"\[(?!\[)([^\]]*)\]|(\[\[|\]\]|[^\[])")
+_NUMBER_CHARS: Final = 400  # more than any number has
+_DIGITS: Final = frozenset("0123456789")
+_DECIMAL: Final = re.compile(r"[YMD](?P<digits>#*[0-9]*)(?P<ordinal>o?)(?:,(?P<width>[-*0-9]+))?")
+
+
+def _dated(text: str, picture: str) -> bool:
+    """Whether year, month and day have as many digits as a picture of theirs: with JSONata 2.0.6,
+    "2018-1-7" is no time by [Y0001]-[M01]-[D01]. True where the engine's own check is enough.
+    """
+    _spend((len(text) + len(picture)) // 64)
+    literals, markers = [""], list[str]()
+    for marker, literal in _PART.findall(picture):
+        if literal:
+            literals[-1] += literal[0]
+        else:
+            markers.append("".join(marker.split()))
+            literals.append("")
+    if _PART.sub("", picture):
+        return True
+    place = len(literals[0])
+    for number, (marker, literal) in enumerate(zip(markers, literals[1:], strict=True), start=1):
+        decimal = _DECIMAL.fullmatch(marker)
+        if decimal is None:
+            place = text.find(literal, place) if literal else -1
+            if place < 0:
+                return True
+        else:
+            least, most = _widths(decimal)
+            behind = place + min(most, _NUMBER_CHARS) + 1  # one digit too many is enough
+            given = sum(1 for _ in takewhile(_DIGITS.__contains__, text[place:behind]))
+            if not literal and number < len(markers):  # the digits of the next marker follow
+                if least != most:
+                    return True
+                given = min(given, most)
+            if not least <= given <= most:
+                return False
+            place += given + (2 if decimal["ordinal"] else 0)
+        place += len(literal)
+    return True
+
+
+def _widths(marker: re.Match[str]) -> tuple[int, int]:
+    """The least and the largest number of digits."""
+    optional = marker["digits"].count("#")
+    required = len(marker["digits"]) - optional or 1
+    least, _, most = (marker["width"] or "").rpartition("-")
+    if most.isdecimal():
+        return int(most) - optional, int(most)
+    if least.isdecimal():
+        required = max(required, int(least))
+    width = required + optional
+    return (required, width) if width >= 2 else (1, _NUMBER_CHARS)
+
+
 def _absent(name: str) -> None:
     """A function has no pattern to search for. JSONata's reference fails, the engine returns
     undefined, which a condition takes for false.
@@ -135,6 +191,7 @@ HOSTS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "§uuid": (_uuid, "<sn:s>"),
     "§unique": (_unique, "<a:a>"),
     "§absent": (_absent, "<s:x>"),
+    "§dated": (_dated, "<ss:b>"),
 }
 
 # functions that only AWS has, has otherwise, or has not
@@ -197,6 +254,12 @@ PRELUDE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
         ("$split",),
         "$§split:=$split;$split:=function($in,$old,$most)<s-(sf)n?:a<s>>{"
         '$exists($in) and $not($exists($old))?$§absent("split"):$§split($in,$old,$most)};',
+    ),
+    (
+        ("$toMillis",),
+        "$§toMillis:=$toMillis;$toMillis:=function($time,$picture)<s-s?:n>{"
+        "$exists($picture) and $exists($time)?$§dated($time,$picture)?$§toMillis($time,$picture):()"
+        ":$§toMillis($time)};",
     ),
 )
 

@@ -337,6 +337,30 @@ def test_results_beside_functions(source: str, expected: Any) -> None:
     assert value(source) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "picture", "found"),
+    [
+        ("2018-1-7", "[Y0001]-[M01]-[D01]", False),
+        ("2018-01-07", "[Y0001]-[M01]-[D01]", True),
+        ("20180107", "[Y0001][M01][D01]", True),
+        ("2018-1-7", "[Y]-[M]-[D]", True),
+        ("2018-1-07", "[Y0001]-[M#1]-[D,2-2]", True),
+        ("2018-001-07", "[Y0001]-[M#1]-[D01]", False),
+        ("18/01/07", "[Y,2]/[M01]/[D01]", True),
+        ("2018/01/07", "[Y,2]/[M01]/[D01]", False),
+        ("7th January 2018", "[D1o] [MNn] [Y0001]", True),
+        ("7th January 18", "[D1o] [MNn] [Y0001]", False),
+        ("2018-01-07 at 3:04 PM", "[Y0001]-[M01]-[D01] at [h]:[m01] [P]", True),
+        ("[2018]-01-07", "[[[Y0001]]]-[M01]-[D01]", True),
+        ("[218]-01-07", "[[[Y0001]]]-[M01]-[D01]", False),
+    ],
+)
+def test_digits_of_a_date(text: str, picture: str, found: bool) -> None:
+    """As JSONata 2.0.6: as many as the picture of the year, month or day says."""
+    source = f"$exists($toMillis('{text}', '{picture}'))"
+    assert value(source) is found
+
+
 @pytest.mark.parametrize("name", ["contains", "split", "replace"])
 def test_no_pattern_is_not_undefined(name: str) -> None:
     """JSONata's reference fails. The engine gives undefined, which a condition takes for false."""
@@ -1106,6 +1130,9 @@ HOSTILE = {
     "pattern looking ahead": f'$match("{"a" * 44}!", /^(?=(a+)+$)a/)',
     "pattern looking back": '$match("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", /^(a*)*\\1(?=b)$/)',
     "repeated pattern": '$contains("a", /((a{1000}){1000}){1000}/)',
+    "picture of dates": '$toMillis($pad("",500000,"1"), $pad("",100000,"[Y01]"))',
+    "picture of times": '$toMillis($pad("",500000,"1:"), $pad("",100000,"[H]:"))',
+    "picture of years": '$toMillis($pad("",500000,"1-"), $pad("",100000,"[Y]-"))',
     "wide picture": '$fromMillis(1,"[Y,999999999-999999999]")',
     "long picture": '$formatInteger(1,$pad("",200000,"#0,"))',
     "distinct": "$count($distinct([1..131000]))",

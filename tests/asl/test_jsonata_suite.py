@@ -14,7 +14,7 @@ from jlens import JlensError
 from stepwell.asl.evaluation import Env, StateError
 from stepwell.asl.expression_errors import ExpressionSyntaxError
 from stepwell.asl.jsonata import Jsonata, _engine, _options
-from stepwell.asl.jsonata_functions import PRELUDE
+from stepwell.asl.jsonata_functions import METER, PRELUDE
 from stepwell.asl.limits import Limits
 
 SUITE = json.loads((Path(__file__).parent / "jsonata_suite" / "suite.json").read_text())
@@ -71,6 +71,7 @@ def by_engine(case: dict[str, Any], form: str) -> Any:
         _engine(source, source)
         engine = _engine(f"({prelude.replace('LIMIT', '500000')}({source}))", source)
         data, bindings = document(case), case.get("bindings")
+        METER.set(LIMITS.jsonata_steps)
         if form == "value":
             value = engine.evaluate(data, bindings, **options)
             return [value if value is not None or case.get("result", 0) is None else "undefined"]
