@@ -1,4 +1,4 @@
-"""The load balancer of examples/production: a real HAProxy before two real servers."""
+"""The load balancers of examples/production: a real HAProxy before two real servers."""
 
 import os
 import re
@@ -26,7 +26,7 @@ from stepwell.integrations.limits import DEFAULT_LIMITS
 CONFIGURATION = ROOT / "examples" / "production" / "haproxy" / "haproxy.cfg"
 HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
 
-pytestmark = pytest.mark.skipif(HAPROXY is None, reason="needs haproxy (scripts/operations)")
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 
 @pytest.fixture
@@ -42,7 +42,8 @@ def nodes(home: dict[str, str], postgres_server: PostgresServer) -> Iterator[lis
 @pytest.fixture
 def balancer(nodes: list[Live], tmp_path: Path) -> Iterator[str]:
     """Its URL."""
-    assert HAPROXY is not None
+    if HAPROXY is None:
+        pytest.skip("needs haproxy (scripts/operations)")
     listen = f"127.0.0.1:{free_port()}"
     names = {f"NODE_{number}": live.url[7:] for number, live in enumerate(nodes, 1)}
     with (tmp_path / "haproxy.log").open("w") as log:
@@ -64,6 +65,20 @@ def test_its_time_limits_fit_those_of_a_node() -> None:
     assert seconds["server"] > limits.express_seconds  # StartSyncExecution
     assert seconds["http-keep-alive"] < limits.connection_idle_seconds
     assert seconds["client"] > limits.request_seconds
+
+
+@pytest.mark.skipif(NGINX is None, reason="needs nginx (scripts/operations)")
+def test_the_file_for_nginx_is_valid(tmp_path: Path) -> None:
+    own = (CONFIGURATION.parents[1] / "nginx" / "stepwell.conf").read_text()
+    assert "proxy_set_header Host $http_host;" in own
+    file = tmp_path / "nginx.conf"
+    file.write_text(
+        f"pid {tmp_path}/pid; error_log {tmp_path}/log; events {{}} http {{ access_log off;\n"
+        f"{re.sub(r'node-[12]', '127.0.0.1', own)} }}"
+    )
+    words = [str(NGINX), "-t", "-q", "-c", str(file), "-p", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_nodes_are_replaced_without_a_failed_request(nodes: list[Live], balancer: str) -> None:
