@@ -5,6 +5,7 @@ called: a task that none of them answers is an error of the test.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -31,7 +32,7 @@ from stepwell.engine.tasks import (
 )
 from stepwell.integrations import requests
 from stepwell.integrations.mocks.answers import Answers, Unused
-from stepwell.integrations.mocks.cases import TestCase
+from stepwell.integrations.mocks.cases import Items, Responses, TestCase
 from stepwell.integrations.mocks.checks import Validation
 from stepwell.integrations.mocks.files import MockFile
 from stepwell.integrations.services.registry import Services
@@ -255,6 +256,9 @@ class TestTasks:
     def shown(self, machine: Machine, state: str) -> str:
         return f"{machine.shown}/{state}" if machine.shown else state
 
+    def mock(self, attempt: MockedAttempt) -> Responses | Items:
+        return self._cases[attempt.machine][attempt.case].states[attempt.key]
+
     def use(self, name: str, state: str, attempts: int) -> None:
         """A Parallel or Map has got its results, for so many attempts of an execution."""
         problem = self._answers.use(name, state, attempts)
@@ -294,6 +298,7 @@ class _CheckedMocks:
 
     def __init__(self, answers: Answers, tasks: TestTasks) -> None:
         self._answers, self._tasks = answers, tasks
+        self._calls: Counter[tuple[str, str]] = Counter()  # by machine and state
         self.choose, self.passed_on = answers.choose, answers.passed_on
         self.whole = answers.whole
 
@@ -307,12 +312,23 @@ class _CheckedMocks:
             resource = machine.activities[state]
             raise self._tasks.refusal(machine, state, resource, request.payload)
         try:
-            return await self._answers.answer(attempt, request)
+            return await self._answers.answer(self._counted(machine, attempt), request)
         except TaskError as error:
             if error.runtime:  # no response is left, or it does not fit the service's model
                 shown = self._tasks.shown(machine, state)
                 self._tasks.faults.append(UnansweredTaskError(shown, str(error.cause)))
             raise
+
+    def _counted(self, machine: Machine, attempt: MockedAttempt) -> MockedAttempt:
+        """The calls of all executions of another machine take the responses of a test in turn; in a
+        mock file, those of each execution, as on a server. So they do where none is left.
+        """
+        mock = self._tasks.mock(attempt)
+        if not machine.shown or not isinstance(mock, Responses) or mock.name:
+            return attempt
+        number = self._calls[attempt.machine, attempt.key]
+        self._calls[attempt.machine, attempt.key] += 1
+        return attempt if mock.at(number) is None else attempt._replace(number=number)
 
 
 def function_name(resource: Resource, payload: Json) -> str | None:

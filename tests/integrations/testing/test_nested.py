@@ -80,6 +80,23 @@ def test_a_child_that_fails() -> None:
     assert busy.mock("Payment/Charge", 1).run().execution("Payment").duration == 60 + 120 + DAY
 
 
+def test_responses_are_for_the_calls_of_all_executions_of_a_child() -> None:
+    pay = starts(MACHINE + "Payment", Retry=[{"ErrorEquals": ["States.ALL"]}])
+    tested = workflow(machine(Pay=pay), machines={"Payment": machine(Charge=task("charge"))})
+    twice = tested.mock("Payment/Charge", error="Broken", times=1).mock("Payment/Charge", 1).run()
+    assert twice.state("Pay").attempts == 2
+    assert [each.status for each in twice.executions] == ["FAILED", "SUCCEEDED"]
+    each = {"Type": "Map", "ItemProcessor": machine(Pay=pay), "End": True}
+    paid = workflow(machine(Each=each), machines={"Payment": PAYMENT})
+    all_busy = paid.mock("Payment/Charge", error="Busy", times=1).mock("Payment/Charge", 1)
+    result = all_busy.run([{}, {}])
+    assert result.unused == []
+    assert sorted(each.state("Charge").attempts for each in result.executions) == [1, 2]
+    few = paid.mock("Payment/Charge", {"call": 1}, {"call": 2}).run([{}, {}, {}])
+    calls = [each["Output"]["charge"]["call"] for each in few.output]
+    assert calls == [1, 2, 1]  # where none is left, each execution counts its own
+
+
 def test_mocks_of_the_state_that_starts_a_child() -> None:
     mocked = parent().mock("Pay", {"Output": 1, "Status": "SUCCEEDED"}).run()
     assert mocked.output["Output"] == 1
