@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from stepwell.asl import json_text
 from stepwell.asl.checks import STANDARD
@@ -18,6 +18,7 @@ from stepwell.asl.files.definition_texts import Parsed, is_yaml, parse
 from stepwell.asl.files.placeholders import MARK, NAME, OPEN, Known, MarkedJson, Placeholders
 from stepwell.asl.files.templates.intrinsic_functions import replaced as replaced_calls
 from stepwell.asl.files.templates.stack import Stack
+from stepwell.asl.files.templates.terraform_names import TerraformNames
 from stepwell.asl.files.yaml_values import DefinitionFileError, Place
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.validate import shape_errors, validate
@@ -33,6 +34,8 @@ __all__ = [
     "read_definition",
     "sampled",
 ]
+
+Beside: TypeAlias = Callable[[str], Mapping[str, bytes]]
 
 
 class Unfilled(NamedTuple):
@@ -108,6 +111,7 @@ def read_definition(
     limits: Limits = DEFAULT_LIMITS,
     unfilled: bool = False,
     open_file: Callable[[str], bytes | None] = lambda path: None,
+    beside: Beside = lambda path: {},
 ) -> Source:
     """The definition in a file's content: YAML if the file name ends in .yaml or .yml, else JSON.
     FILE#NAME is one of the state machines of a template. Raises DefinitionFileError.
@@ -118,8 +122,9 @@ def read_definition(
 
     unfilled   accept placeholders without a value
     open_file  the content of a file that a template names; None if there is none
+    beside     the other files of the same kind in a file's folder: those of a module of Terraform
     """
-    source = _read(data, filename, parameters or {}, limits, open_file)
+    source = _read(data, filename, parameters or {}, limits, open_file, beside)
     if source.unfilled and not unfilled:
         names = list(dict.fromkeys(each.name for each in source.unfilled))
         raise DefinitionFileError(
@@ -134,10 +139,12 @@ def _read(
     parameters: Mapping[str, Json],
     limits: Limits,
     open_file: Callable[[str], bytes | None],
+    beside: Beside,
     others: bool | None = None,
     known: Mapping[str, Known] = MappingProxyType({}),
 ) -> Source:
-    again = partial(_read, data, filename, parameters, limits, open_file, others=True, known=known)
+    files = open_file, beside
+    again = partial(_read, data, filename, parameters, limits, *files, others=True, known=known)
     filename, name = definition_templates.split(filename)
     placeholders, parsed = parse(data, filename, parameters, limits, others)
     more = None if placeholders.others or not parsed.others else again
@@ -145,7 +152,8 @@ def _read(
         given = _locator(parsed.places, None), (), parsed.broken
         return Source(parsed.text, filename, *given, others=more, instructions=parsed.instructions)
     stack = Stack(parsed.value, placeholders)
-    placeholders.find = lambda name: known.get(name) or stack.find(name)
+    find = _find(stack, filename, placeholders, parsed, beside)
+    placeholders.find = lambda name: known.get(name) or find(name)
     whole = replaced_calls(parsed.value, placeholders, stack)
     text = parsed.text if whole == parsed.value else json_text.dumps(whole)
     machine, written = None, ""
@@ -154,16 +162,16 @@ def _read(
         values = {**machine.constants(), **parameters}
         known = {**known, **_known(machine, placeholders)}
         written = placeholders.unmarked(definition_templates.shown(machine.definition))
-        if files := definition_templates.other_files(machine, filename, written):
-            for file in files:
+        if named_files := definition_templates.other_files(machine, filename, written):
+            for file in named_files:
                 if (content := open_file(file)) is not None:
-                    inner = _read(content, file, values, limits, open_file, others, known)
+                    inner = _read(content, file, values, limits, *files, others, known)
                     notes = _unmatched(machine, filename, parsed, (), content, file)
                     return replace(inner, unmatched=notes)
-            raise _missing(machine, files[0], filename, parsed)
+            raise _missing(machine, named_files[0], filename, parsed)
         if {each.name for each in placeholders.found} & values.keys():  # substitutions
             named = filename + f"#{name}" * bool(name)
-            inner = _read(data, named, values, limits, open_file, others, known)
+            inner = _read(data, named, values, limits, *files, others, known)
             return replace(
                 inner, unmatched=_unmatched(machine, filename, parsed, parameters, written)
             )
@@ -174,6 +182,15 @@ def _read(
     source = _source(text, whole, filename, placeholders, parsed, machine)
     notes = _unmatched(machine, filename, parsed, parameters, written) if machine else ()
     return replace(source, others=more, instructions=parsed.instructions, unmatched=notes)
+
+
+def _find(
+    stack: Stack, filename: str, placeholders: Placeholders, parsed: Parsed, beside: Beside
+) -> Callable[[str], Known | None]:
+    """What a file says of its names."""
+    if parsed.body is None:
+        return stack.find
+    return TerraformNames(parsed.body, placeholders, partial(beside, filename)).find
 
 
 def _known(machine: definition_templates.Embedded, placeholders: Placeholders) -> dict[str, Known]:
@@ -230,7 +247,7 @@ def machines_of_template(
     except (DefinitionFileError, json_text.JsonError):
         return None
     stack = Stack(parsed.value, placeholders)
-    placeholders.find = stack.find
+    placeholders.find = _find(stack, filename, placeholders, parsed, lambda path: {})
     value = replaced_calls(parsed.value, placeholders, stack)
     if parsed.plain or not definition_templates.is_template(value):
         return None
@@ -391,9 +408,14 @@ def _embedded(
     if not isinstance(definition, str):
         return json_text.dumps(definition), definition
     place = json_text.nearest(parsed.places(), machine.location)
-    if MARK.fullmatch(definition):  # of a function, such as an include
+    known = placeholders.known(definition) if MARK.fullmatch(definition) else None
+    if known is not None and isinstance(known.value, str):
+        definition = known.value  # of a local in another file
+    elif MARK.fullmatch(definition):  # of a function, such as an include
         message = f"the definition of {machine.name} is {placeholders.unmarked(definition)}: "
-        raise DefinitionFileError(filename, place, f"{message}save it in a file of its own")
+        raise DefinitionFileError(
+            filename, place, f"{message}save it in a file of its own, or write it here"
+        )
     before = len(placeholders.found)
     # a text may have placeholders outside of its strings
     definition = MarkedJson(placeholders.unmarked(definition), placeholders).text

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
 from stepwell.asl.files import json_mends, other_placeholders, template_blocks, terraform
+from stepwell.asl.files.hcl_reader import Body
 from stepwell.asl.files.placeholders import MARK, MarkedJson, Placeholders
 from stepwell.asl.files.yaml_values import DefinitionFileError, Place, YamlReader
 from stepwell.asl.limits import Limits
@@ -35,6 +36,7 @@ class Parsed(NamedTuple):
     plain: bool = False  # a JSON file without placeholders and functions of templates
     others: bool = False  # whether it has what may be placeholders of other tools
     instructions: tuple[tuple[Place, str], ...] = ()  # of a template language
+    body: Body | None = None  # of Terraform
 
 
 def is_yaml(filename: str) -> bool:
@@ -147,7 +149,7 @@ def _parse_terraform(
     text: str, filename: str, placeholders: Placeholders, limits: Limits
 ) -> Parsed:
     found = terraform.Terraform(text, filename, placeholders)
-    return Parsed(json_text.dumps(found.value), found.value, lambda: found.places)
+    return Parsed(json_text.dumps(found.value), found.value, lambda: found.places, body=found.body)
 
 
 def _quoted(match: re.Match[str]) -> str:

@@ -78,6 +78,15 @@ class Terraform:
                     return _Definition(*template)
         return found
 
+    def _local(self, value: Value) -> Value:
+        """The value of a local of this file, else the value itself."""
+        written = self.placeholders.unmarked(value) if isinstance(value, str) else ""
+        if match := _LOCAL.fullmatch(written):
+            for kind, _, body in self.body.blocks:
+                if kind == "locals" and match[1] in body.attributes:
+                    return body.attributes[match[1]][1]
+        return value
+
     def _properties(self, found: _Definition, inside: str) -> dict[str, Json]:
         place = self.reader.lines.at(found.offset)
         value = found.value
@@ -94,6 +103,7 @@ class Terraform:
                 )
                 return {"Definition": first}
             if isinstance(first, str):
+                others = [self._local(each) for each in others]
                 file = _HERE.sub("", self.placeholders.unmarked(first))
                 # None: an expression, or file(...), which replaces nothing
                 values = others[0] if others and isinstance(others[0], dict) else None
@@ -101,14 +111,10 @@ class Terraform:
                 return {"DefinitionUri": file, "DefinitionSubstitutions": values}
         elif isinstance(value, dict):
             return {"Definition": value}
-        elif isinstance(value, str) and value.lstrip().startswith("{"):
+        elif isinstance(value, str):
             return {"DefinitionString": value}
-        written = self.placeholders.unmarked(value) if isinstance(value, str) else "an expression"
-        raise DefinitionFileError(
-            self.filename,
-            place,
-            f"the definition is {written}: save it in a file of its own, or write it here",
-        )
+        message = "the definition is an expression: save it in a file of its own, or write it here"
+        raise DefinitionFileError(self.filename, place, message)
 
     def _text(self, value: Text, location: str) -> Json:
         """The JSON of a heredoc."""

@@ -64,8 +64,9 @@ def parameters(
 
 
 def with_pseudo_parameters(file: Path, parameters: Mapping[str, Any], home: Home) -> dict[str, Any]:
-    """The parameters, and those of ${AWS::Region} and the like if a file has such."""
-    own = b"AWS::" in read_definition_file(file)
+    """The parameters, and those of ${AWS::Region} and the like if a file may use them."""
+    data = read_definition_file(file)
+    own = b"AWS::" in data or b"aws_" in data  # also names of Terraform, made of them
     return {**(placeholder_values.pseudo_parameters(home) if own else {}), **parameters}
 
 

@@ -143,3 +143,10 @@ def opened(path: str) -> bytes | None:
         return Path(path).read_bytes()
     except OSError:
         return None
+
+
+def beside(path: str) -> dict[str, bytes]:
+    """The content of the other files in a file's folder that have its ending."""
+    file = Path(path)
+    others = sorted(file.parent.glob(f"*{file.suffix}"))
+    return {str(each): content(each) for each in others if each.name != file.name}

@@ -22,7 +22,7 @@ from stepwell.asl.files.definition_files import (
 from stepwell.asl.files.placeholders import PLACEHOLDER
 from stepwell.asl.resources import local_resource
 from stepwell.asl.validate import validate
-from stepwell.integrations.definitions.folders import opened
+from stepwell.integrations.definitions.folders import beside, opened
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.visualize.words.texts import printable
 
@@ -136,7 +136,9 @@ def read(
     """The definition in the content of a file, or in the file that this template names. Raises
     DefinitionFileError.
     """
-    return read_definition(data, file, parameters, limits, unfilled=True, open_file=opened)
+    return read_definition(
+        data, file, parameters, limits, unfilled=True, open_file=opened, beside=beside
+    )
 
 
 def unreadable(fault: DefinitionFileError) -> Problem:

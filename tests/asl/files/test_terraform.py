@@ -170,7 +170,7 @@ def test_values() -> None:
         ),
         (
             'resource "aws_sfn_state_machine" "m" {\n definition = var.text\n}',
-            "2:2: the definition is ${var.text}: save it in a file of its own, or write it here",
+            "2:2: the definition of m is ${var.text}: save it in a file of its own, or write",
         ),
         (
             'resource "aws_sfn_state_machine" "m" {\n definition = file("x.json")\n}',
