@@ -59,10 +59,7 @@ _EXHAUSTED: Final = (
 )
 
 _MEANINGS: Final[tuple[tuple[Any, str], ...]] = (
-    (
-        (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError),
-        "the server refuses the user or the password",
-    ),
+    (asyncpg.InvalidPasswordError, "the server refuses the user or the password"),
     (asyncpg.InvalidCatalogNameError, "the server has no such database"),
     (asyncpg.TooManyConnectionsError, "the server has no connection left"),
     (asyncpg.CannotConnectNowError, "the server is starting or stopping"),
@@ -77,6 +74,11 @@ _MEANINGS: Final[tuple[tuple[Any, str], ...]] = (
     (asyncpg.QueryCanceledError, "a statement took too long, and the server ended it"),
     (ConnectionRefusedError, "nothing listens at that host and port"),
     (socket.gaierror, "the name of the host is not known"),
+    (
+        FileNotFoundError,
+        "a file does not exist: of a certificate (sslrootcert, sslcert, sslkey), or the socket of"
+        " the server",
+    ),
     (ssl.SSLError, "TLS failed: check sslmode and the certificates"),
     (TimeoutError, "the server, or a pooler before it, did not answer in time"),
     (
@@ -166,17 +168,20 @@ async def _connected(target: Target, name: str = NAME) -> Connection:
 
 def failure(error: BaseException) -> StoreError:
     """The same as an error of ours: what it means, and for errors of the server its own text."""
+    text, _, _ = str(error).partition("\n")  # without hints
     for words, meaning in _OF_POOLERS:
-        if words in str(error):
+        if words in text:
             return StoreError(meaning)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return StoreError(f"TLS failed: {error.verify_message}")
     for kinds, meaning in _MEANINGS:
         if isinstance(error, kinds):
             return StoreError(meaning)
     if isinstance(error, OSError):
         return StoreError(f"the connection failed: {os.strerror(error.errno or 0)}")
     if isinstance(error, asyncpg.PostgresError):
-        return StoreError(f"PostgreSQL reports: {error} ({error.sqlstate})")
-    return StoreError(f"no session with PostgreSQL: {error}".rstrip(": "))
+        return StoreError(f"PostgreSQL reports: {text} ({error.sqlstate})")
+    return StoreError(f"no session with PostgreSQL: {text}".rstrip(": "))
 
 
 async def refuse_unfit(target: Target) -> None:

@@ -270,6 +270,18 @@ def _unused(port: int) -> int:
 # --- what is stored -------------------------------------------------------------------------------
 
 
+async def test_an_error_of_a_connection_says_what_to_change(url: str) -> None:
+    for other, text in (
+        (url.replace("stepwell@", "none@"), 'PostgreSQL reports: role "none" does not exist'),
+        (f"{url}&sslmode=verify-full&sslrootcert=/none.crt", "a file does not exist: of a cert"),
+        (f"{url}&sslmode=verify-full", "root certificate file .* cannot be accessed"),
+        (f"{url}&sslmode=of-course", "`sslmode` parameter must be one of"),
+    ):
+        with pytest.raises(StoreError, match=text) as found:
+            await PostgresStore(other).open()
+        assert "\n" not in str(found.value) and "127.0.0.1" in str(found.value)
+
+
 async def test_texts_may_hold_nul(store: PostgresStore) -> None:
     run = Run(store, "tasks")
     run.send(Stop("a\0b", "\0"))
