@@ -5,6 +5,7 @@ called: a task that none of them answers is an error of the test.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -94,6 +95,7 @@ class TestTasks:
         self._services = Services()  # none is opened with the engine
         self.machines: dict[str, Machine] = {}
         self.started: dict[str, Machine] = {}
+        self._creation = asyncio.Lock()
         self.faults: list[WorkflowTestError] = []
         self._cases: dict[str, dict[str, TestCase]] = {}
         mocks = MockFile(self._cases, "the mock file")
@@ -129,12 +131,13 @@ class TestTasks:
     async def create(self, name: str) -> str:
         """The ARN of a machine, which is created once."""
         machine = self.machines[name]
-        if not machine.arn:
-            assert self._engine is not None
-            created = await self._engine.create_state_machine(
-                name, machine.plan.text, ROLE, type=machine.plan.type
-            )
-            machine.arn = created["stateMachineArn"]
+        async with self._creation:  # in turn, so that executions start in the order of their tasks
+            if not machine.arn:
+                assert self._engine is not None
+                created = await self._engine.create_state_machine(
+                    name, machine.plan.text, ROLE, type=machine.plan.type
+                )
+                machine.arn = created["stateMachineArn"]
         return machine.arn
 
     def resolve(self, resource: Resource) -> Handler:
