@@ -1,5 +1,5 @@
 """The scripts of examples/production that set up PostgreSQL, on real servers: after the primary has
-died, the standby has every acknowledged execution.
+died, the standby has every acknowledged execution, and another standby can be made of it.
 """
 
 import os
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -122,5 +123,28 @@ def test_a_failover_loses_nothing(
         for execution in started:
             assert client.describe_execution(executionArn=execution)["name"]
         client.start_execution(stateMachineArn=arn, name="after")
+        with another_standby(standby):
+            ask(standby, "ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+            ask(standby, "SELECT pg_reload_conf()")
+            eventually(lambda: ask(standby, state) == "standby|sync")
+            client.start_execution(stateMachineArn=arn, name="protected")
+            ask(standby, "ALTER SYSTEM SET synchronous_standby_names = ''")
+            ask(standby, "SELECT pg_reload_conf()")
     finally:
         live.close()
+
+
+@contextmanager
+def another_standby(primary: Standby) -> Iterator[None]:
+    """As docs/how-to/runbook.md makes one of a server that was promoted."""
+    ask(primary, "SELECT pg_create_physical_replication_slot('standby')")
+    folder = Path(tempfile.mkdtemp(prefix="stepwell-standby-"))
+    try:
+        standby = Standby(folder, primary, primary.environment)
+        standby.start()
+        try:
+            yield
+        finally:
+            standby.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
