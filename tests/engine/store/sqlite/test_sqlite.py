@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from stepwell.engine.core.events import TaskSucceeded
 from stepwell.engine.core.model import Payload, Scope
 from stepwell.engine.errors import StoreError
 from stepwell.engine.store import batch
-from stepwell.engine.store.base import Loaded, StoreFormatError, StoreInUseError
+from stepwell.engine.store.base import Loaded, StoreFormatError, StoreInUseError, Writes
 from stepwell.engine.store.batch import ORDER, Change
 from stepwell.engine.store.batcher import MERGE_EVENTS, Batcher
 from stepwell.engine.store.continuations import PAYLOAD_ROW_BYTES
@@ -610,3 +610,31 @@ async def test_a_torn_log_costs_only_its_end(path: Path, tmp_path: Path) -> None
         await again.close()
     assert len(seen) > 10 and max(seen) == sum(len(run.history) for run in runs)
     await store.close()
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """A folder, and what makes it read-only as a file system is, for root too."""
+    folder = tmp_path / "snap shot"
+    folder.mkdir()
+    if subprocess.run(["mount", "--bind", folder, folder], check=False).returncode:
+        pytest.skip("needs root, and the right to mount")
+    yield folder, lambda: subprocess.check_call(["mount", "-o", "remount,bind,ro", folder])
+    subprocess.run(["umount", folder], check=True)
+
+
+async def test_a_database_on_read_only_media_is_read(
+    media: tuple[Path, Callable[[], None]],
+) -> None:
+    folder, freeze = media
+    store = SqliteStore(folder / "one.db")
+    await store.open()
+    await store.commit([Writes({"key": b"{}"})])
+    await store.close()
+    freeze()
+    reader = SqliteStore(folder / "one.db", read_only=True)
+    await reader.open()
+    assert await reader.records("", limit=10) == [("key", b"{}")]
+    await reader.close()
+    with pytest.raises(StoreError, match="Read-only"):
+        await SqliteStore(folder / "one.db").open()
