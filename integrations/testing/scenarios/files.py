@@ -202,6 +202,18 @@ _MEMBERS: Final[dict[str, type[BaseModel]]] = {
     "states": StateExpectation,
     "scenarios": Scenario,
 }
+# the beginning of a type of pydantic's errors -> our words
+_WANTED: Final = {
+    "list": "must be a list, such as [A, B]",
+    "dict": "must have names and values, such as {NAME: VALUE}",
+    "model": "must have names and values, such as {NAME: VALUE}",
+    "string": "must be text; write a number, true or null in quotes",
+    "float": "must be a number",
+    "int": "must be a whole number",
+    "greater_than": "must be 0 or more",
+    "too_short": "must not be empty",
+    "datetime": "must be a time such as 2026-01-31T12:00:00Z",
+}
 
 
 def _text(error: ErrorDetails) -> str:
@@ -215,7 +227,9 @@ def _text(error: ErrorDetails) -> str:
         return f"the member {name!r} is missing"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    return f"{name}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+    kind = next((text for key, text in _WANTED.items() if error["type"].startswith(key)), None)
+    text = kind or error["msg"].removeprefix("Input should ").replace("be ", "must be ", 1)
+    return f"{name} {text}" if name else "the file must have members, such as scenarios: [...]"
 
 
 def answers_of(value: Json, item: str | None, place: str, is_list: bool = False) -> Answers:

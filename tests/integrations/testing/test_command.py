@@ -176,6 +176,30 @@ scenarios:
     assert "6 failed, 1 passed, 1 skipped, 2 with warnings  in " in shown
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("- name: a", "1:1: the file must have members, such as scenarios: [...]"),
+        ("scenarios: {a: 1}", "1:1: scenarios must be a list, such as [A, B]"),
+        ("scenarios: []", "1:1: scenarios must not be empty"),
+        ("scenarios: [{name: 7}]", "1:14: name must be text; write a number, true or null in qu"),
+        ("scenarios: [{name: a, start: soon}]", "1:23: start must be a time such as 2026-01-31T"),
+        (
+            "scenarios: [{name: a, expect: {status: failed}}]",
+            "1:32: status must be 'SUCCEEDED', 'FAILED', 'TIMED_OUT' or 'ABORTED'",
+        ),
+        ("scenarios: [{name: a, expect: {states: {Charge: 1}}}]", "1:41: Charge must have names"),
+        ("scenarios: [{name: a, expect: {duration: 1h}}]", "1:32: duration must be a number"),
+    ],
+)
+def test_members_of_another_type(
+    text: str, problem: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "checkout.test.yaml").write_text(text + "\n")
+    assert run(".") == 2
+    assert capsys.readouterr().err.startswith(f"checkout.test.yaml:{problem}")
+
+
 def test_errors_of_one_file_do_not_hide_the_others(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
