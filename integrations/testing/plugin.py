@@ -13,6 +13,7 @@ import pickle
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -147,9 +148,9 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture
 def workflow(request: pytest.FixtureRequest) -> Callable[..., Workflow]:
-    """workflow("order.asl.json", ...), as `from stepwell import workflow` has it. Files and folders
-    are looked for beside the test's file and in the folders around it, the nearest first, then in
-    pytest's rootdir and in the current folder.
+    """workflow("order.asl.json", ...), as `from stepwell import workflow` has it. Its files, mock
+    files too, are looked for beside the test's file and in the folders around it, the nearest
+    first, then in pytest's rootdir and in the current folder.
     """
     from stepwell.integrations.testing import errors
     from stepwell.integrations.testing import workflow as workflows
@@ -159,12 +160,13 @@ def workflow(request: pytest.FixtureRequest) -> Callable[..., Workflow]:
 
     def make(definition: Any, **options: Any) -> Workflow:
         __tracebackhide__ = errors.is_expected
-        if isinstance(options.get("functions"), str):
-            options["functions"] = _found(options["functions"], folders)
+        for name in ("functions", "params"):
+            if isinstance(options.get(name), str | Path):
+                options[name] = _found(options[name], folders)
         if "machines" in options:
             others = options["machines"]
             options["machines"] = {name: find(each) for name, each in others.items()}
-        return workflows.workflow(find(definition), **options)
+        return replace(workflows.workflow(find(definition), **options), folders=folders)
 
     def find(definition: Any) -> Any:
         __tracebackhide__ = errors.is_expected

@@ -188,6 +188,7 @@ class Workflow:
     machines   other state machines, by name, with their mocks
     elsewhere  definitions in which the others are looked for first, by name
     mock_file  a mock file, and the test case of all machines
+    folders    in which mock files are looked for first
     """
 
     plan: Plan
@@ -198,6 +199,7 @@ class Workflow:
     machines: Mapping[str, Workflow] = field(default_factory=dict)
     elsewhere: Mapping[str, Path] = field(default_factory=dict)
     mock_file: tuple[MockFile, str] | None = None
+    folders: Sequence[Path] = ()
     _found: dict[str, Workflow | None] = field(default_factory=dict, compare=False)
 
     def __repr__(self) -> str:
@@ -255,10 +257,13 @@ class Workflow:
         """Another Workflow, with the mocks of a test case of a mock file (MockConfigFile.json).
         Mocks of states that mock() names go before.
 
+        file     where it is not in the current folder: beside the definition
         machine  its name in the file; None: that of the definition's file, or the only one
         """
+        beside = [] if self.plan.file is None else [file_of(self.plan.file).parent]
+        places = [folder / file for folder in (*self.folders, Path(), *beside)]
         try:
-            read = read_mocks(file)
+            read = read_mocks(next((each for each in places if each.exists()), file))
         except OSError as fault:
             raise WorkflowTestError(file_fault(file, fault)) from None
         except MockFileError as fault:

@@ -120,7 +120,17 @@ def test_lost(workflow):
 def test_definitions_in_the_folders_around_a_test(project: pytest.Pytester) -> None:
     """Without a pytest.ini, the folder that is named is pytest's rootdir."""
     (project.path / "pytest.ini").unlink()
-    test = "def test_around(workflow):\n    assert workflow('order.asl.json').run({'id': 7}).output"
+    test = """
+def test_around(workflow):
+    assert workflow("order.asl.json").run({"id": 7}).output
+    assert workflow("order.asl.json").mocks("mocks.json", "Paid").run({}).output == 7
+    assert workflow("order.asl.json", params="mocks.json").plan.parameters["MockedResponses"]
+"""
+    mocks = {
+        "StateMachines": {"order": {"TestCases": {"Paid": {"Charge": "Paid"}}}},
+        "MockedResponses": {"Paid": {"0": {"Return": 7}}},
+    }
+    (project.path / "tests" / "mocks.json").write_text(json.dumps(mocks))
     (project.path / "tests" / "test_order.py").write_text(test)
     project.runpytest_inprocess(*ARGUMENTS, "tests").assert_outcomes(passed=1)
 
