@@ -251,13 +251,10 @@ def machines_of_template(
     value = replaced_calls(parsed.value, placeholders, stack)
     if parsed.plain or not definition_templates.is_template(value):
         return None
-    found = []
-    for each in definition_templates.embedded(value):
-        known = stack.find(f"{each.name}.Name") if each.called == each.name else None
-        called = each.called if known is None else str(known.value)
-        written = placeholders.unmarked(definition_templates.shown(each.definition))
-        found.append(each._replace(called=called, written=written))
-    return found
+    return [
+        each._replace(written=placeholders.unmarked(definition_templates.shown(each.definition)))
+        for each in definition_templates.embedded(value, stack.text)
+    ]
 
 
 def missing_values(names: list[str]) -> str:

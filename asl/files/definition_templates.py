@@ -4,7 +4,7 @@ of DescribeStateMachine.
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from stepwell.asl import json_text
@@ -71,6 +71,10 @@ def split(filename: str) -> tuple[str, str | None]:
     return (match[1], match[2]) if match else (filename, None)
 
 
+def _text(value: Json) -> str | None:
+    return value if isinstance(value, str) and OPEN not in value else None
+
+
 def is_template(value: Json) -> bool:
     """Whether a file is a template, and not a definition."""
     return (
@@ -103,8 +107,8 @@ def _is_answer(value: Json) -> bool:
     )
 
 
-def embedded(value: Json) -> list[Embedded]:
-    """The state machines of a template."""
+def embedded(value: Json, text: Callable[[Json], str | None] = _text) -> list[Embedded]:
+    """The state machines of a template. text: that of a name, if it is known."""
     if _is_answer(value):
         name = str(value.get("name", ""))
         kind = _kind(value)
@@ -120,7 +124,7 @@ def embedded(value: Json) -> list[Embedded]:
                     values = properties.get(_SUBSTITUTIONS, {})
                     substitutions = values if isinstance(values, dict) else {}
                     file = field not in _FIELDS[:2]
-                    called = _called(name, properties)
+                    called = _called(name, properties, text)
                     complete = isinstance(values, dict) and not any("::" in key for key in values)
                     given = substitutions, called, complete, _kind(properties)
                     found.append(Embedded(name, where, each, file, *given))
@@ -133,15 +137,15 @@ def embedded(value: Json) -> list[Embedded]:
     for name, machine in _members(machines, "stateMachines"):
         if "definition" in machine:
             where = member(member(inside, name), "definition")
-            called = _called(name, machine)
+            called = _called(name, machine, text)
             kind = _kind(machine)
             found.append(Embedded(name, where, machine["definition"], called=called, type=kind))
     return found
 
 
-def _called(name: str, properties: Mapping[str, Json]) -> str:
+def _called(name: str, properties: Mapping[str, Json], text: Callable[[Json], str | None]) -> str:
     texts = [each for key in _NAMES if isinstance(each := properties.get(key), str)]
-    return texts[0] if texts and texts[0] and OPEN not in texts[0] else name
+    return (text(texts[0]) if texts else None) or name
 
 
 def _kind(properties: Mapping[str, Json]) -> str:

@@ -40,7 +40,7 @@ __all__ = [
     "HISTORY_BYTES", "INVALID_FILE", "UNREADABLE", "Problem", "condensed", "definition",
     "definitions",
     "functions_beside", "known_resource", "machine_name", "parameters", "placed", "places",
-    "problems", "read_definition_file", "source", "unreadable",
+    "problems", "read_definition_file", "source", "type_of", "unreadable",
     "with_pseudo_parameters",
 ]  # fmt: skip
 
@@ -129,12 +129,18 @@ def definition(
     return checked
 
 
+def type_of(file: Path, type: str | None, limits: Limits = DEFAULT_LIMITS) -> str:
+    """Of a workflow: as it is given, or that of the template."""
+    return str(type or folders.type_in_template(file, limits) or "STANDARD")
+
+
 def machine_name(file: Path, type: str, limits: Limits = DEFAULT_LIMITS) -> str:
     """The name of the machine that a file defines: order.asl.json is "order", as an Express
     workflow "order-express". A template names its machine, or the resource does.
     """
     name = folders.machine_name(file, limits)
-    suffix = "-express" if type == "EXPRESS" else ""
+    named = folders.type_in_template(file, limits) == type
+    suffix = "-express" if type == "EXPRESS" and not named else ""
     return name[: limits.name_chars - len(suffix)] + suffix
 
 

@@ -129,7 +129,10 @@ ParamsFile = Annotated[
         help="Values of ${KEY} in the definition: JSON, YAML or .env; --param has priority.",
     ),
 ]
-WorkflowType = Annotated[Type, Option("--type", help="Type of workflow.")]
+WorkflowType = Annotated[
+    Type | None,
+    Option("--type", help="Type of workflow.  [default: that of a template, else STANDARD]"),
+]
 Execution = Annotated[
     str,
     Argument(

@@ -117,6 +117,13 @@ def template_machines(path: Path, limits: Limits = DEFAULT_LIMITS) -> list[Embed
     return machines_of_template(data, str(file), limits) or []
 
 
+def type_in_template(path: Path, limits: Limits = DEFAULT_LIMITS) -> str | None:
+    """STANDARD or EXPRESS; None if no template names it."""
+    _, name = split(str(path))
+    found = [each.type for each in template_machines(path, limits) if name in (None, each.name)]
+    return found[0] if len(found) == 1 else None
+
+
 def machine_name(path: Path, limits: Limits = DEFAULT_LIMITS) -> str:
     """The name of the machine that a file defines: order.asl.json is "order". A template names its
     machine, or the resource does.

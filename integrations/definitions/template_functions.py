@@ -32,6 +32,8 @@ def sources(
             dict(each.environment),
             each.seconds,
             each.memory_mb,
+            each.code,
+            each.ending,
         )
         for each in found
         if NAME.match(each.name)

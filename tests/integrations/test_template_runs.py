@@ -105,3 +105,38 @@ def test_code_that_is_not_there(project: Path) -> None:
         f"its handler in template.yaml is app.lambda_handler, but there is no {file} (or .js"
         in ran.stderr
     )
+
+
+def test_a_template_has_the_type_name_and_code_of_its_machine(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "express.yaml").write_text(
+        """Parameters: {Stage: {Type: String, Default: dev}}
+Resources:
+  Machine:
+    Type: AWS::StepFunctions::StateMachine
+    Properties:
+      StateMachineName: !Sub ${Stage}-hello
+      StateMachineType: EXPRESS
+      DefinitionString: !Sub
+        - '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "${f}", "End": true}}}'
+        - {f: !GetAtt Hello.Arn}
+  Hello:
+    Type: AWS::Lambda::Function
+    Properties:
+      Handler: index.handler
+      Runtime: python3.12
+      Code: {ZipFile: "def handler(event, context): return 'hello'"}
+"""
+    )
+    ran = command("run", "express.yaml", "--db", "a.db")
+    assert ran.stdout == '"hello"\n', ran.stderr
+    assert ran.stderr.startswith("dev-hello  run ")
+    assert "  express · " in ran.stderr
+    sync = DEFINITION["States"]["Notify"] | {"Resource": "arn:aws:states:::glue:startJobRun.sync"}  # type: ignore[index]
+    machine = {"Type": "EXPRESS", "Definition": {"StartAt": "A", "States": {"A": sync}}}
+    resource = {"Type": "AWS::Serverless::StateMachine", "Properties": machine}
+    (project / "sync.json").write_text(json.dumps({"Resources": {"M": resource}}))
+    assert command("validate", "sync.json").exit_code == 2
+    assert command("validate", "sync.json", "--type", "STANDARD").exit_code == 0
+    assert command("lint", "sync.json").exit_code == 1

@@ -19,7 +19,8 @@ _RUNTIME: Final = re.compile(r"python|nodejs")
 
 class FunctionCode(NamedTuple):
     """name: of the function; folder: of its code, relative to the template's; handler, runtime:
-    of Lambda; environment: variables whose values are known; seconds, memory_mb: None: as usual.
+    of Lambda; environment: variables whose values are known; seconds, memory_mb: None: as usual;
+    code: its text, if the template has that, and ending: of its file.
     """
 
     name: str
@@ -28,6 +29,8 @@ class FunctionCode(NamedTuple):
     environment: Mapping[str, str]
     seconds: float | None
     memory_mb: int | None
+    code: str = ""
+    ending: str = ".py"
 
 
 def functions(stack: Stack) -> Iterator[FunctionCode]:
@@ -38,9 +41,12 @@ def functions(stack: Stack) -> Iterator[FunctionCode]:
             continue
         if resource.get("Type") == _SAM:
             given = _merged(stack.defaults, properties)
-            yield from _function(stack, id, given, _text(stack, given.get("CodeUri", ".")))
+            code = _text(stack, given.get("InlineCode"))
+            yield from _function(stack, id, given, _text(stack, given.get("CodeUri", ".")), code)
         elif resource.get("Type") == _LAMBDA and "Code" in properties:
-            yield from _function(stack, id, properties, _folder(stack, resource))
+            code = properties["Code"]
+            text = _text(stack, code.get("ZipFile")) if isinstance(code, dict) else None
+            yield from _function(stack, id, properties, _folder(stack, resource), text)
     for name, function in stack.functions.items():
         given = _merged(stack.provider, function)
         yield from _function(
@@ -79,22 +85,33 @@ def _folder(stack: Stack, resource: Mapping[str, Json]) -> str | None:
 
 
 def _function(
-    stack: Stack, id: str, properties: Mapping[str, Json], folder: str | None
+    stack: Stack,
+    id: str,
+    properties: Mapping[str, Json],
+    folder: str | None,
+    code: str | None = None,
 ) -> Iterator[FunctionCode]:
     handler, runtime = (_text(stack, properties.get(key)) for key in ("Handler", "Runtime"))
     name = stack.find(id)
-    if not folder or not handler or name is None or not _RUNTIME.match(runtime or "python"):
+    if (
+        not (folder or code)
+        or not handler
+        or name is None
+        or not _RUNTIME.match(runtime or "python")
+    ):
         return
     environment = properties.get("Environment")
     variables = environment.get("Variables") if isinstance(environment, dict) else None
     known = {key: stack.value(value) for key, value in (variables or {}).items()}
     yield FunctionCode(
         str(name.value),
-        folder,
+        folder or ".",
         handler,
         {key: as_text(each.value) for key, each in known.items() if each is not None},
         _number(stack, properties.get("Timeout")),
         _number(stack, properties.get("MemorySize")),
+        code or "",
+        ".js" if code and (runtime or "").startswith("nodejs") else ".py",
     )
 
 

@@ -130,6 +130,8 @@ class TerraformNames:
     def _find(self, name: str) -> Known | None:
         if name in PSEUDO:
             return Known(self._place[PSEUDO[name][0]])
+        if name == "terraform.workspace":
+            return Known("default", fixed=False)
         match = _REFERENCE.match(name)
         if match is None:
             return None

@@ -34,11 +34,11 @@ from stepwell.integrations.tasks.results import result_shape
 
 
 class Options(NamedTuple):
-    """Of the command. notes: print them; strict: they count; select, ignore: codes, or beginnings
-    of codes.
+    """Of the command. type: None: that of the template; notes: print them; strict: they count;
+    select, ignore: codes, or beginnings of codes.
     """
 
-    type: str
+    type: str | None
     inputs: tuple[str, ...]
     select: tuple[str, ...]
     ignore: tuple[str, ...]
@@ -107,10 +107,11 @@ def _problems(
     def known(resource: str) -> str | None:
         return resource if has_hole(resource) else functions(resource)
 
-    filled = sampled(source, options.type, limits, known)
+    kind = files.type_of(path, options.type, limits)
+    filled = sampled(source, kind, limits, known)
     findings = lint(
         filled.uniform,
-        options.type,
+        kind,
         limits,
         known,
         sample=filled.text,

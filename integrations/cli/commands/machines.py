@@ -112,13 +112,14 @@ def put(
 
     attributes.check(search_attributes)
     given = files.parameters(param or [], params, limits)
-    called = name or files.machine_name(file, type.value, limits)
+    kind = files.type_of(file, type, limits)
+    called = name or files.machine_name(file, kind, limits)
 
     async def work(client: Client) -> None:
         parameters = files.with_pseudo_parameters(file, given, await lookup.home(client))
-        source = files.definition(file, parameters, type.value, None, lambda each: each, limits)
+        source = files.definition(file, parameters, kind, None, lambda each: each, limits)
         answer, did = await stored(
-            client, called, type.value, source.text, how, role=role, publish=publish
+            client, called, kind, source.text, how, role=role, publish=publish
         )
         await attributes.tag(client, answer["stateMachineArn"], search_attributes)
         if json:

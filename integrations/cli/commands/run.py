@@ -79,7 +79,7 @@ def run(
     file: Path,
     input: str,
     name: str | None,
-    type: str,
+    type: str | None,
     param: Sequence[str],
     params: Path | None,
     server: str | None,
@@ -98,8 +98,9 @@ def run(
     settings, at = task_settings.read(**tasks), choosing.place(server, db)
     text = inputs.read_json(input, "--input", limits)
     given = files.parameters(param, params, limits)
+    kind = files.type_of(file, type, limits)
     asked = Asked(
-        *(file, type, given, name, text, json, quiet, timeout, mocks, skip_time, search_attributes)
+        *(file, kind, given, name, text, json, quiet, timeout, mocks, skip_time, search_attributes)
     )
     if at.server is None:
         return loop.run(_here(asked, at, settings, limits))

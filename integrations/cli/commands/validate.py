@@ -20,7 +20,7 @@ def validate(
     paths: Sequence[Path],
     param: Sequence[str],
     params: Path | None,
-    type: str,
+    type: str | None,
     json: bool,
     limits: Limits,
 ) -> int:
@@ -30,7 +30,8 @@ def validate(
     for path in paths:
         try:
             folder = files.functions_beside(path)
-            _, problems = files.problems(path, parameters, type, folder, limits=limits)
+            kind = files.type_of(path, type, limits)
+            _, problems = files.problems(path, parameters, kind, folder, limits=limits)
         except UsageError as fault:  # the file cannot be read
             message = str(fault).removeprefix(f"{path}: ")
             problems = [Problem(str(path), 1, 1, ERROR, INVALID_FILE, message, "")]

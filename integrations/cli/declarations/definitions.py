@@ -39,12 +39,12 @@ def validate(
     files: o.DefinitionFiles,
     param: o.Params = None,
     params: o.ParamsFile = None,
-    type: o.WorkflowType = o.Type.STANDARD,
+    type: o.WorkflowType = None,
     json: o.Json = False,
     limits: o.LimitsFile = None,
 ) -> None:
     """Report all problems of definitions, with their places."""
-    call("validate.validate", files, param or [], params, type.value, json, limits=limits)
+    call("validate.validate", files, param or [], params, type, json, limits=limits)
 
 
 @top.command(section=o.DEFINITIONS)

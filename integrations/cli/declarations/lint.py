@@ -65,7 +65,7 @@ def lint(
     rules: _Rules = False,
     param: o.Params = None,
     params: o.ParamsFile = None,
-    type: o.WorkflowType = o.Type.STANDARD,
+    type: o.WorkflowType = None,
     limits: o.LimitsFile = None,
 ) -> None:
     """Find mistakes beyond validation: what cannot match, must fail, or is never reached."""
@@ -74,7 +74,7 @@ def lint(
     if not files:
         raise WrongUsageError("FILE is missing: stepwell lint FILE...", get_current_context())
     chosen = {
-        "type": type.value,
+        "type": type,
         "inputs": tuple(input or ()),
         "select": tuple(select or ()),
         "ignore": tuple(ignore or ()),

@@ -79,7 +79,7 @@ def _declare_put(how: str, help: str) -> None:
     def put(
         file: o.DefinitionFile,
         name: Name = None,
-        type: o.WorkflowType = o.Type.STANDARD,
+        type: o.WorkflowType = None,
         role: Role = None,
         param: o.Params = None,
         params: o.ParamsFile = None,

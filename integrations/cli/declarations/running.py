@@ -56,7 +56,7 @@ def run(
     file: o.DefinitionFile,
     input: o.Input = "{}",
     name: o.ExecutionName = None,
-    type: o.WorkflowType = o.Type.STANDARD,
+    type: o.WorkflowType = None,
     functions: o.Functions = None,
     param: o.Params = None,
     params: o.ParamsFile = None,
@@ -82,7 +82,7 @@ def run(
     Exit code: 0 succeeded, 1 failed, 2 bad usage or definition, 3 timed out, 4 aborted, 130
     interrupted, 70 internal error.
     """
-    options = {**locals(), "type": type.value, "param": param or []}
+    options = {**locals(), "param": param or []}
     options["mocks"] = (options.pop("mocks"), options.pop("case"), mock_validation.value)
     del options["mock_validation"]
     call("run.run", **options)

@@ -18,6 +18,7 @@ from stepwell.engine.supervisor import Supervisor
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.runtime import messages
 from stepwell.integrations.services.runtime.function import NODE, PYTHON, Function
+from stepwell.integrations.services.runtime.inline_code import InlineCode
 from stepwell.integrations.services.runtime.output import Printer
 from stepwell.integrations.services.runtime.pool import (
     Answer,
@@ -44,7 +45,8 @@ _LAYOUTS: Final = (
 
 class Source(NamedTuple):
     """A function that a template has. folder: of its code; handler: "module.function"; template:
-    the file; seconds, memory_mb: None: Lambda's.
+    the file; seconds, memory_mb: None: Lambda's; code: its text, if the template has that, and
+    ending: of its file.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Source(NamedTuple):
     environment: Mapping[str, str]
     seconds: float | None = None
     memory_mb: int | None = None
+    code: str = ""
+    ending: str = ".py"
 
     def files(self) -> list[str]:
         """Where the handler may be."""
@@ -88,6 +92,7 @@ class Functions:
         self.isolated = False
         self._added: dict[str, Function] = {}
         self._sources = {each.name: each for each in sources}
+        self._inline = InlineCode()
         self._reported: set[str] = set()  # missing ones
         self._printer = Printer(_to_stderr, limits) if output is None and pool is None else None
         self._owns_pool = pool is None
@@ -133,6 +138,9 @@ class Functions:
         source = self._sources.get(name)
         if source is None:
             return None
+        if source.code:
+            file = _module("", source.handler) + source.ending
+            source = source._replace(folder=self._inline.folder(name, file, source.code))
         for runtime, file in zip(RUNTIMES.values(), source.files()):
             function = Function(
                 name,
@@ -208,6 +216,7 @@ class Functions:
         """Kill all processes of its own pool, and wait for their end."""
         if self._owns_pool:
             await self.pool.close()
+        self._inline.close()
         if self._printer is not None:
             await self._printer.close()
 

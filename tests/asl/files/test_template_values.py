@@ -244,7 +244,7 @@ Resources:
     assets = {
         "Asset": {"Metadata": {"aws:asset:path": "asset.1"}, "Code": {"S3Key": "2.zip"}},
         "Key": {"Code": {"S3Bucket": {"Fn::Sub": "b-${AWS::Region}"}, "S3Key": "2.zip"}},
-        "Inline": {"Code": {"ZipFile": "def handler(): pass"}},
+        "Inline": {"Code": {"ZipFile": "exports.handler = () => 1"}},
         "Folder": {"Code": "../src"},
     }
     resources = {
@@ -256,6 +256,9 @@ Resources:
         for name, each in assets.items()
     }
     found = template_functions(json.dumps({"Resources": resources}), "s.template.json")
-    assert [(each.name, each.folder) for each in found] == [
-        ("Asset", "asset.1"), ("Key", "asset.2"), ("Folder", "../src")
-    ]  # fmt: skip
+    assert [(each.name, each.folder, each.code, each.ending) for each in found] == [
+        ("Asset", "asset.1", "", ".py"),
+        ("Key", "asset.2", "", ".py"),
+        ("Inline", ".", "exports.handler = () => 1", ".js"),
+        ("Folder", "../src", "", ".py"),
+    ]

@@ -1,0 +1,28 @@
+"""The code of functions that is written in a template, as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+
+class InlineCode:
+    """A temporary folder with a folder for each function; made when it is needed."""
+
+    def __init__(self) -> None:
+        self._folder: TemporaryDirectory[str] | None = None
+
+    def folder(self, name: str, file: str, code: str) -> str:
+        """The folder of a function, with its file in it."""
+        if self._folder is None:
+            self._folder = TemporaryDirectory(prefix="stepwell-functions-")
+        folder = Path(self._folder.name) / name
+        if not folder.is_dir():
+            folder.mkdir()
+            (folder / file).write_text(code)
+        return str(folder)
+
+    def close(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
