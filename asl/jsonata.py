@@ -26,6 +26,7 @@ from stepwell.asl.jsonata_functions import (
     PRELUDE,
     JsonataBudgetError,
     JsonataError,
+    lists_functions,
     newer_operators,
     threw,
 )
@@ -58,14 +59,6 @@ _DRAWS: Final = re.compile(r"\$(?:random|shuffle|uuid)\b")
 # functions; AWS rejects all of them
 _HOLDS_OTHERS: Final = '$exists(%s.**[$type($)="function" or $type($)="object" and $!=$])'
 _MAKES_NAN: Final = re.compile(r"[/%]|\$(?:round|parseInteger|toMillis)\b")
-# items and members that may be functions: by name, as `{"id": $uuid}`, or as they are
-_NAMED_ITEMS: Final = re.compile(r"[\[:,]\s*\$(\w+)\s*(?=[,}\]])")
-_FUNCTION_ITEM: Final = re.compile(r"[\[:]\s*(?:function\b|λ)")
-# names of variables that the expression defines, other than by `:= function`
-_DEFINED: Final = re.compile(
-    r"\$(\w+)\s*:=(?!\s*(?:function\b|λ|\$\w+\s*[;)~]))|[@#]\$(\w+)"
-    r"|(?:function|λ)\s*\(([^()]*)\)"
-)
 _ENTROPY: Final = "§entropy"
 _NAMES: Final = re.compile(r"\$(\w+)")
 
@@ -144,7 +137,7 @@ class Jsonata:
         self._full = _options(limits, in_thread=True)
         self._draws = bool(_DRAWS.search(source))
         self._makes_nan = bool(_MAKES_NAN.search(source))
-        self._lists_functions = _lists_functions(source, self.functions)
+        self._lists_functions = lists_functions(source, self.functions)
         self._known: Json = MISSING
         self._every = "everyBinding" in reads
         constant = not (self._reads or self._every or _IMPURE.search(source))
@@ -416,17 +409,6 @@ def _check_operators(source: str) -> None:
         except ExpressionSyntaxError:
             message = messages.JSONATA_NEWER.format(operator=source[offset : offset + 2])
             raise _fault(source, "S0211", message, offset) from None
-
-
-def _lists_functions(source: str, functions: frozenset[str]) -> bool:
-    """Whether items or members of a result may be functions. functions: names that are not of
-    variables of the state machine.
-    """
-    named = functions.intersection(_NAMED_ITEMS.findall(source))
-    if named:
-        defined = " ".join(" ".join(found) for found in _DEFINED.findall(source))
-        named -= set(re.findall(r"\w+", defined))
-    return bool(named or _FUNCTION_ITEM.search(source))
 
 
 def _fault(source: str, code: str, message: str, offset: int | None) -> ExpressionSyntaxError:

@@ -278,3 +278,31 @@ def newer_operators(source: str) -> Iterator[tuple[int, str]]:
         plain = _SIGNATURE.sub(lambda found: " " * len(found[0]), source)
         for found in _NEWER.finditer(plain):
             yield found.start(), f"{plain[: found.start()]}§§{plain[found.end() :]}"
+
+
+# --- functions as values --------------------------------------------------------------------------
+
+# items and members: by name, as `{"id": $uuid}`, or as they are
+_NAMED_ITEM: Final = re.compile(r"[\[:,]\s*\$(\w+)\s*(?=[,}\]])")
+_FUNCTION_ITEM: Final = re.compile(r"[\[:]\s*(?:function\b|λ)")
+# variables that the expression defines, other than by `:= function`
+_DEFINED: Final = re.compile(
+    r"\$(\w+)\s*:=(?!\s*(?:function\b|λ|\$\w+\s*[;)~]))|[@#]\$(\w+)"
+    r"|(?:function|λ)\s*\(([^()]*)\)"
+)
+
+
+def lists_functions(source: str, functions: frozenset[str]) -> bool:
+    """Whether items or members of a result may be functions. functions: the names in the expression
+    that are not of variables of the state machine.
+    """
+    return bool(uncalled(source, functions) or _FUNCTION_ITEM.search(source))
+
+
+def uncalled(source: str, functions: frozenset[str]) -> frozenset[str]:
+    """The functions that are the value of an expression, or items or members in it."""
+    named = functions.intersection([source.removeprefix("$"), *_NAMED_ITEM.findall(source)])
+    if named:
+        defined = " ".join(" ".join(found) for found in _DEFINED.findall(source))
+        named -= set(re.findall(r"\w+", defined))
+    return named

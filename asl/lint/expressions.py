@@ -16,7 +16,9 @@ from stepwell.asl.inference.machine import Machine, State, own_fields, texts
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.intrinsics import FUNCTIONS
 from stepwell.asl.jsonata import compile_jsonata, is_expression
+from stepwell.asl.jsonata_functions import uncalled
 from stepwell.asl.lint.rule import Find, Found, Rule, Subject
+from stepwell.asl.lint.variables import assignments
 from stepwell.asl.templates import DYNAMIC
 
 _PATH: Final = re.compile(r"\$\$?\.[A-Za-z_]\w*(?:\.\w+|\[\d+\])*")
@@ -96,6 +98,21 @@ def in_brackets(subject: Subject) -> Iterator[Found]:
             )
 
 
+def not_called(subject: Subject) -> Iterator[Found]:
+    variables = {name for state in subject.machine.states for name in assignments(state)}
+    for source, where in _expressions(subject):
+        try:
+            functions = compile_jsonata(source).functions
+        except ExpressionSyntaxError:
+            continue
+        for name in sorted(uncalled(source, functions) - variables)[:1]:
+            yield (
+                where,
+                f"${name} is a function, which no state can return: the expression fails. Call it: "
+                f"${name}(...)",
+            )
+
+
 def path_in_result(subject: Subject) -> Iterator[Found]:
     for state in subject.machine.states:
         if state.type == "Pass" and not state.jsonata:
@@ -158,4 +175,5 @@ RULES: Final = (
     ),
     Rule("W417", "path-in-result", "A path in the Result of a Pass is text.", path_in_result),
     Rule("W418", "name-in-brackets", "A text in brackets is no name in JSONata.", in_brackets),
+    Rule("W419", "function-not-called", "An expression returns a function.", not_called),
 )

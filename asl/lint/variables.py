@@ -54,7 +54,7 @@ def _names(state: State, key: str, text: str) -> tuple[frozenset[str], frozenset
     return expression.variables, expression.functions
 
 
-def _assigned(state: State) -> dict[str, str]:
+def assignments(state: State) -> dict[str, str]:
     """{name: location} of the variables that a state assigns."""
     found: dict[str, str] = {}
     for steps in _ASSIGNS:
@@ -70,7 +70,7 @@ def _visible(block: Block) -> dict[str, str]:
     around: Block | None = block
     while around is not None:
         for state in around.states.values():
-            found |= _assigned(state)
+            found |= assignments(state)
         if around.config.get("Mode") == DISTRIBUTED:
             return found
         around = around.owner.block if around.owner else None
@@ -78,7 +78,7 @@ def _visible(block: Block) -> dict[str, str]:
 
 
 def unknown(subject: Subject) -> Iterator[Found]:
-    elsewhere = {name: state for state in subject.machine.states for name in _assigned(state)}
+    elsewhere = {name: state for state in subject.machine.states for name in assignments(state)}
     reported = {each.cause.location for each in subject.facts.failures}
     for block in subject.machine.blocks:
         visible = _visible(block)
@@ -107,7 +107,7 @@ def _unknown(name: str, assigned: State | None, state: State) -> str:
 
 def not_yet(subject: Subject) -> Iterator[Found]:
     """Variables that no state before assigns, and why."""
-    elsewhere = {name: state for state in subject.machine.states for name in _assigned(state)}
+    elsewhere = {name: state for state in subject.machine.states for name in assignments(state)}
     for failure in subject.facts.failures:
         if failure.handled or failure.cause.code != UNASSIGNED:
             continue
@@ -129,7 +129,7 @@ def never_read(subject: Subject) -> Iterator[Found]:
         read |= {name: True for name, _, _ in subject.once(_references, state)}
     whole = _whole(subject)
     for state in subject.machine.states:
-        for name, where in _assigned(state).items():
+        for name, where in assignments(state).items():
             if name not in read and not has_hole(name) and not whole:
                 yield where, f"no state reads ${name}. Remove it, or correct the name of a reader"
 

@@ -188,3 +188,26 @@ def test_which_paths_may_find_nothing(fields: dict[str, Any], noted: bool) -> No
     states = {"P": first, "T": {**task, "End": True}, "F": {"Type": "Fail"}}
     codes = [each.code for each in lint(json.dumps({"StartAt": "P", "States": states}))]
     assert ("N205" in codes) is noted
+
+
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [
+        ("{% $uuid %}", True),
+        ("{% {'at': $now, 'n': 1} %}", True),
+        ("{% [1, $sum] %}", True),
+        ("{% ($f := function($x){$x}; {'f': $f}) %}", True),
+        ("{% $map($states.input.l, $string) %}", False),
+        ("{% $reduce($states.input.l, $append) %}", False),
+        ("{% $map($states.input.l, function($now){{'at': $now}}) %}", False),
+        ("{% ($sum := 1; [$sum]) %}", False),
+        ("{% {'total': $total} %}", False),
+        ("{% $count %}", False),
+    ],
+)
+def test_functions_that_are_not_called(output: str, found: bool) -> None:
+    first = {"Type": "Pass", "Assign": {"total": 1, "count": 2}, "Next": "S"}
+    states = {"P": first, "S": {"Type": "Pass", "Output": output, "End": True}}
+    machine = {"QueryLanguage": "JSONata", "StartAt": "P", "States": states}
+    codes = [each.code for each in lint(json.dumps(machine))]
+    assert ("W419" in codes) is found
