@@ -309,12 +309,13 @@ class PostgresDatabase:
             writer = self._session()
             try:
                 yield writer
+            except UnicodeEncodeError:  # no database takes the text: it was rolled back, no more
+                raise
+            except DatabaseError as error:
+                self.failed = failure(error)
+                raise self.failed from error
             except BaseException as error:
-                # a text that no database takes is the caller's error: it was rolled back, no more
-                if not isinstance(error, UnicodeEncodeError):
-                    self.failed = error
-                if isinstance(error, DatabaseError):
-                    raise failure(error) from error
+                self.failed = error
                 raise
 
     @asynccontextmanager

@@ -338,6 +338,8 @@ class SqliteDatabase:
             # a text that no database takes is the caller's error: it was rolled back, no more
             if not isinstance(error, UnicodeEncodeError):
                 self.failed = error
+            if isinstance(error, sqlite3.Error):
+                self.failed = StoreError(meaning(error))
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
