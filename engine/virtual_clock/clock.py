@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from stepwell.engine.clock import Alarm, ManualClock, SystemClock
@@ -53,6 +54,14 @@ class Activity(Protocol):
         """When the next execution is due, ms, and None or what an outside worker may still answer:
         equal for the same task. None: no execution waits for a time.
         """
+
+
+@lru_cache(maxsize=8)
+def _endless(limits: Limits) -> Limits:
+    """One object for all engines: what is cached by limits compares them by identity."""
+    return replace(
+        limits, timer_window_seconds=_FOREVER_SECONDS, retention_seconds=_FOREVER_SECONDS
+    )
 
 
 class VirtualClock:
@@ -117,9 +126,7 @@ class VirtualClock:
         """Those of an engine with this clock: all timers are in memory, and nothing is deleted
         while a year passes in a millisecond.
         """
-        return replace(
-            limits, timer_window_seconds=_FOREVER_SECONDS, retention_seconds=_FOREVER_SECONDS
-        )
+        return _endless(limits)
 
     def follow(self, activity: Activity) -> None:
         """Skip the time that this engine waits for. Raises EngineError if the clock follows another
