@@ -109,6 +109,7 @@ def test_most_is_used() -> None:
     selector = monitor["spec"]["selector"]["matchLabels"]
     assert selector.items() <= labels.items()
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert labels[monitor["spec"]["jobLabel"]] == "stepwell"  # the job of the alert rules
 
 
 def container_of(values: dict[str, Any]) -> dict[str, Any]:
