@@ -69,11 +69,11 @@ def test_tail_follows_executions_that_another_node_takes_over(nodes: Cluster, st
     for name in names:
         states.start_execution(stateMachineArn=arn, name=name)
     tail = start("tail", "-f", *names, "--json", "--server", nodes.url)
-    assert tail.stdout is not None
+    assert tail.stdout is not None and tail.stderr is not None
     lines = [tail.stdout.readline()]
     nodes.end(nodes.nodes[0], signal.SIGKILL)
-    output, errors = tail.communicate(timeout=60)
-    assert tail.returncode == 0, errors
+    output, errors = tail.stdout.read(), tail.stderr.read()  # with what readline() has buffered
+    assert tail.wait(60) == 0, errors
     assert errors.count("\n") == errors.count("; trying again\n") <= 1
     events = [json.loads(line) for line in [*lines, *output.splitlines()]]
     for name in names:
