@@ -14,8 +14,8 @@ Each side first proves that it knows the cluster's key, which is derived from th
 by an HMAC of the other's nonce. What follows is neither signed nor encrypted: the network between
 nodes is private, as the one to the database.
 
-A peer that does not answer a ping within `node_silence_seconds` is taken for dead: what was called
-on it ends with LostAnswerError.
+A peer that answers no ping of `node_silence_seconds` is taken for dead: what was called on it ends
+with LostAnswerError.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from stepwell.engine.errors import ApiError
+from stepwell.engine.keepalive import end_when_silent
 from stepwell.integrations.host import LostAnswerError, UnreachableError
 from stepwell.integrations.limits import Limits
 
@@ -43,6 +44,7 @@ CALL, REQUEST, TAKEN, CANCEL, ANSWER, PART, REFUSAL, PING = range(8)
 _API, _AWAY, _FAILED = range(3)  # kinds of REFUSAL
 _NONCE: Final = 32
 _HELLO: Final = b"stepwell 1 "
+_PINGS: Final = 4  # in node_silence_seconds
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -90,13 +92,17 @@ class _Wire:
 
     async def write(self, *frame: Any) -> None:
         """Raises ConnectionError, OSError."""
+        self.put(*frame)
+        await self._writer.drain()
+
+    def put(self, *frame: Any) -> None:
+        """Write, and do not wait until the other end takes it."""
         data = _encode(frame)
         if len(data) > self._most:
             raise ValueError(f"a frame of {len(data)} bytes is longer than {self._most}")
         try:
             self._writer.write(len(data).to_bytes(4, "big"))
             self._writer.write(data)
-            await self._writer.drain()
         except RuntimeError as error:  # uvloop: the connection has just been closed
             raise ConnectionError(str(error)) from error
 
@@ -140,7 +146,7 @@ class Link:
     def __init__(self, address: str, key: bytes, limits: Limits) -> None:
         self.address, self._key, self._limits = address, key, limits
         self._wire: _Wire | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[_Wire] | None = None
         self._calls: dict[int, _Pending] = {}
         self._number = 0
         self._heard = True
@@ -198,27 +204,45 @@ class Link:
         return f"node {self.address}"
 
     async def _connected(self) -> _Wire:
+        """All that call while there is no connection wait for the same attempt."""
         if self._wire is not None:
             return self._wire
-        async with self._opening:
-            if self._wire is None:
-                try:
-                    async with asyncio.timeout(self._limits.node_silence_seconds):
-                        self._wire = wire = await self._open()
-                except (*_BROKEN, TimeoutError) as error:
-                    raise UnreachableError(f"{self}: {error!r}") from error
-                for task in self._tasks:
-                    task.cancel()
-                self._tasks = [
-                    asyncio.create_task(each, name="stepwell-link")
-                    for each in (self._receive(wire), self._ping(wire))
-                ]
-            return self._wire
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open_in_time(), name="stepwell-link")
+            self._opening.add_done_callback(self._opened)
+        opening = self._opening
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if opening.cancelled():
+                raise UnreachableError(f"{self}: the link was closed") from None
+            raise
+
+    def _opened(self, opening: asyncio.Task[_Wire]) -> None:
+        self._opening = None
+        if not opening.cancelled():
+            opening.exception()  # all that waited for it may have been cancelled
+
+    async def _open_in_time(self) -> _Wire:
+        try:
+            async with asyncio.timeout(self._limits.node_silence_seconds):
+                wire = await self._open()
+        except (*_BROKEN, TimeoutError) as error:
+            raise UnreachableError(f"{self}: {error!r}") from error
+        for task in self._tasks:
+            task.cancel()
+        self._wire = wire
+        self._tasks = [
+            asyncio.create_task(each, name="stepwell-link")
+            for each in (self._receive(wire), self._ping(wire))
+        ]
+        return wire
 
     async def _open(self) -> _Wire:
         host, _, port = self.address.rpartition(":")
         reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
         try:
+            end_when_silent(writer.transport, self._limits.node_silence_seconds)
             nonce = secrets.token_bytes(_NONCE)
             theirs = await reader.readexactly(_NONCE)
             writer.write(nonce + _proof(self._key, b"caller", theirs, nonce))
@@ -251,14 +275,17 @@ class Link:
             self._broke(wire, fault)
 
     async def _ping(self, wire: _Wire) -> None:
-        pause = self._limits.node_silence_seconds
+        """It counts pings, not time: after a freeze of this process there may be answers to read,
+        and it does not wait for room in a connection that takes nothing more.
+        """
+        silence, unanswered = self._limits.node_silence_seconds, 0
         with suppress(*_BROKEN):
-            while wire is self._wire:
+            while wire is self._wire and unanswered < _PINGS:
                 self._heard = False
-                await wire.write(0, PING)
-                await asyncio.sleep(pause)
-                if not self._heard:
-                    return self._broke(wire, ConnectionError(f"it was silent for {pause} s"))
+                wire.put(0, PING)
+                await asyncio.sleep(silence / _PINGS)
+                unanswered = 0 if self._heard else unanswered + 1
+        self._broke(wire, ConnectionError(f"it was silent for {silence} s"))
 
     def _broke(self, wire: _Wire, fault: BaseException) -> None:
         wire.close()
@@ -269,9 +296,12 @@ class Link:
             if not call.ended.done():
                 call.ended.set_exception(LostAnswerError(f"{self}: {fault!r}"))
 
-    async def close(self) -> None:
+    async def close(self, reason: str = "this node is closing") -> None:
+        """End its calls."""
+        if self._opening is not None:
+            self._opening.cancel()
         if self._wire is not None:
-            self._broke(self._wire, ConnectionError("this node is closing"))
+            self._broke(self._wire, ConnectionError(reason))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -308,6 +338,7 @@ class Listener:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
+        end_when_silent(writer.transport, self._limits.node_silence_seconds)
         try:
             async with asyncio.timeout(self._limits.node_silence_seconds):
                 if not await self._greeted(reader, writer):

@@ -71,7 +71,7 @@ class Node:
         self._missed: set[str] = set()  # addresses of nodes that did not hear of a change
         self._moved, self._look_now = asyncio.Event(), asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
-        self._left: set[asyncio.Future[None]] = set()  # what still closes of former shards
+        self._left: set[asyncio.Future[None]] = set()  # shards and links that still close
         self._view: View | None = None
         self._seen = 0.0  # when the members were read last
         self.leaving = self._complete = False
@@ -154,6 +154,7 @@ class Node:
             try:
                 self._view = view = await self._members.look()
                 self._judge(view, began)
+                self._forget_links(view)
                 self._settle(view)
                 self._seen = asyncio.get_running_loop().time()
             except StoreError as error:
@@ -187,6 +188,18 @@ class Node:
             elif owned.since <= began.loop:
                 lost = StoreLostError(f"shard {shard} is not owned by this node any more")
                 owned.stack.engine.worker.fail(lost)
+                owned.stack.engine.store.give_up()  # what it still writes would be refused
+
+    def _forget_links(self, view: View) -> None:
+        """End the calls to nodes that have died: what they owned has another owner soon."""
+        dead = self._links.keys() - view.nodes.values()
+        self._missed -= dead
+        for address in dead:
+            self._leave(asyncio.ensure_future(self._links.pop(address).close("the node has died")))
+
+    def _leave(self, closing: asyncio.Future[None]) -> None:
+        self._left.add(closing)
+        closing.add_done_callback(self._left.discard)
 
     def _settle(self, view: View) -> None:
         """Take and release shards, so that each node has its share of them."""
@@ -265,8 +278,7 @@ class Node:
         if not closing.done():
             log.error("shard %s does not close: it waits at %s", shard, _waits_at(closing))
             stack.engine.store.give_up()
-            self._left.add(closing)
-            closing.add_done_callback(self._left.discard)
+            self._leave(closing)
         elif (error := closing.exception()) is not None:
             log.warning("shard %s: %r", shard, error)
         log.info("released shard %s", shard)

@@ -192,6 +192,72 @@ async def test_a_silent_node_is_taken_for_dead() -> None:
         await real.close()
 
 
+async def test_all_calls_wait_for_one_attempt_to_connect() -> None:
+    """One after the other, a thousand calls to a node without power would wait for an hour."""
+    accepted = 0
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal accepted
+        accepted += 1
+        await asyncio.Event().wait()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    link = Link(address_of(server), b"key", LIMITS)
+    calls = [asyncio.create_task(link.call(Call(0, "s", "e", {}, CONTEXT))) for _ in range(50)]
+    await asyncio.sleep(0.05)
+    calls[0].cancel()  # the others still wait
+    ended = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 10)
+    assert isinstance(ended[0], asyncio.CancelledError)
+    assert all(isinstance(each, UnreachableError) for each in ended[1:])
+    assert accepted == 1
+    server.close()
+
+
+async def test_a_link_that_is_closed_ends_its_calls() -> None:
+    """Those that connect have not been carried out; those that were sent may have been."""
+    silent = await asyncio.start_server(lambda *_: asyncio.Event().wait(), "127.0.0.1", 0)
+    far = Link(address_of(silent), b"key", replace(LIMITS, node_silence_seconds=600))
+    connecting = asyncio.create_task(far.call(Call(0, "s", "echo", {}, CONTEXT)))
+    async with linked() as (_, link):
+        hanging = asyncio.create_task(link.call(Call(0, "s", "hang", {}, CONTEXT)))
+        await asyncio.sleep(0.05)
+        await far.close()
+        await link.close("the node is dead")
+        with pytest.raises(UnreachableError):
+            await asyncio.wait_for(connecting, 5)
+        with pytest.raises(LostAnswerError, match="the node is dead"):
+            await asyncio.wait_for(hanging, 5)
+    silent.close()
+
+
+async def test_a_node_that_takes_no_bytes_is_taken_for_dead() -> None:
+    """Its connection is full: the ping must not wait until there is room."""
+    async with linked() as (owner, _):
+        real, full = Listener(owner, b"key", LIMITS), asyncio.Event()
+
+        async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            there, back = await asyncio.open_connection("127.0.0.1", port)
+
+            async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+                while not full.is_set() and (data := await source.read(9999)):
+                    sink.write(data)
+
+            await asyncio.gather(pump(reader, back), pump(there, writer))
+
+        port = int((await opened(real)).rpartition(":")[2])
+        proxy = await asyncio.start_server(through, "127.0.0.1", 0)
+        far = Link(address_of(proxy), b"key", LIMITS)
+        assert await far.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)) == 1
+        full.set()
+        value = "x" * 30_000_000  # more than the kernel takes for a reader that does not read
+        calls = [far.call(Call(0, "s", "echo", {"value": value}, CONTEXT)) for _ in range(2)]
+        ended = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 20)
+        assert all(isinstance(each, LostAnswerError) for each in ended), ended
+        await far.close()
+        proxy.close()
+        await real.close()
+
+
 async def test_a_node_without_the_key_is_refused() -> None:
     async with linked(b"another key") as (_, link):
         with pytest.raises(UnreachableError):
