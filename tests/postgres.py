@@ -162,9 +162,13 @@ def postgres(**settings: str) -> Iterator[PostgresServer]:
 class ReplicatedServer:
     """A primary and a synchronous standby, each on a port that stays. url: of both, for writing."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self._folder, self._count = folder, 1
-        self.primary = PostgresServer(self._new_folder(), fsync="off", wal_keep_size="256MB")
+        access = folder / "access"
+        access.write_text("local all all trust\nhost all,replication all all trust\n")
+        access.chmod(0o644)
+        settings = {"fsync": "off", "wal_keep_size": "256MB", "hba_file": str(access), **settings}
+        self.primary = PostgresServer(self._new_folder(), **settings)
         self._ports = [self.primary.port, free_port()]
         self.primary.start()
         self.standby: PostgresServer | None = None
@@ -172,7 +176,12 @@ class ReplicatedServer:
 
     @property
     def url(self) -> str:
-        hosts = ",".join(f"127.0.0.1:{port}" for port in self._ports)
+        return self.reached_at("127.0.0.1", "127.0.0.1")
+
+    def reached_at(self, *addresses: str) -> str:
+        """The same with other addresses of this machine."""
+        pairs = zip(addresses, self._ports, strict=True)
+        hosts = ",".join(f"{address}:{port}" for address, port in pairs)
         return f"postgresql://stepwell@{hosts}/postgres?target_session_attrs=read-write"
 
     def _new_folder(self) -> Path:
@@ -232,12 +241,12 @@ class Standby(PostgresServer):
 
 
 @contextmanager
-def replicated() -> Iterator[ReplicatedServer]:
+def replicated(**settings: str) -> Iterator[ReplicatedServer]:
     """Two servers that run."""
     folder = Path(tempfile.mkdtemp(prefix="stepwell-postgres-"))
     folder.chmod(0o755)
     try:
-        servers = ReplicatedServer(folder)
+        servers = ReplicatedServer(folder, **settings)
         try:
             yield servers
         finally:

@@ -14,14 +14,17 @@ import os
 import re
 import socket
 import ssl
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import StoreError
+from stepwell.engine.keepalive import end_when_silent
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 DatabaseError = (
@@ -38,6 +41,8 @@ log: Final = logging.getLogger("stepwell.store")
 NAME: Final = "stepwell"  # of every session; that of a node has its URL behind it
 OLDEST: Final = 140_000  # idle_session_timeout
 CONNECT_SECONDS: Final = 10.0
+SILENT_SECONDS: Final = 5.0  # a server that acknowledges nothing for so long has no power
+_NEXT_HOST_SECONDS: Final = 1.0  # for which the next of several hosts is not called
 STATEMENT_SECONDS: Final = 30
 _OTHERS: Final = ("cockroach", "dsql", "redshift")  # their advisory locks lock nothing
 _TRIALS: Final = 3  # other clients of the pooler may hide it once
@@ -116,6 +121,13 @@ class Target:
         netloc = f"{user}@{self.hosts}" if user else self.hosts
         self.name = urlunsplit((parts.scheme, netloc, parts.path, "", ""))
 
+    def each(self) -> list[tuple[str, int]] | list[tuple[()]]:
+        """The hosts and ports of a URL with several; else what asyncpg finds in it."""
+        if "," not in self.hosts:
+            return [()]
+        pairs = [urlsplit(f"//{host}") for host in self.hosts.split(",")]
+        return [(unquote(pair.hostname or "localhost"), pair.port or 5432) for pair in pairs]
+
     def lock_class(self, purpose: str) -> int:
         """The first number of the advisory locks of this schema for a purpose; 32 bits, signed."""
         digest = hashlib.sha256(f"{self.schema}/{purpose}".encode()).digest()
@@ -154,16 +166,57 @@ async def connect(target: Target, *, name: str = NAME, **settings: str) -> Conne
 async def _connected(target: Target, name: str = NAME) -> Connection:
     """A session without settings. Raises StoreError."""
     try:
-        return await asyncpg.connect(
-            target.dsn,
-            timeout=CONNECT_SECONDS,
-            # also to read: what was committed is to be seen at once
-            target_session_attrs=SessionAttribute.primary,
-            command_timeout=STATEMENT_SECONDS + 5,
-            server_settings={"application_name": name},
-        )
+        session = await _first([partial(_session, target, name, *host) for host in target.each()])
     except (*DatabaseError, ValueError) as error:
         raise StoreError(f"{failure(error)} ({target.hosts})") from error
+    # asyncpg has no settings for it, as libpq has
+    end_when_silent(session._transport, SILENT_SECONDS)  # type: ignore[attr-defined]
+    return session
+
+
+async def _session(
+    target: Target, name: str, host: str | None = None, port: int | None = None
+) -> Connection:
+    """host, port: in place of those in the URL."""
+    return await asyncpg.connect(
+        target.dsn,
+        host=host,
+        port=port,
+        timeout=CONNECT_SECONDS,
+        # also to read: what was committed is to be seen at once
+        target_session_attrs=SessionAttribute.primary,
+        command_timeout=STATEMENT_SECONDS + 5,
+        server_settings={"application_name": name},
+    )
+
+
+async def _first(attempts: Sequence[Callable[[], Coroutine[Any, Any, Connection]]]) -> Connection:
+    """The first session. A host without power refuses nothing: the next one is called meanwhile.
+    Raises the last error.
+    """
+    left, running = list(attempts), set[asyncio.Task[Connection]]()
+    try:
+        while True:
+            if left:
+                running.add(asyncio.create_task(left.pop(0)()))
+            done, running = await asyncio.wait(
+                running,
+                timeout=_NEXT_HOST_SECONDS if left else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for task in sorted(done, key=lambda task: task.exception() is not None):
+                if task.exception() is None or not (left or running):
+                    running |= done - {task}
+                    return task.result()
+    finally:
+        for task in running:
+            task.cancel()
+            task.add_done_callback(_not_needed)
+
+
+def _not_needed(task: asyncio.Task[Connection]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().terminate()
 
 
 def failure(error: BaseException) -> StoreError:

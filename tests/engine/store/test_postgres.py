@@ -3,9 +3,11 @@ dies, other servers than the one that is needed.
 """
 
 import asyncio
+import itertools
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +28,7 @@ from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import Limits
 from stepwell.engine.store.base import StoreFormatError, StoreInUseError, StoreLostError, Writes
 from stepwell.engine.store.postgres.members import Members
+from stepwell.engine.store.postgres.session import SILENT_SECONDS, Target, connect
 from stepwell.engine.store.postgres.store import PostgresStore
 from stepwell.engine.store.sql.queries import Query
 
@@ -95,6 +98,32 @@ async def test_an_owner_whose_session_ended_is_followed_by_another(
     assert str(late.value) in str(found.value)  # no text of a library
     assert await keys(second) == ["before", "taken over"]
     await second.close()
+
+
+async def test_the_next_host_is_called_while_one_is_silent(postgres_server: PostgresServer) -> None:
+    """The first has lost its power, or its network: it refuses nothing. One that refuses costs no
+    time, and in which order they are does not matter.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        ports = [silent.getsockname()[1], closed.getsockname()[1], postgres_server.port]
+        for order in itertools.permutations(ports):
+            hosts = ",".join(f"127.0.0.1:{port}" for port in order)
+            url = f"postgresql://stepwell@{hosts}/postgres"
+            session = await asyncio.wait_for(connect(Target(url)), 8)  # CONNECT_SECONDS: 10
+            assert await session.fetchval("SELECT 1") == 1
+            await session.close()
+
+
+async def test_a_session_ends_when_its_server_is_silent(postgres_server: PostgresServer) -> None:
+    """The kernel ends it; tests/integrations/nodes/test_partitions.py shows that."""
+    session = await connect(Target(postgres_server.url))
+    sock = session._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        silent = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert silent == 1000 * SILENT_SECONDS
+    await session.close()
 
 
 async def test_a_session_that_ended_is_noticed_without_a_commit(url: str) -> None:
@@ -167,6 +196,7 @@ import asyncio, sys
 from stepwell.engine.limits import Limits
 from stepwell.engine.store.base import Writes
 from stepwell.engine.store.postgres.members import Members
+from stepwell.engine.store.postgres.session import SILENT_SECONDS, Target, connect
 from stepwell.engine.store.postgres.store import PostgresStore
 
 async def main():

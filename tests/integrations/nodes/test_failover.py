@@ -71,11 +71,12 @@ def _fail_over(nodes: Cluster, servers: ReplicatedServer) -> None:
         for each in threads:
             each.join()
     print(f"{FAILOVERS} failovers, {len(names)} executions, back within {max(took):.1f} s")
-    _check(nodes, arn, names)
+    check(nodes, arn, names)
     assert max(took) < 10
 
 
-def _check(nodes: Cluster, arn: str, names: list[str]) -> None:
+def check(nodes: Cluster, arn: str, names: list[str]) -> None:
+    """All have succeeded, with a whole history."""
     states = nodes.client(retries={"total_max_attempts": 5})
     statuses: Counter[str] = Counter()
     for name in names:
