@@ -20,7 +20,8 @@ from stepwell.engine.store.base import Health
 from stepwell.integrations.cluster.activities import ActivityPollers
 from stepwell.integrations.console.routes import CHANGES
 from stepwell.integrations.console.routes import PREFIX as CONSOLE
-from stepwell.integrations.nodes.node import Node, NodePeers
+from stepwell.integrations.nodes.node import Node
+from stepwell.integrations.nodes.peers import NodePeers
 from stepwell.integrations.nodes.routing import ClusterEngine, HomeService, of_execution
 from stepwell.integrations.server import messages, metrics
 from stepwell.integrations.server.app import Handler, Receive, Scope, Send, disconnected

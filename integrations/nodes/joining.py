@@ -14,7 +14,8 @@ from stepwell.engine.store.opening import share_database
 from stepwell.integrations import operation_socket, stack
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.nodes.front import Front
-from stepwell.integrations.nodes.node import Node, NodePeers
+from stepwell.integrations.nodes.node import Node
+from stepwell.integrations.nodes.peers import NodePeers
 from stepwell.integrations.services.runtime.pool import Pool
 from stepwell.integrations.settings import Settings, url_host
 from stepwell.integrations.stack import OPERATIONS, Place, Stack, Surroundings

@@ -34,7 +34,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from stepwell.engine.errors import ApiError
-from stepwell.engine.keepalive import end_when_silent
+from stepwell.engine.store.keepalive import end_when_silent
 from stepwell.integrations.host import LostAnswerError, UnreachableError
 from stepwell.integrations.limits import Limits
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
@@ -482,21 +481,3 @@ def _waits_at(task: asyncio.Future[None]) -> str:
         places.append(f"{file}:{frame.f_lineno} {frame.f_code.co_name}")
         at = at.cr_await
     return " > ".join(places)
-
-
-class NodePeers:
-    """See host.Peers: the cluster, as the engine of one shard sees it."""
-
-    def __init__(self, node: Node, shard: int) -> None:
-        self._node, self.shard, self.count = node, shard, node.count
-        self.opening = secrets.token_hex(8)
-
-    async def call(
-        self, shard: int, service: str, method: str, arguments: Mapping[str, Any]
-    ) -> Any:
-        """See host.Peers. A node that was frozen first looks whether others have its shards now:
-        what it would send may be done, and forgotten.
-        """
-        if not self._node.sees:
-            raise UnreachableError("the members of the cluster cannot be read")
-        return await self._node.once(shard, service, method, arguments)

@@ -24,7 +24,7 @@ from asyncpg.connect_utils import SessionAttribute
 
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import StoreError
-from stepwell.engine.keepalive import end_when_silent
+from stepwell.engine.store.keepalive import end_when_silent
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 DatabaseError = (
