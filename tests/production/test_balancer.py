@@ -98,8 +98,9 @@ def test_nodes_are_replaced_without_a_failed_request(nodes: list[Live], balancer
 
     eventually(answers)
     arn = create(client, "order", PASS)
-    with pytest.raises(HTTPError, match="404"):  # not for clients
-        urllib.request.urlopen(f"{balancer}/metrics")
+    for path in ("/metrics", "/%6detrics", "/metrics?a=b"):  # not for clients
+        with pytest.raises(HTTPError, match="404"):
+            urllib.request.urlopen(balancer + path)
     stop, faults, started = threading.Event(), list[BaseException](), list[str]()
 
     def load() -> None:
