@@ -21,7 +21,7 @@ from stepwell.integrations.definitions.folders import (
     machine_name,
     template_machines,
 )
-from stepwell.integrations.mocks.files import MockFileError, read_mocks
+from stepwell.integrations.mocks.files import MockFile, MockFileError, read_mocks
 from stepwell.integrations.testing import mock_files
 from stepwell.integrations.testing.mock_files import plain
 from stepwell.integrations.testing.scenarios.files import (
@@ -42,6 +42,7 @@ class CaseFile:
 
     file: Path
     machines: tuple[tuple[str, Path], ...]
+    mocks: MockFile
 
 
 @dataclass(slots=True)
@@ -87,14 +88,22 @@ def _is_mock_file(file: Path, data: bytes, named: bool) -> bool:
 
 
 def _definitions(files: Iterable[Path], jsons: Mapping[Path, bytes]) -> dict[Path, set[str]]:
-    """The definitions in files, and the plain names of each."""
-    found = {}
+    """The definitions in files, and the plain names of each. A file that a template names is that
+    of the template.
+    """
+    found: dict[Path, set[str]] = {}
+    named: dict[Path, Path] = {}
     for file in files:
         if is_definition(file, jsons.get(file, b"")):
             found[file] = {plain(machine_name(file)), plain(file.name.split(".")[0])}
         elif file.suffix in TEXTS and not file.name.endswith(SCENARIOS):
             for each in template_machines(file):
-                found[Path(f"{file}#{each.name}")] = {plain(each.name), plain(each.called)}
+                path = Path(f"{file}#{each.name}")
+                found[path] = {plain(each.name), plain(each.called)}
+                if each.file and isinstance(each.definition, str):
+                    named[(file.parent / each.definition).resolve()] = path
+    for file in [each for each in found if each.resolve() in named]:
+        found[named[file.resolve()]] |= found.pop(file)
     return found
 
 
@@ -180,7 +189,7 @@ def _add_cases(
             )
         else:
             machines.append((name, definition))
-    found.cases.append(CaseFile(file, tuple(machines)))
+    found.cases.append(CaseFile(file, tuple(machines), mocks))
 
 
 def _definition(

@@ -334,6 +334,6 @@ def jobs(suites: list[Suite], cases: list[Any]) -> Iterator[Job]:
             yield Job(suite.file, scenario.name, place, suite.machine, called, index, others)
     for each in cases:
         for name, definition in each.machines:
-            for case, mocked in mocks_of(each.file).machines[name].items():
+            for case, mocked in each.mocks.machines[name].items():
                 place, title = mocked.place or f"{each.file}:1:1", f"{name}#{case}"
                 yield Job(each.file, title, place, definition, name, others=each.machines)

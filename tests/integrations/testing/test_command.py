@@ -534,6 +534,17 @@ def test_machines_of_a_template_have_their_own_names(
         assert "\nRefunds (template.yaml)        1/1" in err
         assert "\norder-flow (template.yaml)     1/2" in err
         assert '\nstatemachine/orders.asl.json:1: not covered: state "Never"' in err
+    (tmp_path / "orders.test.yaml").unlink()
+    for name in ("orders", "order-flow", "Any"):  # by its file, by its name, or the only one
+        only = TEMPLATE.partition("  Refunds")[0]
+        (tmp_path / "template.yaml").write_text(only.replace("Type: EXPRESS", "Type: STANDARD"))
+        mocks = {"StateMachines": {name: {"TestCases": {"A": {"Charge": "B"}}}}}
+        mocks["MockedResponses"] = {"B": {"0": {"Throw": {"Error": "Busy"}}}}
+        (tmp_path / "MockConfigFile.json").write_text(json.dumps(mocks))
+        runs.forget()
+        assert run(".", cov=True) == 0
+        assert "order-flow (template.yaml)" in capsys.readouterr().err
+    (tmp_path / "template.yaml").write_text(text)
     cases = xml.parse("report.xml").getroot().findall("testsuite/testcase")
     assert [each.get("classname") for each in cases] == ["order-flow", "Refunds"]
     assert run("template.yaml#Refunds", "template.yaml#Nowhere") == 2
