@@ -11,6 +11,7 @@ from typing import Any
 
 from stepwell.engine.errors import ApiError, StoreError, WrongShardError
 from stepwell.integrations.cli import exit_codes
+from stepwell.integrations.cli.clients.choosing import Where
 from stepwell.integrations.cli.output.text import count, printable
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
@@ -61,6 +62,17 @@ def with_limits(command: Callable[..., int]) -> Callable[..., int]:
     @reports_errors
     def run(*arguments: Any, limits: Path | None = None, **options: Any) -> int:
         return command(*arguments, limits=_in_force(limits), **options)
+
+    return run
+
+
+def with_where(command: Callable[..., int]) -> Callable[..., int]:
+    """The same for a command whose keyword `where` has these options; `command` gets a Where."""
+
+    @reports_errors
+    def run(*arguments: Any, where: Any, **options: Any) -> int:
+        read = Where(where.server, where.db, _in_force(where.limits))
+        return command(*arguments, where=read, **options)
 
     return run
 

@@ -6,7 +6,7 @@ Typer does not check paths: the commands report problems with files in one line,
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from stepwell.integrations.cli.parsing.declaring import Argument, Complete, Option
 
@@ -110,6 +110,17 @@ LimitsFile = Annotated[
         help="Limits that differ from AWS's: a YAML or JSON file of names and numbers.",
     ),
 ]
+
+
+class Where(NamedTuple):
+    """The options of commands that work on a database or a server; see clients/choosing.py."""
+
+    server: Server = None
+    db: Db = None
+    limits: LimitsFile = None
+
+
+WHERE: Final = Where()
 Json = Annotated[bool, Option("--json", help="Print one line of JSON per item.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress; errors are still shown.")]
 Timeout = Annotated[

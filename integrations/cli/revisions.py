@@ -18,6 +18,7 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.cli import files, lookup
 from stepwell.integrations.cli.clients import choosing
 from stepwell.integrations.cli.clients.base import Client
+from stepwell.integrations.cli.clients.choosing import Where
 from stepwell.integrations.definitions.folders import file_of
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
@@ -37,21 +38,15 @@ class Revision(NamedTuple):
         return value
 
 
-def read(
-    name: str,
-    parameters: Mapping[str, Any],
-    server: str | None,
-    db: str | None,
-    limits: Limits,
-) -> Revision:
+def read(name: str, parameters: Mapping[str, Any], where: Where) -> Revision:
     """A file, git:REV:PATH, or a state machine: name, NAME:VERSION, NAME:ALIAS or ARN. Raises
     UsageError.
     """
     if name.startswith(GIT):
-        return _from_git(name, parameters, limits)
+        return _from_git(name, parameters, where.limits)
     if os.path.exists(file_of(Path(name))) or _is_path(split(name)[0]):
-        return Revision(name, _from_file(Path(name), parameters, limits))
-    return asyncio.run(_stored(name, server, db, limits))
+        return Revision(name, _from_file(Path(name), parameters, where.limits))
+    return asyncio.run(_stored(name, where))
 
 
 def _is_path(name: str) -> bool:
@@ -88,8 +83,8 @@ def _from_git(name: str, parameters: Mapping[str, Any], limits: Limits) -> Revis
         return Revision(name, _from_file(named, parameters, limits))
 
 
-async def _stored(name: str, server: str | None, db: str | None, limits: Limits) -> Revision:
-    async with choosing.opened(server, db, limits) as client:
+async def _stored(name: str, where: Where) -> Revision:
+    async with choosing.opened(*where) as client:
         return Revision(name, (await describe(client, name))["definition"])
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from stepwell import SyncEngine
 from stepwell.integrations.cli.commands.revisions.diff import diff
+from stepwell.integrations.cli.options import Where
 
 OLD: dict[str, Any] = {
     "StartAt": "A",
@@ -28,9 +29,9 @@ def changed() -> dict[str, Any]:
     return new
 
 
-def run(old: object, new: object, **options: Any) -> int:
+def run(old: object, new: object, db: str | None = None, **options: Any) -> int:
     known: dict[str, Any] = {
-        "server": None, "db": None, "json": False, "output": None, "theme": "auto",
+        "where": Where(db=db), "json": False, "output": None, "theme": "auto",
         "direction": "TB",
     }  # fmt: skip
     return diff(str(old), str(new), [], None, **{**known, **options})

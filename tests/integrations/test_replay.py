@@ -9,6 +9,7 @@ import pytest
 from stepwell import SyncEngine
 from stepwell.engine.runtime.execution_logs import record
 from stepwell.integrations.cli.commands.revisions.replay import replay
+from stepwell.integrations.cli.options import Where
 from stepwell.integrations.tasks.registry import Registry
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:price"
@@ -28,10 +29,10 @@ OLD: dict[str, Any] = {
 NEW = json.loads(json.dumps(OLD).replace("100", "50"))
 
 
-def run(new: Path, *executions: object, **options: Any) -> int:
+def run(new: Path, *executions: object, db: str | None = None, **options: Any) -> int:
     known: dict[str, Any] = {
         "machine": None, "status": None, "since": None, "limit": 100, "old": None, "param": [],
-        "params": None, "db": None, "server": None, "json": False,
+        "params": None, "json": False, "where": Where(db=db),
     }  # fmt: skip
     return replay(str(new), list(map(str, executions)), **{**known, **options})
 

@@ -26,6 +26,14 @@ ENDPOINT: Final = "AWS_ENDPOINT_URL_SFN"
 AWS: Final = "aws"
 
 
+class Where(NamedTuple):
+    """The options --server, --db and --limits of a command, with the limits read."""
+
+    server: str | None
+    db: str | None
+    limits: Limits
+
+
 class Place(NamedTuple):
     """What the options and the environment name.
 

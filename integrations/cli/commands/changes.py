@@ -20,13 +20,12 @@ from stepwell.engine.search.queries import is_condition
 from stepwell.integrations.cli import exit_codes, lookup
 from stepwell.integrations.cli.clients import selection
 from stepwell.integrations.cli.clients.base import SEVERAL, Client
-from stepwell.integrations.cli.clients.choosing import using
-from stepwell.integrations.cli.errors import with_limits
+from stepwell.integrations.cli.clients.choosing import Where, using
+from stepwell.integrations.cli.errors import with_where
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import command, count, ndjson, printable, when
 from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.errors import UsageError
-from stepwell.integrations.limits import Limits
 
 PROGRESS_EVERY: Final = 50  # executions, where standard error is no terminal
 Act = Callable[[Client, Mapping[str, Any]], Awaitable[object]]
@@ -50,17 +49,9 @@ class Change:
 # --- start ----------------------------------------------------------------------------------------
 
 
-@with_limits
-def start(
-    machine: str,
-    input: str,
-    name: str | None,
-    server: str | None,
-    db: str | None,
-    json: bool,
-    limits: Limits,
-) -> int:
-    text = inputs.read_json(input, "--input", limits)
+@with_where
+def start(machine: str, input: str, name: str | None, json: bool, where: Where) -> int:
+    text = inputs.read_json(input, "--input", where.limits)
 
     async def work(client: Client) -> None:
         plain, case = split_case(machine)
@@ -75,13 +66,11 @@ def start(
             proposed = command("resume", chosen, *client.words)
             print(f"no process works on {client.where}; run it with: {proposed}", file=sys.stderr)
 
-    return using(server, db, limits, work)
+    return using(*where, work)
 
 
-@with_limits
-def fire(
-    execution: str, state: str | None, server: str | None, db: str | None, limits: Limits
-) -> int:
+@with_where
+def fire(execution: str, state: str | None, where: Where) -> int:
     async def work(client: Client) -> None:
         arn = (await lookup.find(client, execution))["executionArn"]
         answer = await client.call("fire_timer", execution_arn=arn, state_name=state)
@@ -89,7 +78,7 @@ def fire(
             name, due = printable(each["stateName"]), when(each["dueDate"], exact=True)
             print(f"{name} waits no longer; it was due {due}", file=sys.stderr)
 
-    return using(server, db, limits, work)
+    return using(*where, work)
 
 
 # --- time -----------------------------------------------------------------------------------------
@@ -103,10 +92,8 @@ def seconds(duration: str) -> float:
     return found
 
 
-@with_limits
-def advance(
-    duration: str | None, until: str | None, server: str | None, db: str | None, limits: Limits
-) -> int:
+@with_where
+def advance(duration: str | None, until: str | None, where: Where) -> int:
     if (duration is None) == (until is None):
         raise UsageError("either a duration or --until is needed")
     asked = None if duration is None else seconds(duration)
@@ -115,22 +102,20 @@ def advance(
         answer = await client.call("advance_time", seconds=asked, until=until)
         print(iso_milliseconds(answer["now"]))
 
-    return using(server, db, limits, work)
+    return using(*where, work)
 
 
 # --- stop, redrive --------------------------------------------------------------------------------
 
 
-@with_limits
+@with_where
 def stop(
     named: Sequence[str],
     wanted: Mapping[str, str | None],
     error: str | None,
     cause: str | None,
-    server: str | None,
-    db: str | None,
     *,
-    limits: Limits,
+    where: Where,
     **bulk: bool,
 ) -> int:
     """bulk: dry_run and yes."""
@@ -140,17 +125,15 @@ def stop(
         await client.call("stop_execution", execution_arn=arn, error=error, cause=cause)
 
     change = Change(verb="stop", done="stopped", statuses=("RUNNING",), act=act)
-    return using(server, db, limits, partial(_change, change, named, wanted, bulk))
+    return using(*where, partial(_change, change, named, wanted, bulk))
 
 
-@with_limits
+@with_where
 def redrive(
     named: Sequence[str],
     wanted: Mapping[str, str | None],
-    server: str | None,
-    db: str | None,
     *,
-    limits: Limits,
+    where: Where,
     **bulk: bool,
 ) -> int:
     async def act(client: Client, execution: Mapping[str, Any]) -> None:
@@ -159,7 +142,7 @@ def redrive(
         await client.call("redrive_execution", execution_arn=arn, client_token=token)
 
     change = Change(verb="redrive", done="redriven", statuses=selection.FAILED, act=act)
-    return using(server, db, limits, partial(_change, change, named, wanted, bulk))
+    return using(*where, partial(_change, change, named, wanted, bulk))
 
 
 async def _change(

@@ -16,12 +16,11 @@ from stepwell.integrations.cli import exit_codes, lookup
 from stepwell.integrations.cli.clients import polling
 from stepwell.integrations.cli.clients import search_attributes as attributes
 from stepwell.integrations.cli.clients.base import Client
-from stepwell.integrations.cli.clients.choosing import using
-from stepwell.integrations.cli.errors import with_limits
+from stepwell.integrations.cli.clients.choosing import Where, using
+from stepwell.integrations.cli.errors import with_where
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import DIM, command, count, ndjson, printable, when
 from stepwell.integrations.errors import UsageError
-from stepwell.integrations.limits import Limits
 
 ROLE: Final = "arn:aws:iam::123456789012:role/stepwell"
 """Of machines without --role. A server of stepwell asks for none, but the API does."""
@@ -31,8 +30,8 @@ EXISTS: Final = "StateMachineAlreadyExists"
 # --- list, show -----------------------------------------------------------------------------------
 
 
-@with_limits
-def list_(server: str | None, db: str | None, json: bool, utc: bool, limits: Limits) -> int:
+@with_where
+def list_(json: bool, utc: bool, where: Where) -> int:
     def row(machine: Mapping[str, Any]) -> list[str]:
         created = when(machine["creationDate"], utc=utc)
         return [printable(machine["name"]), machine["type"], created]
@@ -41,19 +40,11 @@ def list_(server: str | None, db: str | None, json: bool, utc: bool, limits: Lim
         found = [each async for each in lookup.machines(client)]
         screen.listing(found, json, ["name", "type", "created"], row)
 
-    return using(server, db, limits, read)
+    return using(*where, read)
 
 
-@with_limits
-def show(
-    machine: str,
-    definition: bool,
-    server: str | None,
-    db: str | None,
-    json: bool,
-    utc: bool,
-    limits: Limits,
-) -> int:
+@with_where
+def show(machine: str, definition: bool, json: bool, utc: bool, where: Where) -> int:
     """definition: print nothing but the JSON text of the definition."""
 
     async def read(client: Client) -> None:
@@ -84,13 +75,13 @@ def show(
             lines += [[("not all: ", "yellow"), (printable(each), "")] for each in notes]
         screen.write([[(printable(described["name"]), "bold")], *lines], sys.stdout)
 
-    return using(server, db, limits, read)
+    return using(*where, read)
 
 
 # --- create, update, apply, delete ----------------------------------------------------------------
 
 
-@with_limits
+@with_where
 def put(
     *,
     how: str,
@@ -102,15 +93,14 @@ def put(
     params: Path | None,
     publish: bool,
     search_attributes: str | None,
-    server: str | None,
-    db: str | None,
     json: bool,
-    limits: Limits,
+    where: Where,
 ) -> int:
     """how: "create", "update", or "apply", which does what is needed."""
     from stepwell.integrations.cli import files  # imported late: it has the language
 
     attributes.check(search_attributes)
+    limits = where.limits
     given = files.parameters(param or [], params, limits)
     kind = files.type_of(file, type, limits)
     called = name or files.machine_name(file, kind, limits)
@@ -128,7 +118,7 @@ def put(
         print(answer.get("stateMachineVersionArn") or answer["stateMachineArn"])
         print(f"{did} {called}", file=sys.stderr)
 
-    return using(server, db, limits, work)
+    return using(*where, work)
 
 
 async def stored(
@@ -185,14 +175,8 @@ async def _described(client: Client, name: str) -> dict[str, Any] | None:
     return None
 
 
-@with_limits
-def tag(
-    machine: str,
-    search_attributes: str | None,
-    server: str | None,
-    db: str | None,
-    limits: Limits,
-) -> int:
+@with_where
+def tag(machine: str, search_attributes: str | None, where: Where) -> int:
     if search_attributes is None:
         raise UsageError(f"{attributes.OPTION} is needed; an empty text removes the tag")
     attributes.check(search_attributes)
@@ -207,13 +191,11 @@ def tag(
             file=sys.stderr,
         )
 
-    return using(server, db, limits, work)
+    return using(*where, work)
 
 
-@with_limits
-def index(
-    machines: Sequence[str], server: str | None, db: str | None, json: bool, limits: Limits
-) -> int:
+@with_where
+def index(machines: Sequence[str], json: bool, where: Where) -> int:
     async def work(client: Client) -> None:
         for arn in [await lookup.machine_arn(client, each) for each in dict.fromkeys(machines)]:
             name, bar = arns.machine_name(arn), screen.fancy(sys.stderr)
@@ -230,13 +212,11 @@ def index(
             if json:
                 print(ndjson(answer))
 
-    return using(server, db, limits, work)
+    return using(*where, work)
 
 
-@with_limits
-def delete(
-    machines: Sequence[str], yes: bool, server: str | None, db: str | None, limits: Limits
-) -> int:
+@with_where
+def delete(machines: Sequence[str], yes: bool, where: Where) -> int:
     async def work(client: Client) -> int:
         found = [await lookup.machine_arn(client, each) for each in dict.fromkeys(machines)]
         if not yes and not _confirmed(len(found)):
@@ -247,7 +227,7 @@ def delete(
             print(f"deleted {arns.machine_name(arn)}", file=sys.stderr)
         return exit_codes.SUCCEEDED
 
-    return using(server, db, limits, work)
+    return using(*where, work)
 
 
 def _confirmed(number: int) -> bool:
@@ -261,18 +241,16 @@ def _confirmed(number: int) -> bool:
 # --- versions, aliases ----------------------------------------------------------------------------
 
 
-@with_limits
+@with_where
 def versions(
     *,
     machine: str,
     publish: bool,
     description: str | None,
     delete: int | None,
-    server: str | None,
-    db: str | None,
     json: bool,
     utc: bool,
-    limits: Limits,
+    where: Where,
 ) -> int:
     async def work(client: Client) -> None:
         arn = await lookup.machine_arn(client, machine)
@@ -304,7 +282,7 @@ def versions(
             ],
         )
 
-    return using(server, db, limits, work)
+    return using(*where, work)
 
 
 async def _version(client: Client, arn: str, number: str) -> str:
@@ -323,17 +301,9 @@ async def _version(client: Client, arn: str, number: str) -> str:
     return version
 
 
-@with_limits
+@with_where
 def aliases(
-    *,
-    machine: str,
-    set: str | None,
-    delete: str | None,
-    server: str | None,
-    db: str | None,
-    json: bool,
-    utc: bool,
-    limits: Limits,
+    *, machine: str, set: str | None, delete: str | None, json: bool, utc: bool, where: Where
 ) -> int:
     """set: ALIAS=VERSION or ALIAS=VERSION:WEIGHT,VERSION:WEIGHT."""
 
@@ -348,7 +318,7 @@ def aliases(
         else:
             await _show_aliases(client, arn, json, utc)
 
-    return using(server, db, limits, work)
+    return using(*where, work)
 
 
 async def _route(client: Client, arn: str, text: str) -> None:

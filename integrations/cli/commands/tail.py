@@ -11,12 +11,11 @@ from stepwell.engine.errors import ApiError
 from stepwell.integrations.cli import exit_codes, lookup
 from stepwell.integrations.cli.clients import selection
 from stepwell.integrations.cli.clients.base import Client
-from stepwell.integrations.cli.clients.choosing import using
-from stepwell.integrations.cli.errors import with_limits
+from stepwell.integrations.cli.clients.choosing import Where, using
+from stepwell.integrations.cli.errors import with_where
 from stepwell.integrations.cli.output.events import summary
 from stepwell.integrations.cli.output.screen import width
 from stepwell.integrations.cli.output.text import ndjson, printable, when
-from stepwell.integrations.limits import Limits
 
 FOLLOWED: Final = 100  # executions that are followed at the same time
 SAID: Final = 100  # characters of an event's details; LEAST: on a terminal
@@ -48,19 +47,17 @@ class Format(NamedTuple):
         print(f"{line}  {summary(event, max(LEAST, room))}".rstrip(), flush=True)
 
 
-@with_limits
+@with_where
 def tail(
     named: Sequence[str],
     machine: str | None,
     since: str | None,
-    server: str | None,
-    db: str | None,
     *,
     follow: bool,
     lines: int,
     json: bool,
     utc: bool,
-    limits: Limits,
+    where: Where,
 ) -> int:
     """Without names: all executions of a machine, or all, that run or started since then."""
     wanted = selection.read({"machine": machine, "since": since})
@@ -80,7 +77,7 @@ def tail(
             await _follow_all(client, found, wanted, format)
         return exit_codes.SUCCEEDED
 
-    return using(server, db, limits, work)
+    return using(*where, work)
 
 
 async def _present(client: Client, wanted: selection.Wanted) -> list[Mapping[str, Any]]:

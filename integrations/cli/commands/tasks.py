@@ -8,22 +8,14 @@ from typing import Any
 
 from stepwell.integrations.cli import exit_codes, lookup
 from stepwell.integrations.cli.clients.base import Client
-from stepwell.integrations.cli.clients.choosing import using
-from stepwell.integrations.cli.errors import with_limits
+from stepwell.integrations.cli.clients.choosing import Where, using
+from stepwell.integrations.cli.errors import with_where
 from stepwell.integrations.cli.output.text import ndjson
 from stepwell.integrations.cli.parsing import inputs
-from stepwell.integrations.limits import Limits
 
 
-@with_limits
-def poll(
-    name: str,
-    worker: str | None,
-    timeout: float,
-    server: str | None,
-    db: str | None,
-    limits: Limits,
-) -> int:
+@with_where
+def poll(name: str, worker: str | None, timeout: float, where: Where) -> int:
     async def work(client: Client) -> int:
         arn = await lookup.activity_arn(client, name)
         task: dict[str, Any] = {}
@@ -39,37 +31,28 @@ def poll(
         print(ndjson(task))
         return exit_codes.SUCCEEDED
 
-    return using(server, db, limits, work)
+    return using(*where, work)
 
 
-@with_limits
-def succeed(token: str, output: str, server: str | None, db: str | None, limits: Limits) -> int:
-    text = inputs.read_json(output, "--output", limits)
-    return _report(server, db, limits, "send_task_success", task_token=token, output=text)
+@with_where
+def succeed(token: str, output: str, where: Where) -> int:
+    text = inputs.read_json(output, "--output", where.limits)
+    return _report(where, "send_task_success", task_token=token, output=text)
 
 
-@with_limits
-def fail(
-    token: str,
-    error: str | None,
-    cause: str | None,
-    server: str | None,
-    db: str | None,
-    limits: Limits,
-) -> int:
+@with_where
+def fail(token: str, error: str | None, cause: str | None, where: Where) -> int:
     given = {"task_token": token, "error": error, "cause": cause}
-    return _report(server, db, limits, "send_task_failure", **given)
+    return _report(where, "send_task_failure", **given)
 
 
-@with_limits
-def heartbeat(token: str, server: str | None, db: str | None, limits: Limits) -> int:
-    return _report(server, db, limits, "send_task_heartbeat", task_token=token)
+@with_where
+def heartbeat(token: str, where: Where) -> int:
+    return _report(where, "send_task_heartbeat", task_token=token)
 
 
-def _report(
-    server: str | None, db: str | None, limits: Limits, operation: str, **arguments: str | None
-) -> int:
+def _report(where: Where, operation: str, **arguments: str | None) -> int:
     async def work(client: Client) -> None:
         await client.call(operation, **arguments)
 
-    return using(server, db, limits, work)
+    return using(*where, work)

@@ -34,16 +34,14 @@ def diff(
     direction: o.DirectionOption = o.Direction.TB,
     param: o.Params = None,
     params: o.ParamsFile = None,
-    server: o.Server = None,
-    db: o.Db = None,
     json: o.Json = False,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """Show what a change of a definition means. Exit code 1 if anything changed."""
     call(
-        *("revisions.diff.diff", old, new, param or [], params, server, db, json, output),
+        *("revisions.diff.diff", old, new, param or [], params, json, output),
         *(theme.value, direction.value),
-        limits=limits,
+        where=where,
     )
 
 
@@ -78,10 +76,8 @@ def replay(
     old: OldDefinition = None,
     param: o.Params = None,
     params: o.ParamsFile = None,
-    db: o.Db = None,
-    server: o.Server = None,
     json: o.Json = False,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """Replay recorded executions with another definition: what would differ?"""
     shown = status and status.value
@@ -96,8 +92,8 @@ def replay(
             limit,
             old,
         ),
-        *(param or [], params, db, server, json),
-        limits=limits,
+        *(param or [], params, json),
+        where=where,
     )
 
 
@@ -117,12 +113,10 @@ def start(
     alias: Alias,
     to: Version = None,
     percent: Percent = 10,
-    server: o.Server = None,
-    db: o.Db = None,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """Route a part of new executions to a version; again: change the part."""
-    call("revisions.canary.start", machine, alias, to, percent, server, db, limits=limits)
+    call("revisions.canary.start", machine, alias, to, percent, where=where)
 
 
 @canary.command("status")
@@ -131,38 +125,24 @@ def status_(
     alias: Alias,
     since: Since = None,
     limit: executions_.Limit = 10_000,
-    server: o.Server = None,
-    db: o.Db = None,
     json: o.Json = False,
     utc: o.Utc = False,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """Compare both versions. Exit code 1 if the new one fails more often or is slower."""
     call(
-        *("revisions.canary.status", machine, alias, since, limit, server, db, json, utc),
-        limits=limits,
+        *("revisions.canary.status", machine, alias, since, limit, json, utc),
+        where=where,
     )
 
 
 @canary.command()
-def promote(
-    machine: Machine,
-    alias: Alias,
-    server: o.Server = None,
-    db: o.Db = None,
-    limits: o.LimitsFile = None,
-) -> None:
+def promote(machine: Machine, alias: Alias, where: o.Where = o.WHERE) -> None:
     """Route all new executions to the new version."""
-    call("revisions.canary.end", machine, alias, True, server, db, limits=limits)
+    call("revisions.canary.end", machine, alias, True, where=where)
 
 
 @canary.command()
-def rollback(
-    machine: Machine,
-    alias: Alias,
-    server: o.Server = None,
-    db: o.Db = None,
-    limits: o.LimitsFile = None,
-) -> None:
+def rollback(machine: Machine, alias: Alias, where: o.Where = o.WHERE) -> None:
     """Route all new executions to the version before."""
-    call("revisions.canary.end", machine, alias, False, server, db, limits=limits)
+    call("revisions.canary.end", machine, alias, False, where=where)

@@ -137,44 +137,32 @@ def list_(
     attributes: Attributes = None,
     map_run: MapRun = None,
     limit: Limit = 100,
-    server: o.Server = None,
-    db: o.Db = None,
     json: o.Json = False,
     utc: o.Utc = False,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """List executions, newest first: all, or those that match."""
     wanted = {**_wanted(machine, status, since, until, error), "map_run": map_run}
     call(
-        *("executions.lists.list_", query or [], wanted, attributes, limit, server, db, json, utc),
-        limits=limits,
+        *("executions.lists.list_", query or [], wanted, attributes, limit, json, utc),
+        where=where,
     )
 
 
 @both("show", o.EXECUTIONS)
 def show(
-    execution: o.Execution,
-    server: o.Server = None,
-    db: o.Db = None,
-    json: o.Json = False,
-    utc: o.Utc = False,
-    limits: o.LimitsFile = None,
+    execution: o.Execution, json: o.Json = False, utc: o.Utc = False, where: o.Where = o.WHERE
 ) -> None:
     """Show the status, input, output and states of an execution."""
-    call("executions.details.show", execution, server, db, json, utc, limits=limits)
+    call("executions.details.show", execution, json, utc, where=where)
 
 
 @both("history", o.EXECUTIONS)
 def history(
-    execution: o.Execution,
-    reverse: Reverse = False,
-    server: o.Server = None,
-    db: o.Db = None,
-    json: o.Json = False,
-    limits: o.LimitsFile = None,
+    execution: o.Execution, reverse: Reverse = False, json: o.Json = False, where: o.Where = o.WHERE
 ) -> None:
     """Show the history events of an execution."""
-    call("executions.lists.history", execution, reverse, server, db, json, limits=limits)
+    call("executions.lists.history", execution, reverse, json, where=where)
 
 
 @both("tail", o.EXECUTIONS)
@@ -184,18 +172,16 @@ def tail(
     machine: Filter = None,
     since: Since = None,
     lines: Lines = 10,
-    server: o.Server = None,
-    db: o.Db = None,
     json: o.Json = False,
     utc: o.Utc = False,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """Print the last events of executions, and with -f the next ones.
 
     Without a name: of all that run.
     """
     options: dict[str, Any] = {"follow": follow, "lines": lines, "json": json, "utc": utc}
-    call(*("tail.tail", execution or [], machine, since, server, db), **options, limits=limits)
+    call(*("tail.tail", execution or [], machine, since), **options, where=where)
 
 
 @top.command(section=o.EXECUTIONS)
@@ -203,13 +189,11 @@ def inspect(
     execution: o.Execution,
     state: StateName,
     visit: Visit = None,
-    server: o.Server = None,
-    db: o.Db = None,
     json: o.Json = False,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """Show each stage of the data flow of a state."""
-    call("executions.details.inspect", execution, state, visit, server, db, json, limits=limits)
+    call("executions.details.inspect", execution, state, visit, json, where=where)
 
 
 # --- started and changed --------------------------------------------------------------------------
@@ -220,13 +204,11 @@ def start(
     machine: Machine,
     input: o.Input = "{}",
     name: o.ExecutionName = None,
-    server: o.Server = None,
-    db: o.Db = None,
     json: o.Json = False,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """Start an execution of a state machine, and print its ARN."""
-    call("changes.start", machine, input, name, server, db, json, limits=limits)
+    call("changes.start", machine, input, name, json, where=where)
 
 
 @both("stop", o.RUNNING)
@@ -240,9 +222,7 @@ def stop(
     cause: StopCause = None,
     dry_run: DryRun = False,
     yes: o.Yes = False,
-    server: o.Server = None,
-    db: o.Db = None,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """Stop executions: named ones, or all that match.
 
@@ -251,9 +231,9 @@ def stop(
     wanted = _wanted(machine, status, since, until)
     bulk: dict[str, Any] = {"dry_run": dry_run, "yes": yes}
     call(
-        *("changes.stop", execution or [], wanted, error, cause, server, db),
+        *("changes.stop", execution or [], wanted, error, cause),
         **bulk,
-        limits=limits,
+        where=where,
     )
 
 
@@ -267,26 +247,18 @@ def redrive(
     error: ErrorFilter = None,
     dry_run: DryRun = False,
     yes: o.Yes = False,
-    server: o.Server = None,
-    db: o.Db = None,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """Redrive executions that failed: named ones, or all that match."""
     wanted = _wanted(machine, status, since, until, error)
     bulk: dict[str, Any] = {"dry_run": dry_run, "yes": yes}
-    call("changes.redrive", execution or [], wanted, server, db, **bulk, limits=limits)
+    call("changes.redrive", execution or [], wanted, **bulk, where=where)
 
 
 @both("fire", o.RUNNING)
-def fire(
-    execution: o.Execution,
-    state: FiredState = None,
-    server: o.Server = None,
-    db: o.Db = None,
-    limits: o.LimitsFile = None,
-) -> None:
+def fire(execution: o.Execution, state: FiredState = None, where: o.Where = o.WHERE) -> None:
     """End a wait now: of a Wait state, or before a retry."""
-    call("changes.fire", execution, state, server, db, limits=limits)
+    call("changes.fire", execution, state, where=where)
 
 
 def _wanted(

@@ -49,29 +49,21 @@ DeleteAlias = Annotated[str | None, Option("--delete", metavar="ALIAS", help="De
 
 
 @machines.command("list")
-def list_(
-    server: o.Server = None,
-    db: o.Db = None,
-    json: o.Json = False,
-    utc: o.Utc = False,
-    limits: o.LimitsFile = None,
-) -> None:
+def list_(json: o.Json = False, utc: o.Utc = False, where: o.Where = o.WHERE) -> None:
     """List state machines by name."""
-    call("machines.list_", server, db, json, utc, limits=limits)
+    call("machines.list_", json, utc, where=where)
 
 
 @machines.command()
 def show(
     machine: Machine,
     definition: Definition = False,
-    server: o.Server = None,
-    db: o.Db = None,
     json: o.Json = False,
     utc: o.Utc = False,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """Show a state machine, or print its definition."""
-    call("machines.show", machine, definition, server, db, json, utc, limits=limits)
+    call("machines.show", machine, definition, json, utc, where=where)
 
 
 def _declare_put(how: str, help: str) -> None:
@@ -85,10 +77,8 @@ def _declare_put(how: str, help: str) -> None:
         params: o.ParamsFile = None,
         publish: Publish = False,
         search_attributes: o.SearchAttributes = None,
-        server: o.Server = None,
-        db: o.Db = None,
         json: o.Json = False,
-        limits: o.LimitsFile = None,
+        where: o.Where = o.WHERE,
     ) -> None:
         call("machines.put", **locals() | {"how": how})
 
@@ -102,38 +92,22 @@ _declare_put("apply", "Create a state machine from a file, or update it if there
 
 @machines.command()
 def tag(
-    machine: Machine,
-    search_attributes: o.SearchAttributes = None,
-    server: o.Server = None,
-    db: o.Db = None,
-    limits: o.LimitsFile = None,
+    machine: Machine, search_attributes: o.SearchAttributes = None, where: o.Where = o.WHERE
 ) -> None:
     """Name the values by which executions that start from now on are found."""
-    call("machines.tag", machine, search_attributes, server, db, limits=limits)
+    call("machines.tag", machine, search_attributes, where=where)
 
 
 @machines.command()
-def index(
-    machine: Machines,
-    server: o.Server = None,
-    db: o.Db = None,
-    json: o.Json = False,
-    limits: o.LimitsFile = None,
-) -> None:
+def index(machine: Machines, json: o.Json = False, where: o.Where = o.WHERE) -> None:
     """Index earlier executions by the search attributes that a state machine names now."""
-    call("machines.index", machine, server, db, json, limits=limits)
+    call("machines.index", machine, json, where=where)
 
 
 @machines.command()
-def delete(
-    machine: Machines,
-    yes: o.Yes = False,
-    server: o.Server = None,
-    db: o.Db = None,
-    limits: o.LimitsFile = None,
-) -> None:
+def delete(machine: Machines, yes: o.Yes = False, where: o.Where = o.WHERE) -> None:
     """Delete state machines. Their running executions end at their next transition."""
-    call("machines.delete", machine, yes, server, db, limits=limits)
+    call("machines.delete", machine, yes, where=where)
 
 
 @machines.command()
@@ -142,11 +116,9 @@ def versions(
     publish: PublishVersion = False,
     description: Description = None,
     delete: DeleteVersion = None,
-    server: o.Server = None,
-    db: o.Db = None,
     json: o.Json = False,
     utc: o.Utc = False,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """List the versions of a state machine, publish one, or delete one."""
     call("machines.versions", **locals())
@@ -157,11 +129,9 @@ def aliases(
     machine: Machine,
     set: SetAlias = None,
     delete: DeleteAlias = None,
-    server: o.Server = None,
-    db: o.Db = None,
     json: o.Json = False,
     utc: o.Utc = False,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """List the aliases of a state machine, set one, or delete one."""
     call("machines.aliases", **locals())

@@ -13,42 +13,27 @@ def poll(
     name: o.ActivityName,
     worker: o.WorkerName = None,
     timeout: o.PollTimeout = 60,
-    server: o.Server = None,
-    db: o.Db = None,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """Wait for a task and print {"taskToken", "input"}. Without a task: no output, exit code 3."""
-    call("tasks.poll", name, worker, timeout, server, db, limits=limits)
+    call("tasks.poll", name, worker, timeout, where=where)
 
 
 @task.command()
-def succeed(
-    token: o.Token,
-    output: o.Result = "{}",
-    server: o.Server = None,
-    db: o.Db = None,
-    limits: o.LimitsFile = None,
-) -> None:
+def succeed(token: o.Token, output: o.Result = "{}", where: o.Where = o.WHERE) -> None:
     """Report that a task succeeded."""
-    call("tasks.succeed", token, output, server, db, limits=limits)
+    call("tasks.succeed", token, output, where=where)
 
 
 @task.command()
 def fail(
-    token: o.Token,
-    error: o.TaskError = None,
-    cause: o.TaskCause = None,
-    server: o.Server = None,
-    db: o.Db = None,
-    limits: o.LimitsFile = None,
+    token: o.Token, error: o.TaskError = None, cause: o.TaskCause = None, where: o.Where = o.WHERE
 ) -> None:
     """Report that a task failed."""
-    call("tasks.fail", token, error, cause, server, db, limits=limits)
+    call("tasks.fail", token, error, cause, where=where)
 
 
 @task.command()
-def heartbeat(
-    token: o.Token, server: o.Server = None, db: o.Db = None, limits: o.LimitsFile = None
-) -> None:
+def heartbeat(token: o.Token, where: o.Where = o.WHERE) -> None:
     """Report that a task is still in progress."""
-    call("tasks.heartbeat", token, server, db, limits=limits)
+    call("tasks.heartbeat", token, where=where)

@@ -19,9 +19,7 @@ def advance(
         str | None,
         Option(metavar="TIME", help="Until then, with a zone: 2030-01-31T12:00:00Z."),
     ] = None,
-    server: o.Server = None,
-    db: o.Db = None,
-    limits: o.LimitsFile = None,
+    where: o.Where = o.WHERE,
 ) -> None:
     """Skip to a later time; all that is due until then happens on the way."""
-    call("changes.advance", duration, until, server, db, limits=limits)
+    call("changes.advance", duration, until, where=where)

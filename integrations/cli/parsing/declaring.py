@@ -9,7 +9,8 @@
 
 A parameter without a default is required. Its type is bool (a flag), str, int, float, Path, an enum
 of texts (in any case), or a list of one of them, which takes several values. Options are named as
-their parameters are, if they have no other names.
+their parameters are, if they have no other names. A parameter whose type is a NamedTuple stands for
+the fields of it, which are declared in the same way.
 """
 
 from __future__ import annotations
@@ -131,24 +132,43 @@ class _Argument(click.Argument):
 
 def command(name: str, declared: Declared) -> Command:
     """The command of a function."""
-    parameters = inspect.signature(declared.function).parameters
-    defaults = {each.name: each.default for each in parameters.values()}
+    parameters, tuples = _parameters(declared.function)
+    defaults = {each.name: each.default for each in parameters}
 
     def call(**values: Any) -> Any:
         for key, value in values.items():
             if isinstance(value, tuple):
                 values[key] = list(value) or _or_none(defaults[key])
+        for key, kind in tuples.items():
+            values[key] = kind(*(values.pop(field) for field in kind._fields))
         return declared.function(**values)
 
     made = Command(
         name,
         callback=call,
-        params=[_parameter(each) for each in parameters.values()],
+        params=[_parameter(each) for each in parameters],
         help=declared.help,
         context_settings={**SETTINGS, "allow_extra_args": True},
     )
     made.section = declared.section
     return made
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[list[inspect.Parameter], dict[str, Any]]:
+    """With the fields in place of each NamedTuple, and the NamedTuples by the names of theirs."""
+    found: list[inspect.Parameter] = []
+    tuples: dict[str, Any] = {}
+    for each in inspect.signature(function).parameters.values():
+        kind = each.annotation
+        if not hasattr(kind, "_fields"):
+            found.append(each)
+            continue
+        tuples[each.name] = kind
+        found += [
+            each.replace(name=name, default=default, annotation=kind.__annotations__[name])
+            for name, default in kind._field_defaults.items()
+        ]
+    return found, tuples
 
 
 def _or_none(default: Any) -> Any:

@@ -11,6 +11,7 @@ from tests.integrations.server.conftest import Serve
 
 from stepwell import SyncEngine
 from stepwell.integrations.cli.commands.revisions import canary
+from stepwell.integrations.cli.options import Where
 from stepwell.integrations.cli.versions import canary as numbers
 from stepwell.integrations.cli.versions.canary import Numbers
 from stepwell.integrations.cli.versions.statistics import fisher, needed, rank_test, wilson
@@ -83,12 +84,12 @@ def test_a_canary_from_its_start_to_its_rollback(
     live = serve()
 
     def run(command: str, *words: Any, remote: bool = False, **options: Any) -> int:
-        where = (live.url, None) if remote else (None, str(file))
+        where = Where(server=live.url) if remote else Where(db=str(file))
         if command == "end":
-            return canary.end("order", "live", *words, *where)
+            return canary.end("order", "live", *words, where=where)
         if command == "start":
-            return canary.start("order", "live", *words, *where)
-        return canary.status("order", "live", None, 10_000, *where, utc=False, **options)
+            return canary.start("order", "live", *words, where=where)
+        return canary.status("order", "live", None, 10_000, utc=False, where=where, **options)
 
     assert run("end", True) == 2
     assert "no canary runs: live routes to version 1 alone" in capsys.readouterr().err

@@ -10,8 +10,8 @@ from stepwell.asl import json_text
 from stepwell.engine.store.base import StoreFormatError
 from stepwell.integrations.cli import lookup, visited
 from stepwell.integrations.cli.clients.base import Client
-from stepwell.integrations.cli.clients.choosing import using
-from stepwell.integrations.cli.errors import with_limits
+from stepwell.integrations.cli.clients.choosing import Where, using
+from stepwell.integrations.cli.errors import with_where
 from stepwell.integrations.cli.output import outcome, screen, tables
 from stepwell.integrations.cli.output.text import (
     DIM,
@@ -24,16 +24,13 @@ from stepwell.integrations.cli.output.text import (
     when,
 )
 from stepwell.integrations.errors import UsageError
-from stepwell.integrations.limits import Limits
 from stepwell.visualize.words import executions as words
 
 # --- show -----------------------------------------------------------------------------------------
 
 
-@with_limits
-def show(
-    execution: str, server: str | None, db: str | None, json: bool, utc: bool, limits: Limits
-) -> int:
+@with_where
+def show(execution: str, json: bool, utc: bool, where: Where) -> int:
     async def read(client: Client) -> None:
         described = await lookup.find(client, execution)
         if json:
@@ -45,7 +42,7 @@ def show(
         if trace is not None:
             screen.table(*trace, sys.stdout)
 
-    return using(server, db, limits, read)
+    return using(*where, read)
 
 
 async def _progress(
@@ -112,16 +109,8 @@ def _facts(described: Mapping[str, Any], utc: bool) -> list[Line]:
 # --- inspect --------------------------------------------------------------------------------------
 
 
-@with_limits
-def inspect(
-    execution: str,
-    state: str,
-    visit: int | None,
-    server: str | None,
-    db: str | None,
-    json: bool,
-    limits: Limits,
-) -> int:
+@with_where
+def inspect(execution: str, state: str, visit: int | None, json: bool, where: Where) -> int:
     # imported late: they have the language
     from stepwell.engine.operations.data_flow import as_json, data_flow
     from stepwell.integrations.cli.output import data_flow as flow
@@ -140,4 +129,4 @@ def inspect(
         else:
             screen.write(flow.lines(stages, screen.width()), sys.stdout)
 
-    return using(server, db, limits, read)
+    return using(*where, read)

@@ -10,8 +10,8 @@ from stepwell.engine import arns
 from stepwell.integrations.cli import lookup
 from stepwell.integrations.cli.clients import search_attributes, selection
 from stepwell.integrations.cli.clients.base import Client
-from stepwell.integrations.cli.clients.choosing import using
-from stepwell.integrations.cli.errors import with_limits
+from stepwell.integrations.cli.clients.choosing import Where, using
+from stepwell.integrations.cli.errors import with_where
 from stepwell.integrations.cli.output import events, screen
 from stepwell.integrations.cli.output.text import (
     ndjson,
@@ -19,22 +19,19 @@ from stepwell.integrations.cli.output.text import (
     took,
     when,
 )
-from stepwell.integrations.limits import Limits
 
 WIDE: Final = 150  # columns of a history that is no terminal's
 
 
-@with_limits
+@with_where
 def list_(
     query: Sequence[str],
     options: Mapping[str, str | None],
     attributes: str | None,
     limit: int,
-    server: str | None,
-    db: str | None,
     json: bool,
     utc: bool,
-    limits: Limits,
+    where: Where,
 ) -> int:
     """options: the fields of selection.Wanted. attributes: names, with commas between them."""
     selected = selection.read(options, query)
@@ -58,7 +55,7 @@ def list_(
         heads = ["name", "machine", "status", "started", "took", *columns]
         screen.table(heads, rows, sys.stdout)
 
-    return using(server, db, limits, read)
+    return using(*where, read)
 
 
 def _list_row(each: Mapping[str, Any], parked: bool, utc: bool) -> list[str]:
@@ -74,15 +71,8 @@ def _list_row(each: Mapping[str, Any], parked: bool, utc: bool) -> list[str]:
 # --- history --------------------------------------------------------------------------------------
 
 
-@with_limits
-def history(
-    execution: str,
-    reverse: bool,
-    server: str | None,
-    db: str | None,
-    json: bool,
-    limits: Limits,
-) -> int:
+@with_where
+def history(execution: str, reverse: bool, json: bool, where: Where) -> int:
     async def read(client: Client) -> None:
         arn = (await lookup.find(client, execution))["executionArn"]
         start, width = None, screen.width() if sys.stdout.isatty() else WIDE
@@ -95,4 +85,4 @@ def history(
                 print(events.history_head(width))
             print(events.history_line(event, start, width))
 
-    return using(server, db, limits, read)
+    return using(*where, read)

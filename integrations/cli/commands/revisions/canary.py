@@ -4,43 +4,23 @@ of both, and promote it or roll back.
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 
 from stepwell.integrations.cli import exit_codes
-from stepwell.integrations.cli.clients import choosing, selection
+from stepwell.integrations.cli.clients import selection
 from stepwell.integrations.cli.clients.base import Client
-from stepwell.integrations.cli.errors import with_limits
+from stepwell.integrations.cli.clients.choosing import Where, using
+from stepwell.integrations.cli.errors import with_where
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import count, ndjson, printable, took, when
 from stepwell.integrations.cli.versions import canary
 from stepwell.integrations.cli.versions.canary import Alias, Numbers
 from stepwell.integrations.cli.versions.statistics import percentile, wilson
 from stepwell.integrations.errors import UsageError
-from stepwell.integrations.limits import Limits
 
 
-def _with(
-    server: str | None, db: str | None, limits: Limits, work: Callable[[Client], Awaitable[int]]
-) -> int:
-    async def run() -> int:
-        async with choosing.opened(server, db, limits) as client:
-            return await work(client)
-
-    return asyncio.run(run())
-
-
-@with_limits
-def start(
-    machine: str,
-    alias: str,
-    to: str | None,
-    percent: int,
-    server: str | None,
-    db: str | None,
-    limits: Limits,
-) -> int:
+@with_where
+def start(machine: str, alias: str, to: str | None, percent: int, where: Where) -> int:
     async def work(client: Client) -> int:
         found = await canary.find(client, machine, alias)
         arn = found.arn.rpartition(":")[0]
@@ -49,7 +29,7 @@ def start(
         _say(f"{alias}: {percent} % of new executions to version {version.rpartition(':')[2]}")
         return exit_codes.SUCCEEDED
 
-    return _with(server, db, limits, work)
+    return using(*where, work)
 
 
 async def _newest(client: Client, arn: str) -> str:
@@ -60,10 +40,8 @@ async def _newest(client: Client, arn: str) -> str:
     return str(versions[0]["stateMachineVersionArn"])
 
 
-@with_limits
-def end(
-    machine: str, alias: str, promoted: bool, server: str | None, db: str | None, limits: Limits
-) -> int:
+@with_where
+def end(machine: str, alias: str, promoted: bool, where: Where) -> int:
     async def work(client: Client) -> int:
         found = await canary.find(client, machine, alias)
         kept, routes = canary.ended(found, promoted)
@@ -71,24 +49,16 @@ def end(
         _say(f"{alias}: all new executions to version {kept.rpartition(':')[2]}")
         return exit_codes.SUCCEEDED
 
-    return _with(server, db, limits, work)
+    return using(*where, work)
 
 
 def _say(words: str) -> None:
     print(printable(words), file=sys.stderr)
 
 
-@with_limits
+@with_where
 def status(
-    machine: str,
-    alias: str,
-    since: str | None,
-    limit: int,
-    server: str | None,
-    db: str | None,
-    json: bool,
-    utc: bool,
-    limits: Limits,
+    machine: str, alias: str, since: str | None, limit: int, json: bool, utc: bool, where: Where
 ) -> int:
     """Exit code 1 if the new version fails more often or is slower."""
     begin = selection.read({"since": since}).since
@@ -107,7 +77,7 @@ def status(
         worse = decided is not None and decided[0] in (canary.WORSE, canary.SLOWER)
         return exit_codes.FAILED if worse else exit_codes.SUCCEEDED
 
-    return _with(server, db, limits, work)
+    return using(*where, work)
 
 
 def _show(alias: Alias, since: str, each: list[Numbers], decided: tuple[str, str] | None) -> None:

@@ -11,12 +11,12 @@ from stepwell.asl.definition import StateMachine
 from stepwell.asl.diff import Difference, compare
 from stepwell.asl.diff.shapes import ADDED, CHANGED, MOVED, REMOVED, RENAMED
 from stepwell.integrations.cli import exit_codes, files, revisions
-from stepwell.integrations.cli.errors import with_limits
+from stepwell.integrations.cli.clients.choosing import Where
+from stepwell.integrations.cli.errors import with_where
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import DIM, Line, ndjson, printable
 from stepwell.integrations.cli.revisions import Revision
 from stepwell.integrations.errors import UsageError, file_fault
-from stepwell.integrations.limits import Limits
 from stepwell.visualize import RenderError
 from stepwell.visualize.changes import picture
 from stepwell.visualize.changes import texts as changes
@@ -30,22 +30,20 @@ _STYLES: Final = {
 }
 
 
-@with_limits
+@with_where
 def diff(
     old: str,
     new: str,
     param: Sequence[str],
     params: Path | None,
-    server: str | None,
-    db: str | None,
     json: bool,
     output: Path | None,
     theme: str,
     direction: str,
-    limits: Limits,
+    where: Where,
 ) -> int:
-    given = files.parameters(param, params, limits)
-    before, after = (revisions.read(name, given, server, db, limits) for name in (old, new))
+    given = files.parameters(param, params, where.limits)
+    before, after = (revisions.read(name, given, where) for name in (old, new))
     found = compare(before.definition, after.definition)
     if output is not None:
         _draw(output, before, after, found, theme, direction)

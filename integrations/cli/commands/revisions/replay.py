@@ -23,7 +23,8 @@ from stepwell.engine.replay.children import Family, most_alike, plain, processor
 from stepwell.engine.replay.shapes import as_json
 from stepwell.integrations.cli import exit_codes, files, lookup, recordings, revisions
 from stepwell.integrations.cli.clients import choosing, selection
-from stepwell.integrations.cli.errors import with_limits
+from stepwell.integrations.cli.clients.choosing import Where
+from stepwell.integrations.cli.errors import with_where
 from stepwell.integrations.cli.output import screen
 from stepwell.integrations.cli.output.text import DIM, Line, count, ndjson, printable
 from stepwell.integrations.cli.recordings import Recorded
@@ -39,7 +40,7 @@ _SHOWN: Final = 20  # executions whose differences are listed
 _REPLAYERS: Final = 16  # old definitions that are kept compiled
 
 
-@with_limits
+@with_where
 def replay(
     definition: str,
     executions: Sequence[str],
@@ -50,20 +51,18 @@ def replay(
     old: str | None,
     param: Sequence[str],
     params: Path | None,
-    db: str | None,
-    server: str | None,
     json: bool,
-    limits: Limits,
+    where: Where,
 ) -> int:
     """Exit code 1 if an execution would differ, 2 if one cannot be replayed."""
     if not executions and machine is None:
         raise UsageError("name executions or files of histories, or a state machine by --machine")
-    given = files.parameters(param, params, limits)
-    new = revisions.read(definition, given, server, db, limits)
-    known = None if old is None else revisions.read(old, given, server, db, limits)
+    given = files.parameters(param, params, where.limits)
+    new = revisions.read(definition, given, where)
+    known = None if old is None else revisions.read(old, given, where)
     summary = _Summary(json)
     chosen = _Chosen(executions, machine, status, selection.read({"since": since}).since, limit)
-    asyncio.run(_replay(chosen, _Replayers(new, known, limits), summary, db, server, limits))
+    asyncio.run(_replay(chosen, _Replayers(new, known, where.limits), summary, where))
     summary.show()
     if summary.failed or not summary.total:
         return exit_codes.USAGE
@@ -85,16 +84,14 @@ class _Chosen:
         self.names = [name for name in names if not os.path.exists(name)]
         self.machine, self.status, self.since, self.limit = machine, status, since, limit
 
-    async def each(
-        self, db: str | None, server: str | None, limits: Limits
-    ) -> AsyncGenerator[Recorded, None]:
+    async def each(self, where: Where) -> AsyncGenerator[Recorded, None]:
         """One after the other, so that only one history is in memory."""
         for file in self.files:
             for one in recordings.in_file(file):
                 yield one
         if not self.names and self.machine is None:
             return
-        async with choosing.opened(server, db, limits) as client:
+        async with choosing.opened(*where) as client:
             for name in self.names:
                 arn = (await lookup.find(client, name))["executionArn"]
                 yield await recordings.recorded(client, arn)
@@ -183,11 +180,9 @@ async def _replay(
     chosen: _Chosen,
     replayers: _Replayers,
     summary: _Summary,
-    db: str | None,
-    server: str | None,
-    limits: Limits,
+    where: Where,
 ) -> None:
-    async with aclosing(chosen.each(db, server, limits)) as recorded:
+    async with aclosing(chosen.each(where)) as recorded:
         async for one in recorded:
             try:
                 result = _one(one, replayers.of(one))
