@@ -4,18 +4,30 @@ holes, and the line and column of each value.
 A template of CloudFormation, SAM or Serverless with one state machine is read as its definition.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from stepwell.asl import json_text
 from stepwell.asl.checks import STANDARD
 from stepwell.asl.evaluation import Json
-from stepwell.asl.files import definition_templates, holes, terraform
+from stepwell.asl.files import definition_templates, holes
 from stepwell.asl.files.definition_texts import Parsed, is_yaml, parse
-from stepwell.asl.files.placeholders import MARK, NAME, OPEN, Known, MarkedJson, Placeholders
+from stepwell.asl.files.embedded import (
+    Note,
+    embedded_text,
+    missing_file,
+    undefined_notes,
+    unmatched_notes,
+)
+from stepwell.asl.files.placeholders import (
+    MARK,
+    NAME,
+    OPEN,
+    Known,
+    Placeholders,
+)
 from stepwell.asl.files.templates.intrinsic_functions import replaced as replaced_calls
 from stepwell.asl.files.templates.stack import Stack
 from stepwell.asl.files.templates.terraform_names import TerraformNames
@@ -35,6 +47,7 @@ __all__ = [
     "sampled",
 ]
 
+Find: TypeAlias = Callable[[str], Known | None]
 Beside: TypeAlias = Callable[[str], Mapping[str, bytes]]
 
 
@@ -91,7 +104,7 @@ class Source:
     embedded: bool = False
     others: Callable[[], "Source"] | None = None
     instructions: tuple[tuple[Place, str], ...] = ()
-    unmatched: tuple[tuple[str, Place, str], ...] = ()
+    unmatched: tuple[Note, ...] = ()
 
     @property
     def written(self) -> str:
@@ -141,7 +154,7 @@ def _read(
     open_file: Callable[[str], bytes | None],
     beside: Beside,
     others: bool | None = None,
-    known: Mapping[str, Known] = MappingProxyType({}),
+    known: Find = lambda name: None,
 ) -> Source:
     files = open_file, beside
     again = partial(_read, data, filename, parameters, limits, *files, others=True, known=known)
@@ -153,40 +166,54 @@ def _read(
         return Source(parsed.text, filename, *given, others=more, instructions=parsed.instructions)
     stack = Stack(parsed.value, placeholders)
     find = _find(stack, filename, placeholders, parsed, beside)
-    placeholders.find = lambda name: known.get(name) or find(name)
+    outer: Find = lambda name: known(name) or find(name)
+    placeholders.find = outer
     whole = replaced_calls(parsed.value, placeholders, stack)
     text = parsed.text if whole == parsed.value else json_text.dumps(whole)
     machine, written = None, ""
+    unknown: tuple[Note, ...] = ()
     if definition_templates.is_template(whole):
         machine = _machine(whole, name, filename, parsed)
         values = {**machine.constants(), **parameters}
-        known = {**known, **_known(machine, placeholders)}
+        said = _known(machine, placeholders)
         written = placeholders.unmarked(definition_templates.shown(machine.definition))
         if named_files := definition_templates.other_files(machine, filename, written):
             for file in named_files:
                 if (content := open_file(file)) is not None:
-                    inner = _read(content, file, values, limits, *files, others, known)
-                    notes = _unmatched(machine, filename, parsed, (), content, file)
+                    # what a template includes may have its names
+                    names = said.get if machine.file else outer
+                    inner = _read(content, file, values, limits, *files, others, names)
+                    notes = unmatched_notes(machine, filename, parsed, (), content, file)
                     return replace(inner, unmatched=notes)
-            raise _missing(machine, named_files[0], filename, parsed)
+            raise missing_file(machine, named_files[0], filename, parsed)
+        unknown = undefined_notes(machine, filename, parsed, stack, placeholders)
         if {each.name for each in placeholders.found} & values.keys():  # substitutions
             named = filename + f"#{name}" * bool(name)
-            inner = _read(data, named, values, limits, *files, others, known)
+            inner = _read(data, named, values, limits, *files, others, said.get)
             return replace(
-                inner, unmatched=_unmatched(machine, filename, parsed, parameters, written)
+                inner,
+                unmatched=unmatched_notes(machine, filename, parsed, parameters, written) + unknown,
             )
-        text, whole = _embedded(machine, filename, placeholders, parsed)
+        placeholders.find = lambda name: said.get(name) or outer(name)
+        text, whole, places = embedded_text(machine, filename, placeholders, parsed)
+        parsed = parsed._replace(places=partial(_merged, parsed.places, places))
     elif name is not None:
         message = f"there is no state machine {name} in it: the file is not a template"
         raise DefinitionFileError(filename, (1, 1), message)
     source = _source(text, whole, filename, placeholders, parsed, machine)
-    notes = _unmatched(machine, filename, parsed, parameters, written) if machine else ()
+    notes = unknown
+    if machine:
+        notes += unmatched_notes(machine, filename, parsed, parameters, written)
     return replace(source, others=more, instructions=parsed.instructions, unmatched=notes)
+
+
+def _merged(places: Callable[[], dict[str, Place]], more: dict[str, Place]) -> dict[str, Place]:
+    return {**places(), **more}
 
 
 def _find(
     stack: Stack, filename: str, placeholders: Placeholders, parsed: Parsed, beside: Beside
-) -> Callable[[str], Known | None]:
+) -> Find:
     """What a file says of its names."""
     if parsed.body is None:
         return stack.find
@@ -353,78 +380,6 @@ def _machine(
     except definition_templates.TemplateError as fault:
         place = json_text.nearest(parsed.places(), fault.location)
         raise DefinitionFileError(filename, place, fault.message) from None
-
-
-def _unmatched(
-    machine: definition_templates.Embedded,
-    filename: str,
-    parsed: Parsed,
-    filled: Iterable[str],
-    definition: bytes | str,
-    file: str = "",
-) -> tuple[tuple[str, Place, str], ...]:
-    """Source.unmatched. filled: replaced names; file: the one of the definition, if it has one."""
-    text = definition
-    if isinstance(text, bytes):
-        text = text.decode("utf-8-sig", "replace")
-    whose = f"the DefinitionSubstitutions of {machine.name}"
-    if filename.endswith(terraform.SUFFIX):
-        whose = f"the variables of the templatefile of {machine.name}"
-    notes = []
-    for name, offset, location in definition_templates.unmatched(
-        machine, parsed.value, text, filled
-    ):
-        if offset is None:
-            place = json_text.nearest(parsed.places(), location)
-            words = f"{whose} have {name}, which its definition does not use"
-            notes.append((filename, place, words))
-        else:
-            place = json_text.place(text, offset)
-            notes.append((file, place, f"{whose} in {filename} have no {name}"))
-    return tuple(notes)
-
-
-def _missing(
-    machine: definition_templates.Embedded, file: str, filename: str, parsed: Parsed
-) -> DefinitionFileError:
-    place = json_text.nearest(parsed.places(), machine.location)
-    mend = ": name a copy instead" if file.startswith("s3://") else ", which is not there"
-    return DefinitionFileError(
-        filename, place, f"the definition of {machine.name} is in {file}{mend}"
-    )
-
-
-def _embedded(
-    machine: definition_templates.Embedded,
-    filename: str,
-    placeholders: Placeholders,
-    parsed: Parsed,
-) -> tuple[str, Json]:
-    """(text, value) of the definition in a template."""
-    definition = machine.definition
-    if not isinstance(definition, str):
-        return json_text.dumps(definition), definition
-    place = json_text.nearest(parsed.places(), machine.location)
-    known = placeholders.known(definition) if MARK.fullmatch(definition) else None
-    if known is not None and isinstance(known.value, str):
-        definition = known.value  # of a local in another file
-    elif MARK.fullmatch(definition):  # of a function, such as an include
-        message = f"the definition of {machine.name} is {placeholders.unmarked(definition)}: "
-        raise DefinitionFileError(
-            filename, place, f"{message}save it in a file of its own, or write it here"
-        )
-    before = len(placeholders.found)
-    # a text may have placeholders outside of its strings
-    definition = MarkedJson(placeholders.unmarked(definition), placeholders).text
-    placeholders.locate(before, json_text.offset(placeholders.source, *place))
-    try:
-        return definition, json_text.loads(definition)
-    except json_text.JsonError as fault:
-        message = (
-            f"the definition of {machine.name} is not JSON: {fault.message} in line {fault.line}, "
-            f"column {fault.column} of the text"
-        )
-        raise DefinitionFileError(filename, place, message) from None
 
 
 def _locator(

@@ -37,6 +37,7 @@ class Parsed(NamedTuple):
     others: bool = False  # whether it has what may be placeholders of other tools
     instructions: tuple[tuple[Place, str], ...] = ()  # of a template language
     body: Body | None = None  # of Terraform
+    blocks: Mapping[str, Place] = {}  # see YamlReader
 
 
 def is_yaml(filename: str) -> bool:
@@ -142,7 +143,7 @@ def _parse_yaml(text: str, filename: str, placeholders: Placeholders, limits: Li
         text = _YAML_VALUE.sub(_quoted, text)
     reader = YamlReader(filename, placeholders, limits)
     value = reader.read(text)
-    return Parsed(json_text.dumps(value), value, lambda: reader.places)
+    return Parsed(json_text.dumps(value), value, lambda: reader.places, blocks=reader.blocks)
 
 
 def _parse_terraform(

@@ -123,6 +123,8 @@ class HclReader:
             return self._heredoc(heredoc)
         if (call := _CALL.match(self.text, start)) and call[1] in (
             "jsonencode",
+            "jsondecode",
+            "yamldecode",
             "templatefile",
             "file",
         ):

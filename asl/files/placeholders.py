@@ -83,6 +83,8 @@ class Placeholders:
     ) -> None:
         self.values, self.source, self.escapes, self.others = values, source, escapes, others
         self.found: list[Found] = []
+        # marks in a text of Fn::Sub -> whether that has a value of its own for the name
+        self.substituted: dict[int, bool] = {}
         self.find: Callable[[str], Known | None] = lambda name: None
 
     def mark(

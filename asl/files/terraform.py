@@ -16,9 +16,14 @@ from stepwell.asl.json_text import member
 
 SUFFIX: Final = ".tf"
 _TYPE: Final = "aws_sfn_state_machine"
+_CODECS: Final = ("jsonencode", "jsondecode", "yamldecode")
 _LOCAL: Final = re.compile(r"\$\{local\.([\w-]+)\}")
 _RENDERED: Final = re.compile(r"\$\{data\.template_file\.([\w-]+)\.rendered\}")
 _HERE: Final = re.compile(r"\$\{path\.(?:module|root|cwd)\}/")
+
+
+def _is_call(arguments: list[Value]) -> bool:
+    return bool(arguments) and isinstance(arguments[0], Call)
 
 
 class _Definition(NamedTuple):
@@ -94,6 +99,8 @@ class Terraform:
             self.places[member(inside, name)] = place
         if isinstance(value, Text):
             return {"Definition": self._text(value, member(inside, "Definition"))}
+        while isinstance(value, Call) and value.name in _CODECS and _is_call(value.arguments[:1]):
+            value = value.arguments[0]  # jsonencode(yamldecode(file("..."))): the file
         if isinstance(value, Call):
             first, *others = [*value.arguments, None][:2]
             if value.name == "jsonencode" and isinstance(first, dict):

@@ -79,14 +79,16 @@ class YamlReader:
     def __init__(self, filename: str, placeholders: Placeholders, limits: Limits) -> None:
         self.filename, self.placeholders, self.limits = filename, placeholders, limits
         self.places: dict[str, Place] = {"/": (1, 1)}
+        self.blocks: dict[str, Place] = {}  # of literal texts: the line before them, their indent
         self.holders: list[_Holder] = []
         self.anchors: dict[str, tuple[Json, int]] = {}  # name -> value, size
         self.root: Json = None
         self.documents = 0
-        self.starts = [0]
+        self.starts, self.lines = [0], [""]
 
     def read(self, text: str) -> Json:
         self.starts = Lines(self.placeholders.source or text).starts
+        self.lines = text.splitlines()
         try:
             for event in yaml.parse(text, Loader=_LOADER):
                 self.take(event)
@@ -116,7 +118,9 @@ class YamlReader:
                 self.add(event, *self.alias(event))
             elif isinstance(event, yaml.ScalarEvent):
                 value = self.scalar(event, holder.key if holder else None)
-                self.add(event, value, len(event.value) + 3)
+                location = self.add(event, value, len(event.value) + 3)
+                if event.style == "|":
+                    self.blocks[location] = _place(event)[0], self.indent(event)
                 if event.anchor:
                     self.anchors[event.anchor] = value, len(event.value) + 3
             elif isinstance(event, yaml.CollectionStartEvent):
@@ -231,6 +235,12 @@ class YamlReader:
         if isinstance(value, float) and value - value != 0:  # infinite, or not a number
             raise self.fault(event, f"{text} has no JSON form")
         return value
+
+    def indent(self, event: yaml.Event) -> int:
+        """Of the text of a block, by its first line that is not blank."""
+        lines = self.lines[_place(event)[0] :]
+        first = next((line for line in lines if line.strip()), "")
+        return len(first) - len(first.lstrip(" "))
 
     def offset(self, event: yaml.Event) -> int:
         """In the file, whose lines may have more quotes here."""

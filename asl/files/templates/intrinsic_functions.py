@@ -21,6 +21,7 @@ _SHORT: Final = (
 _FULL: Final = {"Ref": "Ref", **{name: f"Fn::{name}" for name in _SHORT}}
 FUNCTIONS: Final = frozenset(_FULL.values())
 _NAME_CHARS: Final = 100  # of the name that an argument gives
+_INCLUDE: Final = "AWS::Include"
 NO_VALUE: Final = "AWS::NoValue"
 _REMOVED: Final = object()  # the value of !Ref AWS::NoValue
 
@@ -88,7 +89,7 @@ def _called(function: str, argument: Json, placeholders: Placeholders, names: Na
     first = argument[0] if isinstance(argument, list) and argument else None
     if function == "Fn::Sub":
         if isinstance(argument, str):
-            return argument
+            return _substituted(argument, [], placeholders)
         if isinstance(first, str):
             return _substituted(first, argument[1:], placeholders)
     if function == "Ref" and argument == NO_VALUE:
@@ -108,6 +109,10 @@ def _called(function: str, argument: Json, placeholders: Placeholders, names: Na
 
 
 def _name(function: str, argument: Json, placeholders: Placeholders) -> str:
+    if function == "Fn::Transform" and isinstance(argument, dict):
+        included = argument.get("Parameters")
+        if argument.get("Name") == _INCLUDE and isinstance(included, dict):
+            return f"file({included.get('Location')})"  # as Serverless writes it
     name = placeholders.unmarked(as_text(argument))[:_NAME_CHARS]
     if function not in ("Ref", "Fn::GetAtt"):
         name = f"{function.removeprefix('Fn::')} {name}"
@@ -119,6 +124,7 @@ def _substituted(text: str, more: list[Json], placeholders: Placeholders) -> str
     values = more[0] if more and isinstance(more[0], dict) else {}
     for number in MARK.findall(text):
         found = placeholders.found[int(number)]
+        placeholders.substituted[int(number)] = found.name in values
         if found.name in values:
             known = placeholders.known(values[found.name])
             placeholders.found[int(number)] = found._replace(known=known)

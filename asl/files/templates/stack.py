@@ -58,6 +58,10 @@ class Stack:
             if isinstance(holder, dict):
                 yield from _objects(holder.get("Resources")).items()
 
+    def defines(self, id: str) -> bool:
+        """Whether there is a resource or parameter of this name."""
+        return id in self.resources or id in _objects(self.template.get("Parameters"))
+
     @property
     def defaults(self) -> dict[str, Json]:
         """The properties that all functions of SAM have."""

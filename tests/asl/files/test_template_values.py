@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.files.definition_files import Source, read_definition, sampled
+from stepwell.asl.files.definition_files import (
+    DefinitionFileError,
+    Source,
+    read_definition,
+    sampled,
+)
 from stepwell.asl.files.template_functions import FunctionCode, template_functions
 from stepwell.asl.json_text import loads
 from stepwell.asl.validate import validate
@@ -262,3 +267,87 @@ Resources:
         ("Inline", ".", "exports.handler = () => 1", ".js"),
         ("Folder", "../src", "", ".py"),
     ]
+
+
+def block(*lines: str, sub: str = "!Sub |", more: str = "") -> str:
+    """A template whose definition is a text of these lines, from line 24 on."""
+    text = "".join(f"          {line}\n" for line in lines)
+    return f"{HEAD}{more}      DefinitionString: {sub}\n{text}"
+
+
+TASK = '"A": {"Type": "Task", "Resource": "${Charge.Arn}",'
+
+
+def test_places_in_a_text() -> None:
+    lines = ('{"StartAt": "A",', ' "States": {', f"  {TASK}", '   "Next": "B"}}}')
+    first = block("x").splitlines().index("          x") + 1
+    for text in (block(*lines), block(*lines, sub="\n        Fn::Sub: |")):
+        at = first + text.count("Fn::Sub")
+        source = read_definition(text, "t.yaml", unfilled=True)
+        assert source.locate("/States/A/Next") == (at + 3, 14)
+        assert source.locate("/States/A/Resource") == (at + 2, 35)
+    with pytest.raises(DefinitionFileError) as caught:
+        read_definition(block(*lines[:3], '   "End": true,}}}'), "t.yaml", unfilled=True)
+    fault = caught.value
+    assert (fault.line, fault.column) == (first + 3, 27)  # after it, as the service counts
+    assert fault.message.startswith("the definition of Machine is not JSON: Unexpected character")
+    assert "line" not in fault.message
+    assert fault.message.endswith(": remove the comma before this")
+
+
+def test_escapes_of_fn_sub_are_text() -> None:
+    text = block('{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true,',
+                 ' "Result": "${!Name} ${Stage} $${x"}}}')  # fmt: skip
+    source = read_definition(text, "t.yaml")
+    assert loads(source.text)["States"]["A"]["Result"] == "${Name} dev $${x"
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        (
+            block('{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true,',
+                  ' "Result": "${Charge.Arn} ${Charge.Arn} $.{x} ${Given}"}}}', sub="|",
+                  more="      DefinitionSubstitutions: {Given: 1}\n"),
+            ["${Charge.Arn} is neither within Fn::Sub nor in DefinitionSubstitutions: "
+             "CloudFormation leaves it as it is"],
+        ),
+        (
+            block('{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true,',
+                  ' "Result": "${Chrge.Arn} ${AWS::Region} ${Stage} ${!Other}"}}}'),
+            ["the template has no resource or parameter Chrge"],
+        ),
+        (
+            block('{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true,',
+                  ' "Result": "${Chrge.Arn}"}}}').replace("Par", "Transform: X\nPar", 1),
+            [],
+        ),
+        (
+            block('{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true,',
+                  ' "Result": "${ChargeRole.Arn} ${ServerlessRestApi} ${Typo}"}}}').replace(
+                "Parameters:", "Transform: AWS::Serverless-2016-10-31\nParameters:"),
+            ["the template has no resource or parameter Typo"],
+        ),
+    ],
+)  # fmt: skip
+def test_names_that_a_template_does_not_have(text: str, notes: list[str]) -> None:
+    source = read_definition(text, "t.yaml", unfilled=True)
+    assert [words for _, _, words in source.unmatched] == notes
+    if notes:
+        line = text.splitlines()[source.unmatched[0][1][0] - 1]
+        assert line[source.unmatched[0][1][1] - 1 :].startswith("${")
+
+
+def test_a_file_that_a_template_includes_has_the_names_of_the_template() -> None:
+    inner = (
+        b'{"StartAt": "A", "States": {"A": {"Type": "Task", "End": true,'
+        b' "Resource": {"Fn::GetAtt": ["Charge", "Arn"]}}}}'
+    )
+    text = HEAD + (
+        "      Definition:\n        Fn::Transform:\n"
+        "          {Name: AWS::Include, Parameters: {Location: ./a.json}}\n"
+    )
+    source = read_definition(text, "x/t.yaml", open_file={"x/a.json": inner}.get)
+    assert loads(source.text)["States"]["A"]["Resource"] == f"{LAMBDA}Charge"
+    with pytest.raises(DefinitionFileError, match=r"is in s3://b/a\.json: name a copy instead"):
+        read_definition(text.replace("./a", "s3://b/a"), "t.yaml")

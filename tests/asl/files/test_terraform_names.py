@@ -164,3 +164,11 @@ def test_a_local_of_another_file() -> None:
     assert state["Result"] == {"v": "shop-charge"}  # type: ignore[index]
     with pytest.raises(DefinitionFileError, match=r"of shop is \$\{local.nothing\}: s"):
         read("local.nothing")
+
+
+def test_a_file_in_yaml() -> None:
+    state, _ = read(
+        'jsonencode(yamldecode(file("${path.module}/order.asl.yaml")))',
+        order=b"StartAt: A\nStates: {A: {Type: Succeed}}\n",
+    )
+    assert state == {"Type": "Succeed"}
