@@ -4,6 +4,7 @@ which may be lost, late, or come from a node that is dead or frozen.
 
 import asyncio
 import socket
+from asyncio import FIRST_COMPLETED
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ class Link:
     """In place of links.Link."""
 
     def __init__(self, address: str, key: bytes, limits: Limits) -> None:
-        self.address, self._limits = address, limits
+        self.address, self._limits, self._closed = address, limits, asyncio.Event()
         self._process: Process = PROCESS.get()
 
     async def call(self, call: Call) -> Any:
@@ -60,21 +61,28 @@ class Link:
         task = _begin(callee, frame)
         if task is None:
             raise LostAnswerError("the connection broke")
+        closed = asyncio.create_task(self._closed.wait())
         try:
             while not task.done():
-                await asyncio.wait([task], timeout=self._limits.node_silence_seconds)
+                silence = self._limits.node_silence_seconds
+                await asyncio.wait([task, closed], timeout=silence, return_when=FIRST_COMPLETED)
+                if not task.done() and closed.done():
+                    raise LostAnswerError("the link was closed")
                 if not task.done() and (callee.frozen or callee.dead):
                     raise LostAnswerError("it was silent")
         except asyncio.CancelledError:
             if world.rng.random() < 0.8:
                 world.loop.call_later(0.01, task.cancel, context=Context())
             raise
+        finally:
+            closed.cancel()
         await world.pause()
         if fault == "lost answer":
             raise LostAnswerError("the connection broke")
         return _answer(task)
 
-    async def close(self) -> None: ...
+    async def close(self, reason: str = "") -> None:
+        self._closed.set()
 
 
 def _begin(callee: "Process", frame: bytes) -> "asyncio.Task[Any] | None":

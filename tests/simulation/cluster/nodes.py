@@ -14,7 +14,8 @@ from stepwell.engine.engine import Engine
 from stepwell.engine.store.sql.store import SqlStore
 from stepwell.integrations.cluster.shard_services import shard_services
 from stepwell.integrations.nodes.front import Front
-from stepwell.integrations.nodes.node import Node, NodePeers
+from stepwell.integrations.nodes.node import Node
+from stepwell.integrations.nodes.peers import NodePeers
 from stepwell.integrations.services.registry import TABLE, Services
 from stepwell.integrations.stack import OPERATIONS, Surroundings
 from stepwell.integrations.tasks.registry import Registry
