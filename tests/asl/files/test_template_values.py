@@ -292,7 +292,7 @@ def test_places_in_a_text() -> None:
     assert (fault.line, fault.column) == (first + 3, 27)  # after it, as the service counts
     assert fault.message.startswith("the definition of Machine is not JSON: Unexpected character")
     assert "line" not in fault.message
-    assert fault.message.endswith(": remove the comma before this")
+    assert fault.message.endswith(": remove the comma before it")
 
 
 def test_escapes_of_fn_sub_are_text() -> None:
