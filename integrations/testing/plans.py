@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.files.definition_templates import Embedded, split
-from stepwell.engine.arns import Home, split_case
+from stepwell.engine.arns import split_case
 from stepwell.integrations.definitions import folders
 from stepwell.integrations.definitions.folders import DEFINITIONS, file_of
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
@@ -90,20 +90,6 @@ def valid_name(reference: str) -> str:
 def in_template(file: Path | None) -> list[Embedded]:
     """The state machines of the template that a definition is in."""
     return [] if file is None else folders.template_machines(file)
-
-
-def references(machines: list[Embedded]) -> dict[str, Json]:
-    """What the references of a template to its state machines stand for, unless they are the names
-    of substitutions.
-    """
-    found: dict[str, Json] = {}
-    for each in machines:
-        arn = Home().arn("stateMachine", each.called)
-        for id in (each.name, f"aws_sfn_state_machine.{each.name}"):
-            found |= dict.fromkeys((id, f"{id}.Arn", f"{id}.arn", f"{id}.id"), arn)
-            found |= {f"{id}.Name": each.called, f"{id}.name": each.called}
-    taken = {name for each in machines for name in each.constants()}
-    return {name: value for name, value in found.items() if name not in taken}
 
 
 def nearby(name: str, file: Path | None) -> Path | None:

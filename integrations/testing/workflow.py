@@ -82,7 +82,7 @@ def workflow(
     siblings = plans.in_template(file)
     kind = type.upper() if type else _type(siblings, filename)
     given = _parameters(params, limits)
-    parameters = {**pseudo_parameters(Home()), **plans.references(siblings), **given}
+    parameters = {**pseudo_parameters(Home()), **given}
     source, found = problems.problems(
         data, filename, parameters, kind, lambda resource: resource, limits
     )

@@ -17,7 +17,13 @@ from stepwell.integrations.cli.errors import with_limits
 from stepwell.integrations.cli.output import scenario_report, screen
 from stepwell.integrations.cli.output.text import printable
 from stepwell.integrations.cli.parsing import inputs
-from stepwell.integrations.definitions.folders import DEFINITIONS, content, file_of, files_below
+from stepwell.integrations.definitions.folders import (
+    DEFINITIONS,
+    content,
+    file_of,
+    files_below,
+    template_machines,
+)
 from stepwell.integrations.errors import UsageError, file_fault
 from stepwell.integrations.limits import Limits
 from stepwell.integrations.services.runtime.folder import RUNTIMES
@@ -215,10 +221,16 @@ def _definitions(machine: Path) -> list[Path]:
     mean.
     """
     file = file_of(machine)
-    if file == machine and not any(each in content(file) for each in _STARTS):
+    if template_machines(machine):
+        near = files_below(file.parent)
+        return [file, *(each for each in near if _is_part(each) or each.suffix in RUNTIMES)]
+    if not any(each in content(file) for each in _STARTS):
         return [file]
-    near = files_below(file.parent) if file != machine else sorted(file.parent.iterdir())
-    return [file, *(each for each in near if each.name.endswith(DEFINITIONS))]
+    return [file, *(each for each in sorted(file.parent.iterdir()) if _is_part(each))]
+
+
+def _is_part(file: Path) -> bool:
+    return file.name.endswith(DEFINITIONS)
 
 
 def _files_of(job: Job, found: Found) -> list[Path]:
