@@ -98,6 +98,7 @@ _OF_POOLERS: Final = (
     ("statement pooling mode", _SHARED),
     ("query_wait_timeout", _EXHAUSTED),
     ("max_client_conn", _EXHAUSTED),
+    ("server login has been failing", "the pooler does not reach the server"),
 )
 """Words of PgBouncer, whose errors have codes of others."""
 

@@ -16,6 +16,7 @@ from stepwell.engine.errors import StoreError
 from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.store.base import StoreInUseError, Writes
 from stepwell.engine.store.opening import share_database
+from stepwell.engine.store.postgres.session import failure
 from stepwell.engine.store.postgres.store import PostgresStore
 
 SHARED = "lends its sessions for one transaction or statement.*pool_mode=session"
@@ -96,6 +97,14 @@ async def test_a_pool_that_is_too_small_is_named(postgres_server: PostgresServer
             pytest.raises(StoreError, match="pooler has no free session"),
         ):
             await PostgresStore(url).open()
+
+
+def test_a_server_that_the_pooler_does_not_reach_is_named() -> None:
+    """Its error comes after 15 seconds; the text is that of PgBouncer 1.18."""
+    text = "server login has been failing, try again later (server_login_retry)"
+    assert str(failure(asyncpg.ConnectionDoesNotExistError(text))) == (
+        "the pooler does not reach the server"
+    )
 
 
 def test_a_node_behind_a_pooler_dies(home: dict[str, str], postgres_server: PostgresServer) -> None:
