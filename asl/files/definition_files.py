@@ -4,7 +4,7 @@ holes, and the line and column of each value.
 A template of CloudFormation, SAM or Serverless with one state machine is read as its definition.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, TypeAlias
@@ -90,6 +90,7 @@ class Source:
     calls     whether functions of a template, such as !GetAtt, are among them
     embedded  whether the file is a template that contains the definition
     others    reads the file again, with the placeholders of other tools
+    undecided  those of `unfilled` that choose between the branches of an Fn::If. One is read
     instructions  of a template language: place, text. One branch of each is read
     unmatched  notes on placeholders and substitutions of a template: file, place, text
     """
@@ -105,6 +106,7 @@ class Source:
     others: Callable[[], "Source"] | None = None
     instructions: tuple[tuple[Place, str], ...] = ()
     unmatched: tuple[Note, ...] = ()
+    undecided: tuple[Unfilled, ...] = ()
 
     @property
     def written(self) -> str:
@@ -323,7 +325,8 @@ def _settled(source: Source, check: holes.Check, runs: bool) -> Source:
     if draft is None:
         return source
     holes.settle(draft, check, runs)
-    return replace(source, text=draft.filled(), unfilled=_unfilled(draft, source.locate))
+    unfilled = _unfilled(draft, source.locate) + source.undecided
+    return replace(source, text=draft.filled(), unfilled=unfilled)
 
 
 def displayed(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
@@ -365,11 +368,30 @@ def _source(
     draft = holes.Draft(text, whole, placeholders) if OPEN in text else None
     locate = _locator(parsed.places, draft, machine.location if machine else "")
     embedded = machine is not None
+    undecided = tuple(_undecided(whole, "/", placeholders, locate))
     if draft is None or not draft.holes:
-        return Source(text, filename, locate, embedded=embedded)
-    unfilled = _unfilled(draft, locate)
+        return Source(text, filename, locate, undecided, embedded=embedded, undecided=undecided)
+    unfilled = _unfilled(draft, locate) + undecided
     calls = whole != parsed.value
-    return Source(draft.filled(), filename, locate, unfilled, None, draft, calls, embedded)
+    given = locate, unfilled, None, draft, calls, embedded
+    return Source(draft.filled(), filename, *given, undecided=undecided)
+
+
+def _undecided(
+    value: Json, location: str, placeholders: Placeholders, locate: Callable[[str], Place]
+) -> Iterator[Unfilled]:
+    """The names that decide which branch of an Fn::If takes the place of one that was read."""
+    if not placeholders.undecided or not isinstance(value, dict | list):
+        return
+    for name in placeholders.undecided.get(id(value), (None, []))[1]:
+        yield Unfilled(name, f"${{{name}}}", locate(location), location, True, True)
+    members = (
+        ((json_text.member(location, key), each) for key, each in value.items())
+        if isinstance(value, dict)
+        else ((json_text.item(location, index), each) for index, each in enumerate(value))
+    )
+    for inside, each in members:
+        yield from _undecided(each, inside, placeholders, locate)
 
 
 def _machine(

@@ -85,6 +85,8 @@ class Placeholders:
         self.found: list[Found] = []
         # marks in a text of Fn::Sub -> whether that has a value of its own for the name
         self.substituted: dict[int, bool] = {}
+        # by id: objects and lists of an Fn::If that may have another branch, the names that decide
+        self.undecided: dict[int, tuple[Json, list[str]]] = {}
         self.find: Callable[[str], Known | None] = lambda name: None
 
     def mark(

@@ -55,7 +55,7 @@ def lint(
         value = json_text.loads(text, limits.definition_depth)
     except json_text.JsonError:
         value = None
-    holes = _holes(value)
+    holes = _holes(value) if sample is None else ()
     found = [
         Finding(each.code, each.severity.lower(), each.location or "/", _mended(each, value))
         for each in diagnostics

@@ -34,6 +34,9 @@ class Names(Protocol):
 
     def condition(self, name: str) -> Known | None: ...
 
+    def undecided(self, condition: str) -> list[str]:
+        """The names without a value that decide a condition."""
+
     def mapped(self, keys: list[Json]) -> Json:
         """Of Fn::FindInMap. Raises LookupError."""
 
@@ -71,18 +74,24 @@ def _replaced(value: Json, placeholders: Placeholders, names: Names) -> Json:
 
 
 def _branch(argument: list[Json], placeholders: Placeholders, names: Names) -> Json:
-    """The branch of Fn::If that a condition chooses; the first object, list or nothing of one whose
-    value is not known.
+    """The branch of Fn::If that a condition chooses; the first object or list of one whose value is
+    not known.
     """
     condition, *branches = argument
     known = names.condition(condition) if isinstance(condition, str) else None
     if known is not None:
         return _replaced(branches[0 if known.value else 1], placeholders, names)
     found = [_replaced(each, placeholders, names) for each in branches]
-    written = [each for each in found if each is not _REMOVED]
-    if len(written) < len(found) or any(isinstance(each, dict | list) for each in found):
-        return written[0] if written else _REMOVED
-    return placeholders.named(_name("Fn::If", [condition, *found], placeholders))
+    needed = names.undecided(condition) if isinstance(condition, str) else []
+    for each in found:
+        if isinstance(each, dict | list):
+            placeholders.undecided[id(each)] = each, needed or [f"If {condition}"]
+            return each
+    written = [None if each is _REMOVED else each for each in found]
+    name = _name("Fn::If", [condition, *written], placeholders)
+    if name in placeholders.values:
+        return placeholders.values[name]
+    return placeholders.mark(needed[0] if needed else name, f"${{{name}}}", -1)
 
 
 def _called(function: str, argument: Json, placeholders: Placeholders, names: Names) -> Json:

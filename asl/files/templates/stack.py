@@ -151,6 +151,14 @@ class Stack:
         known = self._found.get(key)
         return known if known is not None and isinstance(known.value, bool) else None
 
+    def undecided(self, condition: str) -> list[str]:
+        conditions = self.template.get("Conditions")
+        written = conditions.get(condition) if isinstance(conditions, dict) else None
+        names = _references(
+            written, conditions if isinstance(conditions, dict) else {}, {condition}
+        )
+        return [name for name in dict.fromkeys(names) if self.find(name) is None]
+
     def mapped(self, keys: list[Json]) -> Json:
         value: Json = self.template["Mappings"]
         for key in keys[:3]:
@@ -194,6 +202,23 @@ class Stack:
 
 
 _NAMES: Final = ("FunctionName", "AutoPublishAlias")  # properties in texts of the table of types
+
+
+def _references(value: Json, conditions: dict[str, Json], seen: set[str]) -> Iterator[str]:
+    """The names in a condition, and in those that it names."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if key == "Ref" and isinstance(each, str):
+                yield each
+            elif key in ("Condition", "Fn::Condition") and isinstance(each, str):
+                if each not in seen:
+                    seen.add(each)
+                    yield from _references(conditions.get(each), conditions, seen)
+            else:
+                yield from _references(each, conditions, seen)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _references(each, conditions, seen)
 
 
 def _fields(text: str) -> list[str]:

@@ -86,7 +86,6 @@ def result(call: str, values: dict[str, Any] | None = None) -> tuple[Json, list[
         ("!FindInMap [Regions, !Ref 'AWS::Region', Bucket]", "east"),
         ("!If [Prod, a, !If [Dev, b, c]]", "b"),
         ("!If [Both, {a: !Ref Stage}, {}]", {"a": "dev"}),
-        ("!If [Unknown, {a: 1}, !Ref 'AWS::NoValue']", {"a": 1}),
         ("!If [Dev, !Ref 'AWS::NoValue', 1]", "removed"),
         ("[1, !Ref 'AWS::NoValue', 2]", [1, 2]),
         ("!ToJsonString {a: !Ref Stage}", '{"a":"dev"}'),
@@ -106,7 +105,6 @@ def test_what_a_template_says(call: str, value: Json) -> None:
         ("!Ref Nothing", "Nothing"),
         ("!GetAtt Other.Arn", "Other.Arn"),
         ("!GetAtt Charge.Color", "Charge.Color"),
-        ("!If [Unknown, a, b]", 'If ["Unknown","a","b"]'),
         ("!ImportValue x", "ImportValue x"),
         ("!FindInMap [Stages, prod, Size]", 'FindInMap ["Stages","prod","Size"]'),
         ("!Select [7, !Ref Zones]", 'Select [7,"${Zones}"]'),
@@ -114,6 +112,17 @@ def test_what_a_template_says(call: str, value: Json) -> None:
 )
 def test_what_a_template_does_not_say(call: str, name: str) -> None:
     assert result(call) == (f"${{{name}}}", [name])
+
+
+def test_conditions_that_are_not_decided() -> None:
+    assert result("!If [Unknown, a, b]") == ('${If ["Unknown","a","b"]}', ["Needed"])
+    assert result("!If [Unknown, {a: 1}, !Ref 'AWS::NoValue']") == ({"a": 1}, ["Needed"])
+    assert result("!If [Unknown, [!Ref Nothing], [2]]")[1] == ["Nothing", "Needed"]
+    assert result("!If [Nothing, {a: 1}, {}]") == ({"a": 1}, ["If Nothing"])
+    assert result("!If [Unknown, {a: 1}, {}]", {"Needed": "y"}) == ({}, [])
+    with pytest.raises(DefinitionFileError, match=r"no value for \$\{Needed\}"):
+        text = HEAD + "      Definition: !If [Unknown, {StartAt: A, States: {}}, {}]"
+        read_definition(text, "t.yaml")
 
 
 def test_values_that_are_given_win() -> None:
