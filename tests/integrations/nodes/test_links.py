@@ -82,6 +82,33 @@ async def linked(key: bytes = b"key", limits: Limits = LIMITS) -> AsyncIterator[
         await listener.close()
 
 
+@asynccontextmanager
+async def proxied(reads: bool) -> AsyncIterator[tuple[Link, asyncio.Event]]:
+    """A link through a proxy, which passes nothing on any more once the event is set. reads: it
+    still takes what is sent.
+    """
+    listener, stopped = Listener(Owner(), b"key", LIMITS), asyncio.Event()
+    port = int((await opened(listener)).rpartition(":")[2])
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while (reads or not stopped.is_set()) and (data := await source.read(9999)):
+            if not stopped.is_set():
+                sink.write(data)
+
+    async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    proxy = await asyncio.start_server(through, "127.0.0.1", 0)
+    link = Link(address_of(proxy), b"key", LIMITS)
+    try:
+        yield link, stopped
+    finally:
+        await link.close()
+        proxy.close()
+        await listener.close()
+
+
 async def test_calls_are_answered_in_any_order() -> None:
     async with linked() as (_, link):
         hanging = asyncio.create_task(link.call(Call(0, "s", "hang", {}, CONTEXT)))
@@ -165,31 +192,11 @@ async def test_a_silent_node_is_taken_for_dead() -> None:
         await asyncio.wait_for(link.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)), 5)
     server.close()
 
-    async with linked() as (owner, link):
-        real = Listener(owner, b"key", LIMITS)
-        silent = asyncio.Event()
-
-        async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            """A proxy that passes nothing on any more once it is silent."""
-            there, back = await asyncio.open_connection("127.0.0.1", port)
-
-            async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-                while data := await source.read(9999):
-                    if not silent.is_set():
-                        sink.write(data)
-
-            await asyncio.gather(pump(reader, back), pump(there, writer))
-
-        port = int((await opened(real)).rpartition(":")[2])
-        proxy = await asyncio.start_server(through, "127.0.0.1", 0)
-        far = Link(address_of(proxy), b"key", LIMITS)
+    async with proxied(reads=True) as (far, silent):
         assert await far.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)) == 1
         silent.set()
         with pytest.raises(LostAnswerError):
             await asyncio.wait_for(far.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)), 5)
-        await far.close()
-        proxy.close()
-        await real.close()
 
 
 async def test_all_calls_wait_for_one_attempt_to_connect() -> None:
@@ -232,30 +239,13 @@ async def test_a_link_that_is_closed_ends_its_calls() -> None:
 
 async def test_a_node_that_takes_no_bytes_is_taken_for_dead() -> None:
     """Its connection is full: the ping must not wait until there is room."""
-    async with linked() as (owner, _):
-        real, full = Listener(owner, b"key", LIMITS), asyncio.Event()
-
-        async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            there, back = await asyncio.open_connection("127.0.0.1", port)
-
-            async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-                while not full.is_set() and (data := await source.read(9999)):
-                    sink.write(data)
-
-            await asyncio.gather(pump(reader, back), pump(there, writer))
-
-        port = int((await opened(real)).rpartition(":")[2])
-        proxy = await asyncio.start_server(through, "127.0.0.1", 0)
-        far = Link(address_of(proxy), b"key", LIMITS)
+    async with proxied(reads=False) as (far, full):
         assert await far.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)) == 1
         full.set()
         value = "x" * 30_000_000  # more than the kernel takes for a reader that does not read
         calls = [far.call(Call(0, "s", "echo", {"value": value}, CONTEXT)) for _ in range(2)]
         ended = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 20)
         assert all(isinstance(each, LostAnswerError) for each in ended), ended
-        await far.close()
-        proxy.close()
-        await real.close()
 
 
 async def test_a_node_without_the_key_is_refused() -> None:
