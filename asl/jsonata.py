@@ -39,7 +39,7 @@ _Run: TypeAlias = "Callable[[Expression], Json]"
 
 _EXHAUSTED: Final = {"U1006", "D1012"}  # steps or time exceeded: a larger budget may suffice
 # errors in whose messages jlens writes 1.0 and jsonata-js 1
-_PRINTS_DOUBLES: Final = {"D2016", "D3060", "D3061", "D3100", "S0201", "S0213"}
+_PRINTS_DOUBLES: Final = {"D2016", "D3060", "D3061", "D3100", "S0201", "S0202", "S0213"}
 _INTEGRAL: Final = re.compile(r"(?<=\d)\.0(?!\d)")
 _SHOWN_CHARS: Final = 1_000  # of a source in a syntax error
 _CACHED_CHARS: Final = 4_096  # of a source; longer ones would make the cache too large

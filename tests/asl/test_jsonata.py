@@ -125,6 +125,11 @@ def test_not_an_expression(text: str) -> None:
         ),
         ("1 2", 3, "The JSONata expression '1 2' could not be parsed. S0201: Syntax error: 2"),
         (
+            "['a' 1]",
+            6,
+            "The JSONata expression '['a' 1]' could not be parsed. S0202: Expected \"]\", got 1",
+        ),
+        (
             "'\ud800'",
             2,
             "The JSONata expression ''\ud800'' could not be parsed. S0104: surrogates not allowed",
