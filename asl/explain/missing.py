@@ -322,7 +322,8 @@ def _tested_too_late(subject: Subject, reading: Reading) -> str | None:
         return None
     rule = subject.fields["Choices"][int(outer[8:-1])]
     for place, each in enumerate(rule["And"]):
-        if "IsPresent" in each and each.get("Variable") == reading.text:
+        later = place > int(index[:-1])
+        if later and "IsPresent" in each and each.get("Variable") == reading.text:
             return (
                 f"And[{place}] tests IsPresent too late: an And stops at the first test that is "
                 f"false, so put it before And[{index[:-1]}]."

@@ -6,9 +6,9 @@ JSONata chain (`$states.input.a[b > 1].c`) each prefix is evaluated as an expres
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from stepwell.asl.choice import OPERATORS, compile_rule
 from stepwell.asl.error_matching import matches
@@ -46,6 +46,9 @@ _MEMBERS: Final = {
     "errorOutput": "error",
     "context": "context",
 }
+
+
+_Truth: TypeAlias = Callable[[Json], bool | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +198,29 @@ def readings(subject: Subject) -> Iterator[Reading]:
                 yield from _expression(where, source, env, subject)
         else:
             document = subject.documents.get(field.source)
-            for where, text, optional in _texts(field):
+            for where, text, optional in _texts(field, _truth(subject, document, env)):
                 try:
                     found = paths_of(text, subject)
                 except ExpressionSyntaxError:
                     continue
                 for path, call in found:
                     yield _path(where, path, field.source, document, env, optional, call)
+
+
+def _truth(subject: Subject, document: Json, env: Env) -> _Truth:
+    """The result of a test of a Choice state; None if it fails."""
+
+    def truth(rule: Json) -> bool | None:
+        try:
+            return compile_rule(rule, subject.limits)(document, env)
+        except (StateError, ExpressionError, ExpressionSyntaxError):
+            return None
+
+    return truth
+
+
+def _no_truth(rule: Json) -> None:
+    """Of fields that have no tests."""
 
 
 def result_paths(subject: Subject) -> Iterator[tuple[str, str, tuple[Key, ...]]]:
@@ -217,7 +236,7 @@ def result_paths(subject: Subject) -> Iterator[tuple[str, str, tuple[Key, ...]]]
                         keys = [link.key for link in chain.links[1:] if link.key is not None]
                         yield inner, chain.text, tuple(keys)
         elif field.steps[0] != "OutputPath" or subject.fields.get("ResultPath", "$") == "$":
-            for inner, text, _ in _texts(FieldValue(place, value, "result")):
+            for inner, text, _ in _texts(FieldValue(place, value, "result"), _no_truth):
                 try:
                     found = paths_of(text, subject)
                 except ExpressionSyntaxError:
@@ -230,11 +249,11 @@ def result_paths(subject: Subject) -> Iterator[tuple[str, str, tuple[Key, ...]]]
 # --- JSONPath -------------------------------------------------------------------------------------
 
 
-def _texts(field: FieldValue) -> Iterator[tuple[str, str, bool]]:
+def _texts(field: FieldValue, truth: _Truth) -> Iterator[tuple[str, str, bool]]:
     """(place, path or call, whether it may have no result) of a field of a JSONPath state."""
     last = field.name.rpartition("/")[2]
     if field.name.startswith("Choices[") and last.endswith("]"):
-        yield from _rule(field.name, field.value)
+        yield from _rule(field.name, field.value, truth)
     elif last == "ResultPath":
         return
     elif last.endswith("Path"):
@@ -244,7 +263,8 @@ def _texts(field: FieldValue) -> Iterator[tuple[str, str, bool]]:
         yield from _template(field.name, field.value)
 
 
-def _rule(where: str, rule: Json) -> Iterator[tuple[str, str, bool]]:
+def _rule(where: str, rule: Json, truth: _Truth) -> Iterator[tuple[str, str, bool]]:
+    """Without the tests behind the one that decides an And or Or: they are not run."""
     if not isinstance(rule, dict):
         return
     for name, operand in rule.items():
@@ -252,7 +272,9 @@ def _rule(where: str, rule: Json) -> Iterator[tuple[str, str, bool]]:
             several = operand if isinstance(operand, list) else [operand]
             for index, inner in enumerate(several):
                 place = f"{where}/{name}" + (f"[{index}]" if name != "Not" else "")
-                yield from _rule(place, inner)
+                yield from _rule(place, inner, truth)
+                if name != "Not" and truth(inner) is not (name == "And"):
+                    break
         elif name == "Variable" and isinstance(operand, str):
             yield f"{where}/Variable", operand, "IsPresent" in rule
         elif name in OPERATORS and name.endswith("Path") and isinstance(operand, str):

@@ -138,3 +138,38 @@ async def test_a_machine_that_succeeds_has_no_hints() -> None:
                 if texts and flow.visit.status == v.SUCCEEDED and path.stem not in DESERVED:
                     hinted[path.stem] = texts
     assert not hinted, "\n".join(f"{name}: {texts}" for name, texts in hinted.items())
+
+
+@pytest.mark.parametrize(
+    ("tests", "read"),
+    [
+        ({"And": [{"IsPresent": True}, {"NumericEquals": 1}]}, []),
+        ({"Or": [{"IsPresent": False}, {"NumericEquals": 1}]}, []),
+        ({"Not": {"And": [{"IsPresent": True}, {"IsString": True}, {"StringEquals": "a"}]}}, []),
+        ({"And": [{"IsNumeric": True}, {"IsPresent": True}]}, ["And[0]"]),
+    ],
+)
+async def test_what_decides_an_and_or_an_or_is_all_that_is_read(
+    tests: dict[str, Any], read: list[str]
+) -> None:
+    def named(rule: Any) -> Any:
+        if isinstance(rule, list):
+            return [named(each) for each in rule]
+        deeper = {key: named(each) for key, each in rule.items() if key in ("And", "Or", "Not")}
+        return deeper or {"Variable": "$.n", **rule}
+
+    states = {
+        "S": {"Type": "Choice", "Choices": [{**named(tests), "Next": "E"}], "Default": "E"},
+        "E": {"Type": "Succeed"},
+    }
+    mistake = planted_mistakes.Mistake("guarded", states, {"m": 1}, ())
+    async with Engine(tasks=Functions()) as engine:
+        created = await engine.create_state_machine("guarded", json.dumps(mistake.machine()))
+        started = await engine.start_execution(created["stateMachineArn"], input='{"m": 1}')
+        arn = started["executionArn"]
+        execution = await engine.wait(arn, 10)
+        events = [event async for event in engine.watch(arn)]
+        _, definition = await engine.inspect_machine(arn)
+        program = await engine.program(definition)
+        flow = data_flow(program, mistake.machine(), execution, events, "S")
+    assert [hint.field.split("/")[1] for hint in flow.hints if "$.n" in hint.text] == read
