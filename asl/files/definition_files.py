@@ -13,7 +13,7 @@ from stepwell.asl import json_text
 from stepwell.asl.checks import STANDARD
 from stepwell.asl.evaluation import Json
 from stepwell.asl.files import definition_templates, holes
-from stepwell.asl.files.definition_texts import Parsed, is_yaml, parse
+from stepwell.asl.files.definition_texts import Parsed, is_yaml, loader, parse
 from stepwell.asl.files.embedded import (
     Note,
     embedded_text,
@@ -166,7 +166,8 @@ def _read(
     if parsed.broken or parsed.plain:
         given = _locator(parsed.places, None), (), parsed.broken
         return Source(parsed.text, filename, *given, others=more, instructions=parsed.instructions)
-    stack = Stack(parsed.value, placeholders)
+    load = loader(filename, placeholders, limits, open_file)
+    stack = Stack(parsed.value, placeholders, load)
     find = _find(stack, filename, placeholders, parsed, beside)
     outer: Find = lambda name: known(name) or find(name)
     placeholders.find = outer

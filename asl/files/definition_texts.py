@@ -1,6 +1,7 @@
 """The content of a definition file -> a JSON value whose placeholders are replaced or marked."""
 
 import codecs
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -151,6 +152,32 @@ def _parse_terraform(
 ) -> Parsed:
     found = terraform.Terraform(text, filename, placeholders)
     return Parsed(json_text.dumps(found.value), found.value, lambda: found.places, body=found.body)
+
+
+def loader(
+    filename: str,
+    placeholders: Placeholders,
+    limits: Limits,
+    open_file: Callable[[str], bytes | None],
+) -> Callable[[str], Json]:
+    """Path -> the value of the YAML or JSON file there, for templates that include parts of others.
+    None: there is none that can be parsed.
+    """
+    folder = posixpath.dirname(filename)
+
+    def load(path: str) -> Json:
+        data = open_file(posixpath.normpath(posixpath.join(folder, path.strip())))
+        if data is None or not path.strip().endswith((*_YAML_SUFFIXES, ".json")):
+            return None
+        source, placeholders.source = placeholders.source, ""  # its marks are not in this file
+        try:
+            return YamlReader(path, placeholders, limits).read(_decode(data, path))
+        except DefinitionFileError:
+            return None  # Serverless says what is wrong with it
+        finally:
+            placeholders.source = source
+
+    return load
 
 
 def _quoted(match: re.Match[str]) -> str:

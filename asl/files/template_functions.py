@@ -5,7 +5,7 @@ from functools import partial
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.files.definition_templates import split
-from stepwell.asl.files.definition_texts import parse
+from stepwell.asl.files.definition_texts import loader, parse
 from stepwell.asl.files.templates.functions import FunctionCode, functions
 from stepwell.asl.files.templates.stack import Stack
 from stepwell.asl.files.templates.terraform_names import TerraformNames
@@ -18,10 +18,11 @@ def template_functions(
     parameters: Mapping[str, Json] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     beside: Callable[[str], Mapping[str, bytes]] = lambda path: {},
+    open_file: Callable[[str], bytes | None] = lambda path: None,
 ) -> list[FunctionCode]:
     """Empty if the file is no template. Raises DefinitionFileError.
 
-    beside  see read_definition()
+    beside, open_file  see read_definition()
     """
     filename, _ = split(filename)
     placeholders, parsed = parse(data, filename, parameters or {}, limits)
@@ -31,6 +32,7 @@ def template_functions(
         names = TerraformNames(parsed.body, placeholders, partial(beside, filename))
         placeholders.find = names.find
         return list(names.functions())
-    stack = Stack(parsed.value, placeholders)
+    load = loader(filename, placeholders, limits, open_file)
+    stack = Stack(parsed.value, placeholders, load)
     placeholders.find = stack.find
     return list(functions(stack))

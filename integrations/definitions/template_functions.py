@@ -8,7 +8,7 @@ from typing import Any
 
 from stepwell.asl.files.definition_files import DefinitionFileError
 from stepwell.asl.files.template_functions import template_functions
-from stepwell.integrations.definitions.folders import beside, content, file_of
+from stepwell.integrations.definitions.folders import beside, content, file_of, opened
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.services.runtime.folder import NAME, Source
@@ -20,7 +20,7 @@ def sources(
     """Of template.yaml or template.yaml#Machine; empty of another file. Raises UsageError."""
     file = file_of(path)
     try:
-        found = template_functions(content(file), str(file), parameters, limits, beside)
+        found = template_functions(content(file), str(file), parameters, limits, beside, opened)
     except DefinitionFileError as fault:
         raise UsageError(str(fault)) from None
     return tuple(

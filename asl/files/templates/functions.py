@@ -102,7 +102,10 @@ def _function(
         return
     environment = properties.get("Environment")
     variables = environment.get("Variables") if isinstance(environment, dict) else None
-    known = {key: stack.value(value) for key, value in (variables or {}).items()}
+    if isinstance(variables, str) and (whole := stack.value(variables)) is not None:
+        variables = whole.value
+    items = variables.items() if isinstance(variables, dict) else ()
+    known = {key: stack.value(value) for key, value in items}
     yield FunctionCode(
         str(name.value),
         folder or ".",

@@ -62,8 +62,8 @@ def _replaced(value: Json, placeholders: Placeholders, names: Names) -> Json:
         [(function, argument)] = value.items()
         if function == "Fn::If" and isinstance(argument, list) and len(argument) == 3:
             return _branch(argument, placeholders, names)
-        replaced = _replaced(argument, placeholders, names)
-        return _called(function, replaced, placeholders, names)
+        argument = replaced(argument, placeholders, names)
+        return _called(function, argument, placeholders, names)
     if isinstance(value, dict):
         members = {key: _replaced(each, placeholders, names) for key, each in value.items()}
         return {key: each for key, each in members.items() if each is not _REMOVED}

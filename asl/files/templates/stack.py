@@ -3,7 +3,7 @@ parameters, defaults of parameters, mappings, conditions, and the names and ARNs
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from stepwell.asl import json_text
@@ -19,25 +19,38 @@ PSEUDO: Final[Mapping[str, tuple[str, str]]] = {
     "AWS::AccountId": ("account", "123456789012"),
     "AWS::URLSuffix": ("suffix", "amazonaws.com"),
 }
+MOST_NAMES: Final = 50  # that stand for one another
 _STACK: Final = "stack"  # the name of a stack, which is not in its template
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 _LAST: Final = re.compile(r".*:function:([^:]+).*")  # the name in the ARN of a function
 _SUFFIX: Final = "LambdaFunction"  # of logical ids of Serverless
 _SPELLED: Final = {"-": "Dash", "_": "Underscore"}
 _VARIABLE: Final = re.compile(r"\s*(?:'([^']*)'|\"([^\"]*)\"|(\w+):([\w.:-]*))\s*\Z")
+_FILE: Final = re.compile(r"file\(([^()]+)\)(?::([\w.-]+))?")
 _NESTED: Final = re.compile(r"\$\{([^${}]*)\}")
 _OUTER: Final = re.compile(r",(?![^{]*\})")
 
 
 class Stack:
-    """find(): the value of a name. template: as it was parsed."""
+    """find(): the value of a name.
 
-    def __init__(self, template: Json, placeholders: Placeholders) -> None:
-        self._placeholders = placeholders
+    template  as it was parsed
+    load      the value of a file that a template of Serverless names; None if there is none
+    """
+
+    def __init__(
+        self,
+        template: Json,
+        placeholders: Placeholders,
+        load: Callable[[str], Json] = lambda path: None,
+    ) -> None:
+        self._placeholders, self._load = placeholders, load
+        self._files: dict[str, Json] = {}
         self.template: dict[str, Json] = template if isinstance(template, dict) else {}
-        self.functions = _objects(self.template.get("functions"))  # of Serverless
+        self.functions = self._of_serverless("functions")
         self.resources = dict(self._resources())
         self._found: dict[str, Known | None] = {}
+        self._depth = 0
         values = placeholders.values
         self.place = {
             word: str(values.get(name, sample)) for name, (word, sample) in PSEUDO.items()
@@ -47,6 +60,29 @@ class Stack:
     def region(self) -> str:
         return self.place["region"]
 
+    def _of_serverless(self, key: str) -> dict[str, dict[str, Json]]:
+        """An object, or several, which other files may have."""
+        value = self.template.get(key)
+        parts = [self._opened(each) for each in (value if isinstance(value, list) else [value])]
+        return {name: each for part in parts for name, each in _objects(part).items()}
+
+    def _opened(self, value: Json) -> Json:
+        """A value, or that of the file ${file(functions.yml):key} which it stands for."""
+        written = self._placeholders.unmarked(value) if isinstance(value, str) else ""
+        match = _FILE.fullmatch(written.removeprefix("${").removesuffix("}"))
+        if match is None:
+            return value
+        if match[1] not in self._files:
+            self._files[match[1]] = None
+            self._files[match[1]] = self._load(match[1])
+        return self._member(self._files[match[1]], match[2] or "")
+
+    def _member(self, value: Json, path: str) -> Json:
+        for key in path.split(".") if path else ():
+            value = self._opened(value)
+            value = value.get(key) if isinstance(value, dict) else None
+        return self._opened(value)
+
     def _resources(self) -> Iterator[tuple[str, dict[str, Json]]]:
         for name in self.functions:
             properties = {"FunctionName": self.function_name(name)}
@@ -54,9 +90,10 @@ class Stack:
             yield name, function
             yield logical_id(name), function
         holders = self.template.get("resources")
-        for holder in (self.template, *(holders if isinstance(holders, list) else [holders])):
+        for each in (self.template, *(holders if isinstance(holders, list) else [holders])):
+            holder = self._opened(each)
             if isinstance(holder, dict):
-                yield from _objects(holder.get("Resources")).items()
+                yield from _objects(self._opened(holder.get("Resources"))).items()
 
     def defines(self, id: str) -> bool:
         """Whether there is a resource or parameter of this name."""
@@ -70,7 +107,8 @@ class Stack:
     @property
     def provider(self) -> dict[str, Json]:
         """Of Serverless."""
-        return _objects(self.template).get("provider", {})
+        value = self._opened(self.template.get("provider"))
+        return value if isinstance(value, dict) else {}
 
     def function_name(self, name: str) -> str:
         """Of a function in serverless.yml."""
@@ -97,7 +135,10 @@ class Stack:
             return Known(self._placeholders.values[name])
         if name not in self._found:
             self._found[name] = None  # of a name that stands for itself
-            self._found[name] = self._find(name)
+            if self._depth < MOST_NAMES:
+                self._depth += 1
+                self._found[name] = self._find(name)
+                self._depth -= 1
         return self._found[name]
 
     def _find(self, name: str) -> Known | None:
@@ -111,7 +152,7 @@ class Stack:
         id, _, attribute = name.partition(".")
         if id in self.resources:
             return self._attribute(id, attribute)
-        return self._variable(name) if ":" in name else None
+        return self._variable(name) if ":" in name or name.startswith("file(") else None
 
     def _attribute(self, id: str, attribute: str) -> Known | None:
         resource = self.resources[id]
@@ -147,7 +188,10 @@ class Stack:
         key = f"Conditions.{name}"
         if key not in self._found and isinstance(conditions, dict) and name in conditions:
             self._found[key] = None
-            self._found[key] = self.value(conditions[name])
+            if self._depth < MOST_NAMES:
+                self._depth += 1
+                self._found[key] = self.value(conditions[name])
+                self._depth -= 1
         known = self._found.get(key)
         return known if known is not None and isinstance(known.value, bool) else None
 
@@ -175,6 +219,11 @@ class Stack:
                 return None
             name = name.replace(written, str(known.value))
         for each in _OUTER.split(name):
+            if _FILE.fullmatch(each.strip()):
+                value = self._opened(f"${{{each.strip()}}}")
+                if value is not None and (known := self.value(value)) is not None:
+                    return known._replace(fixed=False)
+                continue
             match = _VARIABLE.match(each)
             if match is None:
                 return None
@@ -193,11 +242,9 @@ class Stack:
             return Known(self.place["region" if path == "region" else "account"])
         if source != "self":
             return None
-        value: Json = self.template
         if path == "provider.stage":
             return Known(self._stage())
-        for key in path.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
+        value = self._member(self.template, path)
         return None if value is None else self.value(value)
 
 
@@ -211,7 +258,7 @@ def _references(value: Json, conditions: dict[str, Json], seen: set[str]) -> Ite
             if key == "Ref" and isinstance(each, str):
                 yield each
             elif key in ("Condition", "Fn::Condition") and isinstance(each, str):
-                if each not in seen:
+                if each not in seen and len(seen) < MOST_NAMES:
                     seen.add(each)
                     yield from _references(conditions.get(each), conditions, seen)
             else:

@@ -14,7 +14,7 @@ from stepwell.asl.files.hcl_reader import Body, Call, HclReader, Text, Value
 from stepwell.asl.files.placeholders import Known, Placeholders, as_text
 from stepwell.asl.files.templates.functions import FunctionCode
 from stepwell.asl.files.templates.resource_types import TYPES
-from stepwell.asl.files.templates.stack import PSEUDO
+from stepwell.asl.files.templates.stack import MOST_NAMES, PSEUDO
 from stepwell.asl.files.yaml_values import DefinitionFileError
 
 # type of Terraform -> (of CloudFormation, argument with the name, what the attribute `id` is).
@@ -99,6 +99,7 @@ class TerraformNames:
             word: str(values.get(name, sample)) for name, (word, sample) in PSEUDO.items()
         }
         self._found: dict[str, Known | None] = {}
+        self._depth = 0
 
     @cached_property
     def _files(self) -> Sequence[_File]:
@@ -124,7 +125,10 @@ class TerraformNames:
             return Known(self._values[name])
         if name not in self._found:
             self._found[name] = None  # of a name that stands for itself
-            self._found[name] = self._find(name)
+            if self._depth < MOST_NAMES:
+                self._depth += 1
+                self._found[name] = self._find(name)
+                self._depth -= 1
         return self._found[name]
 
     def _find(self, name: str) -> Known | None:

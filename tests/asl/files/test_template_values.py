@@ -360,3 +360,51 @@ def test_a_file_that_a_template_includes_has_the_names_of_the_template() -> None
     assert loads(source.text)["States"]["A"]["Resource"] == f"{LAMBDA}Charge"
     with pytest.raises(DefinitionFileError, match=r"is in s3://b/a\.json: name a copy instead"):
         read_definition(text.replace("./a", "s3://b/a"), "t.yaml")
+
+
+def test_other_files_of_serverless() -> None:
+    text = """service: shop
+provider: {name: aws, environment: "${file(config/env.yml):all}"}
+custom: "${file(config/custom.json)}"
+functions:
+  - "${file(functions.yml)}"
+  - {other: {handler: other.run}}
+resources:
+  - "${file(resources.yml)}"
+stepFunctions:
+  stateMachines:
+    shop: {definition: "${file(machine.yml)}"}
+"""
+    files = {
+        "a/config/env.yml": b"all: {TABLE: '${self:custom.tables.orders}'}",
+        "a/config/custom.json": b'{"tables": {"orders": "o-${sls:stage}"}, "a": "${self:custom}"}',
+        "a/functions.yml": b"hello: {handler: h.run}",
+        "a/resources.yml": b"Resources: {Jobs: {Type: 'AWS::SQS::Queue'}}",
+        "a/machine.yml": b"""StartAt: A
+States:
+  A:
+    Type: Task
+    Resource: !GetAtt hello.Arn
+    End: true
+    Parameters: {t: "${self:custom.tables.orders}", q: !GetAtt Jobs.QueueName,
+                 f: "${file(config/custom.json):tables.orders}", n: "${file(no.yml):x, 'none'}"}
+""",
+    }
+    source = sampled(read_definition(text, "a/serverless.yml", open_file=files.get))
+    state = loads(source.text)["States"]["A"]
+    assert state["Resource"] == f"{LAMBDA}shop-dev-hello"
+    assert state["Parameters"] == {"t": "o-dev", "q": "Jobs", "f": "o-dev", "n": "none"}
+    found = template_functions(text, "a/serverless.yml", open_file=files.get)
+    assert [(each.name, each.environment) for each in found] == [
+        ("shop-dev-hello", {"TABLE": "o-dev"}), ("shop-dev-other", {"TABLE": "o-dev"})
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [30, 900])
+def test_names_that_stand_for_many_others(count: int) -> None:
+    names = "".join(f"  c{index}: !Not [!Condition c{index + 1}]\n" for index in range(count))
+    text = f"Conditions:\n{names}  c{count}: !Equals [a, a]\n" + HEAD.partition("Conditions:")[2]
+    text = text.replace("\n  Prod:", "\nOthers:\n  Prod:") + "      Definition: !If [c0, {A: 1}, 2]"
+    source = read_definition(text, "t.yaml", unfilled=True)
+    assert source.text == '{"A":1}'
+    assert [each.name for each in source.unfilled] == ["If c0"] * (count > 50)
