@@ -148,18 +148,25 @@ def _located(suite: Suite, at: str, mismatch: Mismatch) -> list[str]:
 
 def _outcome(job: Job, result: Result, settings: Settings) -> Outcome:
     outcome = Outcome(job, PASSED, context=result.explanation(), simulated=result.duration)
-    outcome.result = {
+    outcome.result = _ending(result)
+    if result.executions:
+        others = [{"machine": each.run.machine, **_ending(each)} for each in result.executions]
+        outcome.result["executions"] = others
+    if settings.coverage:
+        outcome.coverage = coverage.Coverages()
+        for each in (result, *result.executions):
+            outcome.coverage.add(each)
+    return outcome
+
+
+def _ending(result: Result) -> dict[str, Json]:
+    return {
         "status": str(result.status),
         "output": result.output,
         "error": result.error,
         "cause": result.cause,
         "visited": list(result.visited),
     }
-    if settings.coverage:
-        outcome.coverage = coverage.Coverages()
-        for each in (result, *result.executions):
-            outcome.coverage.add(each)
-    return outcome
 
 
 def _tested(job: Job, suite: Suite, scenario: Scenario, at: str, settings: Settings) -> Workflow:

@@ -265,6 +265,10 @@ scenarios:
     expect: {machines: {Payment: {}}}
 """
     )
+    assert run(".", keyword="paid", json=True) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    (child,) = json.loads(line)["result"]["executions"]
+    assert (child["machine"], child["status"]) == ("Payment", "SUCCEEDED")
     assert run(".", cov=True) == 1
     lines = capsys.readouterr().err.splitlines()
     assert [line.split("  ")[0] for line in lines if line.startswith("ok ")] == [

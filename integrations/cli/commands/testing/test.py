@@ -170,9 +170,12 @@ def _nothing(options: Options) -> str:
     where = ", ".join(map(str, options.paths))
     if options.keyword is not None:
         return f"no scenario in {where} has {options.keyword!r} in its name (-k)"
+    templates = (file_of(each) for each in options.paths if template_machines(each))
+    template = next(templates, None)
+    scenario = f"with machine: {template}#NAME" if template else "beside NAME.asl.json"
     return (
-        f"no scenarios in {where}: write NAME.test.yaml beside NAME.asl.json, or keep a "
-        "MockConfigFile.json there"
+        f"no scenarios in {where}: write NAME.test.yaml {scenario}, or keep a MockConfigFile.json "
+        "there"
     )
 
 
