@@ -22,6 +22,7 @@ from stepwell.asl.jsonata_engines import engine
 from stepwell.asl.jsonata_functions import (
     HOSTS,
     METER,
+    NEWER,
     OWN,
     PRELUDE,
     JsonataBudgetError,
@@ -407,7 +408,8 @@ def _check_operators(source: str) -> None:
         try:
             _engine(renamed, source)
         except ExpressionSyntaxError:
-            message = messages.JSONATA_NEWER.format(operator=source[offset : offset + 2])
+            operator = source[offset : offset + 2]
+            message = messages.JSONATA_NEWER.format(operator=operator, instead=NEWER[operator])
             raise _fault(source, "S0211", message, offset) from None
 
 

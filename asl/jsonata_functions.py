@@ -265,7 +265,9 @@ PRELUDE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
 
 # --- newer than AWS's -----------------------------------------------------------------------------
 
-_NEWER: Final = re.compile(r"\?\?|\?:")
+# operator -> what says the same in AWS's version
+NEWER: Final = {"??": "$exists(a) ? a : b", "?:": "a ? a : b"}
+_NEWER: Final = re.compile("|".join(map(re.escape, NEWER)))
 _SIGNATURE: Final = re.compile(r"(?<=\))\s*<[^{}\"']*>(?=\s*\{)")
 
 
@@ -274,7 +276,7 @@ def newer_operators(source: str) -> Iterator[tuple[int, str]]:
     `??` and `?:`. JSONata has them since 2.1, Step Functions has 2.0.6. In a literal or a comment
     the name is harmless; as an operator it is a syntax error.
     """
-    if "??" in source or "?:" in source:
+    if any(operator in source for operator in NEWER):
         plain = _SIGNATURE.sub(lambda found: " " * len(found[0]), source)
         for found in _NEWER.finditer(plain):
             yield found.start(), f"{plain[: found.start()]}§§{plain[found.end() :]}"

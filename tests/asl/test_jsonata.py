@@ -167,7 +167,7 @@ def test_operators_newer_than_those_of_step_functions(source: str, column: int) 
     assert caught.value.column == column and caught.value.message == (
         f"The JSONata expression '{source}' could not be parsed. S0211: The symbol "
         f'"{operator[1]}" cannot be used as a unary operator. Step Functions has JSONata 2.0.6, '
-        f"without the operator {operator}: write `$exists(a) ? a : b`"
+        f"which lacks `{operator}`: write `{'$exists(a)' if operator == '??' else 'a'} ? a : b`"
     )
 
 

@@ -55,7 +55,8 @@ def not_called(subject: Subject, found: tuple[str, str]) -> tuple[str, str] | No
         return None
     for name in re.findall(r"\$(\w+)\b(?!\s*\()", found[1]):
         if name in _FUNCTIONS and name not in subject.variables:
-            return found[0], f"`${name}` is the function itself: call it, `${name}(...)`."
+            call = f"${name}()" if name in _WITHOUT_ARGUMENTS else f"${name}(...)"
+            return found[0], f"`${name}` is the function itself: call it, `{call}`."
     return None
 
 
@@ -83,6 +84,7 @@ _ELSEWHERE: Final = {
     "stringify": "string", "fromjson": "parse", "jsonparse": "parse", "avg": "average",
     "date": "now", "uuidv4": "uuid", "foreach": "map", "find": "single", "isempty": "exists",
 }  # fmt: skip
+_WITHOUT_ARGUMENTS: Final = ("uuid", "now", "millis", "random")
 _FUNCTIONS: Final = tuple(_NAMES.split())  # of JSONata, and those that AWS adds
 
 
