@@ -210,7 +210,7 @@ def _expression(match: re.Match[str], place: Place) -> str | None:
 
 def _type(match: re.Match[str], place: Place) -> str | None:
     field, value, type_ = place.field, place.value, match[1]
-    if isinstance(value, str) and value.startswith("$"):
+    if isinstance(value, str) and value.startswith("$") and not value.startswith("${"):
         return f'A path is in the field `{field}Path`: "{field}Path": {shown(value)}.'
     if isinstance(value, str) and type_ in ("Number", "Integer", "Boolean"):
         return f"Write {value} without quotes."

@@ -80,7 +80,10 @@ def definitions(
         named = _named(holding, limits) if once else ()
         inside = [each for file in holding if file not in named for each in machines(file, limits)]
         if not inside:
-            raise UsageError(f"{path}: there is no definition of a state machine in this folder")
+            synthesized = path / "cdk.out"
+            more = f": name {synthesized} for those of the CDK" * synthesized.is_dir()
+            message = f"{path}: there is no definition of a state machine in this folder{more}"
+            raise UsageError(message)
         found.update(dict.fromkeys(inside))
     return list(found)
 

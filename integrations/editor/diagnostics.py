@@ -4,8 +4,8 @@ error, those of `stepwell lint`.
 
 from pathlib import Path
 
-from stepwell.asl.checks import ERROR, Diagnostic
-from stepwell.asl.files.definition_files import machine_names
+from stepwell.asl.checks import ERROR, STANDARD, Diagnostic
+from stepwell.asl.files.definition_files import machines_of_template
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint import lint
 from stepwell.integrations.aws.task_shapes import parameter_faults
@@ -21,15 +21,17 @@ from stepwell.integrations.tasks.results import result_shape
 
 def diagnose(text: str, path: Path) -> list[Problem]:
     """Of all state machines in a template."""
-    names = machine_names(text, str(path)) or ()
-    files = [Path(f"{path}#{name}") for name in names] if len(names) > 1 else [path]
-    found = [problem for file in files for problem in _diagnose(text, file)]
+    machines = machines_of_template(text, str(path)) or ()
+    files = [(Path(f"{path}#{each.name}"), each.type) for each in machines]
+    if len(files) < 2:
+        files = [(path, files[0][1] if files else STANDARD)]
+    found = [problem for file, type in files for problem in _diagnose(text, file, type)]
     return [each for each in found if each.file == str(path)]
 
 
-def _diagnose(text: str, path: Path) -> list[Problem]:
+def _diagnose(text: str, path: Path, type: str) -> list[Problem]:
     functions = known_resource(functions_beside(path))
-    source, found = problems(text, str(path), {}, "STANDARD", functions)
+    source, found = problems(text, str(path), {}, type, functions)
     if source is None or any(each.severity == ERROR for each in found):
         return found
 
@@ -38,6 +40,7 @@ def _diagnose(text: str, path: Path) -> list[Problem]:
 
     findings = lint(
         source.uniform,
+        type,
         known_resource=known,
         sample=source.text,
         results=result_shape,

@@ -11,7 +11,9 @@ from stepwell.integrations.cli.commands.lint import run as lint
 from stepwell.integrations.cli.commands.render import render
 from stepwell.integrations.cli.commands.validate import validate
 from stepwell.integrations.cli.files import machine_name
+from stepwell.integrations.definitions.folders import definitions
 from stepwell.integrations.editor.diagnostics import diagnose
+from stepwell.integrations.errors import UsageError
 from stepwell.integrations.testing.workflow import workflow
 
 TEMPLATE = """Resources:
@@ -160,3 +162,30 @@ def test_standard_input_is_the_file_dash(invoke, write):
     assert json.loads(invoke("format", "-", input=text).stdout) == json.loads(text)
     assert invoke("run", "-", "-q", "--db", "x.db", input=text).stdout == "{}\n"
     assert invoke("diff", "-", "p.asl.json", input=text).exit_code == 0
+
+
+def test_templates_of_the_cdk_are_named_where_a_folder_has_no_others() -> None:
+    Path("app/cdk.out").mkdir(parents=True)
+    message = "app: there is no definition of a state machine in this folder: name app/cdk.out for"
+    with pytest.raises(UsageError, match=message):
+        definitions([Path("app")])
+
+
+def test_an_editor_checks_a_machine_by_the_type_of_its_template() -> None:
+    task = {"Type": "Task", "Resource": "arn:aws:states:::glue:startJobRun.sync", "End": True}
+    task["Parameters"] = {"JobName": "x"}
+    machine = {"StartAt": "A", "States": {"A": task}}
+    text = json.dumps(
+        {
+            "Resources": {
+                name: {
+                    "Type": "AWS::Serverless::StateMachine",
+                    "Properties": {"Type": type, "Definition": machine},
+                }
+                for name, type in (("M", "EXPRESS"), ("N", "STANDARD"))
+            }
+        },
+        indent=1,
+    )
+    errors = [each for each in diagnose(text, Path("t.json")) if each.severity == "ERROR"]
+    assert [each.line < text[: text.index('"N"')].count("\n") for each in errors] == [True]
