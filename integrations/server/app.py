@@ -157,7 +157,9 @@ class App:
         return len(self._readers)
 
     def drain(self) -> None:
-        """Answer long polls with ServiceUnavailable, now and from now on: the server stops."""
+        """The server stops: long polls have no result. Those that come from now on are refused, or
+        clients would ask in a loop.
+        """
         self._draining = True
         for poll in self._polls:
             poll.cancel()
@@ -287,12 +289,13 @@ class App:
         self, answer: Awaitable[Mapping[str, Any]], receive: Receive
     ) -> Mapping[str, Any]:
         """The answer, unless the client disconnects or the server stops: then the call is cancelled
-        and releases what it held.
+        and releases what it held. An empty answer is no error: the client asks again, elsewhere.
         """
+        late = self._draining
         work = asyncio.ensure_future(answer)
         disconnect = asyncio.ensure_future(disconnected(receive))
         self._polls.add(work)
-        if self._draining:
+        if late:
             work.cancel()
         try:
             await asyncio.wait((work, disconnect), return_when=asyncio.FIRST_COMPLETED)
@@ -305,7 +308,9 @@ class App:
                 raise
             if disconnect.done():
                 raise ClientGone from None
-            raise ApiError("ServiceUnavailable", messages.UNAVAILABLE) from None
+            if late:
+                raise ApiError("ServiceUnavailable", messages.UNAVAILABLE) from None
+            return {}
         finally:
             disconnect.cancel()
             self._polls.discard(work)

@@ -220,8 +220,9 @@ async def test_a_server_that_stops_ends_long_polls(app: App, service: Service) -
     await asyncio.sleep(0)
     app.drain()
     answers = [await poll.answer() for poll in polls]
-    answers.append(await call(app, "GetActivityTask", ACTIVITY))  # and one that comes later
-    assert [(answer.status, answer.code) for answer in answers] == [(503, "ServiceUnavailable")] * 4
+    assert {answer.status for answer in answers} == {200}  # without a task: clients ask again
+    late = await call(app, "GetActivityTask", ACTIVITY)
+    assert (late.status, late.code) == (503, "ServiceUnavailable")  # or they would in a loop
     assert (await call(app, "ListActivities")).status == 200
 
 

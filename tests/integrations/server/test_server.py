@@ -146,10 +146,7 @@ def test_graceful_shutdown_by_a_signal(serve: Serve, number: int):
         eventually(lambda: metrics(live)["stepwell_open_requests"] == 3)
         started = client.start_execution(stateMachineArn=waiting)
         assert live.stop(number) == 0
-        with pytest.raises(
-            ClientError, match="ServiceUnavailable"
-        ):  # which SDKs try again by themselves
-            poll.result()
+        assert "taskToken" not in poll.result()  # its worker asks again, another node or later
         assert sync.result()["status"] == "SUCCEEDED"
     assert [each["message"] for each in live.log][-1] == "stopped"
     assert not Path(f"{live.db}-wal").exists(), "the checkpoint is left to the next start"
@@ -452,7 +449,7 @@ def test_too_many_requests_are_throttled_but_health_answers(serve: Serve):
             client.list_activities()
         assert live.get("/ready") == "ready\n"
         assert live.stop() == 0
-        assert all(isinstance(poll.exception(), ClientError) for poll in polls)
+        assert not any("taskToken" in poll.result() for poll in polls)  # as after 60 seconds
 
 
 def test_ten_thousand_waiting_executions_take_little_memory_and_no_cpu(serve: Serve):
