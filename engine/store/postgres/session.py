@@ -41,6 +41,7 @@ log: Final = logging.getLogger("stepwell.store")
 NAME: Final = "stepwell"  # of every session; that of a node has its URL behind it
 OLDEST: Final = 140_000  # idle_session_timeout
 CONNECT_SECONDS: Final = 10.0
+ONE_OF_HOSTS_SECONDS: Final = 3.0  # the same, of several: another may be promoted at any moment
 SILENT_SECONDS: Final = 5.0  # a server that acknowledges nothing for so long has no power
 _NEXT_HOST_SECONDS: Final = 1.0  # for which the next of several hosts is not called
 STATEMENT_SECONDS: Final = 30
@@ -178,12 +179,12 @@ async def _connected(target: Target, name: str = NAME) -> Connection:
 async def _session(
     target: Target, name: str, host: str | None = None, port: int | None = None
 ) -> Connection:
-    """host, port: in place of those in the URL."""
+    """host, port: one of several hosts in the URL."""
     return await asyncpg.connect(
         target.dsn,
         host=host,
         port=port,
-        timeout=CONNECT_SECONDS,
+        timeout=ONE_OF_HOSTS_SECONDS if host else CONNECT_SECONDS,
         # also to read: what was committed is to be seen at once
         target_session_attrs=SessionAttribute.primary,
         command_timeout=STATEMENT_SECONDS + 5,

@@ -157,6 +157,7 @@ def test_a_silent_network(home: dict[str, str], tmp_path: Path) -> None:
                 net.join(2, "a")
                 nodes.settled(60)  # it takes its share again
                 net.cut(1, *NODES)
+                time.sleep(7)  # sessions have ended, and look for a primary meanwhile
                 servers.promote()
                 standby = load.back()
                 nodes.settled(60)
