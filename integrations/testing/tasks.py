@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -96,6 +97,7 @@ class TestTasks:
         self.machines: dict[str, Machine] = {}
         self.started: dict[str, Machine] = {}
         self._creation = asyncio.Lock()
+        self._starting: set[asyncio.Future[None]] = set()
         self.faults: list[WorkflowTestError] = []
         self._cases: dict[str, dict[str, TestCase]] = {}
         mocks = MockFile(self._cases, "the mock file")
@@ -123,6 +125,7 @@ class TestTasks:
 
     def connect(self, engine: Engine) -> None:
         self._engine = engine
+        engine.activity.inside.append(self._starting)
         for each in self.machines.values():
             each.registry.connect(engine)
         self._answers.clock = engine.clock
@@ -205,7 +208,8 @@ class TestTasks:
             raise TaskError(asl_messages.RUNTIME, str(fault), runtime=True) from None
         if other is None:
             raise self._unknown_machine(self.machines[name], request.state_name, called)
-        target = await self.create(other) + (f"#{case}" if case else "")
+        with self._no_time():
+            target = await self.create(other) + (f"#{case}" if case else "")
         return await self._start(self.machines[other], registry, request, target)
 
     async def _start(
@@ -222,13 +226,28 @@ class TestTasks:
                 self.started.setdefault(str(answer[_EXECUTION]), machine)
 
         async def submitted(answer: Json) -> None:
+            starting.close()
             note(answer)
             await request.submitted(answer)
 
         sent = replace(request, payload=payload, submitted=submitted)
-        result = await self._call(registry, sent)
+        with ExitStack() as starting:
+            if request.resource.action == _STARTS[0]:  # the other one waits for the end
+                starting.enter_context(self._no_time())
+            result = await self._call(registry, sent)
         note(result)
         return result
+
+    @contextmanager
+    def _no_time(self) -> Iterator[None]:
+        """Around the start of an execution: it takes no time, however slow this machine is."""
+        done = asyncio.get_running_loop().create_future()
+        self._starting.add(done)
+        try:
+            yield
+        finally:
+            self._starting.discard(done)
+            done.set_result(None)
 
     # --- what nothing answers ---------------------------------------------------------------------
 
