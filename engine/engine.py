@@ -141,7 +141,7 @@ class Engine:
         store, clock, limits, queues = self.store, self.clock, self.limits, ActivityQueues()
         self.pages = Pages(store.secret, clock)
         self._programs = Programs(store, limits)
-        machines = MachineRows(store, limits, new_uuid, self._definitions_changed)
+        machines = MachineRows(store, limits.programs, new_uuid, self._definitions_changed)
         self.worker = worker = Worker(
             store, clock, self.tasks, self._programs.program, queues, limits
         )

@@ -1,4 +1,6 @@
-"""The rows of state machines, in memory as far as they are used: only home's engine writes them."""
+"""The rows of state machines. An engine keeps those that are used in memory, as only home's engine
+writes them, and says so to the others.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,14 @@ from collections.abc import Awaitable, Callable
 from stepwell.engine import arns, messages
 from stepwell.engine.arns import MachineArn
 from stepwell.engine.errors import ApiError
-from stepwell.engine.limits import Limits
 from stepwell.engine.machines.machine_parts import DELETING, Target, target
 from stepwell.engine.single_flight import SingleFlight
 from stepwell.engine.store.base import MachineRow, Store
 
 
 class MachineRows:
-    """lock    held while a state machine is read and written
+    """kept    how many rows stay in memory; 0 for a reader, which does not learn of writes
+    lock    held while a state machine is read and written
     targets   the targets of starts by the ARN of a machine, of machines that were used last
     deleting  ARNs of the machines that are being deleted: nothing may be started on them
     before    awaited with the row before each write
@@ -26,7 +28,7 @@ class MachineRows:
     def __init__(
         self,
         store: Store,
-        limits: Limits,
+        kept: int,
         new_uuid: Callable[[], str],
         changed: Callable[[str], Awaitable[None]],
     ) -> None:
@@ -34,7 +36,7 @@ class MachineRows:
         self.before: Callable[[MachineRow], Awaitable[None]]
         self.targets: dict[str, Target] = {}
         self.deleting: set[str] = set()
-        self._store, self._limits, self._new_uuid = store, limits, new_uuid
+        self._store, self._most, self._new_uuid = store, kept, new_uuid
         self._kept: OrderedDict[str, MachineRow] = OrderedDict()
         self._writes = 0
         self._stored = SingleFlight(self._read)
@@ -56,7 +58,7 @@ class MachineRows:
             raise _unknown(arn)
         if writes == self._writes:  # else it may have been replaced since it was read
             self._kept[arn] = row
-        while len(self._kept) > self._limits.programs:
+        while len(self._kept) > self._most:
             self.targets.pop(self._kept.popitem(last=False)[0], None)
         return row
 

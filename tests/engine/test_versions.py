@@ -13,6 +13,8 @@ from tests.engine.engine_fixture import EngineFixture, Small, refused, wait
 from stepwell.engine import Engine, messages
 from stepwell.engine.clock import ManualClock
 from stepwell.engine.errors import ApiError
+from stepwell.engine.operations.reading.reader import Reader
+from stepwell.engine.store.opening import open_store
 
 NONE = "Request references a resource that does not exist."
 
@@ -454,3 +456,17 @@ async def test_the_same_name_by_another_arn_is_another_start(
         await refused(
             life.engine.start_execution(other, name="n"), "ExecutionAlreadyExists", exists
         )
+
+
+async def test_a_reader_sees_what_another_process_has_changed(life: EngineFixture) -> None:
+    arn = await machine(life)
+    store = open_store(life.path, read_only=True)
+    await store.open()
+    reader = Reader(store, life.engine.home, life.limits)
+    assert (await reader.describe_state_machine(arn))["definition"] == definition(1)
+    await life.engine.update_state_machine(arn, definition=definition(2))
+    assert (await reader.describe_state_machine(arn))["definition"] == definition(2)
+    await life.engine.delete_state_machine(arn)
+    with pytest.raises(ApiError, match="StateMachineDoesNotExist"):
+        await reader.describe_state_machine(arn)
+    await store.close()

@@ -41,7 +41,7 @@ class Reader:
             limits=limits,
             home=home,
             pages=Pages(store.secret, self.clock),
-            machines=MachineRows(store, limits, uuids(), _unchanged),
+            machines=MachineRows(store, 0, uuids(), _unchanged),
             tracker=Tracker(store, limits, store.check),
         )
         self.machines, self.map_runs = Machines(base), MapRuns(base)

@@ -172,10 +172,11 @@ class SqliteDatabase:
                 self.file = None
 
     def _readable(self) -> str:
-        """The path, or SQLite's URI of a file in a folder that cannot be written: SQLite reads it
-        only as one that no process writes, which is true as long as it has no log.
+        """The path, or SQLite's URI of a file in a folder that cannot be written, as on read-only
+        media: SQLite, which cannot create its log there, reads it only as one that no process
+        writes. None does as long as it has no log.
         """
-        path = os.path.abspath(self.path)
+        path = os.path.realpath(self.path)
         if os.access(os.path.dirname(path), os.W_OK) or os.path.exists(f"{path}-wal"):
             return self.path
         return f"file:{quote(path)}?immutable=1"
@@ -335,11 +336,11 @@ class SqliteDatabase:
                 self._cut_wal(connection)
             return result
         except BaseException as error:
-            # a text that no database takes is the caller's error: it was rolled back, no more
-            if not isinstance(error, UnicodeEncodeError):
-                self.failed = error
             if isinstance(error, sqlite3.Error):
                 self.failed = StoreError(meaning(error))
+            # a text that no database takes is the caller's error: it was rolled back, no more
+            elif not isinstance(error, UnicodeEncodeError):
+                self.failed = error
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise

@@ -18,7 +18,6 @@ import fcntl
 import os
 import stat
 import struct
-from pathlib import Path
 from typing import IO, Final
 
 from stepwell.engine.errors import StoreError
@@ -156,13 +155,3 @@ def _lock_byte(file: int) -> None:
         fcntl.fcntl(
             file, command, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)
         )
-
-
-def path_to_read(path: str) -> str:
-    """The path or URI for a reader. On read-only media, such as a snapshot of a volume, SQLite
-    cannot create the files that processes share; where none has left a log, nothing is shared.
-    """
-    if not os.path.isfile(path) or os.path.exists(f"{path}-wal"):
-        return path
-    read_only = os.statvfs(path).f_flag & os.ST_RDONLY
-    return f"{Path(path).as_uri()}?immutable=1" if read_only else path

@@ -632,9 +632,12 @@ async def test_a_database_on_read_only_media_is_read(
     await store.commit([Writes({"key": b"{}"})])
     await store.close()
     freeze()
-    reader = SqliteStore(folder / "one.db", read_only=True)
-    await reader.open()
-    assert await reader.records("", limit=10) == [("key", b"{}")]
-    await reader.close()
+    link = folder.with_name("link.db")
+    link.symlink_to(folder / "one.db")
+    for path in (folder / "one.db", link):
+        reader = SqliteStore(path, read_only=True)
+        await reader.open()
+        assert await reader.records("", limit=10) == [("key", b"{}")]
+        await reader.close()
     with pytest.raises(StoreError, match="Read-only"):
         await SqliteStore(folder / "one.db").open()
