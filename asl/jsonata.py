@@ -409,7 +409,9 @@ def _check_operators(source: str) -> None:
             _engine(renamed, source)
         except ExpressionSyntaxError:
             operator = source[offset : offset + 2]
-            message = messages.JSONATA_NEWER.format(operator=operator, instead=NEWER[operator])
+            message = messages.JSONATA_NEWER.format(
+                symbol=operator[1], operator=operator, instead=NEWER[operator]
+            )
             raise _fault(source, "S0211", message, offset) from None
 
 

@@ -103,7 +103,7 @@ JSONATA_SYNTAX: Final = (
 )
 # the first sentence is that of JSONata 2.0.6
 JSONATA_NEWER: Final = (
-    'The symbol "{operator[1]}" cannot be used as a unary operator. Step Functions has JSONata '
+    'The symbol "{symbol}" cannot be used as a unary operator. Step Functions has JSONata '
     "2.0.6, which lacks `{operator}`: write `{instead}`"
 )
 JSONATA_OPEN: Final = (

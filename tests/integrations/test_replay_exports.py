@@ -9,6 +9,7 @@ import pytest
 from tests.integrations.server.live import REGION, AwsCommand, Live, eventually, keep_compiled
 
 from stepwell.integrations.cli.commands.revisions.replay import replay
+from stepwell.integrations.cli.options import WHERE
 
 ROLE = "arn:aws:iam::123456789012:role/flows"
 ASKED: dict[str, Any] = {
@@ -86,7 +87,7 @@ def export(live: Live, home: dict[str, str], tmp_path: Path) -> Iterator[Callabl
 def run(new: Path, *files: Path, **options: Any) -> int:
     known: dict[str, Any] = {
         "machine": None, "status": None, "since": None, "limit": 100, "old": None, "param": [],
-        "params": None, "db": None, "server": None, "json": True,
+        "params": None, "where": WHERE, "json": True,
     }  # fmt: skip
     return replay(str(new), list(map(str, files)), **{**known, **options})
 

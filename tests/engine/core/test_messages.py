@@ -174,6 +174,7 @@ CASES: dict[str, Case] = {
 REFUSED = {
     "JSONATA_SYNTAX": "{% ( %}",
     "JSONATA_OPEN": "{% 1 }",
+    "JSONATA_NEWER": "{% $a ?? 1 %}",
 }  # such an expression makes no definition
 
 
