@@ -38,6 +38,7 @@ from tests.integrations.server.live import (
 )
 
 LOG_GROUP = "arn:aws:logs:us-east-1:123456789012:log-group:/m"
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:"
 ACTIVITY_TASK = {
     "Type": "Task",
     "Resource": "arn:aws:states:us-east-1:123456789012:activity:work",
@@ -130,13 +131,20 @@ def test_answers_carry_a_date_and_a_request_id(serve: Serve):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_graceful_shutdown_by_a_signal(serve: Serve, number: int):
-    live = serve()
+def test_graceful_shutdown_by_a_signal(serve: Serve, tmp_path: Path, number: int):
+    stopping, folder = tmp_path / "stopping", tmp_path / "functions"
+    folder.mkdir()
+    (folder / "hold.py").write_text(
+        "import pathlib, time\n"
+        "def handler(event, context):\n"
+        f"    while not pathlib.Path({str(stopping)!r}).exists():\n"
+        "        time.sleep(0.02)\n"
+    )
+    live = serve("--functions", folder, drain_seconds=30)
     client = live.client()
     client.create_activity(name="work")
-    express = create(
-        client, "express", one({"Type": "Wait", "Seconds": 1, "End": True}), type="EXPRESS"
-    )
+    held = {"Type": "Task", "Resource": f"{FUNCTION}hold", "End": True}
+    express = create(client, "express", one(held), type="EXPRESS")
     waiting = create(client, "waiting", WAIT)
     with ThreadPoolExecutor() as threads:
         poll = threads.submit(
@@ -145,7 +153,10 @@ def test_graceful_shutdown_by_a_signal(serve: Serve, number: int):
         sync = threads.submit(lambda: client.start_sync_execution(stateMachineArn=express))
         eventually(lambda: metrics(live)["stepwell_open_requests"] == 3)
         started = client.start_execution(stateMachineArn=waiting)
-        assert live.stop(number) == 0
+        stop = threads.submit(live.stop, number, 60)
+        eventually(lambda: live.said("stopping"))
+        stopping.touch()
+        assert stop.result() == 0
         assert "taskToken" not in poll.result()  # its worker asks again, another node or later
         assert sync.result()["status"] == "SUCCEEDED"
     assert [each["message"] for each in live.log][-1] == "stopped"
@@ -488,7 +499,7 @@ def test_functions_of_the_folder_run_and_their_output_is_logged(serve: Serve, tm
     client = live.client()
     function = {
         "Type": "Task",
-        "Resource": "arn:aws:lambda:us-east-1:123456789012:function:greet",
+        "Resource": f"{FUNCTION}greet",
         "End": True,
     }
     arn = create(client, "greeting", one(function))
@@ -518,7 +529,7 @@ def test_a_machine_created_by_run_keeps_its_functions(
     eventually(lambda: client.describe_execution(executionArn=execution)["status"] == "SUCCEEDED")
     function = {
         "Type": "Task",
-        "Resource": "arn:aws:lambda:us-east-1:123456789012:function:greet",
+        "Resource": f"{FUNCTION}greet",
         "End": True,
     }
     execution = client.start_execution(stateMachineArn=create(client, "greeting", one(function)))[
