@@ -16,7 +16,7 @@ class Limits(language.Limits):
     # nodes that all JSONPaths of a commit unit may visit on the event loop; beyond it, a thread
     # evaluates
     jsonpath_inline_nodes: int = 5_000
-    # evaluations in threads at a time: each may take half a gigabyte of memory
+    # evaluations in threads at a time: each may take 0.9 GB of memory
     thread_decisions: int = 2
 
     # --- variables and errors

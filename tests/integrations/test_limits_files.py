@@ -44,7 +44,7 @@ def faults(folder: Path, text: str, name: str = "limits.yaml") -> list[str]:
 )
 def test_a_file_names_what_differs(tmp_path: Path, name: str, text: str) -> None:
     limits = read(tmp_path, text, name)
-    assert changed(limits) == {"history_events": (1_000_000, 25_000), "jsonata_seconds": (2.0, 5.0)}
+    assert changed(limits) == {"history_events": (1_000_000, 25_000), "jsonata_seconds": (2.0, 1.0)}
     assert type(limits.jsonata_seconds) is float
 
 
