@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from stepwell.integrations.definitions.other_machines import plain
 from stepwell.integrations.mocks.cases import TestCase
 from stepwell.integrations.mocks.files import MockFile
 from stepwell.integrations.testing.errors import WorkflowTestError, is_expected, suggestion
@@ -32,11 +33,6 @@ def find(file: MockFile, name: str, exact: bool = False) -> str | None:
     if name in known:
         return name
     return (same or known)[0] if not exact and len(same or known) == 1 else None
-
-
-def plain(name: str) -> str:
-    """Names that are alike have the same: "order-flow", "OrderFlow"."""
-    return name.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
 def case(file: MockFile, name: str, case: str, exact: bool = False) -> TestCase:

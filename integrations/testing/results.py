@@ -22,10 +22,10 @@ from stepwell.asl.histories.history_visits import Visits
 from stepwell.asl.histories.reevaluation import Reevaluation
 from stepwell.asl.histories.state_visits import CAUGHT, TIMED_OUT, Event, Visit
 from stepwell.engine.operations.data_flow import causes, data_flow
+from stepwell.integrations.definitions.other_machines import plain
 from stepwell.integrations.mocks.answers import Unused, summary
 from stepwell.integrations.testing import snapshots
 from stepwell.integrations.testing.errors import is_expected, suggestion
-from stepwell.integrations.testing.mock_files import plain
 
 __tracebackhide__: Final = is_expected
 _SHOWN_STATES: Final = 12

@@ -33,6 +33,8 @@ from stepwell.engine.tasks import (
     part_key,
 )
 from stepwell.integrations import requests
+from stepwell.integrations.definitions import other_machines
+from stepwell.integrations.definitions.other_machines import plain
 from stepwell.integrations.mocks.answers import Answers, Unused
 from stepwell.integrations.mocks.cases import Items, Responses, TestCase
 from stepwell.integrations.mocks.checks import Validation
@@ -40,9 +42,7 @@ from stepwell.integrations.mocks.files import MockFile
 from stepwell.integrations.services.registry import Services
 from stepwell.integrations.services.runtime.pool import Pool
 from stepwell.integrations.tasks.registry import Registry
-from stepwell.integrations.testing import plans
 from stepwell.integrations.testing.errors import UnansweredTaskError, WorkflowTestError
-from stepwell.integrations.testing.mock_files import plain
 from stepwell.integrations.testing.plans import Plan
 
 FOLDER: Final = "functions"  # beside a definition
@@ -175,7 +175,7 @@ class TestTasks:
 
     def _other(self, by: str, reference: str) -> str | None:
         """The name of the machine that a task of the machine `by` starts; None: it is not known."""
-        name = plans.valid_name(reference)
+        name = other_machines.valid_name(reference)
         known = next((each for each in self.machines if plain(each) == plain(name)), None)
         if known is None and (plan := self.machines[by].plan.find(reference)) is not None:
             self._add(name, replace(plan, name=name))
@@ -200,7 +200,7 @@ class TestTasks:
                 machine = self.machines[name]
                 raise self.refusal(machine, request.state_name, request.resource, payload)
             return await self._call(registry, request)  # says what is missing
-        called, case = plans.started(reference)
+        called, case = other_machines.started(reference)
         try:
             other = self._other(name, called)
         except WorkflowTestError as fault:

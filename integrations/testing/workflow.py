@@ -19,8 +19,9 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.files.definition_templates import Embedded, split
 from stepwell.asl.validate import ERROR
 from stepwell.engine.arns import Home
-from stepwell.integrations.definitions import problems
+from stepwell.integrations.definitions import other_machines, problems
 from stepwell.integrations.definitions.folders import file_of, machine_name
+from stepwell.integrations.definitions.other_machines import plain
 from stepwell.integrations.definitions.parameters import from_file, pseudo_parameters
 from stepwell.integrations.definitions.template_functions import sources
 from stepwell.integrations.errors import UsageError, file_fault
@@ -37,7 +38,6 @@ from stepwell.integrations.testing.errors import (
     is_expected,
     suggestion,
 )
-from stepwell.integrations.testing.mock_files import plain
 from stepwell.integrations.testing.plans import Plan
 from stepwell.integrations.testing.results import Result, observers
 from stepwell.integrations.testing.state_tests import StateTest
@@ -79,7 +79,7 @@ def workflow(
     if type is not None and type.upper() not in _TYPES:
         raise WorkflowTestError(f"type={type!r}: use 'STANDARD' or 'EXPRESS'")
     data, filename, file = _read(definition)
-    siblings = plans.in_template(file)
+    siblings = other_machines.in_template(file)
     kind = type.upper() if type else _type(siblings, filename)
     given = _parameters(params, limits)
     parameters = {**pseudo_parameters(Home()), **given}
@@ -295,7 +295,7 @@ class Workflow:
             return self
         if name not in self._found:
             named = (file for key, file in self.elsewhere.items() if plain(key) == plain(name))
-            file = next(named, None) or plans.nearby(name, self.plan.file)
+            file = next(named, None) or other_machines.nearby(name, self.plan.file)
             self._found[name] = None if file is None else self.load(file)
         return self._found[name]
 

@@ -140,3 +140,75 @@ Resources:
     assert command("validate", "sync.json").exit_code == 2
     assert command("validate", "sync.json", "--type", "STANDARD").exit_code == 0
     assert command("lint", "sync.json").exit_code == 1
+
+
+NESTED = """Resources:
+  Parent:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      Definition:
+        StartAt: Start
+        States:
+          Start:
+            Type: Task
+            Resource: arn:aws:states:::states:startExecution.sync:2
+            Parameters: { StateMachineArn: !Ref Child, Input.$: $ }
+            OutputPath: $.Output
+            End: true
+  Child:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      Name: !Sub ${AWS::StackName}-child
+      Definition:
+        StartAt: Start
+        States:
+          Start:
+            Type: Task
+            Resource: arn:aws:states:::states:startExecution.sync:2
+            Parameters: { StateMachineArn: !GetAtt Leaf.Arn, Input.$: $ }
+            OutputPath: $.Output
+            End: true
+  Leaf:
+    Type: AWS::Serverless::StateMachine
+    Properties: { DefinitionUri: leaf.asl.json, Name: leaf-of-tree }
+"""
+
+
+def leaf(result: object) -> str:
+    state = {"Type": "Pass", "Result": result, "End": True}
+    return json.dumps({"StartAt": "A", "States": {"A": state}})
+
+
+def test_a_run_has_the_machines_that_its_machine_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("template.yaml").write_text(NESTED)
+    asked = "run", "template.yaml#Parent", "--db", "a.db", "--quiet"
+    for result in (1, 2):  # the second run updates it
+        Path("leaf.asl.json").write_text(leaf(result))
+        ran = command(*asked)
+        assert (ran.stdout.strip(), ran.stderr) == (str(result), "")
+    # one that came from elsewhere stays
+    Path("leaf-of-tree.asl.json").write_text(leaf(3))
+    assert command("run", "leaf-of-tree.asl.json", "--db", "c.db").exit_code == 0
+    assert command(*asked[:2], "--db", "c.db", "--quiet").stdout.strip() == "3"
+    # what no task starts may have mistakes
+    Path("leaf.asl.json").write_text("{}")
+    ran = command(*asked[:2], "--db", "b.db", "--quiet")
+    assert ran.exit_code == 1
+    assert "leaf-of-tree cannot be started: template.yaml#Leaf is not a valid" in ran.stderr
+
+
+def test_a_run_has_machines_of_files_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arn = "arn:aws:states:us-east-1:123456789012:stateMachine:Child"
+    resource = "arn:aws:states:::states:startExecution.sync:2"
+    start = {"Type": "Task", "Resource": resource, "Parameters": {"StateMachineArn": arn}}
+    state = {**start, "OutputPath": "$.Output", "End": True}
+    Path("parent.asl.json").write_text(json.dumps({"StartAt": "A", "States": {"A": state}}))
+    Path("child.asl.json").write_text(leaf("beside"))
+    ran = command("run", "parent.asl.json", "--db", "a.db", "--quiet")
+    assert json.loads(ran.stdout) == "beside", ran.stderr

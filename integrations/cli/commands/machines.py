@@ -138,7 +138,7 @@ async def stored(
     more  parameters of a client of an engine: extras
     """
     asked: dict[str, Any] = {"definition": definition, "publish": publish or None, **more}
-    known = await _described(client, name)
+    known = await described(client, name)
     if known is None:
         if how == "update":
             create = command("machines", "create", *client.words)
@@ -160,7 +160,7 @@ async def stored(
     return {"stateMachineArn": arn, **changed}, "updated"
 
 
-async def _described(client: Client, name: str) -> dict[str, Any] | None:
+async def described(client: Client, name: str) -> dict[str, Any] | None:
     page = await client.call("list_state_machines", max_results=1)
     for any_machine in page["stateMachines"]:
         arn = f"{any_machine['stateMachineArn'].rpartition(':')[0]}:{name}"

@@ -36,6 +36,7 @@ from stepwell.integrations.cli.following import Follower, print_json
 from stepwell.integrations.cli.output.text import command, printable, reason
 from stepwell.integrations.cli.parsing import inputs
 from stepwell.integrations.database import naming, owning, requests
+from stepwell.integrations.definitions import other_machines
 from stepwell.integrations.definitions.template_functions import sources
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import Limits
@@ -135,6 +136,8 @@ async def _here(asked: Asked, at: choosing.Place, settings: TaskSettings, limits
                 checked = _checked(asked, engine.home, folder, None, limits)
             if machine_arn is None:  # the first shard stores machines
                 machine_arn = await _put_machine(asked, client, checked.text, checked.extras)
+                check = partial(_checked, home=engine.home, folder=folder, known=None)
+                await _put_others(asked, client, machine_arn, checked.text, check)
             earlier = await machine_tasks.running(engine)
             express = asked.type == "EXPRESS"
             start = engine.watch_express_execution if express else engine.start_execution
@@ -206,12 +209,18 @@ def _checked(
 
 
 async def _put_machine(
-    asked: Asked, client: Client, definition: str, extras: Mapping[str, Any] | None
+    asked: Asked,
+    client: Client,
+    definition: str,
+    extras: Mapping[str, Any] | None,
+    name: str | None = None,
 ) -> str:
     """Create or update the machine, and create the activities that its definition names. Returns
     its ARN.
+
+    name  of the machine; None: that of its file
     """
-    name = files.machine_name(asked.file, asked.type, client.limits)
+    name = name or files.machine_name(asked.file, asked.type, client.limits)
     more: dict[str, Any] = {} if extras is None else {"extras": extras}
     answer, _ = await machines.stored(client, name, asked.type, definition, **more)
     arn: str = answer["stateMachineArn"]
@@ -222,6 +231,37 @@ async def _put_machine(
         if resource.startswith(prefix):
             await client.call("create_activity", name=resource.removeprefix(prefix))
     return arn
+
+
+async def _put_others(
+    asked: Asked, client: Client, machine_arn: str, definition: str, check: Callable[..., Checked]
+) -> None:
+    """Create the machines that a definition names and those name in turn, of the same template or
+    beside it, and update those that came from there. Others of these names stay as they are.
+
+    check  _checked() of the place
+    """
+    keeps = isinstance(client, EngineClient | DatabaseClient)  # where a machine came from
+    texts, seen = [(asked.file, machine_arn, definition)], {machine_arn.rpartition(":")[2]}
+    for beside, arn, text in texts:  # which grow
+        for name in other_machines.named(text, arn):
+            file = None if name in seen else other_machines.nearby(name, beside)
+            seen.add(name)
+            if file is None:
+                continue
+            known = await machines.described(client, name)
+            if known and known.get("extras", {}).get("file") != str(file.resolve()):
+                continue
+            kind = known["type"] if known else files.type_of(file, None, client.limits)
+            other = asked._replace(file=file, type=kind)
+            try:
+                checked = check(other, limits=client.limits)
+            except UsageError as fault:  # perhaps no task comes to start it
+                print(f"{name} cannot be started: {fault}", file=sys.stderr)
+                continue
+            extras = checked.extras if keeps else None
+            stored = await _put_machine(other, client, checked.text, extras, name)
+            texts.append((file, stored, checked.text))
 
 
 def _name(engine: Engine, machine_arn: str) -> str:
@@ -273,6 +313,8 @@ async def _elsewhere(
         print(f"runs on {place}", file=sys.stderr)
     extras = checked.extras if isinstance(client, DatabaseClient) else None
     machine_arn = await _put_machine(asked, client, checked.text, extras)
+    check = partial(_checked, home=home, folder=folder, known=lambda each: each)
+    await _put_others(asked, client, machine_arn, checked.text, check)
     name = asked.name or secrets.token_hex(6)  # a request that is sent again starts nothing twice
     target = machine_arn if case is None else f"{machine_arn}#{case}"
     request = {"state_machine_arn": target, "name": name, "input": asked.input}

@@ -21,9 +21,9 @@ from stepwell.integrations.definitions.folders import (
     machine_name,
     template_machines,
 )
+from stepwell.integrations.definitions.other_machines import plain
 from stepwell.integrations.mocks.files import MockFile, MockFileError, read_mocks
 from stepwell.integrations.testing import mock_files
-from stepwell.integrations.testing.mock_files import plain
 from stepwell.integrations.testing.scenarios.files import (
     ScenarioFileError,
     Suite,
