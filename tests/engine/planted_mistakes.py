@@ -1301,6 +1301,22 @@ JSONATA = [
         jsonata=True,
     ),
     Mistake(
+        "function-as-a-member-beside-an-argument",
+        {"S": passes(Output="{% {'all': $map($states.input.n, $string), 'id': $uuid} %}")},
+        {"n": [1, 2]},
+        ("`$uuid` is the function itself: call it, `$uuid()`",),
+        {"S": {"Output": "{% {'all': $map($states.input.n, $string), 'id': $uuid()} %}"}},
+        jsonata=True,
+    ),
+    Mistake(
+        "function-of-a-condition",
+        {"S": passes(Output="{% $states.input.n > 0 ? $uuid : 'none' %}")},
+        {"n": 1},
+        ("`$uuid` is the function itself: call it, `$uuid()`",),
+        {"S": {"Output": "{% $states.input.n > 0 ? $uuid() : 'none' %}"}},
+        jsonata=True,
+    ),
+    Mistake(
         "function-as-a-member",
         {"S": passes(Output="{% {'at': $now, 'n': $states.input.n} %}")},
         {"n": 1},

@@ -14,7 +14,7 @@ from stepwell.asl.explain.subject import Subject
 from stepwell.asl.explain.values import attribute_type, described, near, parsed
 from stepwell.asl.java_values import is_number
 from stepwell.asl.jsonata import compile_jsonata
-from stepwell.asl.jsonata_functions import HOSTS
+from stepwell.asl.jsonata_functions import HOSTS, uncalled
 
 _NUMBER: Final = re.compile(r"\s*[-+]?\d+(\.\d+)?\s*")
 _ERRORS: Final = re.compile(r"\b(T0410|T0411|T0412|D3030|D3110|D3120):")
@@ -53,8 +53,11 @@ def not_called(subject: Subject, found: tuple[str, str]) -> tuple[str, str] | No
     """A result that is, or contains, a function: its call lacks the parentheses."""
     if messages.JSONATA_UNSUPPORTED not in (subject.cause or ""):
         return None
-    for name in re.findall(r"\$(\w+)\b(?!\s*\()", found[1]):
-        if name in _FUNCTIONS and name not in subject.variables:
+    functions = compile_jsonata(found[1], subject.limits).functions - subject.variables.keys()
+    # else of a condition, or of a block
+    named = sorted(uncalled(found[1], functions)) or re.findall(r"\$(\w+)\b(?!\s*\()", found[1])
+    for name in named:
+        if name in _FUNCTIONS and name in functions:
             call = f"${name}()" if name in _WITHOUT_ARGUMENTS else f"${name}(...)"
             return found[0], f"`${name}` is the function itself: call it, `{call}`."
     return None
