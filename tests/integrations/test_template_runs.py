@@ -107,6 +107,28 @@ def test_code_that_is_not_there(project: Path) -> None:
     )
 
 
+def test_code_in_a_template_has_any_handler_and_letters(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "inline.yaml").write_text(
+        """Resources:
+  Machine:
+    Type: AWS::StepFunctions::StateMachine
+    Properties:
+      Definition: {StartAt: A, States: {A: {Type: Task, Resource: !GetAtt Hello.Arn, End: true}}}
+  Hello:
+    Type: AWS::Lambda::Function
+    Properties:
+      Handler: src/index.handler
+      Runtime: python3.12
+      Code: {ZipFile: "def handler(event, context): return 'h\u00e9llo'"}
+""",
+        encoding="utf-8",
+    )
+    ran = command("run", "inline.yaml", "--db", "a.db")
+    assert json.loads(ran.stdout) == "h\u00e9llo", ran.stderr
+
+
 def test_a_template_has_the_type_name_and_code_of_its_machine(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

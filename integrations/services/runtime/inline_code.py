@@ -17,9 +17,10 @@ class InlineCode:
         if self._folder is None:
             self._folder = TemporaryDirectory(prefix="stepwell-functions-")
         folder = Path(self._folder.name) / name
-        if not folder.is_dir():
-            folder.mkdir()
-            (folder / file).write_text(code)
+        path = folder / file
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(code, encoding="utf-8")
         return str(folder)
 
     def close(self) -> None:
