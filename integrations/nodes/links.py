@@ -279,13 +279,16 @@ class Link:
         and it does not wait for room in a connection that takes nothing more.
         """
         silence, unanswered = self._limits.node_silence_seconds, 0
-        with suppress(*_BROKEN):
-            while wire is self._wire and unanswered < _PINGS:
+        try:
+            while wire is self._wire:
                 self._heard = False
                 wire.put(0, PING)
                 await asyncio.sleep(silence / _PINGS)
                 unanswered = 0 if self._heard else unanswered + 1
-        self._broke(wire, ConnectionError(f"it was silent for {silence} s"))
+                if unanswered == _PINGS:
+                    raise ConnectionError(f"it was silent for {silence} s")
+        except _BROKEN as fault:
+            self._broke(wire, fault)
 
     def _broke(self, wire: _Wire, fault: BaseException) -> None:
         wire.close()
