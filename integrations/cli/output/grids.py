@@ -11,7 +11,7 @@ Cells: TypeAlias = Sequence[Sequence[str]]
 
 GAP: Final = 2
 BARS: Final = "0 …"
-"""How the name of a column of bars begins, which is the last one."""
+"""The start of the name of a column of bars. It is the last column."""
 NUMBERS: Final = frozenset({"id", "after", "seconds", "try", "start", "took"})
 """Columns whose cells are not folded."""
 WORD: Final = 32  # columns of a longer word may be narrower than it
