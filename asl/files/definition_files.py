@@ -157,9 +157,13 @@ def _read(
     beside: Beside,
     others: bool | None = None,
     known: Find = lambda name: None,
+    substitutions: Mapping[str, Known] | None = None,
 ) -> Source:
+    """substitutions: of a template that is read again, with them as parameters: others in the
+    template may have their names.
+    """
     files = open_file, beside
-    again = partial(_read, data, filename, parameters, limits, *files, others=True, known=known)
+    again = partial(_read, data, filename, parameters, limits, *files, True, known, substitutions)
     filename, name = definition_templates.split(filename)
     placeholders, parsed = parse(data, filename, parameters, limits, others)
     more = None if placeholders.others or not parsed.others else again
@@ -178,25 +182,21 @@ def _read(
     if definition_templates.is_template(whole):
         machine = _machine(whole, name, filename, parsed)
         values = {**machine.constants(), **parameters}
-        said = _known(machine, placeholders)
+        first = substitutions is None
+        said = _known(machine, placeholders) if substitutions is None else substitutions
         written = placeholders.unmarked(definition_templates.shown(machine.definition))
-        if named_files := definition_templates.other_files(machine, filename, written):
-            for file in named_files:
-                if (content := open_file(file)) is not None:
-                    # what a template includes may have its names
-                    names = said.get if machine.file else outer
-                    inner = _read(content, file, values, limits, *files, others, names)
-                    notes = unmatched_notes(machine, filename, parsed, (), content, file)
-                    return replace(inner, unmatched=notes)
-            raise missing_file(machine, named_files[0], filename, parsed)
+        if elsewhere := _elsewhere(machine, filename, written, parsed, open_file):
+            content, file = elsewhere
+            names = said.get if machine.file else outer  # what it includes may have its names
+            inner = _read(content, file, values, limits, *files, others, names)
+            notes = unmatched_notes(machine, filename, parsed, (), content, file)
+            return replace(inner, unmatched=notes)
         unknown = undefined_notes(machine, filename, parsed, stack, placeholders)
-        if {each.name for each in placeholders.found} & values.keys():  # substitutions
+        if first and {each.name for each in placeholders.found} & values.keys():  # substitutions
             named = filename + f"#{name}" * bool(name)
-            inner = _read(data, named, values, limits, *files, others, said.get)
-            return replace(
-                inner,
-                unmatched=unmatched_notes(machine, filename, parsed, parameters, written) + unknown,
-            )
+            inner = _read(data, named, values, limits, *files, others, known, said)
+            notes = unmatched_notes(machine, filename, parsed, parameters, written)
+            return replace(inner, unmatched=notes + unknown)
         placeholders.find = lambda name: said.get(name) or outer(name)
         text, whole, places = embedded_text(machine, filename, placeholders, parsed)
         parsed = parsed._replace(places=partial(_merged, parsed.places, places))
@@ -212,6 +212,23 @@ def _read(
 
 def _merged(places: Callable[[], dict[str, Place]], more: dict[str, Place]) -> dict[str, Place]:
     return {**places(), **more}
+
+
+def _elsewhere(
+    machine: definition_templates.Embedded,
+    filename: str,
+    written: str,
+    parsed: Parsed,
+    open_file: Callable[[str], bytes | None],
+) -> tuple[bytes, str] | None:
+    """(content, name) of the file with the definition of a machine; None: the template has it."""
+    files = definition_templates.other_files(machine, filename, written)
+    for file in files:
+        if (content := open_file(file)) is not None:
+            return content, file
+    if files:
+        raise missing_file(machine, files[0], filename, parsed)
+    return None
 
 
 def _find(

@@ -408,3 +408,30 @@ def test_names_that_stand_for_many_others(count: int) -> None:
     source = read_definition(text, "t.yaml", unfilled=True)
     assert source.text == '{"A":1}'
     assert [each.name for each in source.unfilled] == ["If c0"] * (count > 50)
+
+
+@pytest.mark.parametrize(
+    "substitutions, wanted",
+    [
+        ("Stage: !Sub '${Stage}-x', Env: !Ref AWS::Region", "dev-x us-east-1"),
+        ("Stage: !Sub '${Stage}-x', Env: fixed", "dev-x fixed"),
+        ("Stage: fixed, Env: !Sub '${Stage}-x'", "fixed dev-x"),
+        ("Stage: !Ref Env, Env: !Ref Stage, Other: fixed", "prod dev"),
+    ],
+)
+def test_substitutions_whose_names_are_those_of_parameters(substitutions: str, wanted: str) -> None:
+    template = f"""Parameters:
+  Stage: {{Type: String, Default: dev}}
+  {"Env: {Type: String, Default: prod}" * ("Ref Env" in substitutions)}
+Resources:
+  M:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      DefinitionSubstitutions: {{{substitutions}}}
+      Definition:
+        StartAt: A
+        States:
+          A: {{Type: Pass, Result: "${{Stage}} ${{Env}}", Comment: "${{Other}}", End: true}}
+"""
+    source = sampled(read_definition(template, "t.yaml", {}, unfilled=True), runs=True)
+    assert json.loads(source.text)["States"]["A"]["Result"] == wanted
