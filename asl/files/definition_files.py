@@ -286,11 +286,14 @@ def name_in_template(
 
 
 def machines_of_template(
-    data: bytes | str, filename: str, limits: Limits = DEFAULT_LIMITS
+    data: bytes | str,
+    filename: str,
+    limits: Limits = DEFAULT_LIMITS,
+    parameters: Mapping[str, Json] | None = None,
 ) -> list[definition_templates.Embedded] | None:
     """The state machines of a template; None if the file is not one, or cannot be parsed."""
     try:
-        placeholders, parsed = parse(data, filename, {}, limits)
+        placeholders, parsed = parse(data, filename, parameters or {}, limits)
     except (DefinitionFileError, json_text.JsonError):
         return None
     stack = Stack(parsed.value, placeholders)

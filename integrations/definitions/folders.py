@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from stepwell.asl.evaluation import Json
 from stepwell.asl.files.definition_files import (
     machine_names,
     machines_of_template,
@@ -111,13 +112,20 @@ def name_of(path: Path, limits: Limits = DEFAULT_LIMITS) -> str | None:
     return name_in_template(data, str(path), limits) if _TEMPLATE.search(data) else None
 
 
-def template_machines(path: Path, limits: Limits = DEFAULT_LIMITS) -> list[Embedded]:
-    """All state machines of the template that a path names; none for other files."""
+def template_machines(
+    path: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    parameters: Mapping[str, Json] | None = None,
+) -> list[Embedded]:
+    """All state machines of the template that a path names; none for other files.
+
+    parameters  that their names may have
+    """
     file = file_of(path)
     data = content(file)
     if not _TEMPLATE.search(data):
         return []
-    return machines_of_template(data, str(file), limits) or []
+    return machines_of_template(data, str(file), limits, parameters) or []
 
 
 def type_in_template(path: Path, limits: Limits = DEFAULT_LIMITS) -> str | None:

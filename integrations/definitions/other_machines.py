@@ -6,9 +6,11 @@ the same template -> NAME.asl.json beside the definition
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from stepwell.asl.evaluation import Json
 from stepwell.asl.files.definition_templates import Embedded, split
 from stepwell.engine.arns import split_case
 from stepwell.integrations.definitions import folders
@@ -54,13 +56,16 @@ def in_template(file: Path | None) -> list[Embedded]:
     return [] if file is None else folders.template_machines(file)
 
 
-def nearby(name: str, file: Path | None) -> Path | None:
-    """The definition of the state machine of this name: in the same template, or beside it."""
-    for each in in_template(file):
-        if plain(name) in (plain(each.called), plain(each.name)):
-            return Path(f"{split(str(file))[0]}#{each.name}")
+def nearby(name: str, file: Path | None, parameters: Mapping[str, Json]) -> Path | None:
+    """The definition of the state machine of this name: in the same template, or beside it.
+
+    parameters  of the definition that has the name
+    """
     if file is None:
         return None
+    for each in folders.template_machines(file, parameters=parameters):
+        if plain(name) in (plain(each.called), plain(each.name)):
+            return Path(f"{split(str(file))[0]}#{each.name}")
     for other in sorted(file_of(file).parent.iterdir()):
         if other.name.endswith(DEFINITIONS) and plain(folders.machine_name(other)) == plain(name):
             return other

@@ -295,7 +295,8 @@ class Workflow:
             return self
         if name not in self._found:
             named = (file for key, file in self.elsewhere.items() if plain(key) == plain(name))
-            file = next(named, None) or other_machines.nearby(name, self.plan.file)
+            beside = self.plan.file, self.plan.parameters
+            file = next(named, None) or other_machines.nearby(name, *beside)
             self._found[name] = None if file is None else self.load(file)
         return self._found[name]
 

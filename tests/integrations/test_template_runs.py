@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from stepwell import workflow
 from stepwell.integrations.cli.main import app
 
 TEMPLATE = """Resources:
@@ -164,7 +165,8 @@ Resources:
     assert command("lint", "sync.json").exit_code == 1
 
 
-NESTED = """Resources:
+NESTED = """Parameters: {Stage: {Type: String, Default: dev}}
+Resources:
   Parent:
     Type: AWS::Serverless::StateMachine
     Properties:
@@ -192,7 +194,7 @@ NESTED = """Resources:
             End: true
   Leaf:
     Type: AWS::Serverless::StateMachine
-    Properties: { DefinitionUri: leaf.asl.json, Name: leaf-of-tree }
+    Properties: { DefinitionUri: leaf.asl.json, Name: !Sub "${Stage}-leaf" }
 """
 
 
@@ -211,15 +213,18 @@ def test_a_run_has_the_machines_that_its_machine_starts(
         Path("leaf.asl.json").write_text(leaf(result))
         ran = command(*asked)
         assert (ran.stdout.strip(), ran.stderr) == (str(result), "")
+    ran = command(*asked, "--param", "Stage=prod")  # a name with the value of a parameter
+    assert (ran.stdout.strip(), ran.stderr) == ("2", "")
+    assert workflow("template.yaml#Parent", params={"Stage": "prod"}).run().output == 2
     # one that came from elsewhere stays
-    Path("leaf-of-tree.asl.json").write_text(leaf(3))
-    assert command("run", "leaf-of-tree.asl.json", "--db", "c.db").exit_code == 0
+    Path("dev-leaf.asl.json").write_text(leaf(3))
+    assert command("run", "dev-leaf.asl.json", "--db", "c.db").exit_code == 0
     assert command(*asked[:2], "--db", "c.db", "--quiet").stdout.strip() == "3"
     # what no task starts may have mistakes
     Path("leaf.asl.json").write_text("{}")
     ran = command(*asked[:2], "--db", "b.db", "--quiet")
     assert ran.exit_code == 1
-    assert "leaf-of-tree cannot be started: template.yaml#Leaf is not a valid" in ran.stderr
+    assert "dev-leaf cannot be started: template.yaml#Leaf is not a valid" in ran.stderr
 
 
 def test_a_run_has_machines_of_files_beside_it(

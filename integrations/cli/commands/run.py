@@ -137,7 +137,7 @@ async def _here(asked: Asked, at: choosing.Place, settings: TaskSettings, limits
             if machine_arn is None:  # the first shard stores machines
                 machine_arn = await _put_machine(asked, client, checked.text, checked.extras)
                 check = partial(_checked, home=engine.home, folder=folder, known=None)
-                await _put_others(asked, client, machine_arn, checked.text, check)
+                await _put_others(asked, client, machine_arn, checked, check)
             earlier = await machine_tasks.running(engine)
             express = asked.type == "EXPRESS"
             start = engine.watch_express_execution if express else engine.start_execution
@@ -234,7 +234,7 @@ async def _put_machine(
 
 
 async def _put_others(
-    asked: Asked, client: Client, machine_arn: str, definition: str, check: Callable[..., Checked]
+    asked: Asked, client: Client, machine_arn: str, checked: Checked, check: Callable[..., Checked]
 ) -> None:
     """Create the machines that a definition names and those name in turn, of the same template or
     beside it, and update those that came from there. Others of these names stay as they are.
@@ -242,10 +242,12 @@ async def _put_others(
     check  _checked() of the place
     """
     keeps = isinstance(client, EngineClient | DatabaseClient)  # where a machine came from
-    texts, seen = [(asked.file, machine_arn, definition)], {machine_arn.rpartition(":")[2]}
-    for beside, arn, text in texts:  # which grow
-        for name in other_machines.named(text, arn):
-            file = None if name in seen else other_machines.nearby(name, beside)
+    found, seen = [(asked.file, machine_arn, checked)], {machine_arn.rpartition(":")[2]}
+    for beside, arn, by in found:  # which grows
+        for name in other_machines.named(by.text, arn):
+            if name in seen:
+                continue
+            file = other_machines.nearby(name, beside, by.extras["parameters"])
             seen.add(name)
             if file is None:
                 continue
@@ -261,7 +263,7 @@ async def _put_others(
                 continue
             extras = checked.extras if keeps else None
             stored = await _put_machine(other, client, checked.text, extras, name)
-            texts.append((file, stored, checked.text))
+            found.append((file, stored, checked))
 
 
 def _name(engine: Engine, machine_arn: str) -> str:
@@ -314,7 +316,7 @@ async def _elsewhere(
     extras = checked.extras if isinstance(client, DatabaseClient) else None
     machine_arn = await _put_machine(asked, client, checked.text, extras)
     check = partial(_checked, home=home, folder=folder, known=lambda each: each)
-    await _put_others(asked, client, machine_arn, checked.text, check)
+    await _put_others(asked, client, machine_arn, checked, check)
     name = asked.name or secrets.token_hex(6)  # a request that is sent again starts nothing twice
     target = machine_arn if case is None else f"{machine_arn}#{case}"
     request = {"state_machine_arn": target, "name": name, "input": asked.input}
