@@ -188,8 +188,7 @@ class Engine:
             *(known.reload, known.reread),
         )
         self.tags = Tags(base, self.activities)
-        self.starts, self.histories = Starts(base), Histories(base)
-        self.activity.inside.append(self.starts.preparing)
+        self.starts, self.histories = Starts(base, self.activity.held), Histories(base)
         self.searches = Searches(base)
         self.indexer = Indexer(base, namings, self.supervisor)
         self.map_runs = MapRuns(base)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from stepwell.engine.core import model
@@ -21,8 +22,22 @@ class WorkerActivity:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._transitions = 0  # at the last look: an Express execution proceeds without commits
-        self.inside: list[Collection[asyncio.Future[Any]]] = []
+        self._held = set[asyncio.Future[None]]()
+        self.inside: list[Collection[asyncio.Future[Any]]] = [self._held]
         self.probes: list[Callable[[], bool]] = []
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Time is not skipped meanwhile: around the start of an execution by a task, which takes
+        none, however slow the machine is.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._held.add(done)
+        try:
+            yield
+        finally:
+            self._held.discard(done)
+            done.set_result(None)
 
     def working(self) -> asyncio.Future[Any] | bool:
         worker, before = self._worker, self._transitions

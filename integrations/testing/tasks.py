@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -97,7 +97,6 @@ class TestTasks:
         self.machines: dict[str, Machine] = {}
         self.started: dict[str, Machine] = {}
         self._creation = asyncio.Lock()
-        self._starting: set[asyncio.Future[None]] = set()
         self.faults: list[WorkflowTestError] = []
         self._cases: dict[str, dict[str, TestCase]] = {}
         mocks = MockFile(self._cases, "the mock file")
@@ -125,7 +124,6 @@ class TestTasks:
 
     def connect(self, engine: Engine) -> None:
         self._engine = engine
-        engine.activity.inside.append(self._starting)
         for each in self.machines.values():
             each.registry.connect(engine)
         self._answers.clock = engine.clock
@@ -208,16 +206,17 @@ class TestTasks:
             raise TaskError(asl_messages.RUNTIME, str(fault), runtime=True) from None
         if other is None:
             raise self._unknown_machine(self.machines[name], request.state_name, called)
-        with self._no_time():
+        assert self._engine is not None
+        with self._engine.activity.held():
             target = await self.create(other) + (f"#{case}" if case else "")
         return await self._start(self.machines[other], registry, request, target)
 
     async def _start(
         self, machine: Machine, registry: Registry, request: TaskRequest, target: str
     ) -> TaskResult:
+        assert self._engine is not None
         payload: dict[str, Any] = {**request.payload, _MACHINE: target}
         if machine.plan.type == "EXPRESS":  # its history is kept if its name is known
-            assert self._engine is not None
             payload.setdefault("Name", requests.request_id(request.token))
             self._engine.expect_express(payload["Name"])
 
@@ -233,21 +232,10 @@ class TestTasks:
         sent = replace(request, payload=payload, submitted=submitted)
         with ExitStack() as starting:
             if request.resource.action == _STARTS[0]:  # the other one waits for the end
-                starting.enter_context(self._no_time())
+                starting.enter_context(self._engine.activity.held())
             result = await self._call(registry, sent)
         note(result)
         return result
-
-    @contextmanager
-    def _no_time(self) -> Iterator[None]:
-        """Around the start of an execution: it takes no time, however slow this machine is."""
-        done = asyncio.get_running_loop().create_future()
-        self._starting.add(done)
-        try:
-            yield
-        finally:
-            self._starting.discard(done)
-            done.set_result(None)
 
     # --- what nothing answers ---------------------------------------------------------------------
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from stepwell.asl.program import MAP, PARALLEL, Program
@@ -34,14 +33,15 @@ class Starts:
     """Starting executions. Every operation raises ApiError: StateMachineDoesNotExist,
     StateMachineDeleting, InvalidName, InvalidExecutionInput, ThrottlingException ... A start by a
     name that belongs to another shard raises WrongShardError.
+
+    time_held  a context in which a clock that skips time does not
     """
 
-    def __init__(self, base: Base) -> None:
+    def __init__(self, base: Base, time_held: Callable[[], AbstractContextManager[None]]) -> None:
         self._store, self._clock, self._limits = base.store, base.clock, base.limits
         self._machines, self._programs, self._new_uuid = base.machines, base.programs, base.new_uuid
         self._worker, self._tracker = base.worker, base.tracker
-        self._tasks = base.tasks
-        self.preparing: set[asyncio.Future[None]] = set()
+        self._tasks, self._time_held = base.tasks, time_held
 
     async def start_execution(
         self,
@@ -242,7 +242,7 @@ class Starts:
         "startDate", "stopDate", "output"? "error"?, "cause"?, "billingDetails" ...}. At most once:
         it ends with this process.
         """
-        with self._preparation():
+        with self._time_held():  # of a task that holds no slot
             execution, program = await self._express_execution(
                 state_machine_arn, name, input, trace_header
             )
@@ -254,17 +254,6 @@ class Starts:
         ):
             return shapes.without_data(answer)
         return answer
-
-    @contextmanager
-    def _preparation(self) -> Iterator[None]:
-        """Of a start that a task has asked for, which holds no slot: time is not skipped."""
-        done = asyncio.get_running_loop().create_future()
-        self.preparing.add(done)
-        try:
-            yield
-        finally:
-            self.preparing.discard(done)
-            done.set_result(None)
 
     def expect_express(self, name: str) -> None:
         """Watch the next Express execution of this name: watch(), inspect_execution() and others
