@@ -13,7 +13,7 @@ Block = Mapping[str, Any]
 
 
 def inner_blocks(state: Block) -> list[Block]:
-    """The branches of a Parallel, the processor of a Map: in the order of asl.program."""
+    """The branches of a Parallel, the processor of a Map: in the order of compiler.py."""
     return [block for block, _ in located_blocks(state)]
 
 

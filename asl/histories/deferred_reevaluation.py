@@ -23,10 +23,10 @@ class DeferredReevaluation:
         self._has_tokens = "Task.Token" in json_text.dumps(definition)
 
     def see(self, event: Event, visit: Visit | None) -> None:
-        if self._made is None:
-            self._seen.append((event, visit))
-        else:
+        if self._made is not None:
             self._made.see(event, visit)
+        elif visit is None or visit.assigned:  # others tell it nothing
+            self._seen.append((event, visit))
 
     def failure(self, visit: Visit) -> tuple[str | None, str | None]:
         return self._reevaluation().failure(visit)

@@ -13,6 +13,8 @@ from stepwell.engine.operations.results import EmptyOutput
 
 
 class MapRunUpdates:
+    """Changing the limits of a Map Run that runs."""
+
     def __init__(self, base: Base, map_runs: MapRuns) -> None:
         self._worker, self._limits, self._map_runs = base.worker, base.limits, map_runs
 

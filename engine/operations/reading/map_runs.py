@@ -164,7 +164,7 @@ def _status(child: ExecutionRow | Execution, row: MapRunRow) -> str:
 
 
 def _blocks(block: Any) -> Iterator[Any]:
-    """The blocks of a definition in the order of their numbers, which is that of asl.program."""
+    """The blocks of a definition in the order of their numbers: that of asl/compiler.py."""
     yield block
     for state in block["States"].values():
         for inner in inner_blocks(state):
