@@ -225,6 +225,9 @@ def test_a_run_has_the_machines_that_its_machine_starts(
     ran = command(*asked[:2], "--db", "b.db", "--quiet")
     assert ran.exit_code == 1
     assert "dev-leaf cannot be started: template.yaml#Leaf is not a valid" in ran.stderr
+    ran = command(*asked)
+    assert ran.stdout.strip() == "2"
+    assert "dev-leaf stays as it was: template.yaml#Leaf is not a valid" in ran.stderr
 
 
 def test_a_run_has_machines_of_files_beside_it(

@@ -259,7 +259,8 @@ async def _put_others(
             try:
                 checked = check(other, limits=client.limits)
             except UsageError as fault:  # perhaps no task comes to start it
-                print(f"{name} cannot be started: {fault}", file=sys.stderr)
+                so = "stays as it was" if known else "cannot be started"
+                print(f"{name} {so}: {fault}", file=sys.stderr)
                 continue
             extras = checked.extras if keeps else None
             stored = await _put_machine(other, client, checked.text, extras, name)
