@@ -3,7 +3,7 @@
 EngineError
 ├── ApiError              an operation of the API refuses, with AWS's code and message
 ├── ExecutionFailedError  an execution that was run for its output has none
-├── ExecutionParkedError  one execution cannot continue, all others do (see parking.py)
+├── ExecutionParkedError  one execution cannot continue, all others do (see runtime/parking.py)
 ├── WrongShardError       an execution belongs to the engine of another shard (see sharding.py)
 └── StoreError            the store failed: memory is ahead of the disk, so the process drops it and
                           recovers (crash-only)

@@ -1,5 +1,5 @@
 """The log events of executions, as AWS writes them to CloudWatch Logs: a unit -> LogEvents. Pure;
-cli/log_sink.py writes them.
+integrations/log_sink.py writes them.
 
     unit --log_events--> LogEvent(group, stream, ms, message), one for each history event that
     belongs to the level

@@ -180,8 +180,8 @@ class Executions:
         return answer
 
     async def parked_executions(self) -> dict[str, str]:
-        """ARN -> reason, of the parked executions (see parking.py). They can be stopped. Not an
-        operation of AWS, which knows no parked executions.
+        """ARN -> reason, of the parked executions (see runtime/parking.py). They can be stopped.
+        Not an operation of AWS, which knows no parked executions.
         """
         return {arn: reason for _, arn, reason in await self._store.parked()}
 
