@@ -285,6 +285,9 @@ class Server:
                 self._health = await self._served.health()
             except StoreError:  # other metrics tell why
                 self._health = None
+            except Exception:  # a defect: old values must not stay in the metrics
+                self._health = None
+                log.exception("the metrics of the database cannot be read")
             await asyncio.sleep(HEALTH_SECONDS)
 
     def _metrics(self) -> tuple[int, str]:
