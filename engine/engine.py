@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from os import PathLike
 from typing import Any, Final, Self
 
@@ -188,7 +189,8 @@ class Engine:
             *(known.reload, known.reread),
         )
         self.tags = Tags(base, self.activities)
-        self.starts, self.histories = Starts(base, self.activity.held), Histories(base)
+        held = nullcontext if self.virtual is None else self.activity.held
+        self.starts, self.histories = Starts(base, held), Histories(base)
         self.searches = Searches(base)
         self.indexer = Indexer(base, namings, self.supervisor)
         self.map_runs = MapRuns(base)
