@@ -3,23 +3,16 @@ parameters, defaults of parameters, mappings, conditions, and the names and ARNs
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
 from stepwell.asl.files.placeholders import Known, Placeholders
 from stepwell.asl.files.templates.intrinsic_functions import replaced
+from stepwell.asl.files.templates.names import MOST_NAMES, PSEUDO, Lookups, place
 from stepwell.asl.files.templates.resource_types import TYPES
 
-# pseudo parameter -> (its word in the table of types, sample)
-PSEUDO: Final[Mapping[str, tuple[str, str]]] = {
-    "AWS::Partition": ("partition", "aws"),
-    "AWS::Region": ("region", "us-east-1"),
-    "AWS::AccountId": ("account", "123456789012"),
-    "AWS::URLSuffix": ("suffix", "amazonaws.com"),
-}
-MOST_NAMES: Final = 50  # that stand for one another
 _STACK: Final = "stack"  # the name of a stack, which is not in its template
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 _LAST: Final = re.compile(r".*:function:([^:]+).*")  # the name in the ARN of a function
@@ -49,12 +42,7 @@ class Stack:
         self.template: dict[str, Json] = template if isinstance(template, dict) else {}
         self.functions = self._of_serverless("functions")
         self.resources = dict(self._resources())
-        self._found: dict[str, Known | None] = {}
-        self._depth = 0
-        values = placeholders.values
-        self.place = {
-            word: str(values.get(name, sample)) for name, (word, sample) in PSEUDO.items()
-        }
+        self._lookups, self.place = Lookups(), place(placeholders.values)
 
     @property
     def region(self) -> str:
@@ -133,13 +121,7 @@ class Stack:
     def find(self, name: str) -> Known | None:
         if name in self._placeholders.values:
             return Known(self._placeholders.values[name])
-        if name not in self._found:
-            self._found[name] = None  # of a name that stands for itself
-            if self._depth < MOST_NAMES:
-                self._depth += 1
-                self._found[name] = self._find(name)
-                self._depth -= 1
-        return self._found[name]
+        return self._lookups.get(name, self._find)
 
     def _find(self, name: str) -> Known | None:
         if name in PSEUDO:
@@ -185,14 +167,9 @@ class Stack:
 
     def condition(self, name: str) -> Known | None:
         conditions = self.template.get("Conditions")
-        key = f"Conditions.{name}"
-        if key not in self._found and isinstance(conditions, dict) and name in conditions:
-            self._found[key] = None
-            if self._depth < MOST_NAMES:
-                self._depth += 1
-                self._found[key] = self.value(conditions[name])
-                self._depth -= 1
-        known = self._found.get(key)
+        if not isinstance(conditions, dict) or name not in conditions:
+            return None
+        known = self._lookups.get(f"Conditions.{name}", lambda _: self.value(conditions[name]))
         return known if known is not None and isinstance(known.value, bool) else None
 
     def undecided(self, condition: str) -> list[str]:

@@ -13,8 +13,8 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.files.hcl_reader import Body, Call, HclReader, Text, Value
 from stepwell.asl.files.placeholders import Known, Placeholders, as_text
 from stepwell.asl.files.templates.functions import FunctionCode
+from stepwell.asl.files.templates.names import PSEUDO, Lookups, place
 from stepwell.asl.files.templates.resource_types import TYPES
-from stepwell.asl.files.templates.stack import MOST_NAMES, PSEUDO
 from stepwell.asl.files.yaml_values import DefinitionFileError
 
 # type of Terraform -> (of CloudFormation, argument with the name, what the attribute `id` is).
@@ -93,13 +93,8 @@ class TerraformNames:
         beside: Callable[[], Mapping[str, bytes]],
     ) -> None:
         self._own, self._beside = _File(body, placeholders), beside
-        values = placeholders.values
-        self._values = values
-        self._place = {
-            word: str(values.get(name, sample)) for name, (word, sample) in PSEUDO.items()
-        }
-        self._found: dict[str, Known | None] = {}
-        self._depth = 0
+        self._values, self._place = placeholders.values, place(placeholders.values)
+        self._lookups = Lookups()
 
     @cached_property
     def _files(self) -> Sequence[_File]:
@@ -123,13 +118,7 @@ class TerraformNames:
     def find(self, name: str) -> Known | None:
         if name in self._values:
             return Known(self._values[name])
-        if name not in self._found:
-            self._found[name] = None  # of a name that stands for itself
-            if self._depth < MOST_NAMES:
-                self._depth += 1
-                self._found[name] = self._find(name)
-                self._depth -= 1
-        return self._found[name]
+        return self._lookups.get(name, self._find)
 
     def _find(self, name: str) -> Known | None:
         if name in PSEUDO:
