@@ -43,6 +43,7 @@ class LockedFile:
         self.wal_bytes = 0  # as of the last check
         self._inodes: list[tuple[str, tuple[int, int]]] = []
         self._file = -1
+        self._process = os.getpid()
         self._lock = _lock_file(path)
         try:
             self._file = self._lock_inode()
@@ -65,7 +66,7 @@ class LockedFile:
         except OSError as error:
             raise StoreError(f"{self.path} cannot be opened: {error.strerror}") from error
         try:
-            _lock_byte(file)
+            _lock_byte(file, fcntl.F_WRLCK)
         except OSError as error:
             os.close(file)
             # the system may answer with either for a locked byte
@@ -109,10 +110,18 @@ class LockedFile:
                 self.wal_bytes = status.st_size
 
     def close(self) -> None:
+        """Unlocks, too: a child process may still have the handles, between fork and exec or for
+        good. It has not locked the files, and leaves them locked when it closes its handles.
+        """
+        owner = os.getpid() == self._process
         if self._file >= 0:
+            if owner:
+                _lock_byte(self._file, fcntl.F_UNLCK)
             os.close(self._file)
             self._file = -1
             _held.discard(self._held)
+        if owner:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
         self._lock.close()
 
 
@@ -143,15 +152,15 @@ def _lock_file(path: str) -> IO[str]:
     return file
 
 
-def _lock_byte(file: int) -> None:
-    """Lock LOCKED_BYTE for this handle where the system can, since a process loses its own locks
-    when it closes any handle of the file. Raises BlockingIOError, PermissionError, OSError.
+def _lock_byte(file: int, kind: int) -> None:
+    """Lock LOCKED_BYTE (F_WRLCK) or unlock it (F_UNLCK), for this handle where the system can,
+    since a process loses its own locks when it closes any handle of the file. Raises
+    BlockingIOError, PermissionError, OSError.
     """
     try:
         command = fcntl.F_OFD_SETLK  # Linux
     except AttributeError:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, LOCKED_BYTE)
+        operation = fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB
+        fcntl.lockf(file, operation, 1, LOCKED_BYTE)
     else:
-        fcntl.fcntl(
-            file, command, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)
-        )
+        fcntl.fcntl(file, command, struct.pack("hhqqi4x", kind, os.SEEK_SET, LOCKED_BYTE, 1, 0))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -101,6 +102,33 @@ async def test_only_one_may_have_it_open(store: SqliteStore, path: Path) -> None
     again = SqliteStore(path)
     await again.open()
     await again.close()
+
+
+@contextmanager
+def forked() -> Iterator[None]:
+    """A child process, which has the handles of this one, as each has between fork and exec."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.read(reading, 1)
+        os._exit(0)
+    try:
+        yield
+    finally:
+        os.write(writing, b".")
+        os.waitpid(child, 0)
+        os.close(reading)
+        os.close(writing)
+
+
+async def test_a_child_process_does_not_keep_a_closed_store_locked(
+    store: SqliteStore, path: Path
+) -> None:
+    with forked():
+        await store.close()
+        again = SqliteStore(path)
+        await again.open()
+        await again.close()
 
 
 async def test_a_newer_format_is_refused_and_left_alone(path: Path) -> None:
