@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from os import PathLike
 from typing import Any, Final, Self
 
@@ -228,19 +228,22 @@ class Engine:
         return self
 
     async def close(self) -> None:
-        """Stop. All acknowledged work is durable; the next open() repeats effects in flight."""
+        """Stop. All acknowledged work is durable; the next open() repeats effects in flight. A part
+        that raises does not keep the others open, the store's lock least of all.
+        """
         if self.virtual is not None:
             self.virtual.leave(self.activity)
         self.retention.close()
-        await self.worker.close()
-        await self.streams.close()
-        await self.tasks.close()
-        if self.events.log_sink is not None:
-            await self.events.log_sink.close()
-        if self.events.trace_sink is not None:
-            await self.events.trace_sink.close()
-        await self.supervisor.close()
-        await self.store.close()
+        async with AsyncExitStack() as parts:  # the last one is closed first
+            parts.push_async_callback(self.store.close)
+            parts.push_async_callback(self.supervisor.close)
+            if self.events.trace_sink is not None:
+                parts.push_async_callback(self.events.trace_sink.close)
+            if self.events.log_sink is not None:
+                parts.push_async_callback(self.events.log_sink.close)
+            parts.push_async_callback(self.tasks.close)
+            parts.push_async_callback(self.streams.close)
+            parts.push_async_callback(self.worker.close)
 
     @property
     def shard(self) -> Shard:

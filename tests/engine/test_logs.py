@@ -4,6 +4,7 @@ cannot harm the engine.
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.engine.engine_fixture import ASK, EngineFixture, Shape, Small, each, 
 
 from stepwell.asl.json_text import size
 from stepwell.engine.core.history import TABLE
+from stepwell.engine.engine import Engine
 from stepwell.engine.errors import StoreError
 from stepwell.engine.runtime.execution_logs import LEVELS, LogEvent, bounded, log_group, wanted
 
@@ -218,6 +220,21 @@ async def test_a_sink_that_raises_does_not_stop_the_engine(
     life.engine.events.log_sink = Broken()
     await life.after(1)
     assert await life.status(arn) == "SUCCEEDED" and "no such sink" in caplog.text
+
+
+async def test_a_sink_that_raises_when_it_is_closed_does_not_keep_the_store_open(
+    tmp_path: Path,
+) -> None:
+    class Full(Memory):
+        async def close(self) -> None:
+            raise OSError("the disk is full")
+
+    path = tmp_path / "engine.db"
+    with pytest.raises(OSError, match="full"):
+        async with Engine(path, log_sink=Full()) as engine:
+            await engine.run({"StartAt": "F", "States": {"F": {"Type": "Succeed"}}})
+    async with Engine(path):
+        pass
 
 
 async def test_long_data_are_cut(small: Small) -> None:
