@@ -14,6 +14,17 @@ from stepwell.integrations.services.runtime.folder import Answer, Call, Function
 ID = "11111111-2222-4333-8444-555555555555"
 CALL = Call(ID, "arn:aws:lambda:us-east-1:123456789012:function:f")
 
+MEET = """
+import os, time
+
+def handler(event, context):
+    folder, number = event
+    open(os.path.join(folder, str(os.getpid())), "w").close()
+    while len(os.listdir(folder)) < number:
+        time.sleep(0.01)
+    return os.getpid()
+"""
+
 
 def alive(pid: int) -> bool:
     try:
@@ -22,7 +33,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def until(condition: Callable[[], Any], seconds: float = 5) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 60) -> None:
     """Wait until the condition is true; fails after so many seconds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -50,6 +61,15 @@ class Bench:
         file = self.folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(textwrap.dedent(source))
+
+    def meeting(self, name: str, number: int) -> list[object]:
+        """Write a function. Returns the event of its calls, which end once that many processes have
+        one: with their PIDs.
+        """
+        self.write(name, MEET)
+        folder = self.folder / "met"
+        folder.mkdir()
+        return [str(folder), number]
 
     async def __call__(self, name: str, event: Any = None, call: Call = CALL) -> Answer:
         function = self.functions.find(name)

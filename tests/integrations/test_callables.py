@@ -177,16 +177,18 @@ async def test_a_task_error_passes() -> None:
 
 async def test_cancelling_the_attempt_cancels_the_coroutine() -> None:
     seen: list[str] = []
+    begun = asyncio.Event()
 
     async def function(payload: Any) -> Any:
+        begun.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         except asyncio.CancelledError:
             seen.append("cancelled")
             raise
 
     task = asyncio.create_task(invoke(function))
-    await asyncio.sleep(0.01)
+    await asyncio.wait_for(begun.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -36,6 +36,15 @@ def handler(event, context):
 """
 
 
+BUSY = """
+import time
+
+def handler(event, context):
+    open({begun!r}, "w").close()
+    time.sleep(600)
+"""
+
+
 async def test_a_warm_process_is_reused(bench: Bench) -> None:
     bench.write("f.py", PID)
     answers = [await bench.value("f") for _ in range(3)]
@@ -44,20 +53,22 @@ async def test_a_warm_process_is_reused(bench: Bench) -> None:
 
 
 async def test_calls_run_at_the_same_time(bench: Bench) -> None:
-    bench.write("f.py", PID)
-    answers = await asyncio.gather(*(bench.value("f", 1) for _ in range(4)))
-    assert len({pid for pid, _ in answers}) == 4
+    event = bench.meeting("f.py", 4)
+    async with asyncio.timeout(60):
+        pids = await asyncio.gather(*(bench.value("f", event) for _ in range(4)))
+    assert len(set(pids)) == 4
 
 
 async def test_processes_are_limited_and_calls_wait(bench: Bench) -> None:
     bench.limit(function_workers=2, function_queue=4)
-    bench.write("f.py", PID)
-    calls = [asyncio.create_task(bench.value("f", 0.2)) for _ in range(6)]
+    event = bench.meeting("f.py", 2)
+    calls = [asyncio.create_task(bench.value("f", event)) for _ in range(6)]
     await asyncio.sleep(0)
     with pytest.raises(UnavailableError) as refused:
         await bench("f")
     assert refused.value.code == "TooManyRequestsException"
-    assert len({pid for pid, _ in await asyncio.gather(*calls)}) == 2
+    async with asyncio.timeout(60):
+        assert len(set(await asyncio.gather(*calls))) == 2
 
 
 async def test_an_idle_process_is_ended_for_another_function(bench: Bench) -> None:
@@ -92,6 +103,25 @@ async def test_idle_processes_end(bench: Bench) -> None:
     assert (await bench.value("f"))[1] == 1
 
 
+async def test_a_process_that_has_just_got_its_call_is_not_taken_for_idle(bench: Bench) -> None:
+    """Here the idle ones are ended in each iteration of the event loop. Regression: a process that
+    a waiting call had got was neither busy nor new until that call went on, and could be killed.
+    """
+    bench.limit(function_idle_seconds=0)
+    bench.write("f.py", PID)
+    begun = bench.folder / "begun"
+    bench.write("busy.py", BUSY.format(begun=str(begun)))
+    busy = asyncio.create_task(bench("busy"))  # as long as there are processes, idle ones are ended
+    await until(begun.exists)
+    for _ in range(3):
+        pid, count = await bench.value("f")
+        assert count == 1
+        await until(lambda pid=pid: not alive(pid))
+    assert not busy.done()
+    busy.cancel()
+    await asyncio.wait([busy])
+
+
 async def test_a_process_that_cannot_be_started_fails_its_call_only(
     bench: Bench,
 ) -> None:
@@ -118,8 +148,9 @@ async def test_an_idle_process_that_ends_is_replaced(bench: Bench) -> None:
 
 
 async def test_close_ends_all(bench: Bench) -> None:
-    bench.write("f.py", PID)
-    pids = [pid for pid, _ in await asyncio.gather(*(bench.value("f", 0.1) for _ in range(3)))]
+    event = bench.meeting("f.py", 3)
+    async with asyncio.timeout(60):
+        pids = await asyncio.gather(*(bench.value("f", event) for _ in range(3)))
     before = open_files()
     await bench.functions.close()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
@@ -189,7 +220,7 @@ async def test_no_process_survives_the_engine(bench: Bench, tmp_path: Path) -> N
         *arguments, stdout=subprocess.PIPE, env=environment
     )
     try:
-        await until((tmp_path / "pids").exists, 20)
+        await until((tmp_path / "pids").exists)
     finally:
         process.kill()
         printed, _ = await process.communicate()

@@ -245,6 +245,7 @@ class Pool:
                 and not future.cancelled()
                 and isinstance(process := future.result(), Process)
             ):
+                self._busy.discard(process)
                 self._assign(process)
             raise
 
@@ -365,6 +366,7 @@ class Pool:
         if not process.alive():
             process.kill()
         elif (waiter := self._next(process.function)) is not None:
+            self._busy.add(process)  # before its call resumes, a sweep must not take it for idle
             waiter[0].set_result(process)
         else:
             process.idle_since = time.monotonic()

@@ -211,7 +211,7 @@ class Process:
         """The response to an event. Raises ProcessEndedError, and TimeoutError after so many
         seconds.
         """
-        if self._send_event is None or self.dead:
+        if self._send_event is None or not self.alive():
             raise ProcessEndedError
         self._request, self._reply = request_id, self._loop.create_future()
         limit = self._loop.call_later(seconds, _time_out, self._reply)
