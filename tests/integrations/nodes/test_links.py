@@ -15,6 +15,7 @@ from stepwell.integrations.host import LostAnswerError, UnreachableError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.nodes.links import Call, Link, Listener, Message, Send
 
+PATIENT = replace(DEFAULT_LIMITS, node_silence_seconds=60)  # a busy machine is not a silent node
 LIMITS = replace(DEFAULT_LIMITS, node_silence_seconds=0.5)
 CONTEXT = {"reached": "", "anonymous": False}
 
@@ -23,7 +24,7 @@ class Owner:
     """Shard 0 is here. Its methods are those of a test."""
 
     def __init__(self) -> None:
-        self.cancelled = asyncio.Event()
+        self.begun, self.cancelled = asyncio.Event(), asyncio.Event()
         self.sent: list[bytes] = []
 
     async def answer(self, call: Call) -> Any:
@@ -44,12 +45,14 @@ class Owner:
         raise RuntimeError("a bug")
 
     async def hang(self) -> None:
+        self.begun.set()
         try:
             await asyncio.Event().wait()
         finally:
             self.cancelled.set()
 
     async def respond(self, shard: int, scope: Message, body: bytes, send: Send) -> None:
+        self.begun.set()
         try:
             await send({"type": "http.response.start", "status": 200, "headers": [(b"a", body)]})
             for number in range(scope["parts"]):
@@ -71,7 +74,9 @@ def address_of(server: asyncio.Server) -> str:
 
 
 @asynccontextmanager
-async def linked(key: bytes = b"key", limits: Limits = LIMITS) -> AsyncIterator[tuple[Owner, Link]]:
+async def linked(
+    key: bytes = b"key", limits: Limits = PATIENT
+) -> AsyncIterator[tuple[Owner, Link]]:
     owner = Owner()
     listener = Listener(owner, b"key", limits)
     link = Link(await opened(listener), key, limits)
@@ -138,7 +143,7 @@ async def test_errors_tell_whether_the_call_may_have_been_carried_out() -> None:
 
 
 async def test_an_answer_that_no_frame_can_hold_is_an_error_of_its_call() -> None:
-    async with linked(limits=replace(LIMITS, node_frame_bytes=2_000)) as (_, link):
+    async with linked(limits=replace(PATIENT, node_frame_bytes=2_000)) as (_, link):
         for size in (5_000, -1):
             with pytest.raises(LostAnswerError):
                 call = Call(0, "s", "make", {"size": size}, CONTEXT)
@@ -149,20 +154,20 @@ async def test_an_answer_that_no_frame_can_hold_is_an_error_of_its_call() -> Non
 async def test_a_cancelled_call_is_cancelled_at_the_other_node() -> None:
     async with linked() as (owner, link):
         task = asyncio.create_task(link.call(Call(0, "s", "hang", {}, CONTEXT)))
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(owner.begun.wait(), 60)
         task.cancel()
-        await asyncio.wait_for(owner.cancelled.wait(), 5)
+        await asyncio.wait_for(owner.cancelled.wait(), 60)
 
 
 async def test_a_node_that_ends_loses_the_answers_of_its_calls() -> None:
     owner = Owner()
-    listener = Listener(owner, b"key", LIMITS)
-    link = Link(await opened(listener), b"key", LIMITS)
+    listener = Listener(owner, b"key", PATIENT)
+    link = Link(await opened(listener), b"key", PATIENT)
     task = asyncio.create_task(link.call(Call(0, "s", "hang", {}, CONTEXT)))
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(owner.begun.wait(), 60)
     await listener.close()
     with pytest.raises(LostAnswerError):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 60)
     await link.close()
 
 
@@ -189,29 +194,30 @@ async def test_a_silent_node_is_taken_for_dead() -> None:
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     link = Link(address_of(server), b"key", LIMITS)
     with pytest.raises(UnreachableError):
-        await asyncio.wait_for(link.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)), 5)
+        await asyncio.wait_for(link.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)), 60)
     server.close()
 
     async with proxied(reads=True) as (far, silent):
         assert await far.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)) == 1
         silent.set()
         with pytest.raises(LostAnswerError):
-            await asyncio.wait_for(far.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)), 5)
+            await asyncio.wait_for(far.call(Call(0, "s", "echo", {"value": 1}, CONTEXT)), 60)
 
 
 async def test_all_calls_wait_for_one_attempt_to_connect() -> None:
     """One after the other, a thousand calls to a node without power would wait for an hour."""
-    accepted = 0
+    accepted, connecting = 0, asyncio.Event()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal accepted
         accepted += 1
+        connecting.set()
         await asyncio.Event().wait()
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     link = Link(address_of(server), b"key", LIMITS)
     calls = [asyncio.create_task(link.call(Call(0, "s", "e", {}, CONTEXT))) for _ in range(50)]
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(connecting.wait(), 60)
     calls[0].cancel()  # the others still wait
     ended = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 10)
     assert isinstance(ended[0], asyncio.CancelledError)
@@ -225,15 +231,15 @@ async def test_a_link_that_is_closed_ends_its_calls() -> None:
     silent = await asyncio.start_server(lambda *_: asyncio.Event().wait(), "127.0.0.1", 0)
     far = Link(address_of(silent), b"key", replace(LIMITS, node_silence_seconds=600))
     connecting = asyncio.create_task(far.call(Call(0, "s", "echo", {}, CONTEXT)))
-    async with linked() as (_, link):
+    async with linked() as (owner, link):
         hanging = asyncio.create_task(link.call(Call(0, "s", "hang", {}, CONTEXT)))
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(owner.begun.wait(), 60)
         await far.close()
         await link.close("the node is dead")
         with pytest.raises(UnreachableError):
-            await asyncio.wait_for(connecting, 5)
+            await asyncio.wait_for(connecting, 60)
         with pytest.raises(LostAnswerError, match="the node is dead"):
-            await asyncio.wait_for(hanging, 5)
+            await asyncio.wait_for(hanging, 60)
     silent.close()
 
 
@@ -257,18 +263,20 @@ async def test_a_node_without_the_key_is_refused() -> None:
 async def test_a_response_waits_for_its_client() -> None:
     async with linked() as (owner, link):
         got: list[Message] = []
-        slow = asyncio.Event()
+        slow, waits = asyncio.Event(), asyncio.Event()
 
         async def send(message: Message) -> None:
             got.append(message)
             if len(got) == 3:
+                waits.set()
                 await slow.wait()
 
         task = asyncio.create_task(link.request(0, {"parts": 50}, b"body", send))
-        await asyncio.sleep(0.2)
+        await asyncio.wait_for(waits.wait(), 60)
+        await asyncio.sleep(0.2)  # for one too many
         assert len(owner.sent) == 2  # a client that does not read holds the owner up
         slow.set()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 60)
         assert got[0]["headers"] == [(b"a", b"body")]  # a server looks them up
         assert [each["body"] for each in got[1:]] == [b"%d" % each for each in range(50)]
 
@@ -277,10 +285,12 @@ async def test_a_client_that_leaves_ends_the_response() -> None:
     async with linked() as (owner, link):
 
         async def send(message: Message) -> None:
+            sending.set()
             await asyncio.Event().wait()
 
+        sending = asyncio.Event()
         task = asyncio.create_task(link.request(0, {"parts": 50}, b"", send))
-        await asyncio.sleep(0.1)
+        await asyncio.wait_for(sending.wait(), 60)
         assert not owner.cancelled.is_set()
         task.cancel()
-        await asyncio.wait_for(owner.cancelled.wait(), 5)
+        await asyncio.wait_for(owner.cancelled.wait(), 60)
