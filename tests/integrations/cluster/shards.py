@@ -31,8 +31,14 @@ Fault = Callable[["Call"], Awaitable[Any]]
 class Call:
     """One call on its way. run(): its answer from the engine that owns the shard."""
 
-    def __init__(self, service: str, method: str, run: Callable[[], Awaitable[Any]]) -> None:
-        self.service, self.method, self.run = service, method, run
+    def __init__(
+        self,
+        service: str,
+        method: str,
+        arguments: Mapping[str, Any],
+        run: Callable[[], Awaitable[Any]],
+    ) -> None:
+        self.service, self.method, self.arguments, self.run = service, method, arguments, run
 
 
 class Network:
@@ -50,7 +56,7 @@ class Network:
 
     async def called(self, method: str, times: int) -> None:
         """Return when a method was called that often."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             async with self._changed:
                 await self._changed.wait_for(lambda: self.calls[method] >= times)
 
@@ -82,7 +88,7 @@ class NetworkPeers:
             answer = await found(**msgspec.msgpack.decode(sent))
             return msgspec.msgpack.decode(msgspec.msgpack.encode(answer))
 
-        return await network.fault(Call(service, method, run))
+        return await network.fault(Call(service, method, arguments, run))
 
 
 class ShardEngine:

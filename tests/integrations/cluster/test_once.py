@@ -226,7 +226,7 @@ async def test_an_attempt_that_is_cancelled_in_its_commit_is_not_begun_again(
 
 async def blocked(connection: Any) -> None:
     """Return when a commit waits for a lock."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             if await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
                 return

@@ -175,7 +175,7 @@ async def test_an_attempt_that_times_out_is_cancelled_at_home(tmp_path: Path) ->
         network.fault = watched
         ended = await other.run(machine)
         assert (ended["status"], ended["error"]) == ("FAILED", "States.Timeout")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await cancelled.wait()
         # the poller is no more: the next message is for others
         await sqs.send_message(queue_url=QUEUE, message_body="x")
@@ -193,8 +193,10 @@ async def test_a_waiting_attempt_at_home_holds_no_slot_here(tmp_path: Path) -> N
         machine = task("aws-sdk:sqs:receiveMessage", {"QueueUrl": QUEUE, "WaitTimeSeconds": 20})
         running = asyncio.ensure_future(other.run(machine))
         await network.called("run", 2)
+        pools = other.engine.worker.effects.pools.values()
+        await other.until(lambda: not sum(pool.taken for pool in pools))
         await asyncio.sleep(0.01)
-        assert sum(pool.taken for pool in other.engine.worker.effects.pools.values()) == 0
+        assert sum(pool.taken for pool in pools) == 0
         await (await home.service("sqs")).send_message(queue_url=QUEUE, message_body="x")
         assert json.loads((await running)["output"])["Messages"][0]["Body"] == "x"
 
