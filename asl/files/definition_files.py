@@ -7,13 +7,13 @@ A template of CloudFormation, SAM or Serverless with one state machine is read a
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from stepwell.asl import json_text
 from stepwell.asl.checks import STANDARD
 from stepwell.asl.evaluation import Json
 from stepwell.asl.files import definition_templates, holes
-from stepwell.asl.files.definition_texts import Parsed, is_yaml, loader, parse
+from stepwell.asl.files.definition_texts import Parsed, Reading, is_yaml, parse, stack_of
 from stepwell.asl.files.embedded import (
     Note,
     embedded_text,
@@ -48,7 +48,6 @@ __all__ = [
 ]
 
 Find: TypeAlias = Callable[[str], Known | None]
-Beside: TypeAlias = Callable[[str], Mapping[str, bytes]]
 
 
 class Unfilled(NamedTuple):
@@ -126,7 +125,7 @@ def read_definition(
     limits: Limits = DEFAULT_LIMITS,
     unfilled: bool = False,
     open_file: Callable[[str], bytes | None] = lambda path: None,
-    beside: Beside = lambda path: {},
+    beside: Callable[[str], Mapping[str, bytes]] = lambda path: {},
 ) -> Source:
     """The definition in a file's content: YAML if the file name ends in .yaml or .yml, else JSON.
     FILE#NAME is one of the state machines of a template. Raises DefinitionFileError.
@@ -135,11 +134,10 @@ def read_definition(
     Text within a string stays text: "${Seconds}" is a number only if the parameter is one, but a
     bare ${Seconds} in JSON may be. ${!Name} and $${Name} become ${Name}.
 
-    unfilled   accept placeholders without a value
-    open_file  the content of a file that a template names; None if there is none
-    beside     the other files of the same kind in a file's folder: those of a module of Terraform
+    unfilled  accept placeholders without a value
+    open_file, beside  see Reading
     """
-    source = _read(data, filename, parameters or {}, limits, open_file, beside)
+    source = _read(data, filename, Reading(parameters or {}, limits, open_file, beside))
     if source.unfilled and not unfilled:
         names = list(dict.fromkeys(each.name for each in source.unfilled))
         raise DefinitionFileError(
@@ -148,32 +146,34 @@ def read_definition(
     return source
 
 
-def _read(
-    data: bytes | str,
-    filename: str,
-    parameters: Mapping[str, Json],
-    limits: Limits,
-    open_file: Callable[[str], bytes | None],
-    beside: Beside,
-    others: bool | None = None,
-    known: Find = lambda name: None,
-    substitutions: Mapping[str, Known] | None = None,
-) -> Source:
-    """substitutions: of a template that is read again, with them as parameters: others in the
-    template may have their names.
+class _Outer(NamedTuple):
+    """What is known of a file before it is read.
+
+    others         whether placeholders of other tools are marked: see parse()
+    find           what the template that names the file says of a name
+    substitutions  of a template that is read again, with them as parameters: others in it may have
+                   their names
     """
-    files = open_file, beside
-    again = partial(_read, data, filename, parameters, limits, *files, True, known, substitutions)
+
+    others: bool | None = None
+    find: Find = lambda name: None
+    substitutions: Mapping[str, Known] | None = None
+
+
+_NOTHING: Final = _Outer()
+
+
+def _read(data: bytes | str, filename: str, reading: Reading, known: _Outer = _NOTHING) -> Source:
+    again = partial(_read, data, filename, reading, known._replace(others=True))
     filename, name = definition_templates.split(filename)
-    placeholders, parsed = parse(data, filename, parameters, limits, others)
+    placeholders, parsed = parse(data, filename, reading, known.others)
     more = None if placeholders.others or not parsed.others else again
     if parsed.broken or parsed.plain:
         given = _locator(parsed.places, None), (), parsed.broken
         return Source(parsed.text, filename, *given, others=more, instructions=parsed.instructions)
-    load = loader(filename, placeholders, limits, open_file)
-    stack = Stack(parsed.value, placeholders, load)
-    find = _find(stack, filename, placeholders, parsed, beside)
-    outer: Find = lambda name: known(name) or find(name)
+    stack = stack_of(parsed, filename, placeholders, reading)
+    find = _find(stack, filename, placeholders, parsed, reading)
+    outer: Find = lambda name: known.find(name) or find(name)
     placeholders.find = outer
     whole = replaced_calls(parsed.value, placeholders, stack)
     text = parsed.text if whole == parsed.value else json_text.dumps(whole)
@@ -181,21 +181,30 @@ def _read(
     unknown: tuple[Note, ...] = ()
     if definition_templates.is_template(whole):
         machine = _machine(whole, name, filename, parsed)
-        values = {**machine.constants(), **parameters}
-        first = substitutions is None
-        said = _known(machine, placeholders) if substitutions is None else substitutions
+        said = known.substitutions
+        if said is None:
+            said = _known(machine, placeholders)
         written = placeholders.unmarked(definition_templates.shown(machine.definition))
-        if elsewhere := _elsewhere(machine, filename, written, parsed, open_file):
+        if elsewhere := _elsewhere(machine, filename, written, parsed, reading):
             content, file = elsewhere
             names = said.get if machine.file else outer  # what it includes may have its names
-            inner = _read(content, file, values, limits, *files, others, names)
+            values = _values(machine, reading.parameters, stack, said)
+            inner = _read(
+                content, file, replace(reading, parameters=values), known._replace(find=names)
+            )
             notes = unmatched_notes(machine, filename, parsed, (), content, file)
             return replace(inner, unmatched=notes)
         unknown = undefined_notes(machine, filename, parsed, stack, placeholders)
-        if first and {each.name for each in placeholders.found} & values.keys():  # substitutions
-            named = filename + f"#{name}" * bool(name)
-            inner = _read(data, named, values, limits, *files, others, known, said)
-            notes = unmatched_notes(machine, filename, parsed, parameters, written)
+        values = {**machine.constants(), **reading.parameters}
+        named = {each.name for each in placeholders.found} & values.keys()
+        if known.substitutions is None and named:
+            inner = _read(
+                data,
+                filename + f"#{name}" * bool(name),
+                replace(reading, parameters=values),
+                known._replace(substitutions=said),
+            )
+            notes = unmatched_notes(machine, filename, parsed, reading.parameters, written)
             return replace(inner, unmatched=notes + unknown)
         placeholders.find = lambda name: said.get(name) or outer(name)
         text, whole, places = embedded_text(machine, filename, placeholders, parsed)
@@ -206,8 +215,27 @@ def _read(
     source = _source(text, whole, filename, placeholders, parsed, machine)
     notes = unknown
     if machine:
-        notes += unmatched_notes(machine, filename, parsed, parameters, written)
+        notes += unmatched_notes(machine, filename, parsed, reading.parameters, written)
     return replace(source, others=more, instructions=parsed.instructions, unmatched=notes)
+
+
+def _values(
+    machine: definition_templates.Embedded,
+    parameters: Mapping[str, Json],
+    stack: Stack,
+    said: Mapping[str, Known],
+) -> dict[str, Json]:
+    """Of the placeholders of a definition in a file of its own: constant substitutions, and the
+    parameters. A parameter of the template with the name of a substitution is not its value, as in
+    a deployment: Stage: !Sub "orders-${Stage}".
+    """
+    constants = machine.constants()
+    kept = {
+        name: value
+        for name, value in parameters.items()
+        if not (name in (constants.keys() | said.keys()) and stack.has_parameter(name))
+    }
+    return {**constants, **kept}
 
 
 def _merged(places: Callable[[], dict[str, Place]], more: dict[str, Place]) -> dict[str, Place]:
@@ -219,12 +247,12 @@ def _elsewhere(
     filename: str,
     written: str,
     parsed: Parsed,
-    open_file: Callable[[str], bytes | None],
+    reading: Reading,
 ) -> tuple[bytes, str] | None:
     """(content, name) of the file with the definition of a machine; None: the template has it."""
     files = definition_templates.other_files(machine, filename, written)
     for file in files:
-        if (content := open_file(file)) is not None:
+        if (content := reading.open_file(file)) is not None:
             return content, file
     if files:
         raise missing_file(machine, files[0], filename, parsed)
@@ -232,12 +260,12 @@ def _elsewhere(
 
 
 def _find(
-    stack: Stack, filename: str, placeholders: Placeholders, parsed: Parsed, beside: Beside
+    stack: Stack, filename: str, placeholders: Placeholders, parsed: Parsed, reading: Reading
 ) -> Find:
     """What a file says of its names."""
     if parsed.body is None:
         return stack.find
-    return TerraformNames(parsed.body, placeholders, partial(beside, filename)).find
+    return TerraformNames(parsed.body, placeholders, partial(reading.beside, filename)).find
 
 
 def _known(machine: definition_templates.Embedded, placeholders: Placeholders) -> dict[str, Known]:
@@ -273,38 +301,31 @@ def named_files(
     )
 
 
-def name_in_template(
-    data: bytes | str, filename: str, limits: Limits = DEFAULT_LIMITS
-) -> str | None:
-    """The name that the state machine of a template gets: its StateMachineName if that is text,
-    else the name of the resource. None if it is not known which machine is meant.
-    """
-    filename, name = definition_templates.split(filename)
-    machines = machines_of_template(data, filename, limits) or ()
-    meant = [each.called for each in machines if name in (None, each.name)]
-    return meant[0] if len(meant) == 1 else None
-
-
 def machines_of_template(
     data: bytes | str,
     filename: str,
     limits: Limits = DEFAULT_LIMITS,
     parameters: Mapping[str, Json] | None = None,
+    open_file: Callable[[str], bytes | None] = lambda path: None,
+    beside: Callable[[str], Mapping[str, bytes]] = lambda path: {},
 ) -> list[definition_templates.Embedded] | None:
-    """The state machines of a template; None if the file is not one, or cannot be parsed."""
+    """The state machines of a template; None if the file is not one, or cannot be parsed.
+
+    parameters, open_file, beside  see Reading: names and types may need them
+    """
+    reading = Reading(parameters or {}, limits, open_file, beside)
     try:
-        placeholders, parsed = parse(data, filename, parameters or {}, limits)
+        placeholders, parsed = parse(data, filename, reading)
+        stack = stack_of(parsed, filename, placeholders, reading)
+        placeholders.find = _find(stack, filename, placeholders, parsed, reading)
+        value = replaced_calls(parsed.value, placeholders, stack)
+        if not definition_templates.is_template(value):
+            return None
+        found = definition_templates.embedded(value, stack.text)
     except (DefinitionFileError, json_text.JsonError):
         return None
-    stack = Stack(parsed.value, placeholders)
-    placeholders.find = _find(stack, filename, placeholders, parsed, lambda path: {})
-    value = replaced_calls(parsed.value, placeholders, stack)
-    if parsed.plain or not definition_templates.is_template(value):
-        return None
-    return [
-        each._replace(written=placeholders.unmarked(definition_templates.shown(each.definition)))
-        for each in definition_templates.embedded(value, stack.text)
-    ]
+    shown = definition_templates.shown
+    return [each._replace(written=placeholders.unmarked(shown(each.definition))) for each in found]
 
 
 def missing_values(names: list[str]) -> str:

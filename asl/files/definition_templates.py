@@ -111,7 +111,7 @@ def embedded(value: Json, text: Callable[[Json], str | None] = _text) -> list[Em
     """The state machines of a template. text: that of a name, if it is known."""
     if _is_answer(value):
         name = str(value.get("name", ""))
-        kind = _kind(value)
+        kind = _kind(value, text)
         return [Embedded(name, "/definition", value["definition"], called=name, type=kind)]
     found = []
     for name, resource in _members(value, "Resources"):
@@ -126,7 +126,7 @@ def embedded(value: Json, text: Callable[[Json], str | None] = _text) -> list[Em
                     file = field not in _FIELDS[:2]
                     called = _called(name, properties, text)
                     complete = isinstance(values, dict) and not any("::" in key for key in values)
-                    given = substitutions, called, complete, _kind(properties)
+                    given = substitutions, called, complete, _kind(properties, text)
                     found.append(Embedded(name, where, each, file, *given))
                     break
     machines, inside = value, "/stateMachines"
@@ -138,7 +138,7 @@ def embedded(value: Json, text: Callable[[Json], str | None] = _text) -> list[Em
         if "definition" in machine:
             where = member(member(inside, name), "definition")
             called = _called(name, machine, text)
-            kind = _kind(machine)
+            kind = _kind(machine, text)
             found.append(Embedded(name, where, machine["definition"], called=called, type=kind))
     return found
 
@@ -148,8 +148,8 @@ def _called(name: str, properties: Mapping[str, Json], text: Callable[[Json], st
     return (text(texts[0]) if texts else None) or name
 
 
-def _kind(properties: Mapping[str, Json]) -> str:
-    express = any(properties.get(key) == "EXPRESS" for key in _KINDS)
+def _kind(properties: Mapping[str, Json], text: Callable[[Json], str | None]) -> str:
+    express = any(text(properties.get(key)) == "EXPRESS" for key in _KINDS)
     return "EXPRESS" if express else "STANDARD"
 
 

@@ -4,6 +4,8 @@ import codecs
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from stepwell.asl import json_text
@@ -11,8 +13,10 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.files import json_mends, other_placeholders, template_blocks, terraform
 from stepwell.asl.files.hcl_reader import Body
 from stepwell.asl.files.placeholders import MARK, MarkedJson, Placeholders
+from stepwell.asl.files.templates import sam_config
+from stepwell.asl.files.templates.stack import Stack
 from stepwell.asl.files.yaml_values import DefinitionFileError, Place, YamlReader
-from stepwell.asl.limits import Limits
+from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 
 _YAML_SUFFIXES: Final = (".yaml", ".yml")
 _TEMPLATED: Final = re.compile(r"\.(?:tftpl|tpl|j2|jinja2?|hbs|mustache|erb|ejs|tmpl)$")
@@ -25,6 +29,21 @@ _MARKS: Final = {
 _YAML_VALUE: Final = re.compile(
     r"^(\s*(?:- +)?(?:[\w.$\"'-]+: +)?)(\{\{|<%|@|%)(.*?)\s*$", re.MULTILINE
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """With what a file is read.
+
+    parameters  values of its placeholders
+    open_file   the content of a file that a template names; None if there is none
+    beside      the other files of the same kind in a file's folder: those of a module of Terraform
+    """
+
+    parameters: Mapping[str, Json]
+    limits: Limits = DEFAULT_LIMITS
+    open_file: Callable[[str], bytes | None] = lambda path: None
+    beside: Callable[[str], Mapping[str, bytes]] = lambda path: {}
 
 
 class Parsed(NamedTuple):
@@ -47,17 +66,14 @@ def is_yaml(filename: str) -> bool:
 
 
 def parse(
-    data: bytes | str,
-    filename: str,
-    parameters: Mapping[str, Json],
-    limits: Limits,
-    others: bool | None = None,
+    data: bytes | str, filename: str, reading: Reading, others: bool | None = None
 ) -> tuple[Placeholders, Parsed]:
     """Raises DefinitionFileError.
 
     others  whether placeholders of other tools are marked. None: if one of them has a value, or if
             the file cannot be parsed without
     """
+    parameters, limits = reading.parameters, reading.limits
     text = _decode(data, filename)
     if mark := MARK.search(text):
         place = json_text.place(text, mark.start())
@@ -154,24 +170,26 @@ def _parse_terraform(
     return Parsed(json_text.dumps(found.value), found.value, lambda: found.places, body=found.body)
 
 
-def loader(
-    filename: str,
-    placeholders: Placeholders,
-    limits: Limits,
-    open_file: Callable[[str], bytes | None],
-) -> Callable[[str], Json]:
+def stack_of(parsed: Parsed, filename: str, placeholders: Placeholders, reading: Reading) -> Stack:
+    """What a template says of its names."""
+    load = _loader(filename, placeholders, reading)
+    overrides = partial(sam_config.parameters, filename, reading.open_file)
+    return Stack(parsed.value, placeholders, load, overrides)
+
+
+def _loader(filename: str, placeholders: Placeholders, reading: Reading) -> Callable[[str], Json]:
     """Path -> the value of the YAML or JSON file there, for templates that include parts of others.
     None: there is none that can be parsed.
     """
     folder = posixpath.dirname(filename)
 
     def load(path: str) -> Json:
-        data = open_file(posixpath.normpath(posixpath.join(folder, path.strip())))
+        data = reading.open_file(posixpath.normpath(posixpath.join(folder, path.strip())))
         if data is None or not path.strip().endswith((*_YAML_SUFFIXES, ".json")):
             return None
         source, placeholders.source = placeholders.source, ""  # its marks are not in this file
         try:
-            return YamlReader(path, placeholders, limits).read(_decode(data, path))
+            return YamlReader(path, placeholders, reading.limits).read(_decode(data, path))
         except DefinitionFileError:
             return None  # Serverless says what is wrong with it
         finally:

@@ -5,9 +5,8 @@ from functools import partial
 
 from stepwell.asl.evaluation import Json
 from stepwell.asl.files.definition_templates import split
-from stepwell.asl.files.definition_texts import loader, parse
+from stepwell.asl.files.definition_texts import Reading, parse, stack_of
 from stepwell.asl.files.templates.functions import FunctionCode, functions
-from stepwell.asl.files.templates.stack import Stack
 from stepwell.asl.files.templates.terraform_names import TerraformNames
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 
@@ -22,17 +21,17 @@ def template_functions(
 ) -> list[FunctionCode]:
     """Empty if the file is no template. Raises DefinitionFileError.
 
-    beside, open_file  see read_definition()
+    beside, open_file  see Reading
     """
     filename, _ = split(filename)
-    placeholders, parsed = parse(data, filename, parameters or {}, limits)
+    reading = Reading(parameters or {}, limits, open_file, beside)
+    placeholders, parsed = parse(data, filename, reading)
     if parsed.plain or parsed.broken:
         return []
     if parsed.body is not None:
         names = TerraformNames(parsed.body, placeholders, partial(beside, filename))
         placeholders.find = names.find
         return list(names.functions())
-    load = loader(filename, placeholders, limits, open_file)
-    stack = Stack(parsed.value, placeholders, load)
+    stack = stack_of(parsed, filename, placeholders, reading)
     placeholders.find = stack.find
     return list(functions(stack))

@@ -22,7 +22,7 @@ from stepwell.integrations.cli.parsing.inputs import read
 from stepwell.integrations.definitions import folders
 from stepwell.integrations.definitions import parameters as placeholder_values
 from stepwell.integrations.definitions import problems as definition_problems
-from stepwell.integrations.definitions.folders import definitions, file_of
+from stepwell.integrations.definitions.folders import definitions, file_of, machines
 from stepwell.integrations.definitions.problems import (
     INVALID_FILE,
     Problem,
@@ -38,9 +38,8 @@ from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 
 __all__ = [
     "HISTORY_BYTES", "INVALID_FILE", "UNREADABLE", "Problem", "condensed", "definition",
-    "definitions",
-    "functions_beside", "known_resource", "machine_name", "parameters", "placed", "places",
-    "problems", "read_definition_file", "source", "type_of", "unreadable",
+    "definitions", "functions_beside", "known_resource", "machine_name", "machines", "parameters",
+    "placed", "places", "problems", "read_definition_file", "source", "type_of", "unreadable",
     "with_pseudo_parameters",
 ]  # fmt: skip
 
@@ -129,18 +128,26 @@ def definition(
     return checked
 
 
-def type_of(file: Path, type: str | None, limits: Limits = DEFAULT_LIMITS) -> str:
+def type_of(
+    file: Path,
+    type: str | None,
+    parameters: Mapping[str, Any],
+    limits: Limits = DEFAULT_LIMITS,
+) -> str:
     """Of a workflow: as it is given, or that of the template."""
-    return str(type or folders.type_in_template(file, limits) or "STANDARD")
+    found = None if type else folders.in_template(file, limits, parameters)
+    return str(type or (found and found.type) or "STANDARD")
 
 
-def machine_name(file: Path, type: str, limits: Limits = DEFAULT_LIMITS) -> str:
+def machine_name(
+    file: Path, type: str, parameters: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS
+) -> str:
     """The name of the machine that a file defines: order.asl.json is "order", as an Express
     workflow "order-express". A template names its machine, or the resource does.
     """
-    name = folders.machine_name(file, limits)
-    named = folders.type_in_template(file, limits) == type
-    suffix = "-express" if type == "EXPRESS" and not named else ""
+    name = folders.machine_name(file, limits, parameters)
+    found = folders.in_template(file, limits, parameters)
+    suffix = "-express" if type == "EXPRESS" and (found is None or found.type != type) else ""
     return name[: limits.name_chars - len(suffix)] + suffix
 
 

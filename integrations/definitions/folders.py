@@ -15,7 +15,6 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.files.definition_files import (
     machine_names,
     machines_of_template,
-    name_in_template,
     named_files,
 )
 from stepwell.asl.files.definition_templates import Embedded, split
@@ -33,7 +32,9 @@ _MACHINE: Final = tuple(
     for field in ("StartAt", "States")
 )
 _TEMPLATE: Final = re.compile(
-    rb"AWS::(?:Serverless|StepFunctions)::StateMachine|\bstateMachines\b|aws_sfn_state_machine"
+    rb"AWS::(?:Serverless|StepFunctions)::StateMachine|\bstateMachines\b|aws_sfn_state_machine|"
+    rb"\bmodule\b[^}]*\bdefinition\s*=|"  # of Terraform
+    rb"\bdefinition\"?\s*:(?=[\s\S]*\bStartAt\b)"  # an answer of DescribeStateMachine
 )
 
 
@@ -106,12 +107,6 @@ def machines(path: Path, limits: Limits = DEFAULT_LIMITS) -> Sequence[Path]:
     return [Path(f"{path}#{name}") for name in names] if names and len(names) > 1 else [path]
 
 
-def name_of(path: Path, limits: Limits = DEFAULT_LIMITS) -> str | None:
-    """The name that a template gives its state machine; None for other files."""
-    data = content(file_of(path))
-    return name_in_template(data, str(path), limits) if _TEMPLATE.search(data) else None
-
-
 def template_machines(
     path: Path,
     limits: Limits = DEFAULT_LIMITS,
@@ -125,22 +120,32 @@ def template_machines(
     data = content(file)
     if not _TEMPLATE.search(data):
         return []
-    return machines_of_template(data, str(file), limits, parameters) or []
+    return machines_of_template(data, str(file), limits, parameters, opened, beside) or []
 
 
-def type_in_template(path: Path, limits: Limits = DEFAULT_LIMITS) -> str | None:
-    """STANDARD or EXPRESS; None if no template names it."""
+def in_template(
+    path: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    parameters: Mapping[str, Json] | None = None,
+) -> Embedded | None:
+    """The state machine of a template that a path names, or the only one; None for other files."""
     _, name = split(str(path))
-    found = [each.type for each in template_machines(path, limits) if name in (None, each.name)]
+    machines = template_machines(path, limits, parameters)
+    found = [each for each in machines if name in (None, each.name)]
     return found[0] if len(found) == 1 else None
 
 
-def machine_name(path: Path, limits: Limits = DEFAULT_LIMITS) -> str:
+def machine_name(
+    path: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    parameters: Mapping[str, Json] | None = None,
+) -> str:
     """The name of the machine that a file defines: order.asl.json is "order". A template names its
-    machine, or the resource does.
+    machine, or the resource does. parameters: see template_machines().
     """
     _, machine = split(path.name)
-    stem = name_of(path, limits) or machine or _SUFFIX.sub("", path.name)
+    found = in_template(path, limits, parameters)
+    stem = (found and found.called) or machine or _SUFFIX.sub("", path.name)
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "machine"
 
 

@@ -92,7 +92,7 @@ def workflow(
     callables, folder, template = _functions(functions, file)
     templates = [each for each in (template, file) if each is not None]
     plan = Plan(
-        name="test" if file is None else machine_name(file, limits),
+        name="test" if file is None else machine_name(file, limits, parameters),
         text=source.text,
         type=kind,
         file=file,

@@ -502,8 +502,8 @@ def test_names_of_machines():
         "…": "machine",
         "x" * 200: "x" * 80,
     }.items():
-        assert files.machine_name(Path("/some") / name, "STANDARD") == machine
-    assert files.machine_name(Path("x" * 200), "EXPRESS") == "x" * 72 + "-express"
+        assert files.machine_name(Path("/some") / name, "STANDARD", {}) == machine
+    assert files.machine_name(Path("x" * 200), "EXPRESS", {}) == "x" * 72 + "-express"
 
 
 def test_placeholders_yaml_and_functions_of_another_folder(command_here, write, tmp_path):

@@ -125,4 +125,5 @@ def _text(stack: Stack, value: Json) -> str | None:
 
 def _number(stack: Stack, value: Json) -> int | None:
     known = stack.value(value)
-    return known.value if known is not None and isinstance(known.value, int) else None
+    number = known.value if known is not None else None
+    return number if isinstance(number, int) and not isinstance(number, bool) else None

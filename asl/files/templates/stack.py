@@ -3,7 +3,8 @@ parameters, defaults of parameters, mappings, conditions, and the names and ARNs
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Final
 
 from stepwell.asl import json_text
@@ -27,8 +28,9 @@ _OUTER: Final = re.compile(r",(?![^{]*\})")
 class Stack:
     """find(): the value of a name.
 
-    template  as it was parsed
-    load      the value of a file that a template of Serverless names; None if there is none
+    template   as it was parsed
+    load       the value of a file that a template of Serverless names; None if there is none
+    overrides  values of parameters that a file beside the template has
     """
 
     def __init__(
@@ -36,8 +38,9 @@ class Stack:
         template: Json,
         placeholders: Placeholders,
         load: Callable[[str], Json] = lambda path: None,
+        overrides: Callable[[], Mapping[str, Json]] = lambda: {},
     ) -> None:
-        self._placeholders, self._load = placeholders, load
+        self._placeholders, self._load, self._overrides = placeholders, load, cache(overrides)
         self._files: dict[str, Json] = {}
         self.template: dict[str, Json] = template if isinstance(template, dict) else {}
         self.functions = self._of_serverless("functions")
@@ -85,7 +88,10 @@ class Stack:
 
     def defines(self, id: str) -> bool:
         """Whether there is a resource or parameter of this name."""
-        return id in self.resources or id in _objects(self.template.get("Parameters"))
+        return id in self.resources or self.has_parameter(id)
+
+    def has_parameter(self, name: str) -> bool:
+        return name in _objects(self.template.get("Parameters"))
 
     @property
     def defaults(self) -> dict[str, Json]:
@@ -130,7 +136,7 @@ class Stack:
             return Known(_STACK, fixed=False)
         parameter = _objects(self.template.get("Parameters")).get(name)
         if parameter is not None:
-            return _default(parameter)
+            return _parameter(parameter, self._overrides().get(name))
         id, _, attribute = name.partition(".")
         if id in self.resources:
             return self._attribute(id, attribute)
@@ -262,9 +268,10 @@ def _objects(value: Json) -> dict[str, dict[str, Json]]:
     return {name: each for name, each in value.items() if isinstance(each, dict)}
 
 
-def _default(parameter: dict[str, Json]) -> Known | None:
-    """The default of a parameter. The value of a parameter of SSM is not its own."""
+def _parameter(parameter: dict[str, Json], override: Json) -> Known | None:
+    """The value of a parameter, else its default. That of a parameter of SSM is not its own."""
     value, kind = parameter.get("Default"), str(parameter.get("Type"))
+    value = value if override is None else override
     if value is None or kind.startswith("AWS::SSM"):
         return None
     if kind == "Number" and isinstance(value, str) and _NUMBER.fullmatch(value):

@@ -107,7 +107,7 @@ def _problems(
     def known(resource: str) -> str | None:
         return resource if has_hole(resource) else functions(resource)
 
-    kind = files.type_of(path, options.type, limits)
+    kind = files.type_of(path, options.type, parameters, limits)
     filled = sampled(source, kind, limits, known)
     findings = lint(
         filled.uniform,

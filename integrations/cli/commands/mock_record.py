@@ -59,7 +59,7 @@ def record(
     try:
         if history is not None:
             if machine is None and definition is not None:
-                machine = files.machine_name(definition, "STANDARD", limits)
+                machine = files.machine_name(definition, "STANDARD", {}, limits)
             found = _of_file(history, machine)
         else:
             found = asyncio.run(_of_execution(str(execution), server, db, limits))

@@ -99,7 +99,7 @@ def run(
     settings, at = task_settings.read(**tasks), choosing.place(server, db)
     text = inputs.read_json(input, "--input", limits)
     given = files.parameters(param, params, limits)
-    kind = files.type_of(file, type, limits)
+    kind = files.type_of(file, type, given, limits)
     asked = Asked(
         *(file, kind, given, name, text, json, quiet, timeout, mocks, skip_time, search_attributes)
     )
@@ -119,7 +119,7 @@ async def _here(asked: Asked, at: choosing.Place, settings: TaskSettings, limits
             note = f"the server at {owner['url']}, which has {named} open"
             return await _elsewhere(asked, client, settings, note, folder)
     checked = _checked(asked, Home(), folder, None, limits)
-    machine = files.machine_name(asked.file, asked.type, limits)
+    machine = files.machine_name(asked.file, asked.type, checked.extras["parameters"], limits)
     states = dict(every_state(json_text.loads(checked.text)))
     mocking = mock_options.chosen(mock_options.read(*asked.mocks), machine, states)
     follower = Follower(asked.json, asked.quiet, asked.timeout, kept=kept)
@@ -135,7 +135,7 @@ async def _here(asked: Asked, at: choosing.Place, settings: TaskSettings, limits
             if engine.home != Home():
                 checked = _checked(asked, engine.home, folder, None, limits)
             if machine_arn is None:  # the first shard stores machines
-                machine_arn = await _put_machine(asked, client, checked.text, checked.extras)
+                machine_arn = await _put_machine(asked, client, checked, checked.extras)
                 check = partial(_checked, home=engine.home, folder=folder, known=None)
                 await _put_others(asked, client, machine_arn, checked, check)
             earlier = await machine_tasks.running(engine)
@@ -211,7 +211,7 @@ def _checked(
 async def _put_machine(
     asked: Asked,
     client: Client,
-    definition: str,
+    checked: Checked,
     extras: Mapping[str, Any] | None,
     name: str | None = None,
 ) -> str:
@@ -220,7 +220,8 @@ async def _put_machine(
 
     name  of the machine; None: that of its file
     """
-    name = name or files.machine_name(asked.file, asked.type, client.limits)
+    definition, parameters = checked.text, checked.extras["parameters"]
+    name = name or files.machine_name(asked.file, asked.type, parameters, client.limits)
     more: dict[str, Any] = {} if extras is None else {"extras": extras}
     answer, _ = await machines.stored(client, name, asked.type, definition, **more)
     arn: str = answer["stateMachineArn"]
@@ -254,7 +255,8 @@ async def _put_others(
             known = await machines.described(client, name)
             if known and known.get("extras", {}).get("file") != str(file.resolve()):
                 continue
-            kind = known["type"] if known else files.type_of(file, None, client.limits)
+            given = by.extras["parameters"]
+            kind = known["type"] if known else files.type_of(file, None, given, client.limits)
             other = asked._replace(file=file, type=kind)
             try:
                 checked = check(other, limits=client.limits)
@@ -263,7 +265,7 @@ async def _put_others(
                 print(f"{name} {so}: {fault}", file=sys.stderr)
                 continue
             extras = checked.extras if keeps else None
-            stored = await _put_machine(other, client, checked.text, extras, name)
+            stored = await _put_machine(other, client, checked, extras, name)
             found.append((file, stored, checked))
 
 
@@ -315,7 +317,7 @@ async def _elsewhere(
     if not (asked.quiet or asked.json):
         print(f"runs on {place}", file=sys.stderr)
     extras = checked.extras if isinstance(client, DatabaseClient) else None
-    machine_arn = await _put_machine(asked, client, checked.text, extras)
+    machine_arn = await _put_machine(asked, client, checked, extras)
     check = partial(_checked, home=home, folder=folder, known=lambda each: each)
     await _put_others(asked, client, machine_arn, checked, check)
     name = asked.name or secrets.token_hex(6)  # a request that is sent again starts nothing twice

@@ -30,7 +30,7 @@ def validate(
     for path in paths:
         try:
             folder = files.functions_beside(path)
-            kind = files.type_of(path, type, limits)
+            kind = files.type_of(path, type, parameters, limits)
             _, problems = files.problems(path, parameters, kind, folder, limits=limits)
         except UsageError as fault:  # the file cannot be read
             message = str(fault).removeprefix(f"{path}: ")

@@ -8,7 +8,7 @@ from stepwell.asl.files.definition_files import (
     DefinitionFileError,
     Source,
     machine_names,
-    name_in_template,
+    machines_of_template,
     read_definition,
     sampled,
 )
@@ -238,17 +238,16 @@ def test_the_name_of_a_machine_in_a_template(
         f"Resources:\n  Machine:\n    Type: AWS::{kind}::StateMachine\n    Properties:\n"
         f"      {field}: {written}\n      Definition: {{StartAt: A, States: {{}}}}\n"
     )
-    assert name_in_template(text, "template.yaml") == name
-    assert name_in_template(text, "template.yaml#Machine") == name
+    [machine] = machines_of_template(text, "template.yaml") or ()
+    assert machine.called == name
 
 
 def test_the_name_of_a_machine_of_serverless() -> None:
     machines = "{one: {name: orders, definition: {}}, two: {definition: {}}}"
     text = f"stepFunctions: {{stateMachines: {machines}}}"
-    assert name_in_template(text, "serverless.yml#one") == "orders"
-    assert name_in_template(text, "serverless.yml#two") == "two"
-    assert name_in_template(text, "serverless.yml") is None
-    assert name_in_template(FIRST, "a.asl.json") is None
+    found = machines_of_template(text, "serverless.yml") or ()
+    assert [(each.name, each.called) for each in found] == [("one", "orders"), ("two", "two")]
+    assert machines_of_template(FIRST, "a.asl.json") is None
 
 
 def test_one_of_several_state_machines_of_a_template() -> None:
@@ -270,7 +269,8 @@ def test_a_definition_in_the_file_that_a_template_names() -> None:
     assert loads(source.text)["States"]["A"]["TimeoutSeconds"] == 30
     assert source.unfilled[0].place == (1, 64)
     given = {"Seconds": 5, "Charge": "arn:aws:lambda:us-east-1:123456789012:function:f"}
-    filled = read_definition(TWO, "t.yaml#First", given, unfilled=True, open_file=lambda p: FIRST)
+    opened = {"machines/first.asl.json": FIRST.encode()}
+    filled = read_definition(TWO, "t.yaml#First", given, unfilled=True, open_file=opened.get)
     assert loads(filled.text)["States"]["A"]["TimeoutSeconds"] == 5
 
 

@@ -181,7 +181,7 @@ def test_substitutions_give_the_names_of_another_file() -> None:
     uses = "DefinitionUri: a.json\nDefinitionSubstitutions: {F: !GetAtt Charge.Arn, B: !Ref Bucket"
     text = HEAD.replace("StepFunctions::StateMachine", "Serverless::StateMachine")
     text += "".join(f"      {line}\n" for line in f"{uses}, N: !Ref Needed}}".splitlines())
-    source = read_definition(text, "t.yaml", unfilled=True, open_file=lambda path: inner)
+    source = read_definition(text, "t.yaml", unfilled=True, open_file={"a.json": inner}.get)
     assert [each.name for each in source.unfilled] == ["N"]
     state = loads(source.text)["States"]["A"]
     assert state["Resource"] == f"{LAMBDA}Charge"

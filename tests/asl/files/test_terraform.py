@@ -6,7 +6,7 @@ from stepwell.asl.files.definition_files import (
     DefinitionFileError,
     Source,
     machine_names,
-    name_in_template,
+    machines_of_template,
     read_definition,
     sampled,
 )
@@ -194,7 +194,8 @@ def test_the_name_of_a_machine(written: str, name: str) -> None:
         f'resource "aws_sfn_state_machine" "this" {{\n  name = {written}\n'
         '  definition = jsonencode({ StartAt = "A" })\n}\n'
     )
-    assert name_in_template(text, "main.tf") == name
+    [machine] = machines_of_template(text, "main.tf") or ()
+    assert machine.called == name
 
 
 @pytest.mark.parametrize(

@@ -127,15 +127,15 @@ def test_a_machine_of_a_template_is_tested_and_named() -> None:
     orders = workflow("template.yaml#Orders")
     assert orders.plan.name == "Orders"
     assert orders.run({}).status == "SUCCEEDED"
-    assert machine_name(Path("template.yaml#Orders"), "STANDARD") == "Orders"
+    assert machine_name(Path("template.yaml#Orders"), "STANDARD", {}) == "Orders"
     text = TEMPLATE.partition("  Refunds:")[0]
     Path("other.yaml").write_text(text)
-    assert machine_name(Path("other.yaml"), "STANDARD") == "Orders"
+    assert machine_name(Path("other.yaml"), "STANDARD", {}) == "Orders"
     named = text.replace(
         "    Properties:\n", "    Properties:\n      StateMachineName: shop orders\n", 1
     )
     Path("other.yaml").write_text(named)
-    assert machine_name(Path("other.yaml"), "EXPRESS") == "shop-orders-express"
+    assert machine_name(Path("other.yaml"), "EXPRESS", {}) == "shop-orders-express"
 
 
 def test_a_template_in_an_editor() -> None:
