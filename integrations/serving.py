@@ -15,12 +15,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shlex
 import signal
 import socket
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from stepwell.asl.timestamps import iso_seconds
@@ -30,6 +32,7 @@ from stepwell.engine.errors import StoreError
 from stepwell.engine.store.base import Health
 from stepwell.integrations import log_sink, loop, stack
 from stepwell.integrations.database import reading
+from stepwell.integrations.definitions.folders import template_machines
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.limits_files import changed
@@ -203,6 +206,9 @@ class Server:
         if differing := changed(self._limits):
             values = {name: value for name, (value, _) in differing.items()}
             log.info("limits that differ from the defaults", extra={"fields": values})
+        if machines := _of_template(self._settings.functions, self._url(listening)):
+            words = "only the functions of the template are served; apply its state machines"
+            log.info(words, extra={"fields": machines})
         log.info("listening", extra={"fields": fields})
         systemd.notify(systemd.READY)
         try:
@@ -306,6 +312,16 @@ class Server:
             *metrics.of_process(self._lag),
         )
         return 200, metrics.text(families)
+
+
+def _of_template(functions: Path | None, url: str) -> dict[str, str]:
+    """The state machines of the template whose functions are served, and how to store them here."""
+    machines = template_machines(functions) if functions and functions.is_file() else []
+    if not machines:
+        return {}
+    names = ", ".join(each.called for each in machines)
+    apply = f"stepwell machines apply {shlex.quote(str(functions))} --server {url}"
+    return {"machines": names, "apply": apply}
 
 
 def _page(make: Callable[[], tuple[int, str]]) -> Handler:

@@ -77,14 +77,24 @@ def place(server: str | None, db: str | None) -> Place:
 
 
 @asynccontextmanager
-async def opened(server: str | None, db: str | None, limits: Limits) -> AsyncIterator[Client]:
-    """The client of what `server` and `db` name. Raises UsageError."""
+async def opened(
+    server: str | None, db: str | None, limits: Limits, create: bool = False
+) -> AsyncIterator[Client]:
+    """The client of what `server` and `db` name. Raises UsageError.
+
+    create  the file of the database if there is none
+    """
     at = place(server, db)
     if at.server is None:
         from stepwell.integrations.cli.clients.local import DatabaseClient
         from stepwell.integrations.database.reading import reading
 
         named, words = database(at.db)
+        if create and named.file is not None and not named.file.exists():
+            from stepwell.integrations.database.owning import owned
+
+            async with owned(named, limits=limits):
+                pass  # opened and closed, it is there
         async with reading(named, limits) as reader:
             client = DatabaseClient(reader, named, words, limits)
             try:
@@ -118,11 +128,15 @@ def using(
     db: str | None,
     limits: Limits,
     work: Callable[[Client], Coroutine[Any, Any, int | None]],
+    create: bool = False,
 ) -> int:
-    """Call `work` with the client of what the options name. The exit code; None is success."""
+    """Call `work` with the client of what the options name. The exit code; None is success.
+
+    create  see opened()
+    """
 
     async def run() -> int:
-        async with opened(server, db, limits) as client:
+        async with opened(server, db, limits, create) as client:
             return await work(client) or exit_codes.SUCCEEDED
 
     return asyncio.run(run())

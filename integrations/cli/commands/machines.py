@@ -96,29 +96,39 @@ def put(
     json: bool,
     where: Where,
 ) -> int:
-    """how: "create", "update", or "apply", which does what is needed."""
+    """All state machines of a template, if the file is one with several.
+
+    how  "create", "update", or "apply", which does what is needed
+    """
     from stepwell.integrations.cli import files  # imported late: it has the language
 
     attributes.check(search_attributes)
     limits = where.limits
     given = files.parameters(param or [], params, limits)
-    kind = files.type_of(file, type, limits)
-    called = name or files.machine_name(file, kind, limits)
+    machines = files.machines(file, limits)
+    if name is not None and len(machines) > 1:
+        which = " or ".join(map(str, machines))
+        raise UsageError(f"--name {name}: {file} has several state machines: name {which}")
+
+    def read(machine: Path, home: arns.Home) -> tuple[str, str, str]:
+        """Its name, type and definition."""
+        parameters = files.with_pseudo_parameters(machine, given, home)
+        kind = files.type_of(machine, type, parameters, limits)
+        source = files.definition(machine, parameters, kind, None, lambda each: each, limits)
+        return name or files.machine_name(machine, kind, parameters, limits), kind, source.text
 
     async def work(client: Client) -> None:
-        parameters = files.with_pseudo_parameters(file, given, await lookup.home(client))
-        source = files.definition(file, parameters, kind, None, lambda each: each, limits)
-        answer, did = await stored(
-            client, called, kind, source.text, how, role=role, publish=publish
-        )
-        await attributes.tag(client, answer["stateMachineArn"], search_attributes)
-        if json:
-            print(ndjson(answer))
-            return
-        print(answer.get("stateMachineVersionArn") or answer["stateMachineArn"])
-        print(f"{did} {called}", file=sys.stderr)
+        home = await lookup.home(client)
+        for called, kind, text in [read(each, home) for each in machines]:
+            answer, did = await stored(client, called, kind, text, how, role=role, publish=publish)
+            await attributes.tag(client, answer["stateMachineArn"], search_attributes)
+            if json:
+                print(ndjson(answer))
+                continue
+            print(answer.get("stateMachineVersionArn") or answer["stateMachineArn"])
+            print(f"{did} {called}", file=sys.stderr)
 
-    return using(*where, work)
+    return using(*where, work, create=how != "update")
 
 
 async def stored(

@@ -518,6 +518,31 @@ def test_functions_of_the_folder_run_and_their_output_is_logged(serve: Serve, tm
     )
 
 
+def test_the_log_says_how_to_apply_the_machines_of_a_template(
+    serve: Serve, command: Command, tmp_path: Path
+):
+    template = tmp_path / "template.yaml"
+    template.write_text(
+        """Resources:
+  Hello:
+    Type: AWS::Lambda::Function
+    Properties: {Handler: a.b, Runtime: python3.12, Code: {ZipFile: "b = lambda e, c: 'hello'"}}
+  Greet:
+    Type: AWS::StepFunctions::StateMachine
+    Properties:
+      Definition: {StartAt: A, States: {A: {Type: Task, Resource: !GetAtt Hello.Arn, End: true}}}
+"""
+    )
+    live = serve("--functions", template)
+    assert live.url  # it listens
+    [line] = [each for each in live.log if "apply" in each]
+    assert line["machines"] == "Greet"
+    words = line["apply"].split()[1:]
+    assert command(*words).returncode == 0
+    ran = command("run", template, "--server", words[-1], "--quiet")
+    assert ran.stdout.strip() == '"hello"', ran.stderr
+
+
 def test_a_machine_created_by_run_keeps_its_functions(
     serve: Serve, command: Command, root: Path, tmp_path: Path
 ):
