@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stepwell.engine.machines import machine_parts
+from stepwell.engine.machines import machine_parts, naming_records
 from stepwell.engine.machines.naming_records import (
     PREFIX,
     Indexing,
@@ -112,7 +112,7 @@ class Namings:
             return  # nothing was started, or will be by another definition
         since = dict(known.since) if known else {}
         if started:
-            since |= dict.fromkeys(names, self._worker.clock.now())
+            since |= dict.fromkeys(names, naming_records.after(self._worker.clock.now(), known))
         put = msgspec.structs.replace(known, texts=texts, since=since) if known else None
         await self.put(row.arn, put or Naming(texts, since))
 

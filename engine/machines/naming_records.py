@@ -52,6 +52,15 @@ class Naming(msgspec.Struct, frozen=True):
         return read(self.texts)
 
 
+def after(now: int, naming: Naming | None) -> int:
+    """The time of a change or of an indexing that begins, epoch ms: after what was started up to
+    now, and after the changes and the indexing before it, which may be of the same millisecond.
+    """
+    earlier = () if naming is None else naming.since.values()
+    began = naming.indexing.began if naming and naming.indexing else 0
+    return 1 + max(now, began, *earlier)
+
+
 encode: Final = msgspec.msgpack.Encoder().encode
 decode: Final = msgspec.msgpack.Decoder(Naming).decode
 

@@ -15,6 +15,7 @@ from tests.engine.test_search import COMMENT, definition, engine, found, machine
 from tests.engine.test_shards import Shards, shards
 
 from stepwell import ApiError, Engine, SyncEngine
+from stepwell.engine.clock import ManualClock
 
 __all__ = ["engine", "shards"]
 
@@ -59,7 +60,20 @@ def test_earlier_executions_are_indexed(engine: SyncEngine) -> None:
 
 
 def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds + 0.001, UTC).isoformat(timespec="milliseconds")
+    return datetime.fromtimestamp(seconds + 0.0005, UTC).isoformat(timespec="milliseconds")
+
+
+def test_changes_and_indexing_within_one_millisecond_have_their_order() -> None:
+    with SyncEngine(clock=ManualClock()) as engine:
+        arn = machine(engine, comment=None)
+        run(engine, arn, "before", customer="ada")
+        started: Any = engine.search_executions(f"machine={arn}")["executions"][0]["startDate"]
+        tag(engine, arn, "customer")
+        assert partial(engine, f'customer=ada started>="{_iso(started)}"') == ["customer"]
+        for attribute in ("total", "vip"):
+            tag(engine, arn, f"customer {attribute}")
+            assert index(engine, arn)["status"] == "COMPLETE"
+            assert partial(engine, "customer=ada") == []
 
 
 def test_a_changed_and_a_removed_attribute_say_so(engine: SyncEngine) -> None:

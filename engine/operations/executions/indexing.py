@@ -17,7 +17,7 @@ from stepwell.asl.search_attributes import Attribute
 from stepwell.engine import arns, messages
 from stepwell.engine.errors import ApiError
 from stepwell.engine.machines.naming import Namings
-from stepwell.engine.machines.naming_records import Indexing, Naming, naming_of, texts_of
+from stepwell.engine.machines.naming_records import Indexing, Naming, after, naming_of, texts_of
 from stepwell.engine.operations.base import Base
 from stepwell.engine.operations.reading.base import STANDARD
 from stepwell.engine.operations.reading.searches import partial_attributes
@@ -56,11 +56,11 @@ class Indexer:
         async with self._machines.lock:
             row = await self._machine(state_machine_arn)
             naming = self._namings.get(row.arn) or Naming(texts_of(row), {})
-            now = self._clock.now()
             known = naming.indexing
             if known is None or any(at >= known.began for at in naming.since.values()):
                 await self._namings.put(row.arn, naming)
-                await self._namings.renew(row.arn, indexing=Indexing(now))
+                began = after(self._clock.now(), naming)
+                await self._namings.renew(row.arn, indexing=Indexing(began))
                 self._start(row.arn)
         return await self.describe_execution_index(state_machine_arn)
 
