@@ -159,6 +159,41 @@ async def test_a_start_that_fails_was_never_acknowledged(
         assert isinstance(answer, StoreError), answer
 
 
+async def test_a_start_fails_while_its_repetition_reads_that_it_is_not_durable(
+    life: EngineFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = await life.machine({"W": wait(60)})
+    commits = hold_commits(life, monkeypatch)
+    first = await soon(life.engine.start_execution(machine, name="n"))
+    read = hold(life.store, "describe", monkeypatch)
+    again = await soon(life.engine.start_execution(machine, name="n"))
+    life.store.fails = "before"
+    commits.set()
+    with pytest.raises(StoreError):
+        await asyncio.wait_for(first, 60)
+    read.set()
+    with pytest.raises(StoreError):
+        await asyncio.wait_for(again, 60)
+
+
+async def test_a_start_ends_while_its_repetition_reads_that_it_is_not_durable(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is forgotten, as many others have ended since."""
+    life = await small(recent_executions=0)
+    machine = await life.machine(PASS)
+    commits = hold_commits(life, monkeypatch)
+    first = await soon(life.engine.start_execution(machine, name="n"))
+    read = hold(life.store, "describe", monkeypatch)
+    again = await soon(life.engine.start_execution(machine, name="n"))
+    commits.set()
+    started = await asyncio.wait_for(first, 60)
+    await life.calm()
+    assert await life.status(started["executionArn"]) == "SUCCEEDED"
+    read.set()
+    assert await asyncio.wait_for(again, 60) == started
+
+
 async def test_a_caller_that_waits_for_capacity_gets_a_failure(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:

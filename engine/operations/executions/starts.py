@@ -179,9 +179,12 @@ class Starts:
             )
         while True:
             with self._tracker.watching(known.id) as signal:
+                # asked first: it may end, and be forgotten, while its row is read
+                pending = known.arn in self._tracker.open
                 if await self._store.describe(known.arn) is not None:
                     break
-                if known.arn not in self._tracker.open and known.arn not in self._tracker.recent:
+                if not pending:
+                    self._worker.check()
                     raise EngineError(f"the start of {known.arn} failed")
                 await self._tracker.changed(signal)  # its own start is not durable yet
         return {"executionArn": known.arn, "startDate": known.started / 1000}
