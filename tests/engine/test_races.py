@@ -35,39 +35,51 @@ def store_of(life: EngineFixture) -> SqlStore:
     return life.store
 
 
-def hold(part: object, name: str, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+class Held(asyncio.Event):
+    """Set it to let what is held go on. `reached`: whether there is something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = asyncio.Event()
+
+    async def stop(self) -> None:
+        self.reached.set()
+        await self.wait()
+
+
+def hold(part: object, name: str, monkeypatch: pytest.MonkeyPatch) -> Held:
     """The next call of that method of the store, or of its database, reads now, and is answered
     only when the event is set.
     """
     method: Callable[..., Awaitable[Any]] = getattr(part, name)
-    released = asyncio.Event()
+    released = Held()
 
     async def held(*arguments: Any, **options: Any) -> Any:
         monkeypatch.setattr(part, name, method)
         answer = await method(*arguments, **options)
-        await released.wait()
+        await released.stop()
         return answer
 
     monkeypatch.setattr(part, name, held)
     return released
 
 
-def hold_commits(life: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+def hold_commits(life: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> Held:
     """No commit begins until the event is set."""
-    commit, released = life.store.commit, asyncio.Event()
+    commit, released = life.store.commit, Held()
 
     async def held(units: Any) -> None:
-        await released.wait()
+        await released.stop()
         await commit(units)
 
     monkeypatch.setattr(life.store, "commit", held)
     return released
 
 
-async def soon(call: Awaitable[Any]) -> asyncio.Future[Any]:
-    """The call has begun, and got as far as it gets."""
+async def soon(call: Awaitable[Any], held: Held | None = None) -> asyncio.Future[Any]:
+    """The call has begun, and got as far as it gets; to what is held, if that is given."""
     future = asyncio.ensure_future(call)
-    await asyncio.sleep(0.05)
+    await (asyncio.sleep(0.05) if held is None else asyncio.wait_for(held.reached.wait(), 60))
     assert not future.done()
     return future
 
@@ -124,7 +136,7 @@ async def test_wait_finds_an_end_that_came_and_was_forgotten(
     ]
     await life.restart()
     released = hold(life.store, "describe", monkeypatch)
-    late = await soon(life.engine.wait(arns[0]))
+    late = await soon(life.engine.wait(arns[0]), released)
     await life.after(61)
     quick = await life.engine.start_execution(await life.machine(PASS, name="quick"))
     assert (await life.finish(quick["executionArn"]))["status"] == "SUCCEEDED"
@@ -139,7 +151,7 @@ async def test_a_start_whose_caller_is_cancelled_continues(
     """The start is repeated before it is durable: it is the same one."""
     machine = await life.machine({"W": wait(60)})
     released = hold_commits(life, monkeypatch)
-    (await soon(life.engine.start_execution(machine, name="n"))).cancel()
+    (await soon(life.engine.start_execution(machine, name="n"), released)).cancel()
     again = await soon(life.engine.start_execution(machine, name="n"))
     released.set()
     assert (await again)["executionArn"].endswith(":n")
@@ -152,10 +164,13 @@ async def test_a_start_that_fails_was_never_acknowledged(
     """Two callers wait for the same start, which fails: both get an error."""
     machine = await life.machine({"W": wait(60)})
     released = hold_commits(life, monkeypatch)
-    starts = [await soon(life.engine.start_execution(machine, name="n")) for _ in range(2)]
+    starts = [
+        await soon(life.engine.start_execution(machine, name="n"), until)
+        for until in (released, None)
+    ]
     life.store.fails = "before"
     released.set()
-    for answer in await asyncio.wait_for(asyncio.gather(*starts, return_exceptions=True), 5):
+    for answer in await asyncio.wait_for(asyncio.gather(*starts, return_exceptions=True), 60):
         assert isinstance(answer, StoreError), answer
 
 
@@ -164,9 +179,9 @@ async def test_a_start_fails_while_its_repetition_reads_that_it_is_not_durable(
 ) -> None:
     machine = await life.machine({"W": wait(60)})
     commits = hold_commits(life, monkeypatch)
-    first = await soon(life.engine.start_execution(machine, name="n"))
+    first = await soon(life.engine.start_execution(machine, name="n"), commits)
     read = hold(life.store, "describe", monkeypatch)
-    again = await soon(life.engine.start_execution(machine, name="n"))
+    again = await soon(life.engine.start_execution(machine, name="n"), read)
     life.store.fails = "before"
     commits.set()
     with pytest.raises(StoreError):
@@ -183,9 +198,9 @@ async def test_a_start_ends_while_its_repetition_reads_that_it_is_not_durable(
     life = await small(recent_executions=0)
     machine = await life.machine(PASS)
     commits = hold_commits(life, monkeypatch)
-    first = await soon(life.engine.start_execution(machine, name="n"))
+    first = await soon(life.engine.start_execution(machine, name="n"), commits)
     read = hold(life.store, "describe", monkeypatch)
-    again = await soon(life.engine.start_execution(machine, name="n"))
+    again = await soon(life.engine.start_execution(machine, name="n"), read)
     commits.set()
     started = await asyncio.wait_for(first, 60)
     await life.calm()
@@ -200,13 +215,12 @@ async def test_a_caller_that_waits_for_capacity_gets_a_failure(
     life = await small(queue_units=2)
     machine = await life.machine({"W": wait(60)})
     released = hold_commits(life, monkeypatch)
-    starts = [
-        await soon(life.engine.start_execution(machine, name=f"n{number}")) for number in range(6)
-    ]
+    # without names, which would be looked up between the waiting and the start
+    starts = [await soon(life.engine.start_execution(machine)) for _ in range(6)]
     assert len(life.engine.worker.live) < 6
     life.store.fails = "before"
     released.set()
-    for answer in await asyncio.wait_for(asyncio.gather(*starts, return_exceptions=True), 5):
+    for answer in await asyncio.wait_for(asyncio.gather(*starts, return_exceptions=True), 60):
         assert isinstance(answer, StoreError), answer
 
 
@@ -237,10 +251,10 @@ async def test_waiting_does_not_miss_the_end(
         return [event["type"] async for event in life.engine.watch(arn, after=2)]
 
     released = hold(life.store, read, monkeypatch)
-    late = await soon(watched() if read == "history" else life.engine.wait(arn))
+    late = await soon(watched() if read == "history" else life.engine.wait(arn), released)
     await life.engine.stop_execution(arn)
     released.set()
-    ended = await asyncio.wait_for(late, 5)
+    ended = await asyncio.wait_for(late, 60)
     assert ended == ["ExecutionAborted"] if read == "history" else ended["status"] == "ABORTED"
 
 
@@ -270,7 +284,7 @@ async def test_a_machine_updated_while_it_is_read(
     changed = json.dumps(
         {"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": "new", "End": True}}}
     )
-    updated = await soon(life.engine.update_state_machine(machine, definition=changed))
+    updated = await soon(life.engine.update_state_machine(machine, definition=changed), released)
     early = asyncio.ensure_future(life.engine.describe_state_machine(machine))
     await asyncio.sleep(0.05)
     released.set()
@@ -304,7 +318,7 @@ async def test_a_second_report_is_refused_only_once_the_first_is_durable(
     released.set()
     for call in (first, second, stopping):
         with pytest.raises(StoreError):
-            await asyncio.wait_for(call, 5)
+            await asyncio.wait_for(call, 60)
     await life.restart()
     await life.engine.send_task_success(asked, "3")
     assert (await life.finish(arn))["output"] == "3"
@@ -320,7 +334,7 @@ async def test_one_load_for_many(life: EngineFixture, monkeypatch: pytest.Monkey
     released = hold_commits(life, monkeypatch)
     for event in (Tick(), Tick(), Stop("First", None)):
         worker.send(row.id, event)
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(released.reached.wait(), 60)
     worker.send(row.id, Stop("Second", None))
     await asyncio.sleep(0.05)
     released.set()
@@ -343,16 +357,17 @@ async def test_an_end_while_a_long_evaluation_runs(
 
     monkeypatch.setattr(asyncio, "to_thread", endless)
     await life.engine.start_execution(machine, name="n")
-    await asyncio.sleep(0.05)
     [live] = life.engine.worker.live.values()
-    assert live.backlog is not None
+    async with asyncio.timeout(60):
+        while live.backlog is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     ticks = [asyncio.get_running_loop().create_future() for _ in range(2)]
     for tick in ticks:
         life.engine.worker.submit(live, Tick(), tick)
     await life.engine.close()
     for tick in ticks:
         with pytest.raises(StoreError, match="the engine is closed"):
-            await asyncio.wait_for(tick, 5)
+            await asyncio.wait_for(tick, 60)
 
 
 async def test_polls_that_found_nothing_make_room(small: Small) -> None:
@@ -406,10 +421,12 @@ async def test_a_poller_that_is_cancelled_leaves_the_task(
 
         monkeypatch.setattr(queues, "offer", offer_and_leave)
         arn = (await life.engine.start_execution(machine))["executionArn"]
-        await asyncio.wait([other], timeout=0.1)
+        async with asyncio.timeout(60):
+            while "ActivityStarted" not in await life.types(arn):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await life.calm()
         got.append(other.done())
         other.cancel()
-        await life.calm()
         assert (await life.types(arn)).count("ActivityStarted") == 1
         await life.engine.stop_execution(arn)
     assert set(got) == {True, False}, "the steps were to end on either side"
@@ -432,7 +449,7 @@ async def test_a_machine_stays_for_an_express_execution_whose_start_is_not_durab
 ) -> None:
     machine = await life.machine({"T": task("hang")}, type="EXPRESS")
     released = hold_commits(life, monkeypatch)
-    early = await soon(life.engine.start_execution(machine))
+    early = await soon(life.engine.start_execution(machine), released)
     await life.engine.delete_state_machine(machine)
     await asyncio.sleep(0.05)
     assert (await life.engine.describe_state_machine(machine))["status"] == "DELETING"
