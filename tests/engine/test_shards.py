@@ -274,11 +274,12 @@ async def test_activities_are_everywhere_and_keep_their_tasks(shards: Shards) ->
 
 async def gone(engine: Engine, machine: str) -> bool:
     """Whether the machine is removed; waits a little for it."""
-    for _ in range(100):
-        if await engine.store.machine(machine) is None:
-            return True
+    end = asyncio.get_running_loop().time() + 60
+    while await engine.store.machine(machine) is not None:
+        if asyncio.get_running_loop().time() > end:
+            return False
         await asyncio.sleep(0.02)
-    return False
+    return True
 
 
 async def test_a_machine_is_removed_when_its_last_execution_ends_on_any_shard(
@@ -335,7 +336,7 @@ async def test_a_start_beside_a_deletion_is_refused_or_kept(shards: Shards, ahea
         engine = next(engine for engine in others if engine.shard.owns(arn))
         if not removed:  # else none may run for longer than its next transition
             await engine.stop_execution(arn)
-        assert (await engine.wait(arn, 5))["status"] == "ABORTED"
+        assert (await engine.wait(arn, 60))["status"] == "ABORTED"
     assert await gone(home, machine)
 
 
@@ -350,8 +351,12 @@ async def test_a_deletion_waits_for_starts_that_are_not_durable_yet(shards: Shar
     await transaction.start()
     await connection.execute("SELECT 1 FROM shard WHERE number = 1 FOR UPDATE")  # commits wait
     start = asyncio.create_task(other.start_execution(machine))
-    await asyncio.sleep(0.05)
-    deletion = asyncio.create_task(home.delete_state_machine(machine))
+    async with asyncio.timeout(60):
+        while not other.tracker.open:  # noqa: ASYNC110  # it is decided, and waits for its commit
+            await asyncio.sleep(0.01)
+        deletion = asyncio.create_task(home.delete_state_machine(machine))
+        while machine not in other.deletions._machines.deleting:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
     assert not start.done() and not deletion.done()
     assert await home.store.machine(machine) is not None
@@ -359,7 +364,7 @@ async def test_a_deletion_waits_for_starts_that_are_not_durable_yet(shards: Shar
     await connection.close()
     arn = (await start)["executionArn"]
     await deletion
-    assert (await other.wait(arn, 5))["status"] == "ABORTED"
+    assert (await other.wait(arn, 60))["status"] == "ABORTED"
     assert await gone(home, machine)
 
 
@@ -414,10 +419,9 @@ async def test_home_keeps_the_definitions_of_all_shards(
     arn = (await other.start_execution(machine))["executionArn"]
     await home.update_state_machine(machine, definition=json.dumps(PASS))
     await home.update_state_machine(machine, definition=json.dumps({**PASS, "Comment": "last"}))
-    for _ in range(200):
-        if len(await home.store.definition_ids()) == 2:
-            break
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(60):
+        while len(await home.store.definition_ids()) > 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     await asyncio.sleep(0.3)
     assert len(await home.store.definition_ids()) == 2  # the last one, and that of the execution
     task = await other.get_activity_task(ACTIVITY)
