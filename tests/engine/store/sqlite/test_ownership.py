@@ -149,10 +149,9 @@ async def test_an_engine_whose_database_was_deleted_fails_at_its_next_look(tmp_p
         await engine.create_activity("a")
         (tmp_path / "one.db").unlink()
         engine.worker.spawn(engine.worker.wakes.scan())
-        for _ in range(1000):
-            if failed:
-                break
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(60):
+            while not failed:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
         assert "missing" in str(failed[0])
 
 
