@@ -11,7 +11,6 @@ import json
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,7 +61,7 @@ def _configure(url: str, process: subprocess.Popen[bytes], until: float) -> None
         try:
             urllib.request.urlopen(request, timeout=10).close()
             return
-        except urllib.error.URLError:
+        except OSError:  # also of an answer that does not come
             assert process.poll() is None and time.monotonic() < until, (
                 "moto's server does not answer"
             )
