@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integrations.bench import until
 
 from stepwell.asl.resources import Resource, local_resource, parse_resource
 from stepwell.engine import Engine
@@ -387,13 +388,15 @@ async def test_without_waiting(kind: str, status: int) -> None:
             "m", json.dumps({"StartAt": "S", "States": {"S": state}})
         )
         started = await engine.start_execution(machine["stateMachineArn"])
-        answer = json.loads((await engine.wait(started["executionArn"], timeout=20))["output"])
+        answer = json.loads((await engine.wait(started["executionArn"], timeout=60))["output"])
         assert (
             answer["StatusCode"],
             answer["SdkHttpMetadata"]["HttpStatusCode"],
             answer["Payload"],
         ) == (status, status, "")
-        await asyncio.sleep(0.1)
+        if kind == "Event":
+            await until(lambda: called)
+        await asyncio.sleep(0.1)  # for one too many
     assert called == ([5] if kind == "Event" else [])
 
 
@@ -517,12 +520,29 @@ async def test_a_time_limit_ends_the_process(tmp_path: Path) -> None:
         "Retry": retry,
         "End": True,
     }
-    async with Engine(tasks=Registry(functions_folder=tmp_path)) as engine:
+    clock = ManualClock()
+    async with Engine(tasks=Registry(functions_folder=tmp_path), clock=clock) as engine:
         machine = await engine.create_state_machine(
             "m", json.dumps({"StartAt": "S", "States": {"S": state}})
         )
         started = await engine.start_execution(machine["stateMachineArn"])
-        ended = await engine.wait(started["executionArn"], timeout=20)
+
+        def called(times: int) -> bool:
+            return file.exists() and len(file.read_text().split()) == times
+
+        async def timed_out() -> bool:
+            history = await engine.get_execution_history(started["executionArn"])
+            return any(each["type"].endswith("TimedOut") for each in history["events"])
+
+        await until(lambda: called(1))
+        clock.advance(1000)
+        async with asyncio.timeout(60):
+            while not await timed_out():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        clock.advance(1000)  # the pause before the retry
+        await until(lambda: clock.advance(0) or called(2))
+        clock.advance(1000)
+        ended = await engine.wait(started["executionArn"], timeout=60)
         assert (ended["status"], ended["error"], ended.get("cause")) == (
             "FAILED",
             "States.Timeout",

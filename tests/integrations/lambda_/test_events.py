@@ -45,9 +45,13 @@ class World:
         return [unpack(blob) async for _, blob in self.engine.records.all("lambda/event/")]
 
     async def settled(self, count: int = 0) -> list[dict[str, Any]]:
-        """Wait until so many events are stored, and none of them is being delivered."""
-        events, end = (await self.lambda_()).events, time.monotonic() + 10
-        while events._busy or len(left := await self.left()) != count:
+        """Wait until so many events are stored, and all of them wait for a later attempt."""
+        events, end = (await self.lambda_()).events, time.monotonic() + 60
+        while (
+            len(left := await self.left()) != count
+            or any(each["due"] <= self.clock.now() for each in left)
+            or events._busy
+        ):
             assert time.monotonic() < end, "it did not come true"
             await asyncio.sleep(0.005)
         return left

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from paho.mqtt.client import MQTTMessage
+from tests.integrations.bench import until
 from tests.integrations.services.embedded_engine import EmbeddedEngine
 from tests.integrations.services.queues import QueueFixture, redriven
 from tests.integrations.services.test_events import entry, pending, wire
@@ -180,17 +181,17 @@ async def test_replays_and_sweeps_of_archives_are_retried(
         failing := Failing(house.events.publisher.publish, MemoryError("a bug"), 1),
     )
     await house.events.start_replay("r", archive["ArchiveArn"], start - 1, start + 60, {"Arn": bus})
-    for _ in range(10):
-        await asyncio.sleep(0.002)
-    assert failing.left == 0 and (await house.events.describe_replay("r"))["State"] in (
+    await until(lambda: failing.left == 0)
+    assert (await house.events.describe_replay("r"))["State"] in (
         "STARTING",
         "RUNNING",
     )
-    house.clock.advance(60_000)
+    async with asyncio.timeout(60):
+        while (await house.events.describe_replay("r"))["State"] != "COMPLETED":
+            await asyncio.sleep(0.002)
+            house.clock.advance(1000)  # the pause may begin later than now
     await house.calm()
-    assert (await house.events.describe_replay("r"))["State"] == "COMPLETED" and len(
-        await house.inputs(machine)
-    ) == 1
+    assert len(await house.inputs(machine)) == 1
 
     monkeypatch.setattr(
         house.events.archived,
@@ -222,12 +223,11 @@ async def test_moves_and_sweeps_of_queues_are_retried(
             == "COMPLETED"
         )
 
-    for _ in range(100):
-        await asyncio.sleep(0.002)
-        place.pass_(60)
-        if await moved():
-            break
-    assert await moved() and state(place.house, "message_moves").faults == 1
+    async with asyncio.timeout(60):
+        while not await moved():
+            await asyncio.sleep(0.002)
+            place.pass_(60)
+    assert state(place.house, "message_moves").faults == 1
 
 
 async def test_errors_are_logged(
