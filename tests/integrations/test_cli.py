@@ -85,7 +85,7 @@ WAIT = one({"Type": "Wait", "Seconds": 600, "End": True})
 APPROVE = one({"Type": "Task", "Resource": ACTIVITY + "approve", "End": True})
 
 
-def eventually(ask: Callable[[], Any], seconds: float = 20) -> Any:
+def eventually(ask: Callable[[], Any], seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < end, "it never came to that"
@@ -245,7 +245,7 @@ from stepwell.integrations.cli.main import main; main()
     try:
         eventually(lambda: "begin 1" in logged(log))
         allow(tmp_path, 1, 2, 3)
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=60)
     finally:
         process.kill()
     assert (process.returncode, output) == (70, ""), errors
@@ -828,7 +828,7 @@ def test_ctrl_c_prints_the_command_that_resumes_the_execution(command, start, sl
     process = start("run", machine, "--input", given, "--name", "c", "--db", db)
     eventually(lambda: "begin 2" in logged(log))
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (130, "")
     assert (
         errors.splitlines()[-1] == f"interrupted at B; continue with: stepwell resume c --db '{db}'"
@@ -841,7 +841,7 @@ def test_a_second_ctrl_c_quits_at_once(home, slow, tmp_path):
     machine, given, log = slow
     hang = (
         "import asyncio; from stepwell.engine.engine import Engine\nasync def close(self): await "
-        "asyncio.sleep(60)\nEngine.close = close\n"
+        "asyncio.sleep(600)\nEngine.close = close\n"
     )
     words = [
         sys.executable,
@@ -861,7 +861,7 @@ def test_a_second_ctrl_c_quits_at_once(home, slow, tmp_path):
         has_line(process, "interrupted at A")
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        assert process.wait(5) == 130
+        assert process.wait(60) == 130
     finally:
         process.kill()
         process.communicate()
@@ -918,7 +918,7 @@ def test_resume_all(command, start, write, tmp_path):
     for _ in range(2):
         taken = json.loads(command("activity", "poll", "approve", "--timeout", "20").stdout)
         assert command("task", "fail", taken["taskToken"], "--error", "No").returncode == 0
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
     for name in ("a", "b"):
         assert re.search(rf"^{name}  ✘ FAILED  No ", errors, re.MULTILINE)
@@ -970,7 +970,7 @@ def test_commands_during_a_run(command, start, write, tmp_path):
     assert "└── Seconds" in command("inspect", "w", "Only").stdout
     stopped = command("executions", "stop", "w", "--error", "Enough", "--cause", "by hand")
     assert (stopped.returncode, stopped.stderr) == (0, "stopped wait/w\n")
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (4, "")
     assert "■ ABORTED  Enough: by hand" in errors
     assert command("executions", "stop", "w").stderr == "wait/w has ended before: ABORTED\n"
@@ -1005,7 +1005,7 @@ def test_invalid_task_results(command, start, write):
         done = command("task", "succeed", *words)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert command("task", "succeed", taken["taskToken"], "--output", "1").returncode == 0
-    assert process.communicate(timeout=20)[0] == "1\n"
+    assert process.communicate(timeout=60)[0] == "1\n"
     assert command("task", "succeed", taken["taskToken"]).returncode == 2
 
 
@@ -1045,7 +1045,7 @@ def on_terminal(
             if key and until.encode() in shown:
                 os.write(ours, key)
                 key = b""
-    output = process.communicate(timeout=20)[0]
+    output = process.communicate(timeout=60)[0]
     os.close(ours)
     return process.returncode, output, shown.decode()
 

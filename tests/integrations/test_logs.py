@@ -142,7 +142,7 @@ class Slow(Sink):
         self.batches: list[int] = []
 
     def put(self, events: Sequence[LogEvent]) -> None:
-        assert self.gate.wait(5)
+        assert self.gate.wait(60)
         self.batches.append(len(events))
 
 

@@ -522,7 +522,7 @@ async def test_the_policy_of_a_topic_has_a_say(
         definition = json.dumps({"StartAt": "T", "States": {"T": state}})
         machine = await house.engine.create_state_machine("m", definition, role_arn=role)
         started = await house.engine.start_execution(machine["stateMachineArn"])
-        ended = await house.engine.wait(started["executionArn"], timeout=20)
+        ended = await house.engine.wait(started["executionArn"], timeout=60)
         if why is None:
             assert ended["status"] == "SUCCEEDED", ended["cause"]
         else:

@@ -67,7 +67,7 @@ class Bench:
         return str(started["executionArn"])
 
     async def run(self, *states: dict[str, Any], input: Any = None, **rest: Any) -> dict[str, Any]:
-        return await self.engine.wait(await self.parent(*states, input=input, **rest), timeout=20)
+        return await self.engine.wait(await self.parent(*states, input=input, **rest), timeout=60)
 
     async def events(self, arn: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (
@@ -450,7 +450,7 @@ async def test_closing_the_engine_leaves_the_child_running(tmp_path: Path) -> No
         await bench.only_child("RUNNING")
     async with Engine(db, tasks=Registry()) as engine:
         bench = Bench(engine)
-        ended = await engine.wait(arn, timeout=20)
+        ended = await engine.wait(arn, timeout=60)
         assert json.loads(ended["output"])["Output"] == {"n": 1}
         await bench.only_child("SUCCEEDED")
         assert [event["type"] for event in await bench.events(arn)].count("TaskSubmitted") == 1
@@ -488,11 +488,11 @@ async def test_a_killed_process_is_followed_by_one_that_finds_the_child(tmp_path
         env=environment,
     )
     assert process.stdout is not None
-    assert await asyncio.wait_for(process.stdout.readline(), 20) == b"started\n"
+    assert await asyncio.wait_for(process.stdout.readline(), 60) == b"started\n"
     process.kill()
     await process.communicate()
     async with Engine(db, tasks=Registry()) as engine:
         bench = Bench(engine)
-        ended = await engine.wait(EXECUTION + "parent:p", timeout=20)
+        ended = await engine.wait(EXECUTION + "parent:p", timeout=60)
         assert (ended["status"], json.loads(ended["output"])["Output"]) == ("SUCCEEDED", {"n": 1})
         await bench.only_child("SUCCEEDED")

@@ -52,7 +52,7 @@ async def test_what_was_on_its_way_between_shards_arrives_once(tmp_path: Path) -
     tasks = engine.tasks
     assert isinstance(tasks, ServerTasks)
     tasks.begin([], None)
-    ended = await engine.wait(started["executionArn"], 20)
+    ended = await engine.wait(started["executionArn"], 60)
     assert ended["status"] == "SUCCEEDED" and ended["output"] == '{"done":1.0}'
     sqs = (await tasks.services())["sqs"]
     got = await sqs.receive_message(queue_url=URL, max_number_of_messages=10, wait_time_seconds=5)

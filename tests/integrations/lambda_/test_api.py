@@ -529,7 +529,7 @@ async def test_functions_of_another_endpoint(
                 f"m{time.monotonic_ns()}", one({"Type": "Task", "End": True, **state})
             )
             started = await engine.start_execution(machine["stateMachineArn"], input='{"x": 1}')
-            return await engine.wait(started["executionArn"], timeout=20)
+            return await engine.wait(started["executionArn"], timeout=60)
 
         arn = "arn:aws:lambda:us-east-1:123456789012:function:"
         assert json.loads((await run({"Resource": arn + "here"}))["output"]) == "here"

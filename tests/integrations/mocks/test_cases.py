@@ -51,7 +51,7 @@ async def run(
         arn = (await engine.create_state_machine(name, json.dumps(definition)))["stateMachineArn"]
         target = arn if case is None else f"{arn}#{case}"
         started = await engine.start_execution(target, input={} if input is None else input)
-        ended = await engine.wait(started["executionArn"], 10)
+        ended = await engine.wait(started["executionArn"], 60)
         assert ended["stateMachineArn"] == arn
         history = await engine.get_execution_history(started["executionArn"], max_results=1000)
         return Ran(ended, history["events"], tasks)

@@ -230,7 +230,7 @@ def test_a_server_answers_tasks_from_its_file(home: dict[str, str], tmp_path: Pa
         started = client.start_execution(stateMachineArn=f"{slow}#Loop", name="loop")
         time.sleep(0.5)  # it waits
         first.process.send_signal(signal.SIGKILL)
-        first.process.wait(10)
+        first.process.wait(60)
         second = Live({**home, "SFN_MOCK_CONFIG": str(mocks)}, db)
         client = second.client()
         with pytest.raises(ClientError, match="Execution Already Exists"):

@@ -41,7 +41,7 @@ def client(engine: EngineClass) -> EngineClient:
 
 async def end(engine: EngineClass, target: str, input: Any) -> tuple[str, Ended]:
     arn = (await engine.start_execution(target, input=json.dumps(input)))["executionArn"]
-    done = await engine.wait(arn, 20)
+    done = await engine.wait(arn, 60)
     output = json.loads(done["output"]) if "output" in done else None
     return arn, Ended(done["status"], output, done.get("error"), done.get("cause"))
 

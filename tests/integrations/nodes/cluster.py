@@ -29,7 +29,7 @@ class Balancer:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._started = threading.Event()
         self._thread.start()
-        self._started.wait(10)
+        self._started.wait(60)
 
     @property
     def url(self) -> str:
@@ -121,7 +121,7 @@ class Cluster:
         self.balancer.nodes.append(_address(node))
         return node
 
-    def settled(self, seconds: float = 30) -> None:
+    def settled(self, seconds: float = 60) -> None:
         """Wait until each node that runs owns its share of the shards."""
 
         def shares() -> bool:
@@ -138,7 +138,7 @@ class Cluster:
     def end(self, node: Live, number: int) -> None:
         """Send a signal and take the node out once it has ended."""
         node.process.send_signal(number)
-        node.process.wait(30)
+        node.process.wait(60)
         self.balancer.nodes.remove(_address(node))
         self.nodes.remove(node)
         node.close()

@@ -68,7 +68,7 @@ def test_a_body_that_is_too_long_is_refused_alike_at_every_node(live: Cluster) -
     answers = []
     for node in live.nodes:
         place = urlsplit(node.url)
-        with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+        with socket.create_connection((place.hostname, place.port), timeout=60) as connection:
             connection.sendall(head)
             response = http.client.HTTPResponse(connection)
             response.begin()

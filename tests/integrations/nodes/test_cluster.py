@@ -179,7 +179,7 @@ def test_activities_are_polled_at_every_node(nodes: Cluster) -> None:
     for number in range(2):
         states.start_execution(stateMachineArn=arn, name=f"late{number}")
     for each in pollers:
-        each.join(20)
+        each.join(60)
     assert len({each["taskToken"] for each in found}) == 2
     for each in found:
         states.send_task_success(taskToken=each["taskToken"], output="1")
@@ -279,7 +279,7 @@ def test_the_console_and_http_apis_are_served_at_every_node(nodes: Cluster) -> N
             lines = [stream.readline() for _ in range(4)]
         assert any(line.startswith(b"data:") for line in lines), lines
         request = urllib.request.Request(f"{node.url}/_apis/{api}/start", b"{}", method="POST")
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert "executionArn" in json.loads(answer.read())
 
 
@@ -287,7 +287,7 @@ def test_the_list_of_changes_has_the_executions_of_all_shards(nodes: Cluster) ->
     arn = machine(nodes, PASS, "changing")
     states, names = nodes.client(), {f"c{number}" for number in range(24)}
     for place, node in enumerate(nodes.nodes):
-        stream = urllib.request.urlopen(f"{node.url}/console/api/changes?machine={arn}", timeout=20)
+        stream = urllib.request.urlopen(f"{node.url}/console/api/changes?machine={arn}", timeout=60)
         with stream:
             following = 0
             while following < SHARDS:  # each shard begins so

@@ -102,7 +102,7 @@ class Cable:
 
 def started(nodes: Cluster, arn: str, name: str, input: str = "{}") -> bool:
     """Start an execution. False: the outcome is unknown. It may have ended since an earlier try."""
-    states = nodes.client(connect_timeout=2, read_timeout=20)
+    states = nodes.client(connect_timeout=2, read_timeout=60)
     try:
         states.start_execution(stateMachineArn=arn, name=name, input=input)
     except states.exceptions.ExecutionAlreadyExists:

@@ -60,7 +60,7 @@ PASS = one({"Type": "Pass", "End": True})
 WAIT = one({"Type": "Wait", "Seconds": 3600, "End": True})
 
 
-def eventually(ask: Callable[[], Any], seconds: float = 20) -> Any:
+def eventually(ask: Callable[[], Any], seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < end, "it never came to that"
@@ -153,7 +153,7 @@ class Live:
         return str(self._balancer.url)
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
             return str(answer.read().decode())
 
     def client(self, service: str = "stepfunctions", **config: Any) -> Any:
@@ -169,12 +169,12 @@ class Live:
             service, endpoint_url=self.url, region_name=REGION, config=Config(**settings), **keys
         )
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 60) -> int:
         if self._other is not None:
             self._other.stop(number, seconds)
         self.process.send_signal(number)
         code = self.process.wait(timeout=seconds)
-        self._reader.join(timeout=5)
+        self._reader.join(timeout=60)
         return code
 
     def close(self) -> None:
@@ -183,7 +183,7 @@ class Live:
             self._balancer.close()
         self.process.kill()
         self.process.wait(timeout=30)
-        self._reader.join(timeout=5)
+        self._reader.join(timeout=60)
         assert self.process.stderr is not None
         self.process.stderr.close()
 
@@ -192,7 +192,7 @@ def request(
     live: Live, path: str = "/", body: bytes = b"{}", method: str = "POST", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
     """One HTTP request, with headers of its own: (status, headers, body)."""
-    connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=60)
     try:
         connection.request(
             method,

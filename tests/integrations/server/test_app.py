@@ -292,7 +292,7 @@ def test_no_task_is_lost_when_a_connection_breaks(serve: Serve) -> None:
         f"AWSStepFunctions.GetActivityTask\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     for _ in range(5):
-        with socket.create_connection((address.hostname, address.port), timeout=10) as poll:
+        with socket.create_connection((address.hostname, address.port), timeout=60) as poll:
             poll.sendall(head.encode() + body)
             client.list_activities()  # which is answered after the poll was read
     client.list_activities()

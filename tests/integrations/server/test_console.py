@@ -35,7 +35,7 @@ TARGET = {
 def get(
     live: Live, path: str, method: str = "GET", body: bytes | None = None, **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=60)
     try:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body, given)
@@ -388,7 +388,7 @@ def test_the_list_stream_has_starts_and_ends_up_to_a_limit(serve: Serve):
     while reader.is_alive() and number < 2000:
         start(live, machine, f"run-{number}")
         number += 1
-    reader.join(20)
+    reader.join(60)
     assert received[-1]["more"]
     assert all(len(each["executions"]) <= 5 for each in received)
     assert {each["stateMachineArn"] for data in received for each in data["executions"]} == {
@@ -443,7 +443,7 @@ def test_a_client_that_does_not_read_delays_no_other(serve: Serve):
     live = serve()
     machine = create(live, definition=loop(5000))
     arn = start(live, machine, "one", '{"n": 0}')
-    stuck = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=20)
+    stuck = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=60)
     stuck.request("GET", f"/console/api/watch?{urlencode({'arn': arn})}")
     closed(live, arn)
     assert sum(len(data["rows"]) for _, data in listen(live, "watch", arn=arn)) == 20_004
@@ -455,7 +455,7 @@ def test_open_streams_are_bounded_and_end_with_the_server(serve: Serve):
     arn = start(live, create(live, definition=WAIT), "one")
     held = []
     for _ in range(3):
-        connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=20)
+        connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=60)
         connection.request("GET", f"/console/api/watch?{urlencode({'arn': arn})}")
         answer = connection.getresponse()
         assert answer.status == 200
@@ -472,7 +472,7 @@ def test_open_streams_are_bounded_and_end_with_the_server(serve: Serve):
 
 
 def _opens(live: Live, arn: str) -> bool:
-    connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=60)
     connection.request("GET", f"/console/api/watch?{urlencode({'arn': arn})}")
     try:
         return connection.getresponse().status == 200

@@ -257,7 +257,7 @@ def test_a_store_that_fails_ends_the_process(serve: Serve):
             client.start_execution(
                 stateMachineArn=arn, name=f"n{number}", input=json.dumps([number, payload])
             )
-    assert live.process.wait(timeout=20) == 70
+    assert live.process.wait(timeout=60) == 70
     text = json.dumps(live.log)
     assert "the store failed, the worker stops: the disk failed: reading or writing" in text
     assert "the store failed: the store failed" not in text
@@ -273,7 +273,7 @@ def test_a_failing_create_ends_the_process_too(serve: Serve):
         for number in range(1_000):
             noise = "".join(f"{number * 7919 + n * 104729:x}" for n in range(20_000))
             create(client, f"m{number}", one({"Type": "Pass", "Comment": noise, "End": True}))
-    assert live.process.wait(timeout=20) == 70
+    assert live.process.wait(timeout=60) == 70
 
 
 # --- start ----------------------------------------------------------------------------------------
@@ -369,7 +369,7 @@ def test_requests_must_be_signed_with_a_known_key(serve: Serve, tmp_path: Path):
     assert code("AKID", "bad") == "InvalidSignatureException"
     assert code("OTHER", "good") == "UnrecognizedClientException"
     assert code("AKID", "good", "us-east-1") == "InvalidSignatureException"
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     connection.request("POST", "/", b"{}", TARGET)
     assert json.loads(connection.getresponse().read())["__type"].endswith(
         "MissingAuthenticationToken"

@@ -56,7 +56,7 @@ def test_one_client_leaves_room_for_the_bodies_of_others(serve: Serve):
     address = urlsplit(live.url).hostname, urlsplit(live.url).port
 
     def ask(source: str, length: int) -> int:
-        connection = http.client.HTTPConnection(*address, timeout=20, source_address=(source, 0))
+        connection = http.client.HTTPConnection(*address, timeout=60, source_address=(source, 0))
         connection.request("POST", "/", b"{}" + b" " * (length - 2), TARGET)
         status = connection.getresponse().status
         connection.close()
@@ -128,7 +128,7 @@ def test_half_sent_requests_do_not_block_others(
 
 def closed(connection: socket.socket) -> bool:
     """Whether the server closes a connection without an answer."""
-    connection.settimeout(20)
+    connection.settimeout(60)
     try:
         return connection.recv(100) == b""
     except ConnectionResetError:

@@ -156,7 +156,7 @@ async def test_a_wake_is_passed_on(place: QueueFixture) -> None:
     await place.house.engine.records.write(prepared.writes)
     prepared.then()
     first.cancel()
-    assert await asyncio.wait_for(second, 5) == ["a"]
+    assert await asyncio.wait_for(second, 60) == ["a"]
 
 
 # --- dead letters ---------------------------------------------------------------------------------

@@ -487,7 +487,7 @@ def test_the_wire_of_an_error(live: Live, client: Any, url: str) -> None:
 
 
 def _post(live: Live, path: str, operation: str, body: Any) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=60)
     headers = {
         "x-amz-target": f"AmazonSQS.{operation}",
         "content-type": "application/x-amz-json-1.0",

@@ -132,7 +132,7 @@ async def test_a_task_that_waits_for_its_token(place: QueueFixture) -> None:
     (got,) = await q.receive(wait_time_seconds=20)
     await place.again(crash=True)
     await place.house.engine.send_task_success(json.loads(got["Body"])["Token"], '"done"')
-    assert (await place.house.engine.wait(started["executionArn"], timeout=20))[
+    assert (await place.house.engine.wait(started["executionArn"], timeout=60))[
         "output"
     ] == '"done"'
     await place.calm()
@@ -160,7 +160,7 @@ async def test_the_message_and_the_success_of_its_task_are_one_transaction(tmp_p
         for _ in range(turns):
             await asyncio.sleep(0)
         await place.again(crash=True)
-        assert (await place.house.engine.wait(started["executionArn"], timeout=20))[
+        assert (await place.house.engine.wait(started["executionArn"], timeout=60))[
             "status"
         ] == "SUCCEEDED"
         assert await place.find("q").bodies(wait_time_seconds=20) == ["m"], (

@@ -89,7 +89,7 @@ class Mosquitto:
         self._process = subprocess.Popen(
             [MOSQUITTO, "-c", str(self._file)], stderr=subprocess.DEVNULL
         )
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             with socket.socket() as tried:
                 if tried.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -196,7 +196,7 @@ class Device:
         for each in filters:
             confirmed.clear()
             self._client.subscribe(each, 1)
-            assert confirmed.wait(10)
+            assert confirmed.wait(60)
 
     def publish(self, topic: str, payload: Any, qos: int = 1, retain: bool = False) -> None:
         sent = self._client.publish(topic, payload, qos, retain)

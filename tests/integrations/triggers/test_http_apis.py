@@ -41,7 +41,7 @@ class Got(NamedTuple):
 
 def ask(url: str, method: str = "GET", body: str | bytes | None = None, **headers: str) -> Got:
     place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=20)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, place.path + (f"?{place.query}" if place.query else ""), body, named)
     answer = connection.getresponse()
@@ -202,7 +202,7 @@ def test_a_message_is_sent_to_a_queue(site: Site, api: Api) -> None:
 
 def test_a_body_that_is_too_long(api: Api) -> None:
     place = urlsplit(api.url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=20)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
     connection.putrequest("POST", f"{place.path}/orders")
     connection.putheader("Content-Length", str(11 * 1024 * 1024))
     connection.endheaders()
@@ -678,7 +678,7 @@ def test_definitions_and_executions_survive_a_kill(open_live: Open, site: Site) 
     api.start("POST /orders", machine)
     assert ask(f"{api.url}/prod/orders", "POST", '{"n": 1}').status == 200
     site.live.process.kill()
-    site.live.process.wait(timeout=20)
+    site.live.process.wait(timeout=60)
     again: Live = open_live()
     anew = Site(again)
     assert ask(f"{anew.url}/_apis/{api.id}/prod/orders", "POST", '{"n": 2}').status == 200

@@ -321,7 +321,7 @@ def test_what_is_acknowledged_survives_a_kill(open_live: Open, tmp_path: Path) -
     )
     wire.on_ack = lambda mid: first.live.process.kill() if len(wire.acknowledged) == 25 else None
     wire.begin({mid: ("k/a", json.dumps({"n": mid}).encode()) for mid in range(1, 101)})
-    first.live.process.wait(timeout=20)
+    first.live.process.wait(timeout=60)
     assert len(wire.acknowledged) >= 25
     again = Site(open_live("--mqtt", wire.url, "--db", db))
     eventually(lambda: not wire.to_send)
@@ -347,7 +347,7 @@ def test_messages_published_while_the_server_is_down_arrive_later(
     for n in range(10):
         device.publish("away/a", json.dumps({"n": n}))
     site.live.process.kill()
-    site.live.process.wait(timeout=20)
+    site.live.process.wait(timeout=60)
     for n in range(10, 20):
         device.publish("away/a", json.dumps({"n": n}))
     device.close()

@@ -152,7 +152,7 @@ def http_route(site: Site, machine: str) -> None:
     )
     urllib.request.urlopen(
         urllib.request.Request(f"{api['ApiEndpoint']}/", input_of("http_route").encode()),
-        timeout=20,
+        timeout=60,
     ).close()
 
 
