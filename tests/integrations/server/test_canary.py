@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.integrations.server.conftest import Serve
+from tests.integrations.server.live import eventually
 
 from stepwell import SyncEngine
 from stepwell.integrations.cli.commands.revisions import canary
@@ -104,6 +105,8 @@ def test_a_canary_from_its_start_to_its_rollback(
     client = live.client("stepfunctions")
     for _ in range(40):
         client.start_execution(stateMachineArn=f"{arn}:live", input='{"fail": false}')
+    running = {"stateMachineArn": arn, "statusFilter": "RUNNING"}
+    eventually(lambda: not client.list_executions(**running)["executions"])
     answers = []
     for remote in (False, True):
         capsys.readouterr()
