@@ -106,10 +106,10 @@ class Balancer:
 class Cluster:
     """Nodes and their balancer. Has what tests use of Live: url, client()."""
 
-    def __init__(self, home: dict[str, str], db: str) -> None:
+    def __init__(self, home: dict[str, str], db: str, **limits: Any) -> None:
         self._home, self.db = home, db
         self._limits = Path(home["HOME"]) / "limits.json"
-        self._limits.write_text(json.dumps(QUICK))
+        self._limits.write_text(json.dumps(QUICK | limits))
         self.nodes: list[Live] = []
         self.balancer = Balancer()
 
@@ -182,8 +182,8 @@ def _state(node: Live) -> str:
 
 
 @contextmanager
-def cluster(home: dict[str, str], db: str, nodes: int = 2) -> Iterator[Cluster]:
-    whole = Cluster(home, db)
+def cluster(home: dict[str, str], db: str, nodes: int = 2, **limits: Any) -> Iterator[Cluster]:
+    whole = Cluster(home, db, **limits)
     try:
         for _ in range(nodes):
             whole.start()

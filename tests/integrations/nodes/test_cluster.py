@@ -160,7 +160,7 @@ def test_activities_are_polled_at_every_node(nodes: Cluster) -> None:
         began = time.monotonic()
         task = own.get_activity_task(activityArn=ACTIVITY)
         assert task.get("taskToken"), number
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30, "the poll waited for all of its 60 s"
         states.send_task_success(taskToken=task["taskToken"], output=str(number))
     assert {ended(states, each)["status"] for each in started} == {"SUCCEEDED"}
 
@@ -337,7 +337,9 @@ def test_status_events_of_every_shard_reach_a_rule(nodes: Cluster) -> None:
 def test_a_node_that_is_killed_or_frozen_is_replaced(
     module_home: dict[str, str], postgres_server: PostgresServer
 ) -> None:
-    with cluster(module_home, f"{postgres_server.url}?search_path=dying") as nodes:
+    """At once, not because the killed one is silent."""
+    url = f"{postgres_server.url}?search_path=dying"
+    with cluster(module_home, url, owner_idle_seconds=600) as nodes:
         states = nodes.client(retries={"total_max_attempts": 5})
         text = json.dumps(
             {
@@ -356,7 +358,6 @@ def test_a_node_that_is_killed_or_frozen_is_replaced(
         killed = nodes.nodes[0]
         killed.process.send_signal(signal.SIGKILL)
         killed.process.wait()
-        began = time.monotonic()
         survivor = nodes.nodes[1]
         nodes.balancer.nodes = nodes.balancer.nodes[1:]
 
@@ -367,9 +368,7 @@ def test_a_node_that_is_killed_or_frozen_is_replaced(
 
         # a shard without an owner is no reason for a balancer to take the last node out
         assert survivor.get("/ready") == "ready\n"
-        eventually(lambda: owned() == 8, 30)
-        took = time.monotonic() - began
-        assert took < 5, took
+        eventually(lambda: owned() == 8)
         for each in started:
             assert ended(states, each)["status"] == "SUCCEEDED"
 
