@@ -139,7 +139,7 @@ async def test_a_receiver_that_goes_away_loses_nothing(place: QueueFixture) -> N
         await sending
         await place.calm()
         if isinstance(got, BaseException):
-            (got,) = await asyncio.wait_for(q.receive(wait_time_seconds=1), 5)
+            (got,) = await asyncio.wait_for(q.receive(wait_time_seconds=1), 60)
         else:
             (got,) = got
         assert got["Attributes"]["ApproximateReceiveCount"] == "1"
