@@ -7,7 +7,7 @@ A template of CloudFormation, SAM or Serverless with one state machine is read a
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from stepwell.asl import json_text
 from stepwell.asl.checks import STANDARD
@@ -29,8 +29,8 @@ from stepwell.asl.files.placeholders import (
     Placeholders,
 )
 from stepwell.asl.files.templates.intrinsic_functions import replaced as replaced_calls
+from stepwell.asl.files.templates.machines import Find, machines, names
 from stepwell.asl.files.templates.stack import Stack
-from stepwell.asl.files.templates.terraform_names import TerraformNames
 from stepwell.asl.files.yaml_values import DefinitionFileError, Place
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
 from stepwell.asl.validate import shape_errors, validate
@@ -46,8 +46,6 @@ __all__ = [
     "read_definition",
     "sampled",
 ]
-
-Find: TypeAlias = Callable[[str], Known | None]
 
 
 class Unfilled(NamedTuple):
@@ -172,25 +170,28 @@ def _read(data: bytes | str, filename: str, reading: Reading, known: _Outer = _N
         given = _locator(parsed.places, None), (), parsed.broken
         return Source(parsed.text, filename, *given, others=more, instructions=parsed.instructions)
     stack = stack_of(parsed, filename, placeholders, reading)
-    find = _find(stack, filename, placeholders, parsed, reading)
-    outer: Find = lambda name: known.find(name) or find(name)
-    placeholders.find = outer
+    outer = placeholders.find = names(stack, filename, placeholders, parsed, reading, known.find)
     whole = replaced_calls(parsed.value, placeholders, stack)
     text = parsed.text if whole == parsed.value else json_text.dumps(whole)
     machine, written = None, ""
     unknown: tuple[Note, ...] = ()
     if definition_templates.is_template(whole):
-        machine = _machine(whole, name, filename, parsed)
+        machine = _chosen(machines(whole, stack, filename, reading, outer), name, filename, parsed)
+        if machine.included:
+            file, _ = definition_templates.split(machine.included)
+            if (content := reading.open_file(file)) is None:
+                raise missing_file(machine, file, filename, parsed)
+            return _read(content, machine.included, reading, known._replace(find=outer))
         said = known.substitutions
         if said is None:
             said = _known(machine, placeholders)
         written = placeholders.unmarked(definition_templates.shown(machine.definition))
         if elsewhere := _elsewhere(machine, filename, written, parsed, reading):
             content, file = elsewhere
-            names = said.get if machine.file else outer  # what it includes may have its names
+            inside = said.get if machine.file else outer  # what it includes may have its names
             values = _values(machine, reading.parameters, stack, said)
             inner = _read(
-                content, file, replace(reading, parameters=values), known._replace(find=names)
+                content, file, replace(reading, parameters=values), known._replace(find=inside)
             )
             notes = unmatched_notes(machine, filename, parsed, (), content, file)
             return replace(inner, unmatched=notes)
@@ -259,15 +260,6 @@ def _elsewhere(
     return None
 
 
-def _find(
-    stack: Stack, filename: str, placeholders: Placeholders, parsed: Parsed, reading: Reading
-) -> Find:
-    """What a file says of its names."""
-    if parsed.body is None:
-        return stack.find
-    return TerraformNames(parsed.body, placeholders, partial(reading.beside, filename)).find
-
-
 def _known(machine: definition_templates.Embedded, placeholders: Placeholders) -> dict[str, Known]:
     """What a template says of the placeholders in the definition of a machine: substitutions with
     functions, and the values of Fn::Sub.
@@ -278,54 +270,6 @@ def _known(machine: definition_templates.Embedded, placeholders: Placeholders) -
         each = placeholders.found[int(number)]
         found.setdefault(each.name, each.known)
     return {name: known for name, known in found.items() if known is not None}
-
-
-def machine_names(
-    data: bytes | str, filename: str, limits: Limits = DEFAULT_LIMITS
-) -> tuple[str, ...] | None:
-    """The names of the state machines of a template; None if the file is not a template, or cannot
-    be parsed.
-    """
-    machines = machines_of_template(data, filename, limits)
-    return None if machines is None else tuple(each.name for each in machines)
-
-
-def named_files(
-    data: bytes | str, filename: str, limits: Limits = DEFAULT_LIMITS
-) -> frozenset[str]:
-    """Where the state machines of a template may have their definitions, if not in it."""
-    return frozenset(
-        file
-        for each in machines_of_template(data, filename, limits) or ()
-        for file in definition_templates.other_files(each, filename, each.written)
-    )
-
-
-def machines_of_template(
-    data: bytes | str,
-    filename: str,
-    limits: Limits = DEFAULT_LIMITS,
-    parameters: Mapping[str, Json] | None = None,
-    open_file: Callable[[str], bytes | None] = lambda path: None,
-    beside: Callable[[str], Mapping[str, bytes]] = lambda path: {},
-) -> list[definition_templates.Embedded] | None:
-    """The state machines of a template; None if the file is not one, or cannot be parsed.
-
-    parameters, open_file, beside  see Reading: names and types may need them
-    """
-    reading = Reading(parameters or {}, limits, open_file, beside)
-    try:
-        placeholders, parsed = parse(data, filename, reading)
-        stack = stack_of(parsed, filename, placeholders, reading)
-        placeholders.find = _find(stack, filename, placeholders, parsed, reading)
-        value = replaced_calls(parsed.value, placeholders, stack)
-        if not definition_templates.is_template(value):
-            return None
-        found = definition_templates.embedded(value, stack.text)
-    except (DefinitionFileError, json_text.JsonError):
-        return None
-    shown = definition_templates.shown
-    return [each._replace(written=placeholders.unmarked(shown(each.definition))) for each in found]
 
 
 def missing_values(names: list[str]) -> str:
@@ -436,11 +380,11 @@ def _undecided(
         yield from _undecided(each, inside, placeholders, locate)
 
 
-def _machine(
-    value: Json, name: str | None, filename: str, parsed: Parsed
+def _chosen(
+    machines: list[definition_templates.Embedded], name: str | None, filename: str, parsed: Parsed
 ) -> definition_templates.Embedded:
     try:
-        return definition_templates.choose(definition_templates.embedded(value), name, filename)
+        return definition_templates.choose(machines, name, filename)
     except definition_templates.TemplateError as fault:
         place = json_text.nearest(parsed.places(), fault.location)
         raise DefinitionFileError(filename, place, fault.message) from None

@@ -44,6 +44,7 @@ class Embedded(NamedTuple):
     complete       whether `substitutions` are known to be all
     type           STANDARD or EXPRESS
     written        the definition as text, with its placeholders
+    included       the file with the machine, or FILE#NAME, if the template includes it
     """
 
     name: str
@@ -55,6 +56,7 @@ class Embedded(NamedTuple):
     complete: bool = False
     type: str = "STANDARD"
     written: str = ""
+    included: str = ""
 
     def constants(self) -> dict[str, Json]:
         """The substitutions that are values; the others have functions of the template."""
@@ -85,6 +87,7 @@ def is_template(value: Json) -> bool:
                 isinstance(value.get(key), dict)
                 for key in ("Resources", "stepFunctions", "stateMachines")
             )
+            or isinstance(value.get("stepFunctions"), str)
             or _is_list(value)
         )
     ) or _is_answer(value)
@@ -110,7 +113,7 @@ def _is_answer(value: Json) -> bool:
 def embedded(value: Json, text: Callable[[Json], str | None] = _text) -> list[Embedded]:
     """The state machines of a template. text: that of a name, if it is known."""
     if _is_answer(value):
-        name = str(value.get("name", ""))
+        name = text(value.get("name")) or ""
         kind = _kind(value, text)
         return [Embedded(name, "/definition", value["definition"], called=name, type=kind)]
     found = []
@@ -241,6 +244,8 @@ def other_files(machine: Embedded, filename: str, written: str) -> list[str]:
 
     written  the definition in the template, as text
     """
+    if machine.included:
+        return [split(machine.included)[0]]
     included = _INCLUDED.fullmatch(written)
     if not (machine.file or included):
         return []

@@ -69,7 +69,11 @@ def missing_file(
     machine: definition_templates.Embedded, file: str, filename: str, parsed: Parsed
 ) -> DefinitionFileError:
     place = json_text.nearest(parsed.places(), machine.location)
-    mend = ": name a copy instead" if file.startswith("s3://") else ", which is not there"
+    mend = ", which is not there"
+    if file.startswith("s3://"):
+        mend = ": name a copy instead"
+    elif match := PLACEHOLDER.search(file):
+        mend = f", and {match[0]} has no value: name the file of the definition instead"
     return DefinitionFileError(
         filename, place, f"the definition of {machine.name} is in {file}{mend}"
     )

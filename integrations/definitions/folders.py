@@ -12,12 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.files.definition_files import (
-    machine_names,
-    machines_of_template,
-    named_files,
-)
-from stepwell.asl.files.definition_templates import Embedded, split
+from stepwell.asl.files.definition_templates import Embedded, other_files, split
+from stepwell.asl.files.templates.machines import machines_of_template
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 
@@ -95,16 +91,15 @@ def _named(files: Iterable[Path], limits: Limits) -> set[Path]:
     return {
         Path(name)
         for file in files
-        if _TEMPLATE.search(data := content(file))
-        for name in named_files(data, str(file), limits)
+        for each in template_machines(file, limits)
+        for name in other_files(each, str(file), each.written)
     }
 
 
 def machines(path: Path, limits: Limits = DEFAULT_LIMITS) -> Sequence[Path]:
     """A file, or the state machines of a template that has several."""
-    file = file_of(path)
-    names = machine_names(content(file), str(file), limits) if file == path else None
-    return [Path(f"{path}#{name}") for name in names] if names and len(names) > 1 else [path]
+    found = template_machines(path, limits) if file_of(path) == path else []
+    return [Path(f"{path}#{each.name}") for each in found] if len(found) > 1 else [path]
 
 
 def template_machines(
@@ -155,9 +150,7 @@ def _holds(file: Path) -> bool:
     if file.suffix not in TEXTS or file.name.endswith(SCENARIOS):
         return False
     data = content(file)
-    return is_definition(file, data) or bool(
-        _TEMPLATE.search(data) and machine_names(data, str(file))
-    )
+    return is_definition(file, data) or bool(template_machines(file))
 
 
 def opened(path: str) -> bytes | None:

@@ -4,10 +4,10 @@ from stepwell.asl import json_text
 from stepwell.asl.files.definition_files import (
     DefinitionFileError,
     is_yaml,
-    machine_names,
     read_definition,
 )
 from stepwell.asl.files.formatting import formatted
+from stepwell.asl.files.templates.machines import machines_of_template
 from stepwell.integrations.errors import UsageError
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 
@@ -20,7 +20,7 @@ def format_file(data: bytes | str, name: str, limits: Limits = DEFAULT_LIMITS) -
     """Raises LeftAsItIsError, and UsageError if the content is not JSON."""
     if is_yaml(name):
         raise LeftAsItIsError("the comments and the layout of YAML would be lost")
-    if machine_names(data, name, limits) is not None:
+    if machines_of_template(data, name, limits) is not None:
         raise LeftAsItIsError("it is a template")
     try:
         source = read_definition(data, name, None, limits, unfilled=True)

@@ -5,7 +5,7 @@ error, those of `stepwell lint`.
 from pathlib import Path
 
 from stepwell.asl.checks import ERROR, STANDARD, Diagnostic
-from stepwell.asl.files.definition_files import machines_of_template
+from stepwell.asl.files.templates.machines import machines_of_template
 from stepwell.asl.inference.shapes import has_hole
 from stepwell.asl.lint import lint
 from stepwell.integrations.aws.task_shapes import parameter_faults

@@ -9,7 +9,7 @@ from typing import Final
 
 from stepwell.asl import json_text
 from stepwell.asl.evaluation import Json
-from stepwell.asl.files.placeholders import Known, Placeholders
+from stepwell.asl.files.placeholders import Known, Placeholders, as_text
 from stepwell.asl.files.templates.intrinsic_functions import replaced
 from stepwell.asl.files.templates.names import MOST_NAMES, PSEUDO, Lookups, place
 from stepwell.asl.files.templates.resource_types import TYPES
@@ -43,9 +43,11 @@ class Stack:
         self._placeholders, self._load, self._overrides = placeholders, load, cache(overrides)
         self._files: dict[str, Json] = {}
         self.template: dict[str, Json] = template if isinstance(template, dict) else {}
+        self._lookups, self.place = Lookups(), place(placeholders.values)
+        self.functions: dict[str, dict[str, Json]] = {}  # names of files that have some need none
+        self.resources: dict[str, dict[str, Json]] = {}
         self.functions = self._of_serverless("functions")
         self.resources = dict(self._resources())
-        self._lookups, self.place = Lookups(), place(placeholders.values)
 
     @property
     def region(self) -> str:
@@ -59,8 +61,7 @@ class Stack:
 
     def _opened(self, value: Json) -> Json:
         """A value, or that of the file ${file(functions.yml):key} which it stands for."""
-        written = self._placeholders.unmarked(value) if isinstance(value, str) else ""
-        match = _FILE.fullmatch(written.removeprefix("${").removesuffix("}"))
+        match = self._included(value) if isinstance(value, str) else None
         if match is None:
             return value
         if match[1] not in self._files:
@@ -73,6 +74,27 @@ class Stack:
             value = self._opened(value)
             value = value.get(key) if isinstance(value, dict) else None
         return self._opened(value)
+
+    def included_machines(self) -> Iterator[tuple[str, str, str]]:
+        """(name, file, key) of stateMachines that are ${file(FILE):KEY}. Empty: all in the file."""
+        holder = self.template.get("stepFunctions")
+        value = holder.get("stateMachines") if isinstance(holder, dict) else holder
+        for each in value if isinstance(value, list) else [value]:
+            named = each.items() if isinstance(each, dict) else [("", each)]
+            for name, machine in named:
+                if isinstance(machine, str) and (match := self._included(machine)):
+                    yield name, match[1].strip(), match[2] or ""
+
+    def _included(self, written: str) -> re.Match[str] | None:
+        """file, key: file(config/${self:provider.stage}.yml):queues"""
+        text = self._placeholders.unmarked(written).removeprefix("${").removesuffix("}")
+        if not text.startswith("file("):
+            return None
+        return _FILE.fullmatch(_NESTED.sub(self._nested, text))
+
+    def _nested(self, match: re.Match[str]) -> str:
+        known = self.find(match[1])
+        return match[0] if known is None else as_text(known.value)
 
     def _resources(self) -> Iterator[tuple[str, dict[str, Json]]]:
         for name in self.functions:

@@ -7,11 +7,10 @@ import pytest
 from stepwell.asl.files.definition_files import (
     DefinitionFileError,
     Source,
-    machine_names,
-    machines_of_template,
     read_definition,
     sampled,
 )
+from stepwell.asl.files.templates.machines import machines_of_template
 from stepwell.asl.json_text import loads
 from stepwell.asl.validate import validate
 
@@ -251,8 +250,9 @@ def test_the_name_of_a_machine_of_serverless() -> None:
 
 
 def test_one_of_several_state_machines_of_a_template() -> None:
-    assert machine_names(TWO, "t.yaml") == ("First", "Second")
-    assert machine_names(FIRST, "a.asl.json") is None
+    found = machines_of_template(TWO, "t.yaml") or ()
+    assert [each.name for each in found] == ["First", "Second"]
+    assert machines_of_template(FIRST, "a.asl.json") is None
     source = read_definition(TWO, "t.yaml#Second")
     assert loads(source.text)["States"]["B"]["Seconds"] == 7
     with pytest.raises(DefinitionFileError, match="has no state machine Third; it has First, Seco"):

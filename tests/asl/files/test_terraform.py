@@ -5,11 +5,10 @@ import pytest
 from stepwell.asl.files.definition_files import (
     DefinitionFileError,
     Source,
-    machine_names,
-    machines_of_template,
     read_definition,
     sampled,
 )
+from stepwell.asl.files.templates.machines import machines_of_template
 from stepwell.asl.json_text import dumps, loads
 from stepwell.asl.validate import validate
 
@@ -111,7 +110,8 @@ def machine(name: str) -> Source:
 
 def test_the_machines_of_a_file() -> None:
     names = ("heredoc", "encoded", "file", "old", "step_function")
-    assert machine_names(MAIN, "main.tf") == names
+    found = machines_of_template(MAIN, "main.tf") or ()
+    assert tuple(each.name for each in found) == names
     with pytest.raises(DefinitionFileError, match=r"name main\.tf#heredoc or main\.tf#encoded or"):
         read_definition(MAIN, "main.tf")
 
