@@ -62,25 +62,18 @@ class EmbeddedEngine:
 
     async def calm(self) -> None:
         """Let everything happen that happens by itself."""
-        quiet = 0
+        quiet, worker = 0, self.engine.worker
         while quiet < 5:
             await asyncio.sleep(0.002)
             self.clock.advance(0)
             sweep = self.engine.supervisor.loops.get("archive_sweep")
-            busy = any(
-                deliveries.status()["running"]
-                for deliveries in (
-                    self.events.publisher.deliveries,
-                    self.scheduler.runner.deliveries,
-                )
-            )
             busy = (
-                busy
-                or self.sns.sender.running()
-                or self.engine.worker.queued
-                or self.engine.worker.in_flight
+                len(self.registry.host.working) > self.sns.sender.asleep
+                or worker.writer.busy
+                or worker.executions.loading
+                or worker.life.background
+                or worker.in_flight
                 or self.events.replays.jobs
-                or self.scheduler.runner.job
                 or (sweep is not None and sweep.running > sweep.failing)
             )
             quiet = 0 if busy else quiet + 1

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from tests.engine.engine_fixture import refused
+from tests.integrations.bench import until
 from tests.integrations.services.embedded_engine import ROLE, EmbeddedEngine, Sink
 
 from stepwell.engine.errors import ApiError
@@ -133,10 +134,7 @@ async def test_a_lambda_function(tmp_path: Path) -> None:
     async with house:
         await wire(house, "arn:aws:lambda:us-east-1:123456789012:function:f", InputPath="$.detail")
         await house.events.put_events([entry({"n": 1})])
-        for _ in range(100):
-            await house.calm()
-            if got:
-                break
+        await until(lambda: got)
     assert got == [{"n": 1}]
 
 

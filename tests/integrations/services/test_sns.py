@@ -56,11 +56,9 @@ async def pending(house: EmbeddedEngine) -> list[str]:
 
 
 async def until(house: EmbeddedEngine, found: Any) -> None:
-    for _ in range(200):
-        await house.calm()
-        if found():
-            return
-    raise AssertionError("it never came to that")
+    async with asyncio.timeout(60):
+        while not found():
+            await house.calm()
 
 
 async def queue(house: EmbeddedEngine, name: str, **attributes: str) -> None:

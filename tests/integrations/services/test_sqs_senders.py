@@ -315,8 +315,10 @@ async def test_an_event_source_mapping_of_a_queue_of_ours(place: QueueFixture) -
     place.pass_(5)
     await until(lambda: len(seen) == 3)
     assert seen[1:] == [["twice"]] * 2
+    async with asyncio.timeout(60):
+        while sum(await q.counts()):  # noqa: ASYNC110  # until it is deleted
+            await asyncio.sleep(0.01)
     await lambda_.delete_event_source_mapping(made["UUID"])
-    assert sum(await q.counts()) == 0
 
 
 async def test_a_result_and_a_dead_letter_in_the_same_queue_are_two_messages(
@@ -339,6 +341,8 @@ async def test_a_result_and_a_dead_letter_in_the_same_queue_are_two_messages(
         function_name="fails", maximum_retry_attempts=0, destination_config=destination
     )
     await lambda_.invoke("fails", "Event", payload=b'{"a": 1}')
-    got = [*(await q.receive(wait_time_seconds=20)), *(await q.receive(wait_time_seconds=20))]
+    got: list[Any] = []
+    while len(got) < 2:  # one or two of them at a time
+        got += await q.receive(wait_time_seconds=20)
     told, letter = sorted((json.loads(each["Body"]) for each in got), key=len, reverse=True)
     assert (letter, told["requestContext"]["condition"]) == ({"a": 1}, "RetriesExhausted")

@@ -87,7 +87,7 @@ class Sender:
         self._context = Context(topics, self.signer, self.outbox)
         # by topic and group
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-        self._asleep = 0
+        self.asleep = 0  # attempts that wait for their time
         self._next_slots: dict[str, int] = {}  # subscriptions with a limited rate -> ms
 
     async def open(self, records: Records) -> None:
@@ -103,10 +103,6 @@ class Sender:
     async def close(self) -> None:
         for lane in self._lanes.values():
             await lane.close()
-
-    def running(self) -> int:
-        """The attempts under way, without those that wait for their time."""
-        return int(sum(lane.status()["running"] for lane in self._lanes.values())) - self._asleep
 
     # --- accepting --------------------------------------------------------------------------------
 
@@ -283,11 +279,11 @@ class Sender:
             await self._sleep(slot)
 
     async def _sleep(self, ms: int) -> None:
-        self._asleep += 1
+        self.asleep += 1
         try:
             await sleep_until(self.host.clock, ms)
         finally:
-            self._asleep -= 1
+            self.asleep -= 1
 
     # --- retries and dead letters -----------------------------------------------------------------
 
