@@ -142,7 +142,10 @@ class Live:
             assert self.process.poll() is None or self._said("listening"), self.log
             return self._said("listening")
 
-        own = str(eventually(listening, 60)["url"])
+        try:
+            own = str(eventually(listening)["url"])
+        except AssertionError:
+            raise AssertionError(f"{self.process.poll()}: {self.log}") from None
         if self._other is None:
             return own
         if not self._balancer.nodes:
