@@ -72,7 +72,6 @@ def _fail_over(nodes: Cluster, servers: ReplicatedServer) -> None:
             each.join()
     print(f"{FAILOVERS} failovers, {len(names)} executions, back within {max(took):.1f} s")
     check(nodes, arn, names)
-    assert max(took) < 25  # of a busy machine; the kernel alone would try for 15 minutes
 
 
 def check(nodes: Cluster, arn: str, names: list[str]) -> None:
