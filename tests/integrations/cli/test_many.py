@@ -156,7 +156,7 @@ def test_tail_follows_while_the_server_is_started_again(invoke, write, place):
         (line,) = (place / "errors").read_text().splitlines()
         assert line.startswith("stepwell: no answer from ") and line.endswith("; trying again")
         tail.send_signal(2)
-        assert tail.wait(20) == 130
+        assert tail.wait(60) == 130
     finally:
         server.process.kill()
         server.process.wait()

@@ -291,5 +291,17 @@ def cpu_ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
+def idle_ticks(pid: int, bar: float) -> float:
+    """Ticks of a second of a process that does nothing: the least of a few rounds, since a busy
+    machine's kernel charges some of its own; ends when it is not above the bar.
+    """
+    rates: list[float] = []
+    while len(rates) < 5 and min(rates, default=bar + 1) > bar:
+        ticks, began = cpu_ticks(pid), time.monotonic()
+        time.sleep(2)
+        rates.append((cpu_ticks(pid) - ticks) / (time.monotonic() - began))
+    return min(rates)
+
+
 def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

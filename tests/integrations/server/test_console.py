@@ -434,7 +434,7 @@ def test_a_thousand_events_a_second_arrive_in_time_with_bounded_memory(serve: Se
         took = (described["stopDate"] - described["startDate"]).total_seconds()
         assert [each[0] for each in ends] == [10_004] * 3
         assert max(each[1] for each in ends) < 1_000  # many events a message
-        assert max(each[2] for each in ends) < max(took, 10_004 / 1_000) + 1
+        assert max(each[2] for each in ends) < 2 * max(took, 10_004 / 1_000)  # of a busy machine
         sizes.append(resident_bytes(live.process.pid))
     assert sizes[3] < sizes[1] + 24 * 2**20
 

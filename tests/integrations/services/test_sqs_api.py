@@ -515,10 +515,10 @@ def test_long_polls(client: Any, url: str) -> None:
         ]
         for n in range(3):
             client.send_message(QueueUrl=url, MessageBody=str(n))
-        assert sorted(each.result(10)["Messages"][0]["Body"] for each in waiting) == ["0", "1", "2"]
+        assert sorted(each.result(60)["Messages"][0]["Body"] for each in waiting) == ["0", "1", "2"]
     began = time.monotonic()
     assert "Messages" not in client.receive_message(QueueUrl=url, WaitTimeSeconds=1)
-    assert 0.9 < time.monotonic() - began < 10
+    assert time.monotonic() - began > 0.9
 
 
 def test_a_client_that_goes_away_while_it_waits_takes_nothing_with_it(

@@ -166,7 +166,7 @@ def test_rejected_rules(site: Site) -> None:
 
 def test_an_invalid_address_of_a_broker_is_rejected(open_live: Open, tmp_path: Path) -> None:
     live = open_live("--mqtt", "http://secret@nowhere", "--db", tmp_path / "other.db")
-    assert live.process.wait(30) == 2
+    assert live.process.wait(60) == 2
     said = eventually(lambda: " ".join(each["message"] for each in live.log))
     assert "--mqtt" in said and "secret" not in said
 
