@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from tests.integrations.bench import alive
 from tests.integrations.lambda_.calls import BAD, ECHO, archive, client_of, invoke, refused
-from tests.integrations.server.live import REGION, ROLE, Live, eventually, one
+from tests.integrations.server.live import REGION, ROLE, Live, eventually, idle_ticks, one
 
 from stepwell.engine import Engine
 from stepwell.integrations.aws.outside import Outside
