@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,12 +26,15 @@ from tests.engine.engine_fixture import (
 
 from stepwell.engine import Engine
 from stepwell.engine.errors import EngineError, StoreError
+from stepwell.engine.limits import DEFAULT_LIMITS
 from stepwell.engine.sync import SyncEngine
 from stepwell.engine.tasks import TaskError
 from stepwell.engine.virtual_clock import VirtualClock
 from stepwell.integrations.tasks.registry import Registry
 
 START = 1_700_000_000_000
+# what a task or a client does at once may take a busy machine long
+PATIENT = replace(DEFAULT_LIMITS, skip_instant_seconds=60, skip_client_seconds=60)
 ROLE = "arn:aws:iam::123456789012:role/any"
 
 
@@ -57,7 +61,7 @@ async def start(engine: Engine, states: Shape, name: str = "m", **fields: Any) -
 async def ended(engine: Engine, states: Shape, **fields: Any) -> list[tuple[str, float]]:
     """The history of an execution: types, and seconds since its start."""
     arn = await start(engine, states, **fields)
-    await engine.wait(arn, 10)
+    await engine.wait(arn, 60)
     return await times(engine, arn)
 
 
@@ -120,7 +124,7 @@ async def test_executions_end_in_the_order_of_their_deadlines() -> None:
             (await engine.start_execution(machine["stateMachineArn"], input=each))["executionArn"]
             for each in seconds
         ]
-        ends = await asyncio.gather(*(engine.wait(arn, 10) for arn in arns))
+        ends = await asyncio.gather(*(engine.wait(arn, 60) for arn in arns))
         assert [end["stopDate"] - end["startDate"] for end in ends] == seconds
         assert {end["startDate"] for end in ends} == {START / 1000}
 
@@ -149,7 +153,7 @@ async def test_the_same_program_has_the_same_histories() -> None:
             started = await engine.start_execution(
                 machine["stateMachineArn"], name="x", input={"items": list(range(20))}
             )
-            await engine.wait(started["executionArn"], 10)
+            await engine.wait(started["executionArn"], 60)
             return await every_event(engine, started["executionArn"])
 
     first = await run()
@@ -165,7 +169,7 @@ async def test_a_real_task_takes_its_real_time() -> None:
     async with opened({"slow": slow}) as engine:
         done = await ended(engine, {"S": task("slow", TimeoutSeconds=60)})
         assert done[-1][0] == "ExecutionSucceeded"
-        assert 0.19 <= done[-1][1] < 5
+        assert 0.19 <= done[-1][1] < 60
 
 
 async def test_a_task_that_hangs_times_out_in_real_time() -> None:
@@ -175,7 +179,7 @@ async def test_a_task_that_hangs_times_out_in_real_time() -> None:
     began = time.monotonic()
     async with opened({"hang": hang}) as engine:
         history = await ended(engine, {"S": task("hang", TimeoutSeconds=1)})
-    assert history[-1][0] == "ExecutionFailed" and 1 <= history[-1][1] < 5
+    assert history[-1][0] == "ExecutionFailed" and 1 <= history[-1][1] < 60
     assert time.monotonic() - began > 0.9
 
 
@@ -183,7 +187,7 @@ async def test_a_quick_task_takes_no_time() -> None:
     def quick(payload: Any) -> Any:
         return payload
 
-    async with opened({"quick": quick}) as engine:
+    async with opened({"quick": quick}, clock=VirtualClock(START, limits=PATIENT)) as engine:
         history = await ended(engine, {"B": task("quick")})
     assert {at for _, at in history} == {0}
 
@@ -206,9 +210,9 @@ async def test_a_callback_is_answered_before_its_timeout_is_skipped_to() -> None
         token = await tokens.get()
         await asyncio.sleep(0.05)
         await engine.send_task_success(token, "{}")
-        history = await asyncio.wait_for(_history(engine, arn), 10)
+        history = await asyncio.wait_for(_history(engine, arn), 60)
     assert history[-1][0] == "ExecutionSucceeded"
-    assert DAY <= history[-1][1] < DAY + 10
+    assert DAY <= history[-1][1] < DAY + 30
 
 
 async def _history(engine: Engine, arn: str) -> list[tuple[str, float]]:
@@ -231,7 +235,7 @@ async def test_a_heartbeat_is_missed_in_virtual_time() -> None:
         arn = await start(engine, {"Hand": {**HAND, "HeartbeatSeconds": 600}})
         taken = await engine.get_activity_task(HAND["Resource"], "w")
         assert taken["taskToken"]
-        history = await asyncio.wait_for(_history(engine, arn), 10)
+        history = await asyncio.wait_for(_history(engine, arn), 60)
     assert history[-1] == ("ExecutionFailed", 600)
 
 
@@ -266,13 +270,13 @@ def test_a_postgres_database_is_refused() -> None:
 
 
 def test_a_synchronous_engine_skips_time_too() -> None:
-    with SyncEngine(clock=VirtualClock(START)) as engine:
+    with SyncEngine(clock=VirtualClock(START, limits=PATIENT)) as engine:
         machine = engine.create_state_machine("m", {"StartAt": "W", "States": {"W": wait(DAY)}})
         started = []
         for _ in range(3):
             started.append(engine.start_execution(machine["stateMachineArn"]))
             time.sleep(0.02)
-        ends = [engine.wait(each["executionArn"], 10) for each in started]
+        ends = [engine.wait(each["executionArn"], 60) for each in started]
     assert [end["stopDate"] for end in ends] == [START / 1000 + DAY] * 3
 
 
@@ -294,5 +298,5 @@ async def test_histories_equal_those_of_a_clock_that_is_moved_by_hand(small: Sma
     await fixture.finish(arn)
     async with opened({"fail": fixture.fail}) as engine:
         virtual = await start(engine, states)
-        await engine.wait(virtual, 10)
+        await engine.wait(virtual, 60)
         assert await every_event(engine, virtual) == await fixture.events(arn)
