@@ -60,7 +60,7 @@ async def explained(
     )
     started = await engine.start_execution(created["stateMachineArn"], input=json.dumps(input))
     arn = started["executionArn"]
-    execution = await engine.wait(arn, 10)
+    execution = await engine.wait(arn, 60)
     events = [event async for event in engine.watch(arn)]
     _, definition = await engine.inspect_machine(arn)
     program = await engine.program(definition)
@@ -124,7 +124,7 @@ async def test_a_machine_that_succeeds_has_no_hints() -> None:
             arn = (await engine.start_execution(machine["stateMachineArn"], input=text))[
                 "executionArn"
             ]
-            execution = await engine.wait(arn, 20)
+            execution = await engine.wait(arn, 60)
             events = [event async for event in engine.watch(arn)]
             _, definition = await engine.inspect_machine(arn)
             program = await engine.program(definition)
@@ -167,7 +167,7 @@ async def test_what_decides_an_and_or_an_or_is_all_that_is_read(
         created = await engine.create_state_machine("guarded", json.dumps(mistake.machine()))
         started = await engine.start_execution(created["stateMachineArn"], input='{"m": 1}')
         arn = started["executionArn"]
-        execution = await engine.wait(arn, 10)
+        execution = await engine.wait(arn, 60)
         events = [event async for event in engine.watch(arn)]
         _, definition = await engine.inspect_machine(arn)
         program = await engine.program(definition)

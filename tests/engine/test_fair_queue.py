@@ -127,4 +127,4 @@ async def test_a_flood_does_not_keep_others_from_slots(small: Small) -> None:
     assert life.calls == ["hang", "hang"]
     await life.engine.stop_execution(arns[0])
     await life.engine.stop_execution(arns[1])
-    assert (await life.engine.wait(other, timeout=20))["status"] == "SUCCEEDED"
+    assert (await life.engine.wait(other, timeout=60))["status"] == "SUCCEEDED"

@@ -92,7 +92,7 @@ async def test_time_is_advanced() -> None:
         await engine.advance_time(seconds=5)
         described = await engine.describe_execution(started["executionArn"])
         assert described["status"] == "RUNNING" and engine.clock.now() == 1893456005000
-        await engine.wait(started["executionArn"], 5)
+        await engine.wait(started["executionArn"], 60)
         assert engine.clock.now() == 1893456009000
 
 
@@ -124,7 +124,7 @@ async def test_the_timeout_of_a_worker_fires_when_time_is_advanced() -> None:
         hand = {"Type": "Task", "Resource": activity, "TimeoutSeconds": DAY, "End": True}
         machine = await engine.create_state_machine("m", {"StartAt": "H", "States": {"H": hand}})
         arn = (await engine.start_execution(machine["stateMachineArn"]))["executionArn"]
-        await asyncio.wait_for(engine.advance_time(seconds=2 * DAY), 10)
+        await asyncio.wait_for(engine.advance_time(seconds=2 * DAY), 60)
         described = await engine.describe_execution(arn)
         assert (described["status"], described["error"]) == ("FAILED", "States.Timeout")
         assert described["stopDate"] < START / 1000 + DAY + 30

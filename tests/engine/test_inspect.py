@@ -71,7 +71,7 @@ async def play(definition: dict[str, Any], value: Json = None, **functions: Func
         started = await engine.start_execution(
             machine["stateMachineArn"], name="run", input=json.dumps(value)
         )
-        execution = await engine.wait(started["executionArn"], 10)
+        execution = await engine.wait(started["executionArn"], 60)
         events = [event async for event in engine.watch(started["executionArn"])]
     checked = validate(definition)
     assert checked.definition is not None

@@ -56,7 +56,7 @@ class Zygote:
     def close(self) -> None:
         self._process.stdin.close()
         try:
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=60)
         finally:
             self._process.kill()
 

@@ -512,7 +512,7 @@ async def test_the_children_of_a_map_run_hold_their_machine(life: EngineFixture)
     arn = await life.start({"M": children}, input="[1, 2]")
     machine = f"{HOME}stateMachine:m"
     await life.engine.delete_state_machine(machine)
-    task = await life.engine.get_activity_task(f"{HOME}activity:hands", timeout=1)
+    task = await life.engine.get_activity_task(f"{HOME}activity:hands", timeout=60)
     assert await life.status(arn) == "RUNNING"
     await life.engine.send_task_success(task["taskToken"], "1")
     await life.calm()

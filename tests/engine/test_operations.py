@@ -315,7 +315,7 @@ async def test_activity(life: EngineFixture, restart: bool) -> None:
     assert await engine.get_activity_task(ACTIVITY, timeout=0.01) == {}
     arn = await life.start({"A": HAND}, '{"job": 1}')
     await life.after(5, restart)
-    given = await life.engine.get_activity_task(ACTIVITY, "worker 1", timeout=1)
+    given = await life.engine.get_activity_task(ACTIVITY, "worker 1", timeout=60)
     assert given["input"] == '{"job":1}' or given["input"] == '{"job": 1}'
     await life.after(5, restart)
     assert await life.engine.get_activity_task(ACTIVITY, timeout=0.01) == {}, (
@@ -337,14 +337,14 @@ async def test_activity_in_order(life: EngineFixture) -> None:
     """
     await life.engine.create_activity("hands")
     asking = [
-        asyncio.ensure_future(life.engine.get_activity_task(ACTIVITY, timeout=5)) for _ in range(4)
+        asyncio.ensure_future(life.engine.get_activity_task(ACTIVITY, timeout=60)) for _ in range(4)
     ]
     await life.calm()
     asking.pop(0).cancel()
     for number in range(5):
         await life.start({"A": HAND}, str(number))
     got = [each["input"] for each in await asyncio.gather(*asking)]
-    got += [(await life.engine.get_activity_task(ACTIVITY, timeout=1))["input"] for _ in range(2)]
+    got += [(await life.engine.get_activity_task(ACTIVITY, timeout=60))["input"] for _ in range(2)]
     assert got == ["0", "1", "2", "3", "4"]
 
 
@@ -367,7 +367,7 @@ async def test_activity_deleted(life: EngineFixture, restart: bool) -> None:
     await life.engine.create_activity("hands")
     waiting, taken = [await life.start({"A": HAND}) for _ in range(2)]
     taken, waiting = waiting, taken  # the older one is taken first
-    given = await life.engine.get_activity_task(ACTIVITY, timeout=1)
+    given = await life.engine.get_activity_task(ACTIVITY, timeout=60)
     await life.after(1, restart)
     await life.engine.delete_activity(ACTIVITY)
     await life.calm()
@@ -394,7 +394,7 @@ async def test_watch(life: EngineFixture, type: str) -> None:
     arn = await life.start(states, type=type)
     watching = [asyncio.ensure_future(collect(life, arn, after)) for after in (0, 0, 3)]
     await life.finish(arn)
-    whole, other, rest = await asyncio.wait_for(asyncio.gather(*watching), 5)
+    whole, other, rest = await asyncio.wait_for(asyncio.gather(*watching), 60)
     assert whole == other == await collect(life, arn) and rest == whole[3:]
     assert type == "EXPRESS" or whole == await life.events(arn)
     assert [event["id"] for event in whole] == list(range(1, len(whole) + 1)) and len(whole) > 10
@@ -405,7 +405,7 @@ async def test_watch_long_history(small: Small) -> None:
     """Page by page, while it is written."""
     life = await small(history_page=7, unit_transitions=9, history_events=600)
     arn = (await life.engine.start_execution(await life.machine(SPIN)))["executionArn"]
-    assert [event["id"] for event in await asyncio.wait_for(collect(life, arn), 20)] == list(
+    assert [event["id"] for event in await asyncio.wait_for(collect(life, arn), 60)] == list(
         range(1, 601)
     )
 
@@ -415,7 +415,7 @@ async def test_wait_gives_up(life: EngineFixture) -> None:
     with pytest.raises(TimeoutError):
         await life.engine.wait(arn, timeout=0.01)
     await life.after(5)
-    assert (await life.engine.wait(arn, timeout=1))["status"] == "SUCCEEDED"
+    assert (await life.engine.wait(arn, timeout=60))["status"] == "SUCCEEDED"
 
 
 async def test_callers_that_leave_are_forgotten(life: EngineFixture) -> None:
@@ -441,7 +441,7 @@ async def test_callers_that_leave_are_forgotten(life: EngineFixture) -> None:
     await asyncio.gather(*leave, return_exceptions=True)
     assert not life.engine.tracker.signals and len(life.engine.tracker.waiters) == 1
     await life.after(5)
-    assert (await asyncio.wait_for(stays, 5))["status"] == "SUCCEEDED"
+    assert (await asyncio.wait_for(stays, 60))["status"] == "SUCCEEDED"
     assert not life.engine.tracker.signals and not life.engine.tracker.waiters
 
 
@@ -632,9 +632,9 @@ async def test_close(life: EngineFixture) -> None:
     ]
     await asyncio.sleep(0.003)
     await engine.close()
-    for answer in await asyncio.wait_for(asyncio.gather(*pending, return_exceptions=True), 5):
+    for answer in await asyncio.wait_for(asyncio.gather(*pending, return_exceptions=True), 60):
         assert isinstance(answer, StoreError), answer
-    answers = await asyncio.wait_for(asyncio.gather(*starts, return_exceptions=True), 5)
+    answers = await asyncio.wait_for(asyncio.gather(*starts, return_exceptions=True), 60)
     assert all(isinstance(answer, dict | StoreError) for answer in answers), answers
     with pytest.raises(StoreError, match="the engine is closed"):
         await engine.start_execution(machine)

@@ -141,7 +141,7 @@ async def test_wait_finds_an_end_that_came_and_was_forgotten(
     quick = await life.engine.start_execution(await life.machine(PASS, name="quick"))
     assert (await life.finish(quick["executionArn"]))["status"] == "SUCCEEDED"
     released.set()
-    assert (await asyncio.wait_for(late, 30))["status"] == "SUCCEEDED"
+    assert (await asyncio.wait_for(late, 60))["status"] == "SUCCEEDED"
     assert not life.engine.tracker.waiters
 
 
@@ -375,7 +375,7 @@ async def test_polls_that_found_nothing_make_room(small: Small) -> None:
     await life.engine.create_activity("hands")
     for _ in range(4):
         assert await life.engine.get_activity_task(ACTIVITY, timeout=0.01) == {}
-    waiting = [await soon(life.engine.get_activity_task(ACTIVITY, timeout=30)) for _ in range(2)]
+    waiting = [await soon(life.engine.get_activity_task(ACTIVITY, timeout=60)) for _ in range(2)]
     await refused(
         life.engine.get_activity_task(ACTIVITY),
         "ActivityWorkerLimitExceeded",
@@ -383,7 +383,7 @@ async def test_polls_that_found_nothing_make_room(small: Small) -> None:
     )
     waiting.pop().cancel()
     await asyncio.sleep(0)
-    waiting.append(await soon(life.engine.get_activity_task(ACTIVITY, timeout=30)))
+    waiting.append(await soon(life.engine.get_activity_task(ACTIVITY, timeout=60)))
     for call in waiting:
         call.cancel()
 

@@ -121,7 +121,7 @@ async def serve_activity(engine: Engine, case: dict[str, Any]) -> None:
     started = next(event for event in case["expected_events"] if event["type"] == "ActivityStarted")
     worker = started["activityStartedEventDetails"].get("workerName")
     arn = engine.home.arn("activity", "activity_name")
-    task = await engine.get_activity_task(arn, worker, timeout=20)
+    task = await engine.get_activity_task(arn, worker, timeout=60)
     if "ActivitySucceeded" in kinds:
         await engine.send_task_success(task["taskToken"], task["input"])
     elif "ActivityFailed" in kinds:
@@ -249,7 +249,7 @@ def recorded_error(want: Any) -> tuple[str, str]:
 async def made(engine: Engine, op: str, parameters: dict[str, Any], names: dict[str, str]) -> Any:
     """The answer to a recorded call; what polled for an end waits for it."""
     if op == "GetExecutionHistory" and parameters["executionArn"].startswith("arn:"):
-        await engine.wait(parameters["executionArn"], timeout=30)
+        await engine.wait(parameters["executionArn"], timeout=60)
     answer = await getattr(engine, snake(op))(
         **{snake(name): value for name, value in parameters.items()}
     )

@@ -74,7 +74,7 @@ async def test_published_with_the_task(tmp_path: Path, type: str) -> None:
         name = (await engine.start_execution(arn, name="one"))["executionArn"]
         if type == "STANDARD":
             assert (await engine.wait(name))["output"] == '{"published":"one"}'
-        await asyncio.wait_for(tasks.heard.wait(), 5)
+        await asyncio.wait_for(tasks.heard.wait(), 60)
         key = f"message/{tasks.durable[0]}"
         assert [key async for key, _ in engine.records.all("", page=1)] == [key, "other"]
         assert (
@@ -183,9 +183,9 @@ async def test_the_answer_of_a_synchronous_express_execution_waits_for_its_recor
             not answer.done() and (await engine.inspect_execution(watched))["status"] == "RUNNING"
         )
         store.free.set()
-        assert (await asyncio.wait_for(answer, 5))["status"] == "SUCCEEDED" and tasks.durable
+        assert (await asyncio.wait_for(answer, 60))["status"] == "SUCCEEDED" and tasks.durable
         assert await engine.records.get(f"message/{tasks.durable[0]}") == b"hello"
-        assert (await asyncio.wait_for(engine.wait(watched), 5))[
+        assert (await asyncio.wait_for(engine.wait(watched), 60))[
             "status"
         ] == "SUCCEEDED" and not engine.worker.live
 
@@ -210,7 +210,7 @@ async def test_the_next_task_of_an_express_execution_waits_for_the_records_of_th
             await asyncio.sleep(0)
         assert begun == ["P"]
         store.free.set()
-        assert (await asyncio.wait_for(answer, 5))["status"] == "SUCCEEDED" and begun == ["P", "Q"]
+        assert (await asyncio.wait_for(answer, 60))["status"] == "SUCCEEDED" and begun == ["P", "Q"]
 
 
 async def test_no_answer_of_an_express_execution_whose_records_are_lost(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ async def test_no_answer_of_an_express_execution_whose_records_are_lost(tmp_path
         arn = (await engine.create_state_machine("m", MACHINE, type="EXPRESS"))["stateMachineArn"]
         store.broken = True
         with pytest.raises(StoreError):
-            await asyncio.wait_for(engine.start_sync_execution(arn, name="one"), 5)
+            await asyncio.wait_for(engine.start_sync_execution(arn, name="one"), 60)
         assert not tasks.durable
 
 
@@ -236,7 +236,7 @@ async def test_the_end_of_an_asynchronous_express_execution_is_reported_with_its
         await store.reached.wait()
         assert not tasks.durable and engine.worker.live
         store.free.set()
-        await asyncio.wait_for(tasks.heard.wait(), 5)
+        await asyncio.wait_for(tasks.heard.wait(), 60)
         assert await engine.store.describe(started) is None and not engine.worker.live
 
 
@@ -251,7 +251,7 @@ async def test_an_express_execution_that_stores_nothing_waits_for_no_commit(tmp_
         writing = asyncio.create_task(engine.records.write({"other": b""}))
         await store.reached.wait()
         try:
-            assert (await asyncio.wait_for(engine.start_sync_execution(arn), 5))[
+            assert (await asyncio.wait_for(engine.start_sync_execution(arn), 60))[
                 "status"
             ] == "SUCCEEDED"
         finally:

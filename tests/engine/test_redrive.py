@@ -208,7 +208,7 @@ async def test_waiting_and_watching_go_on_with_it(life: EngineFixture) -> None:
     before = len(await life.events(arn))
     life.bad = never
     await life.engine.redrive_execution(arn)
-    assert (await life.engine.wait(arn, 5))["status"] == "SUCCEEDED"
+    assert (await life.engine.wait(arn, 60))["status"] == "SUCCEEDED"
     assert [event["type"] async for event in life.engine.watch(arn, before)] == [
         "ExecutionRedriven",
         *DONE,
@@ -269,7 +269,7 @@ async def test_visits_of_an_expression_that_fails_at_each_redrive(life: EngineFi
     arn = await failed(life, {"Each": around})
     for _ in range(2):
         await life.engine.redrive_execution(arn)
-        assert (await life.engine.wait(arn, 5))["status"] == "FAILED"
+        assert (await life.engine.wait(arn, 60))["status"] == "FAILED"
     visits = Visits(await life.events(arn))
     assert (visits.status, visits.redrives) == ("failed", 2)
     assert visits.culprit is not None

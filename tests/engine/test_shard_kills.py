@@ -134,7 +134,7 @@ async def check(url: str, started: set[str], ended: dict[str, str]) -> None:
             listed.update({item["executionArn"]: item["status"] for item in items})
         assert started <= listed.keys() and ended.items() <= listed.items()
         for arn in [arn for arn, status in listed.items() if status != "SUCCEEDED"]:
-            assert (await engines[shard_of(arn, COUNT)].wait(arn, 30))["status"] == "SUCCEEDED"
+            assert (await engines[shard_of(arn, COUNT)].wait(arn, 60))["status"] == "SUCCEEDED"
         for arn in random.sample(sorted(started), min(60, len(started))):
             await check_whole(engines[shard_of(arn, COUNT)], arn)
 

@@ -160,7 +160,7 @@ async def test_nested_executions_live_with_their_parents(shards: Shards) -> None
     inner, outer = await shards.machine(PASS, "inner"), await shards.machine(NEST, "outer")
     for number, engine in enumerate(shards.engines):
         parent = (await engine.start_execution(outer, input="[5]"))["executionArn"]
-        ended = await engine.wait(parent, 20)
+        ended = await engine.wait(parent, 60)
         child = json.loads(ended["output"])["arn"]
         assert shard_of(child, COUNT) == number and child.startswith(
             inner.replace("stateMachine", "execution")
@@ -209,7 +209,7 @@ async def test_names_of_a_copied_database_are_found_where_their_rows_are(
         task = await home.get_activity_task(ACTIVITY)
         await home.send_task_success(task["taskToken"], output="1")
     for arn in arns:
-        assert (await home.wait(arn, 20))["status"] == "SUCCEEDED"
+        assert (await home.wait(arn, 60))["status"] == "SUCCEEDED"
     await shards.close()
 
 
@@ -224,21 +224,21 @@ async def test_every_shard_follows_the_writes_of_home_at_once(shards: Shards) ->
     )
     for engine in shards.engines:
         arn = (await engine.start_execution(alias["stateMachineAliasArn"]))["executionArn"]
-        assert (await engine.wait(arn, 20))["status"] == "SUCCEEDED"
+        assert (await engine.wait(arn, 60))["status"] == "SUCCEEDED"
     broken = {"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "New"}}}
     await home.update_state_machine(machine, definition=json.dumps(broken), publish=True)
     for engine in others:
         arn = (await engine.start_execution(machine))["executionArn"]
-        assert (await engine.wait(arn, 20))["error"] == "New"
+        assert (await engine.wait(arn, 60))["error"] == "New"
         arn = (await engine.start_execution(alias["stateMachineAliasArn"]))["executionArn"]
-        assert (await engine.wait(arn, 20))["status"] == "SUCCEEDED"
+        assert (await engine.wait(arn, 60))["status"] == "SUCCEEDED"
     await home.update_state_machine_alias(
         alias["stateMachineAliasArn"],
         routing_configuration=[{"stateMachineVersionArn": f"{machine}:2", "weight": 100}],
     )
     for engine in others:
         arn = (await engine.start_execution(alias["stateMachineAliasArn"]))["executionArn"]
-        assert (await engine.wait(arn, 20))["error"] == "New"
+        assert (await engine.wait(arn, 60))["error"] == "New"
     await home.delete_state_machine_alias(alias["stateMachineAliasArn"])
     for engine in others:
         with pytest.raises(ApiError, match="StateMachineDoesNotExist"):
@@ -261,11 +261,11 @@ async def test_activities_are_everywhere_and_keep_their_tasks(shards: Shards) ->
     assert (await second)["input"] == "{}"  # a poller that waited meanwhile
     third = (await other.start_execution(machine))["executionArn"]
     await home.delete_activity(ACTIVITY)
-    assert (await other.wait(third, 20))["error"] == "States.Runtime"
+    assert (await other.wait(third, 60))["error"] == "States.Runtime"
     with pytest.raises(ApiError, match="ActivityDoesNotExist"):
         await other.get_activity_task(ACTIVITY)
     await other.send_task_success(task["taskToken"], output="1")
-    assert (await other.wait(arn, 20))["status"] == "SUCCEEDED"
+    assert (await other.wait(arn, 60))["status"] == "SUCCEEDED"
     await other.stop_execution(later)
 
 
@@ -297,7 +297,7 @@ async def test_a_machine_is_removed_when_its_last_execution_ends_on_any_shard(
         assert await home.store.machine(machine) is not None
         task = await engine.get_activity_task(ACTIVITY)
         await engine.send_task_success(task["taskToken"], output="1")
-        assert (await engine.wait(arn, 20))["status"] != "RUNNING"
+        assert (await engine.wait(arn, 60))["status"] != "RUNNING"
     assert await gone(home, machine)
     for engine in shards.engines:
         with pytest.raises(ApiError, match="StateMachineDoesNotExist"):
@@ -426,5 +426,5 @@ async def test_home_keeps_the_definitions_of_all_shards(
     assert len(await home.store.definition_ids()) == 2  # the last one, and that of the execution
     task = await other.get_activity_task(ACTIVITY)
     await other.send_task_success(task["taskToken"], output="1")
-    assert (await other.wait(arn, 20))["status"] == "SUCCEEDED"
+    assert (await other.wait(arn, 60))["status"] == "SUCCEEDED"
     await shards.close()

@@ -54,7 +54,7 @@ async def stopped(life: EngineFixture, arn: str) -> None:
 
 
 async def statuses(life: EngineFixture, arns: list[str]) -> set[str]:
-    return {(await life.engine.wait(arn, timeout=20))["status"] for arn in arns}
+    return {(await life.engine.wait(arn, timeout=60))["status"] for arn in arns}
 
 
 # --- what waits -----------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ async def hands(tmp_path: Path):
 
 
 async def eventually(ask: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not ask():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
@@ -186,7 +186,7 @@ async def test_who_is_stopped_while_it_waits_for_its_slot_takes_none(
     await asyncio.sleep(0.01)
     await engine.stop_execution(b)
     tasks.gates["A works"].set()
-    assert (await engine.wait(a, timeout=20))["status"] == "SUCCEEDED"
+    assert (await engine.wait(a, timeout=60))["status"] == "SUCCEEDED"
     (c,) = await begin(engine, "C")
     await eventually(lambda: tasks.log[-1] == "C began")
     await engine.stop_execution(c)

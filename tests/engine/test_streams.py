@@ -162,7 +162,7 @@ async def test_all_items_are_run_and_written_in_their_order(
     world.items(*range(333))
     async with world.engine as engine:
         arn = await world.start(over(kind=kind, MaxConcurrency=concurrency))
-        ended = await engine.wait(arn, 20)
+        ended = await engine.wait(arn, 60)
         assert json.loads(ended["output"])["parts"] > 3
         assert world.written("SUCCEEDED") == list(range(333))
         assert [counts["succeeded"] for counts in await world.counts(arn)] == [333, 333]
@@ -173,10 +173,10 @@ async def test_a_small_result_is_the_output_and_a_large_one_fails_early(world: W
     world.items(*range(120))
     async with world.engine as engine:
         arn = await world.start(over(write=False))
-        assert json.loads((await engine.wait(arn, 20))["output"]) == list(range(120))
+        assert json.loads((await engine.wait(arn, 60))["output"]) == list(range(120))
         world.items(*["x" * 2_000] * 1_000)
         arn = await world.start(over(write=False))
-        assert (await engine.wait(arn, 20))["error"] == "States.DataLimitExceeded"
+        assert (await engine.wait(arn, 60))["error"] == "States.DataLimitExceeded"
         children, _ = await world.counts(arn)
         assert children["total"] < 1_000
 
@@ -185,7 +185,7 @@ async def test_no_items(world: World) -> None:
     world.items()
     async with world.engine as engine:
         arn = await world.start(over(write=False))
-        assert (await engine.wait(arn, 20))["output"] == "[]"
+        assert (await engine.wait(arn, 60))["output"] == "[]"
 
 
 async def test_batches_and_selectors_reach_over_chunks(world: World) -> None:
@@ -194,7 +194,7 @@ async def test_batches_and_selectors_reach_over_chunks(world: World) -> None:
     async with world.engine as engine:
         batch = {"MaxItemsPerBatch": 40}
         arn = await world.start(over(write=False, ItemBatcher=batch, ItemSelector=selector))
-        output = json.loads((await engine.wait(arn, 20))["output"])
+        output = json.loads((await engine.wait(arn, 60))["output"])
         assert [[item["i"] for item in each["Items"]] for each in output] == [
             list(range(first, min(first + 40, 130))) for first in range(0, 130, 40)
         ]
@@ -207,11 +207,11 @@ async def test_a_percentage_is_of_all_items(world: World) -> None:
     world.items(*[100] * 20, *range(99), *range(99))
     async with world.engine as engine:
         arn = await world.start(failing_from_100(ToleratedFailurePercentage=10))
-        assert (await engine.wait(arn, 20))["status"] == "SUCCEEDED"
+        assert (await engine.wait(arn, 60))["status"] == "SUCCEEDED"
         assert len(world.written("FAILED")) == 20
         assert world.written("FAILED")[0]["Status"] == "FAILED"
         arn = await world.start(failing_from_100(ToleratedFailurePercentage=9))
-        ended = await engine.wait(arn, 20)
+        ended = await engine.wait(arn, 60)
         assert ended["error"] == "States.ExceedToleratedFailureThreshold"
 
 
@@ -221,11 +221,11 @@ async def test_a_reader_that_fails_halfway(world: World) -> None:
     path.write_text(path.read_text() + "broken\n")
     async with world.engine as engine:
         arn = await world.start(over(MaxConcurrency=5))
-        ended = await engine.wait(arn, 20)
+        ended = await engine.wait(arn, 60)
         assert (ended["error"], ended["cause"]) == ("States.ItemReaderFailed", "a broken line")
         world.items(*range(80))
         await engine.redrive_execution(arn)
-        assert (await engine.wait(arn, 20))["status"] == "SUCCEEDED"
+        assert (await engine.wait(arn, 60))["status"] == "SUCCEEDED"
         assert world.written("SUCCEEDED") == list(range(80))
 
 
@@ -241,7 +241,7 @@ async def test_a_crash_in_the_middle(world: World, kind: str) -> None:
     world.open()
     async with world.engine as engine:
         world.tasks.hold.set()
-        assert (await engine.wait(arn, 20))["status"] == "SUCCEEDED"
+        assert (await engine.wait(arn, 60))["status"] == "SUCCEEDED"
         assert world.written("SUCCEEDED") == list(range(230))
         assert [counts["total"] for counts in await world.counts(arn)] == [230, 230]
 
@@ -253,12 +253,12 @@ async def test_a_stop_in_the_middle(world: World) -> None:
         arn = await world.start(over(slow, MaxConcurrency=100))
         await world.tasks.seen.acquire()
         await engine.stop_execution(arn)
-        assert (await engine.wait(arn, 20))["status"] == "ABORTED"
+        assert (await engine.wait(arn, 60))["status"] == "ABORTED"
         children, _ = await world.counts(arn)
         assert children["running"] == 0 and children["aborted"] == 100
         world.tasks.hold.set()
         await engine.redrive_execution(arn)
-        assert (await engine.wait(arn, 20))["status"] == "SUCCEEDED"
+        assert (await engine.wait(arn, 60))["status"] == "SUCCEEDED"
         assert world.written("SUCCEEDED") == list(range(230))
 
 
@@ -270,7 +270,7 @@ async def test_the_rows_of_a_large_map_run_are_deleted_after_its_end(
     world.items(*range(130))
     async with world.engine as engine:
         arn = await world.start(over())
-        assert (await engine.wait(arn, 20))["status"] == "SUCCEEDED"
+        assert (await engine.wait(arn, 60))["status"] == "SUCCEEDED"
         with sqlite3.connect(world.folder / "db") as connection:
             for _ in range(500):
                 await asyncio.sleep(0.02)
@@ -315,4 +315,4 @@ async def test_damaged_rows_park_the_execution(world: World, table: str) -> None
         assert arn in str(parked)
         assert (await engine.run({"StartAt": "P", "States": {"P": PASS}})) == {}
         await engine.stop_execution(arn)
-        assert (await engine.wait(arn, 20))["status"] == "ABORTED"
+        assert (await engine.wait(arn, 60))["status"] == "ABORTED"

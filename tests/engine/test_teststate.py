@@ -1008,7 +1008,7 @@ async def test_a_state_does_what_it_does_in_an_execution(definition: Shape, inpu
             "stateMachineArn"
         ]
         execution = await running.start_execution(arn, input=json.dumps(input))
-        want = await running.wait(execution["executionArn"], timeout=10)
+        want = await running.wait(execution["executionArn"], timeout=60)
         got = await state(
             {**definition, **ends}, engine=running, role_arn=ROLE, input=json.dumps(input)
         )

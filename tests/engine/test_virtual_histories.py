@@ -53,7 +53,7 @@ async def start(engine: Engine, definition: Shape, input: Any = None, **fields: 
 async def skipped(definition: Shape, input: Any = None) -> HISTORY:
     async with engine_with(VirtualClock(START)) as engine:
         arn = await start(engine, definition, input)
-        described = await engine.wait(arn, 30)
+        described = await engine.wait(arn, 60)
         return dict(described), await every_event(engine, arn)
 
 
@@ -133,10 +133,10 @@ async def test_a_redrive_after_two_weeks_is_too_late() -> None:
     async with engine_with(VirtualClock(START)) as engine:
         failing = machine({"Type": "Fail", "Error": "No"})
         arn = await start(engine, failing)
-        await engine.wait(arn, 10)
+        await engine.wait(arn, 60)
         await engine.advance_time(seconds=13 * DAY)
         await engine.redrive_execution(arn)
-        assert (await engine.wait(arn, 10))["stopDate"] == START / 1000 + 13 * DAY
+        assert (await engine.wait(arn, 60))["stopDate"] == START / 1000 + 13 * DAY
         await engine.advance_time(seconds=100 * DAY)
         described = await engine.describe_execution(arn)  # although 90 days have passed
         assert described["redriveStatus"] == "NOT_REDRIVABLE"
@@ -153,7 +153,7 @@ async def test_a_nested_execution_is_waited_for() -> None:
     async with engine_with(VirtualClock(START)) as engine:
         await engine.create_state_machine("n", json.dumps(machine(wait(DAY))))
         arn = await start(engine, machine(nested))
-        described = await engine.wait(arn, 10)
+        described = await engine.wait(arn, 60)
     assert described["status"] == "SUCCEEDED"
     assert described["stopDate"] - described["startDate"] == DAY
 

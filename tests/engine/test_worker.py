@@ -50,7 +50,7 @@ async def test_year(life: EngineFixture, restart: bool) -> None:
     await life.after(YEAR - 2, restart)
     assert await life.status(arn) == "RUNNING"
     await life.after(1, restart)
-    ended = await life.engine.wait(arn, timeout=5)
+    ended = await life.engine.wait(arn, timeout=60)
     assert time.process_time() - began < 2
     assert ended["status"] == "SUCCEEDED" and ended["stopDate"] - ended["startDate"] == YEAR - 1
 
@@ -80,7 +80,7 @@ async def test_task_timeout(life: EngineFixture, restart: bool) -> None:
 async def test_heartbeat(life: EngineFixture, restart: bool) -> None:
     await life.engine.create_activity("hands")
     arn = await life.start({"A": {**HAND, "HeartbeatSeconds": 10, "TimeoutSeconds": 100}})
-    given = await life.engine.get_activity_task(ACTIVITY, "w", timeout=1)
+    given = await life.engine.get_activity_task(ACTIVITY, "w", timeout=60)
     for _ in range(3):
         await life.after(9, restart)
         await life.engine.send_task_heartbeat(given["taskToken"])
@@ -96,7 +96,7 @@ async def test_heartbeat(life: EngineFixture, restart: bool) -> None:
 async def test_task_timeout_despite_heartbeats(life: EngineFixture, restart: bool) -> None:
     await life.engine.create_activity("hands")
     arn = await life.start({"A": {**HAND, "HeartbeatSeconds": 10, "TimeoutSeconds": 25}})
-    given = await life.engine.get_activity_task(ACTIVITY, timeout=1)
+    given = await life.engine.get_activity_task(ACTIVITY, timeout=60)
     for seconds in (9, 9, 6):
         await life.after(seconds, restart)
         await life.engine.send_task_heartbeat(given["taskToken"])
@@ -255,7 +255,7 @@ async def test_unit_budget(small: Small) -> None:
     quick = await life.machine({"P": {"Type": "Pass", "End": True}}, name="quick")
     spinning = (await life.engine.start_execution(await life.machine(SPIN)))["executionArn"]
     other = await life.engine.start_execution(quick)
-    assert (await life.engine.wait(other["executionArn"], timeout=5))["status"] == "SUCCEEDED"
+    assert (await life.engine.wait(other["executionArn"], timeout=60))["status"] == "SUCCEEDED"
     assert await life.status(spinning) == "RUNNING"
 
 
@@ -287,7 +287,7 @@ async def test_many_sleepers(life: EngineFixture) -> None:
     assert not life.engine.worker.live
     await life.restart(10 * DAY)
     ended = await asyncio.gather(
-        *(life.engine.wait(each["executionArn"], timeout=30) for each in started)
+        *(life.engine.wait(each["executionArn"], timeout=60) for each in started)
     )
     assert {each["status"] for each in ended} == {"SUCCEEDED"}
     assert {each["stopDate"] - each["startDate"] for each in ended} == {10 * DAY}
@@ -342,7 +342,7 @@ async def test_back_pressure(small: Small) -> None:
     life = await small(queue_units=4, batch_units=2)
     machine = await life.machine({"P": {"Type": "Pass", "End": True}})
     starts = [asyncio.ensure_future(life.engine.start_execution(machine)) for _ in range(100)]
-    arns = [each["executionArn"] for each in await asyncio.wait_for(asyncio.gather(*starts), 10)]
+    arns = [each["executionArn"] for each in await asyncio.wait_for(asyncio.gather(*starts), 60)]
     await life.calm()
     assert {await life.status(arn) for arn in arns} == {"SUCCEEDED"} and len(set(arns)) == 100
 
@@ -351,7 +351,7 @@ async def test_when_many_starts_wait_others_are_refused(small: Small) -> None:
     life = await small(queue_units=2, queue_callers=3, batch_units=1)
     machine = await life.machine({"P": {"Type": "Pass", "End": True}})
     starts = [asyncio.ensure_future(life.engine.start_execution(machine)) for _ in range(100)]
-    answers = await asyncio.wait_for(asyncio.gather(*starts, return_exceptions=True), 10)
+    answers = await asyncio.wait_for(asyncio.gather(*starts, return_exceptions=True), 60)
     full = [each for each in answers if isinstance(each, ApiError)]
     assert 0 < len(full) < 100 and {each.code for each in full} == {"ThrottlingException"}
     await life.calm()
@@ -489,7 +489,7 @@ async def test_parked(life: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> N
         life.engine.wait(broken),
     ):
         with pytest.raises(EngineError, match="is parked"):
-            await asyncio.wait_for(call, 5)
+            await asyncio.wait_for(call, 60)
     await life.engine.send_task_success(life.tokens[1], "2")
     assert (await life.finish(other))["output"] == "2"
     assert await life.status(broken) == "RUNNING"
@@ -521,7 +521,7 @@ async def test_store_fails(life: EngineFixture, when: str) -> None:
     await life.calm()
     life.store.fails = when
     pending += [asyncio.ensure_future(engine.start_execution(machine, name="lost"))]
-    for answer in await asyncio.wait_for(asyncio.gather(*pending, return_exceptions=True), 5):
+    for answer in await asyncio.wait_for(asyncio.gather(*pending, return_exceptions=True), 60):
         assert isinstance(answer, StoreError) and "open it again" in str(answer), answer
     for call in (
         engine.start_execution(machine),
@@ -530,7 +530,7 @@ async def test_store_fails(life: EngineFixture, when: str) -> None:
         engine.get_activity_task(ACTIVITY),
     ):
         with pytest.raises(StoreError):
-            await asyncio.wait_for(call, 5)
+            await asyncio.wait_for(call, 60)
     await asyncio.sleep(0)
     assert life.calls == ["hang", "cancelled"]
     await life.restart()
@@ -623,7 +623,7 @@ async def test_odd_task(case: str, tmp_path: Path) -> None:
     async with Engine(tmp_path / "stepwell.db", tasks=Direct(handler)) as engine:
         machine = await engine.create_state_machine("m", json.dumps(definition))
         arn = (await engine.start_execution(machine["stateMachineArn"]))["executionArn"]
-        ended = await engine.wait(arn, timeout=5)
+        ended = await engine.wait(arn, timeout=60)
         assert ended["status"] == "FAILED" and (error is None or ended["error"] == error), ended
         assert json.dumps(ended, ensure_ascii=False).encode()
         last = (await engine.get_execution_history(arn, max_results=1000))["events"][-2:]
@@ -636,7 +636,7 @@ async def test_odd_task(case: str, tmp_path: Path) -> None:
         )
         other = await engine.create_state_machine("p", json.dumps(quiet))
         arn = (await engine.start_execution(other["stateMachineArn"]))["executionArn"]
-        assert (await engine.wait(arn, timeout=5))["status"] == "SUCCEEDED"
+        assert (await engine.wait(arn, timeout=60))["status"] == "SUCCEEDED"
 
 
 async def test_a_store_that_fails_within_a_task_is_not_the_tasks_failure(tmp_path: Path) -> None:

@@ -68,14 +68,14 @@ async def count(engine: Engine) -> int:
 async def ended(
     engine: Engine, definition: dict[str, Any], arn: str, redrives: int = 0
 ) -> Recorded:
-    described = await engine.wait(arn, timeout=30)
+    described = await engine.wait(arn, timeout=60)
     for _ in range(redrives):
         if described["status"] != "SUCCEEDED":
             try:
                 await engine.redrive_execution(arn)
             except ApiError:
                 break
-            described = await engine.wait(arn, timeout=30)
+            described = await engine.wait(arn, timeout=60)
     events: list[Any] = []
     token = None
     while True:

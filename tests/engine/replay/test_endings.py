@@ -47,7 +47,7 @@ async def asked(definition: Json, answer: str = "", redrives: int = 0) -> Record
         arn = (await engine.create_state_machine(name, json.dumps(definition)))["stateMachineArn"]
         started = await engine.start_execution(arn, input='{"n": 1}')
         if answer:
-            task = await engine.get_activity_task(ACTIVITY, "me", timeout=10)
+            task = await engine.get_activity_task(ACTIVITY, "me", timeout=60)
             if answer == "succeed":
                 await engine.send_task_success(task["taskToken"], '{"ok": true}')
             elif answer == "fail":

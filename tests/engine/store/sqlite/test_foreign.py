@@ -51,7 +51,7 @@ async def test_a_foreign_write_lock_is_waited_for(
                         await asyncio.sleep(0.1)
             assert not waiting.done()
             other.execute("COMMIT")
-            await asyncio.wait_for(waiting, 30)
+            await asyncio.wait_for(waiting, 60)
         assert [key for key, _ in await store.records("")] == (["a"] if opened else [])
         await store.close()
 
@@ -63,7 +63,7 @@ async def test_a_lock_that_lasts_is_a_store_failure(path: Path, other: sqlite3.C
     await store.open()
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="locked"):
-        await asyncio.wait_for(store.commit([Writes({"a": b""})]), 30)
+        await asyncio.wait_for(store.commit([Writes({"a": b""})]), 60)
     other.execute("COMMIT")
     await store.close()
 
@@ -76,7 +76,7 @@ async def test_closing_does_not_wait_for_a_lock_for_long(
     other.execute("BEGIN IMMEDIATE")
     write = asyncio.create_task(engine.records.write({"a": b""}))
     await asyncio.sleep(0.1)
-    await asyncio.wait_for(engine.close(), 30)  # the lock is waited for during a minute
+    await asyncio.wait_for(engine.close(), 60)  # the lock is waited for during a minute
     with pytest.raises(StoreError):
         await write
     other.execute("COMMIT")

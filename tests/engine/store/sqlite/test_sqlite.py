@@ -304,7 +304,7 @@ async def test_the_death_of_the_thread_fails_its_calls(path: Path) -> None:
     gate.set()
     assert await blocked is True
     with pytest.raises(StoreError, match="thread of the database has died"):
-        await asyncio.wait_for(waiting, 10)
+        await asyncio.wait_for(waiting, 60)
     with pytest.raises(StoreError, match="died"):
         await store.commit(run.units)
     await store.close()
