@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 from tests.conftest import ROOT
 from tests.integrations.server.live import LIMITED, Live, keep_compiled
 
@@ -25,6 +32,8 @@ OPTIONS = [
 ]  # fmt: skip
 SHOTS = Path(os.environ.get("STEPWELL_SCREENSHOTS", ROOT / "build" / "screenshots"))
 Shoot = Callable[[str], None]
+PATIENCE_MS = 60_000  # a busy machine needs more than the five seconds of expect()
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +84,7 @@ def page(context: BrowserContext, live: Live) -> Iterator[Page]:
     page.on("console", lambda message: logged.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: logged.append(str(error)))
     page.on("request", lambda request: requested.append(request.url))
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(live.url)
     yield page
     assert logged == []
