@@ -28,6 +28,7 @@ from stepwell.asl.files.placeholders import (
     Known,
     Placeholders,
 )
+from stepwell.asl.files.templates.hcl_templates import template
 from stepwell.asl.files.templates.intrinsic_functions import replaced as replaced_calls
 from stepwell.asl.files.templates.machines import Find, machines, names
 from stepwell.asl.files.templates.stack import Stack
@@ -167,8 +168,8 @@ def _read(data: bytes | str, filename: str, reading: Reading, known: _Outer = _N
     placeholders, parsed = parse(data, filename, reading, known.others)
     more = None if placeholders.others or not parsed.others else again
     if parsed.broken or parsed.plain:
-        given = _locator(parsed.places, None), (), parsed.broken
-        return Source(parsed.text, filename, *given, others=more, instructions=parsed.instructions)
+        plain = _locator(parsed.places, None), (), parsed.broken
+        return Source(parsed.text, filename, *plain, others=more, instructions=parsed.instructions)
     stack = stack_of(parsed, filename, placeholders, reading)
     outer = placeholders.find = names(stack, filename, placeholders, parsed, reading, known.find)
     whole = replaced_calls(parsed.value, placeholders, stack)
@@ -190,9 +191,8 @@ def _read(data: bytes | str, filename: str, reading: Reading, known: _Outer = _N
             content, file = elsewhere
             inside = said.get if machine.file else outer  # what it includes may have its names
             values = _values(machine, reading.parameters, stack, said)
-            inner = _read(
-                content, file, replace(reading, parameters=values), known._replace(find=inside)
-            )
+            given = replace(reading, parameters=values), known._replace(find=inside)
+            inner = _read_named(content, file, *given, parsed.body is not None)
             notes = unmatched_notes(machine, filename, parsed, (), content, file)
             return replace(inner, unmatched=notes)
         unknown = undefined_notes(machine, filename, parsed, stack, placeholders)
@@ -218,6 +218,21 @@ def _read(data: bytes | str, filename: str, reading: Reading, known: _Outer = _N
     if machine:
         notes += unmatched_notes(machine, filename, parsed, reading.parameters, written)
     return replace(source, others=more, instructions=parsed.instructions, unmatched=notes)
+
+
+def _read_named(
+    content: bytes, file: str, reading: Reading, known: _Outer, terraform: bool
+) -> Source:
+    """The file that a template names. terraform: the template is one of Terraform."""
+    filled: str | bytes = content
+    if terraform:
+        filled, find = template(content, file, reading.parameters, known.find)
+        known = known._replace(find=find)
+    source = _read(filled, file, reading, known)
+    # what was carried out in another way than Terraform does is read as it is written
+    return (
+        _read(content, file, reading, known) if source.broken and filled is not content else source
+    )
 
 
 def _values(

@@ -178,7 +178,7 @@ def unmatched(
               the template, so that only unused substitutions are known
     filled    names of placeholders that are replaced in it
     """
-    if not machine.complete or is_call(_written(machine, template)):
+    if not machine.complete or is_call(substitutions(machine, template)):
         return []
     written = [each for each in PLACEHOLDER.finditer(text) if not (each[1] or each[2])]
     used = {word for each in written for word in _WORD.findall(each[0])} | {*filled}
@@ -201,8 +201,8 @@ def unmatched(
     ]
 
 
-def _written(machine: Embedded, template: Json) -> Json:
-    """The substitutions of a machine, which a function may give."""
+def substitutions(machine: Embedded, template: Json) -> Json:
+    """Those of a machine as they are written: a function or an expression may give them."""
     resource = dict(_members(template, "Resources")).get(machine.name, {})
     properties = resource.get("Properties")
     return properties.get(_SUBSTITUTIONS) if isinstance(properties, dict) else None

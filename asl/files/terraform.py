@@ -112,8 +112,8 @@ class Terraform:
             if isinstance(first, str):
                 others = [self._local(each) for each in others]
                 file = _HERE.sub("", self.placeholders.unmarked(first))
-                # None: an expression, or file(...), which replaces nothing
-                values = others[0] if others and isinstance(others[0], dict) else None
+                # a text: an expression; None: file(...), which replaces nothing
+                values = others[0] if others and isinstance(others[0], dict | str) else None
                 self.places[member(inside, "DefinitionSubstitutions")] = place
                 return {"DefinitionUri": file, "DefinitionSubstitutions": values}
         elif isinstance(value, dict):

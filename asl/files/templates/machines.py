@@ -70,6 +70,15 @@ def _of_file(
     return [each._replace(written=placeholders.unmarked(shown(each.definition))) for each in found]
 
 
+def _with_substitutions(machine: Embedded, template: Json, stack: Stack) -> Embedded:
+    """With the variables of a templatefile that are an expression: merge(local.common, {...})."""
+    written = definition_templates.substitutions(machine, template)
+    known = stack.value(written) if isinstance(written, str) else None
+    if known is None or not isinstance(known.value, dict):
+        return machine
+    return machine._replace(substitutions=known.value)
+
+
 def machines(
     value: Json, stack: Stack, filename: str, reading: Reading, find: Find
 ) -> list[Embedded]:
@@ -79,6 +88,7 @@ def machines(
     find   what the template says of its names
     """
     found = definition_templates.embedded(value, stack.text)
+    found = [_with_substitutions(each, value, stack) if each.file else each for each in found]
     for name, file, key in stack.included_machines():
         path = posixpath.normpath(posixpath.join(posixpath.dirname(filename), file))
         if (data := reading.open_file(path)) is None:

@@ -13,6 +13,7 @@ from stepwell.asl.evaluation import Json
 from stepwell.asl.files.hcl_reader import Body, Call, HclReader, Text, Value
 from stepwell.asl.files.placeholders import Known, Placeholders, as_text
 from stepwell.asl.files.templates.functions import FunctionCode
+from stepwell.asl.files.templates.hcl_expressions import Scope, evaluate
 from stepwell.asl.files.templates.names import PSEUDO, Lookups, place
 from stepwell.asl.files.templates.resource_types import TYPES
 from stepwell.asl.files.yaml_values import DefinitionFileError
@@ -127,8 +128,10 @@ class TerraformNames:
             return Known("default", fixed=False)
         match = _REFERENCE.match(name)
         if match is None:
-            return None
+            return evaluate(name, Scope(self.find))
         data, kind, label, attribute = match.groups()
+        if kind in ("var", "local") and name != f"{kind}.{label}":
+            return evaluate(name, Scope(self.find))  # a member of it
         if data and (kind, attribute) in _PLACES:
             return Known(self._place[_PLACES[kind, attribute]])
         if attribute is None:
