@@ -158,7 +158,9 @@ async def test_a_shard_that_lost_its_session_fails_alone(
         " AND classid::bigint = $1 AND objid = 0",
         locks,
     )
-    await asyncio.sleep(0.2)  # the end of the connection arrives
+    async with asyncio.timeout(60):  # until the end of the connection has arrived
+        while not stores[0].database._writer.is_closed():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     lost, *others = await together(stores, *noted(0, 1, 2))
     assert isinstance(lost, StoreError)
     assert others == [None, None]
