@@ -60,7 +60,7 @@ def home(tmp_path: Path) -> dict[str, str]:
 def command(home: dict[str, str]) -> Command:
     """command("run", file, ...): `stepwell ...` as a process of its own, to its end."""
 
-    def run(*arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         words = [*SCRIPT, *map(str, arguments)]
         return subprocess.run(
             words,

@@ -40,7 +40,7 @@ class App:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -50,7 +50,7 @@ class App:
         request = urllib.request.Request(
             f"{self.url}/uploads", (APP / name).read_bytes(), method="POST"
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert json.loads(answer.read())["FailedEntryCount"] == 0
 
     def execution(self, count: int, status: str) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def app(
 
 def opened(link: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(link, timeout=20) as answer:
+        with urllib.request.urlopen(link, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refusal:
         return refusal.code, refusal.read().decode()
@@ -107,7 +107,7 @@ def test_the_application(app: App) -> None:
     assert "Please decide on invoice 2026-117\n  text: Hill & Sons wants 761.5\n" in told
     approve, refuse = (re.search(rf"{word}: (http\S+)", told)[1] for word in ("approve", "refuse"))  # type: ignore[index]
     app.live.process.kill()
-    app.live.process.wait(timeout=20)
+    app.live.process.wait(timeout=60)
     app.serve()
     assert opened(approve) == (
         200,
@@ -124,7 +124,7 @@ def test_the_application(app: App) -> None:
     assert opened(re.search(r"refuse: (http\S+)", told)[1])[0] == 200  # type: ignore[index]
     assert app.execution(3, "FAILED")["cause"] == "was refused"
     request = urllib.request.Request(f"{app.url}/uploads", b'{"number": 5}', method="POST")
-    urllib.request.urlopen(request, timeout=20).close()
+    urllib.request.urlopen(request, timeout=60).close()
     assert app.execution(4, "FAILED")["cause"] == "could not be read: KeyError 'lines'"
     last = eventually(
         lambda: (text := app.script("inbox.py", "10")) and "Invoice 5 is not filed" in text and text

@@ -24,7 +24,7 @@ def test_it_runs(command: tuple[str, ...]) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
     assert all(figure in ran.stdout for figure in FIGURES[command]), ran.stdout

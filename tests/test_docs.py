@@ -126,7 +126,7 @@ def test_a_page_runs_as_written(
             start_new_session=True,
         )  # fmt: skip
         try:
-            code = process.wait(timeout=120)
+            code = process.wait(timeout=300)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # what the page left in the background

@@ -68,7 +68,7 @@ def test_outcome(name, command_here, tmp_path):
         assert squeeze(case["cause"]) in squeeze(done.stderr)  # long lines may be folded
 
 
-def eventually(ask: Callable[[], Any], seconds: float = 30) -> Any:
+def eventually(ask: Callable[[], Any], seconds: float = 60) -> Any:
     """The first true result of `ask`."""
     end = time.monotonic() + seconds
     while not (answer := ask()):
@@ -116,7 +116,7 @@ def test_the_manager_approves_by_the_activity(command, start):
         ).returncode
         == 0
     )
-    output, errors = running.communicate(timeout=30)
+    output, errors = running.communicate(timeout=60)
     assert running.returncode == 0, errors
     assert json.loads(output)["message"] == "A new laptop for 1800 is approved by grace."
     assert events(command, "ask", "ActivityStarted")[0]["activityStartedEventDetails"] == {
@@ -132,7 +132,7 @@ def test_the_person_on_call_refuses_by_the_callback(command, start):
     scheduled = events(command, "ask", "TaskScheduled")[0]["taskScheduledEventDetails"]
     token = json.loads(scheduled["parameters"])["Payload"]["token"]
     assert command("task", "fail", token, "--error", "No", "--cause", "too dear").returncode == 0
-    output, errors = running.communicate(timeout=30)
+    output, errors = running.communicate(timeout=60)
     assert running.returncode == 0, errors
     assert json.loads(output)["approved"] is False
     assert events(command, "ask", "TaskFailed")[0]["taskFailedEventDetails"]["cause"] == "too dear"

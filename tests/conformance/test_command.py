@@ -164,7 +164,7 @@ def test_kept_examples_are_run_without_new_ones(
 def test_without_boto3_the_message_says_how_to_install_it(home: dict[str, str]) -> None:
     program = f"import sys; sys.modules['boto3'] = None; {SCRIPT[2]}"
     words = [sys.executable, "-c", program, "conformance", "areas"]
-    done = subprocess.run(words, env=home, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, env=home, capture_output=True, text=True, timeout=180, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "stepwell: boto3 is not installed: in a clone of stepwell, pip install '.[conformance]'\n"
@@ -317,7 +317,7 @@ def test_the_action_uses_existing_options(root: Path) -> None:
         [*SCRIPT, "conformance", "run", "--help"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=True,
     ).stdout
     ours = re.findall(r"--[a-z-]+", script[script.index("options=") :])
