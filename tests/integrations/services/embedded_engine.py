@@ -14,6 +14,7 @@ from typing import Any
 
 from stepwell.engine import Engine
 from stepwell.engine.clock import ManualClock
+from stepwell.engine.supervisor import LoopState
 from stepwell.integrations.aws.outside import Outside
 from stepwell.integrations.limits import DEFAULT_LIMITS, Limits
 from stepwell.integrations.tasks.iam_policies import Policies
@@ -68,7 +69,7 @@ class EmbeddedEngine:
             self.clock.advance(0)
             sweep = self.engine.supervisor.loops.get("archive_sweep")
             busy = (
-                len(self.registry.host.working) > self.sns.sender.asleep
+                self._delivers()
                 or worker.writer.busy
                 or worker.executions.loading
                 or worker.life.background
@@ -77,6 +78,13 @@ class EmbeddedEngine:
                 or (sweep is not None and sweep.running > sweep.failing)
             )
             quiet = 0 if busy else quiet + 1
+
+    def _delivers(self) -> bool:
+        """Whether more work of services is under way than waits for time to pass."""
+        loops = self.engine.supervisor.loops
+        names = {each.get_name() for each in self.registry.host.working}
+        states = [loops.get(name, LoopState(running=1)) for name in names]  # 1: it is to begin
+        return sum(each.running - each.failing for each in states) > self.sns.sender.asleep
 
     async def after(self, seconds: float) -> None:
         self.clock.advance(round(1000 * seconds))
