@@ -13,7 +13,7 @@ from stepwell.asl import json_text
 from stepwell.asl.checks import STANDARD
 from stepwell.asl.evaluation import Json
 from stepwell.asl.files import definition_templates, holes
-from stepwell.asl.files.definition_texts import Parsed, Reading, is_yaml, parse, stack_of
+from stepwell.asl.files.definition_texts import Parsed, Reading, decoded, is_yaml, parse, stack_of
 from stepwell.asl.files.embedded import (
     Note,
     embedded_text,
@@ -28,7 +28,8 @@ from stepwell.asl.files.placeholders import (
     Known,
     Placeholders,
 )
-from stepwell.asl.files.templates.hcl_templates import template
+from stepwell.asl.files.templates.hcl_expressions import Scope
+from stepwell.asl.files.templates.hcl_templates import rendered, template
 from stepwell.asl.files.templates.intrinsic_functions import replaced as replaced_calls
 from stepwell.asl.files.templates.machines import Find, machines, names
 from stepwell.asl.files.templates.stack import Stack
@@ -172,6 +173,10 @@ def _read(data: bytes | str, filename: str, reading: Reading, known: _Outer = _N
         return Source(parsed.text, filename, *plain, others=more, instructions=parsed.instructions)
     stack = stack_of(parsed, filename, placeholders, reading)
     outer = placeholders.find = names(stack, filename, placeholders, parsed, reading, known.find)
+    if parsed.body is not None and parsed.instructions:
+        filled = rendered(decoded(data, filename), Scope(outer))
+        if filled is not None:  # nothing is left in it
+            return _read(filled, f"{filename}#{name}" if name else filename, reading, known)
     whole = replaced_calls(parsed.value, placeholders, stack)
     text = parsed.text if whole == parsed.value else json_text.dumps(whole)
     machine, written = None, ""

@@ -74,7 +74,7 @@ def parse(
             the file cannot be parsed without
     """
     parameters, limits = reading.parameters, reading.limits
-    text = _decode(data, filename)
+    text = decoded(data, filename)
     if mark := MARK.search(text):
         place = json_text.place(text, mark.start())
         raise DefinitionFileError(filename, place, "the private characters U+E000 and U+E001")
@@ -189,7 +189,7 @@ def _loader(filename: str, placeholders: Placeholders, reading: Reading) -> Call
             return None
         source, placeholders.source = placeholders.source, ""  # its marks are not in this file
         try:
-            return YamlReader(path, placeholders, reading.limits).read(_decode(data, path))
+            return YamlReader(path, placeholders, reading.limits).read(decoded(data, path))
         except DefinitionFileError:
             return None  # Serverless says what is wrong with it
         finally:
@@ -203,7 +203,7 @@ def _quoted(match: re.Match[str]) -> str:
     return match[1] + quote + (match[2] + match[3]).replace(quote, 2 * quote) + quote
 
 
-def _decode(data: bytes | str, filename: str) -> str:
+def decoded(data: bytes | str, filename: str) -> str:
     if isinstance(data, str):
         return data.removeprefix("\ufeff")
     for mark, what in _MARKS.items():

@@ -11,6 +11,7 @@ So the text is JSON although the value is unknown; holes.py finds values that fi
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from stepwell.asl import json_text
@@ -183,7 +184,8 @@ class Placeholders:
                 return None
             fixed = all(each.fixed for each in known.values())
             if numbers and MARK.fullmatch(value):
-                return known[numbers[0]]
+                bare = self.found[numbers[0]].bare
+                return _as_json(known[numbers[0]]) if bare else known[numbers[0]]
             return Known(MARK.sub(lambda mark: as_text(known[int(mark[1])].value), value), fixed)
         if isinstance(value, list):
             items = [self.known(each) for each in value]
@@ -208,6 +210,14 @@ class Placeholders:
     def unmarked(self, text: str) -> str:
         """A text with its placeholders as they were written."""
         return MARK.sub(lambda mark: self.found[int(mark[1])].written, text)
+
+
+def _as_json(known: Known) -> Known:
+    """Outside of strings, a text is JSON: of jsonencode(...), or a number."""
+    if isinstance(known.value, str):
+        with suppress(json_text.JsonError):
+            return known._replace(value=json_text.loads(known.value))
+    return known
 
 
 def as_text(value: Json) -> str:

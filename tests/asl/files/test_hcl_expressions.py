@@ -185,6 +185,38 @@ def test_a_template_file_whose_instructions_have_no_value() -> None:
     read_definition(text, "main.tf", {"var.limit": True}, open_file=opened.get)
 
 
+def test_instructions_and_json_in_a_heredoc() -> None:
+    text = """locals {
+  retry = [{ ErrorEquals = ["States.ALL"] }]
+}
+variable "seconds" { default = "30" }
+resource "aws_sfn_state_machine" "this" {
+  definition = <<-EOT
+    {
+      "StartAt": "A",
+      "States": {
+        "A": {
+          "Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:listBuckets",
+          %{ if length(local.retry) > 0 ~}
+          "Retry": ${jsonencode(local.retry)},
+          %{ endif ~}
+          "TimeoutSeconds": ${var.seconds},
+          "Comment": "${jsonencode(local.retry)}",
+          "End": true
+        }
+      }
+    }
+  EOT
+}
+"""
+    source = sampled(read_definition(text, "main.tf"), runs=True)
+    state = loads(source.text)["States"]["A"]
+    assert state["Retry"] == [{"ErrorEquals": ["States.ALL"]}]
+    assert state["TimeoutSeconds"] == 30
+    assert state["Comment"] == '[{"ErrorEquals":["States.ALL"]}]'
+    assert source.locate("/States/A/Comment")[0] == 16
+
+
 def test_expressions_in_jsonencode_and_names() -> None:
     text = """variable "env" { default = "dev" }
 resource "aws_sfn_state_machine" "this" {
