@@ -192,6 +192,7 @@ def _read(data: bytes | str, filename: str, reading: Reading, known: _Outer = _N
         if said is None:
             said = _known(machine, placeholders)
         written = placeholders.unmarked(definition_templates.shown(machine.definition))
+        unknown = undefined_notes(machine, filename, parsed, stack, placeholders)
         if elsewhere := _elsewhere(machine, filename, written, parsed, reading):
             content, file = elsewhere
             inside = said.get if machine.file else outer  # what it includes may have its names
@@ -199,8 +200,7 @@ def _read(data: bytes | str, filename: str, reading: Reading, known: _Outer = _N
             given = replace(reading, parameters=values), known._replace(find=inside)
             inner = _read_named(content, file, *given, parsed.body is not None)
             notes = unmatched_notes(machine, filename, parsed, (), content, file)
-            return replace(inner, unmatched=notes)
-        unknown = undefined_notes(machine, filename, parsed, stack, placeholders)
+            return replace(inner, unmatched=notes + unknown)
         values = {**machine.constants(), **reading.parameters}
         named = {each.name for each in placeholders.found} & values.keys()
         if known.substitutions is None and named:

@@ -51,14 +51,24 @@ def undefined_notes(
     stack: Stack,
     placeholders: Placeholders,
 ) -> tuple[Note, ...]:
-    """Source.unmatched, of names in a definition inside of a template of CloudFormation."""
+    """Source.unmatched, of names in a definition inside of a template of CloudFormation, and in its
+    DefinitionSubstitutions.
+    """
     if filename.endswith(terraform.SUFFIX) or not machine.location.startswith("/Resources/"):
         return ()
-    names = frozenset(machine.substitutions) if machine.complete else None
-    found = () if names is None else undefined(machine.definition, names, stack, placeholders)
+    if not machine.complete:
+        return ()
+    within = f"{machine.location.rpartition('/')[0]}/DefinitionSubstitutions"
+    every = frozenset(each.name for each in placeholders.found)  # a text may have any
+    values = undefined(dict(machine.substitutions), every, stack, placeholders)
+    found = [each._replace(location=within + each.location) for each in values]
+    if not machine.file:
+        names = frozenset(machine.substitutions)
+        inside = undefined(machine.definition, names, stack, placeholders)
+        found += [each._replace(location=machine.location + each.location) for each in inside]
     notes = []
     for offset, location, message in found:
-        place = json_text.nearest(parsed.places(), machine.location + location)
+        place = json_text.nearest(parsed.places(), location)
         if offset >= 0:
             place = json_text.place(placeholders.source, offset)
         notes.append((filename, place, message))

@@ -347,6 +347,28 @@ def test_names_that_a_template_does_not_have(text: str, notes: list[str]) -> Non
         assert line[source.unmatched[0][1][1] - 1 :].startswith("${")
 
 
+def test_names_in_substitutions_that_a_template_does_not_have() -> None:
+    text = """Transform: AWS::Serverless-2016-10-31
+Resources:
+  Orders:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      DefinitionUri: a.json
+      DefinitionSubstitutions:
+        Charge: !GetAtt Chrge.Arn
+        Queue: !Sub "${Jobs}-${AWS::Region}"
+        Text: "${Any}"
+        Role: !GetAtt OrdersRole.Arn
+"""
+    inner = b'{"StartAt": "A", "States": {"A": {"Type": "Pass", "Result": "${Charge} ${Queue} '
+    inner += b'${Text} ${Role}", "End": true}}}'
+    source = read_definition(text, "t.yaml", unfilled=True, open_file={"a.json": inner}.get)
+    assert source.unmatched == (
+        ("t.yaml", (8, 9), "the template has no resource or parameter Chrge"),
+        ("t.yaml", (9, 22), "the template has no resource or parameter Jobs"),
+    )
+
+
 def test_a_file_that_a_template_includes_has_the_names_of_the_template() -> None:
     inner = (
         b'{"StartAt": "A", "States": {"A": {"Type": "Task", "End": true,'
