@@ -25,6 +25,7 @@ _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
 _OPERATOR: Final = re.compile(r"=>|==|!=|<=|>=|&&|\|\||[-+*/%<>!?:.,=()\[\]{}]")
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _WORDS: Final[Mapping[str, Json]] = {"true": True, "false": False, "null": None}
+MOST_ITERATIONS: Final = 10_000  # of all loops of an expression or a template file
 _DEPTH: Final = 50  # of expressions in expressions
 _FAULTS: Final = (
     LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError,
@@ -74,10 +75,32 @@ def _number(value: Json) -> int | float:
 
 
 class Scope(NamedTuple):
-    """find: of names outside of the expression; variables: of loops around a part of it."""
+    """find: of names outside of the expression; variables: of loops around a part of it;
+    iterations: those that its loops may still have.
+    """
 
     find: Find
-    variables: Mapping[str, Json] = {}
+    variables: Mapping[str, Json]
+    iterations: Iterator[int]
+
+    @classmethod
+    def of(cls, find: Find) -> "Scope":
+        return cls(find, {}, iter(range(MOST_ITERATIONS)))
+
+    def loop(self, collection: Json, names: list[str]) -> "Iterator[Scope]":
+        """The scope of each iteration, whose variables are a value, or an index or key and a value.
+        Raises TypeError, ValueError.
+        """
+        if isinstance(collection, dict):
+            pairs: list[tuple[Json, Json]] = sorted(collection.items())
+        elif isinstance(collection, list):
+            pairs = list(enumerate(collection))
+        else:
+            raise TypeError
+        for key, value in pairs:
+            if next(self.iterations, None) is None:
+                raise ValueError("too many iterations")
+            yield self.with_variables(dict(zip(names, (key, value)[-len(names) :])))
 
     def with_variables(self, values: Mapping[str, Json]) -> "Scope":
         return self._replace(variables={**self.variables, **values})
@@ -277,8 +300,7 @@ class _Parser:
         self.expect(closer)
 
         def scopes(scope: Scope) -> Iterator[Scope]:
-            for values in iterations(collection(scope), names):
-                inner = scope.with_variables(values)
+            for inner in scope.loop(collection(scope), names):
                 if _flag(condition(inner)):
                     yield inner
 
@@ -314,20 +336,6 @@ class _Parser:
         if whole and not whole[1] and whole[3]:
             return _parsed(whole[3])
         return lambda scope: _filled(written, scope)
-
-
-def iterations(collection: Json, names: list[str]) -> Iterator[dict[str, Json]]:
-    """The variables of each iteration: of a value, or of an index or key and a value. Raises
-    TypeError.
-    """
-    if isinstance(collection, dict):
-        pairs: list[tuple[Json, Json]] = sorted(collection.items())
-    elif isinstance(collection, list):
-        pairs = list(enumerate(collection))
-    else:
-        raise TypeError
-    for key, value in pairs:
-        yield dict(zip(names, (key, value) if len(names) == 2 else (value,)))
 
 
 def _constant(value: Json) -> Node:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 from stepwell.asl.evaluation import Json
 from stepwell.asl.files.definition_texts import is_yaml
 from stepwell.asl.files.placeholders import PLACEHOLDER, Known, as_text
-from stepwell.asl.files.templates.hcl_expressions import Find, Scope, evaluate, iterations
+from stepwell.asl.files.templates.hcl_expressions import Find, Scope, evaluate
 
 _INSTRUCTION: Final = re.compile(
     r'(?<!%)%\{(~?)\s*(if|else|endif|for|endfor)\b((?:[^"{}]|"(?:[^"\\]|\\.)*")*?)\s*(~?)\}',
@@ -45,7 +45,7 @@ def template(
 
     values, find  of the variables of the templatefile
     """
-    scope = Scope(lambda name: Known(values[name]) if name in values else find(name))
+    scope = Scope.of(lambda name: Known(values[name]) if name in values else find(name))
     text = None
     if not is_yaml(filename):  # the layout of YAML would change
         text = rendered(content.decode("utf-8-sig", "replace"), scope)
@@ -114,10 +114,12 @@ def _texts(parts: list[_Part], scope: Scope, loop: bool) -> Iterator[str]:
 def _iterations(block: _Block, scope: Scope) -> Iterator[str]:
     match = _LOOP.fullmatch(block.expression)
     known = evaluate(match[3].strip(), scope) if match else None
-    if match is None or known is None or not isinstance(known.value, list | dict):
+    if match is None or known is None:
         raise _UnknownError(block.expression)
-    names = [each for each in (match[1], match[2]) if each]
-    inside = [scope.with_variables(each) for each in iterations(known.value, names)]
+    try:
+        inside = list(scope.loop(known.value, [each for each in (match[1], match[2]) if each]))
+    except (TypeError, ValueError) as error:
+        raise _UnknownError(block.expression) from error
     for number, each in enumerate(inside):
         text = "".join(_texts(block.branches[0], each, True))
         yield text.replace("\n", " ") if number else text

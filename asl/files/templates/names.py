@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from stepwell.asl.evaluation import Json
-from stepwell.asl.files.placeholders import Known
+from stepwell.asl.files.placeholders import Known, as_text
 
 # pseudo parameter -> (its word in the table of types, sample)
 PSEUDO: Final[Mapping[str, tuple[str, str]]] = {
@@ -14,6 +14,7 @@ PSEUDO: Final[Mapping[str, tuple[str, str]]] = {
     "AWS::URLSuffix": ("suffix", "amazonaws.com"),
 }
 MOST_NAMES: Final = 50  # that stand for one another
+LARGEST_VALUE: Final = 1024 * 1024  # as a definition: texts of texts grow with a power of two
 
 
 def place(values: Mapping[str, Json]) -> dict[str, str]:
@@ -22,7 +23,9 @@ def place(values: Mapping[str, Json]) -> dict[str, str]:
 
 
 class Lookups:
-    """The value of each name, found once. One that its own value needs has none."""
+    """The value of each name, found once. One that its own value needs has none, nor one that no
+    definition has room for.
+    """
 
     def __init__(self) -> None:
         self._found: dict[str, Known | None] = {}
@@ -33,6 +36,8 @@ class Lookups:
             self._found[name] = None
             if self._depth < MOST_NAMES:
                 self._depth += 1
-                self._found[name] = find(name)
+                known = find(name)
                 self._depth -= 1
+                if known is not None and len(as_text(known.value)) <= LARGEST_VALUE:
+                    self._found[name] = known
         return self._found[name]

@@ -128,10 +128,10 @@ class TerraformNames:
             return Known("default", fixed=False)
         match = _REFERENCE.match(name)
         if match is None:
-            return evaluate(name, Scope(self.find))
+            return evaluate(name, Scope.of(self.find))
         data, kind, label, attribute = match.groups()
         if kind in ("var", "local") and name != f"{kind}.{label}":
-            return evaluate(name, Scope(self.find))  # a member of it
+            return evaluate(name, Scope.of(self.find))  # a member of it
         if data and (kind, attribute) in _PLACES:
             return Known(self._place[_PLACES[kind, attribute]])
         if attribute is None:

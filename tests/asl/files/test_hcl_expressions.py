@@ -27,9 +27,6 @@ def find(name: str) -> Known | None:
     return Known(NAMES[name]) if name in NAMES else None
 
 
-SCOPE = Scope(find)
-
-
 @pytest.mark.parametrize(
     ("written", "value"),
     [
@@ -65,7 +62,7 @@ SCOPE = Scope(find)
     ],
 )  # fmt: skip
 def test_values(written: str, value: Json) -> None:
-    known = evaluate(written, SCOPE)
+    known = evaluate(written, Scope.of(find))
     assert known is not None and not known.fixed
     assert known.value == value and type(known.value) is type(value)
 
@@ -95,13 +92,13 @@ def test_values(written: str, value: Json) -> None:
     ],
 )
 def test_what_has_no_value(written: str) -> None:
-    assert evaluate(written, SCOPE) is None
+    assert evaluate(written, Scope.of(find)) is None
 
 
 def test_functions_refuse_wrong_arguments_without_a_crash() -> None:
     for name in FUNCTIONS:
         for arguments in ("", "null", "1", '"a"', "[1], [2]", "{ a = 1 }, 2", '"a", "b", "c"'):
-            evaluate(f"{name}({arguments})", SCOPE)
+            evaluate(f"{name}({arguments})", Scope.of(find))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +119,7 @@ def test_functions_refuse_wrong_arguments_without_a_crash() -> None:
     ],
 )  # fmt: skip
 def test_instructions(text: str, value: str | None) -> None:
-    found = rendered(text, SCOPE)
+    found = rendered(text, Scope.of(find))
     assert found == value
     if found is not None and "for" in text:
         assert found.count("\n") == text.count("\n")
@@ -239,3 +236,20 @@ locals {
     definition = json.loads(source.text)
     assert definition["TimeoutSeconds"] == 120
     assert definition["States"]["A"]["Result"] == {"q": "B", "e": ["A"]}
+
+
+# --- what would not end ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variables", ["a", "a, b"])
+def test_loops_have_a_limit(variables: str) -> None:
+    inner = f"[for {variables} in range(1000) : 1]"
+    assert evaluate(f"length({inner})", Scope.of(find)) == Known(1000, fixed=False)
+    for _ in range(3):
+        inner = f"[for {variables} in range(1000) : {inner}]"
+        assert evaluate(inner, Scope.of(find)) is None
+    text = f"%{{ for {variables} in range(1000) }}x%{{ endfor }}"
+    assert rendered(text, Scope.of(find)) == "x" * 1000
+    for _ in range(3):
+        text = f"%{{ for {variables} in range(1000) }}{text}%{{ endfor }}"
+        assert rendered(text, Scope.of(find)) is None

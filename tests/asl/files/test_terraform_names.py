@@ -166,6 +166,22 @@ def test_a_local_of_another_file() -> None:
         read("local.nothing")
 
 
+@pytest.mark.parametrize(("number", "unfilled"), [(12, []), (39, ["local.a39"])])
+def test_texts_that_grow_with_a_power_of_two(number: int, unfilled: list[str]) -> None:
+    doubled = (f'a{n} = "${{local.a{n - 1}}}${{local.a{n - 1}}}"' for n in range(1, 40))
+    pass_state = f'{{ Type = "Pass", Result = local.a{number}, End = true }}'
+    text = "\n".join(
+        (
+            *("locals {", 'a0 = "ab"', *doubled, "}", 'resource "aws_sfn_state_machine" "m" {'),
+            f'definition = jsonencode({{ StartAt = "A", States = {{ A = {pass_state} }} }})\n}}',
+        )
+    )
+    source = sampled(read_definition(text, "main.tf", unfilled=True))
+    assert [each.name for each in source.unfilled] == unfilled
+    value = loads(source.text)["States"]["A"]["Result"]  # type: ignore[index,call-overload]
+    assert unfilled or value == "ab" * 2**number
+
+
 def test_a_file_in_yaml() -> None:
     state, _ = read(
         'jsonencode(yamldecode(file("${path.module}/order.asl.yaml")))',
