@@ -313,6 +313,7 @@ UNMATCHED = """Resources:
         Charge: !GetAtt Charge.Arn
         Second: 30
         Escaped: 1
+  Charge: {Type: AWS::Serverless::Function}
 """
 
 
