@@ -15,6 +15,7 @@ import pytest
 
 from stepwell.asl.resources import parse_resource
 from stepwell.engine import Engine
+from stepwell.engine.clock import ManualClock
 from stepwell.engine.tasks import TaskError, TaskRequest, Tasks
 from stepwell.integrations.requests import request_id
 from stepwell.integrations.tasks.registry import Registry
@@ -70,16 +71,10 @@ class Bench:
         return await self.engine.wait(await self.parent(*states, input=input, **rest), timeout=60)
 
     async def events(self, arn: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (
-            await self.engine.get_execution_history(arn, max_results=1000)
-        )["events"]
-        return found
+        return list((await self.engine.get_execution_history(arn, max_results=1000))["events"])
 
     async def children(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await self.engine.list_executions(MACHINE + "child"))[
-            "executions"
-        ]
-        return found
+        return list((await self.engine.list_executions(MACHINE + "child"))["executions"])
 
     async def only_child(self, status: str) -> dict[str, Any]:
         """The one child there is, as soon as it has that status."""
@@ -88,12 +83,12 @@ class Bench:
         return await self.engine.describe_execution(arn)
 
     async def some_child(self, status: str) -> str:
-        for _ in range(1000):
-            for each in await self.children():
-                if each["status"] == status:
-                    return str(each["executionArn"])
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"no child is {status}")
+        async with asyncio.timeout(60):
+            while True:
+                found = [each for each in await self.children() if each["status"] == status]
+                if found:
+                    return str(found[0]["executionArn"])
+                await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -370,20 +365,28 @@ async def test_stopping_the_parent_stops_the_child(bench: Bench) -> None:
     await bench.only_child("ABORTED")
 
 
-async def test_the_time_limit_of_the_task_stops_the_child(bench: Bench) -> None:
-    await bench.child(machine(WAIT))
-    ended = await bench.run({**start(".sync"), "TimeoutSeconds": 1})
-    assert ended["error"] == "States.Timeout"
-    await bench.only_child("ABORTED")
+async def stops(state: dict[str, Any], error: str) -> None:
+    """The state starts the child, and fails after a second."""
+    clock = ManualClock()
+    async with Engine(tasks=Registry(), clock=clock) as engine:
+        bench = Bench(engine)
+        await bench.child(machine(WAIT))
+        arn = await bench.parent(state)
+        await bench.only_child("RUNNING")
+        clock.advance(1000)
+        assert (await engine.wait(arn, timeout=60))["error"] == error
+        await bench.only_child("ABORTED")
 
 
-async def test_a_failing_sibling_stops_the_child(bench: Bench) -> None:
-    await bench.child(machine(WAIT))
-    slow = {"StartAt": "A", "States": {"A": {"Type": "Wait", "Seconds": 1, "Next": "B"}, "B": FAIL}}
+async def test_the_time_limit_of_the_task_stops_the_child() -> None:
+    await stops({**start(".sync"), "TimeoutSeconds": 1}, "States.Timeout")
+
+
+async def test_a_failing_sibling_stops_the_child() -> None:
+    states = {"A": {"Type": "Wait", "Seconds": 1, "Next": "B"}, "B": FAIL}
     nested = {"StartAt": "C", "States": {"C": start(".sync")}}
-    ended = await bench.run({"Type": "Parallel", "Branches": [slow, nested], "End": True})
-    assert ended["error"] == "SomeFailure"
-    await bench.only_child("ABORTED")
+    branches = [{"StartAt": "A", "States": states}, nested]
+    await stops({"Type": "Parallel", "Branches": branches, "End": True}, "SomeFailure")
 
 
 async def test_stopping_the_parent_leaves_a_child_that_it_does_not_await(bench: Bench) -> None:
