@@ -174,7 +174,7 @@ def _read(data: bytes | str, filename: str, reading: Reading, known: _Outer = _N
     stack = stack_of(parsed, filename, placeholders, reading)
     outer = placeholders.find = names(stack, filename, placeholders, parsed, reading, known.find)
     if parsed.body is not None and parsed.instructions:
-        filled = rendered(decoded(data, filename), Scope(outer))
+        filled = rendered(decoded(data, filename), Scope.of(outer))
         if filled is not None:  # nothing is left in it
             return _read(filled, f"{filename}#{name}" if name else filename, reading, known)
     whole = replaced_calls(parsed.value, placeholders, stack)
