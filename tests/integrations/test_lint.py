@@ -246,7 +246,7 @@ def test_notes_on_the_file_are_those_of_validate(tmp_path: Path) -> None:
     template.write_text(
         "Resources:\n  A:\n    Type: AWS::Serverless::StateMachine\n    Properties:\n"
         "      DefinitionUri: a.asl.json\n      DefinitionSubstitutions:\n"
-        "        Cause: !Ref Why\n        More: 1\n"
+        "        Cause: !Ref Why\n        More: 1\nParameters: {Why: {Type: String}}\n"
     )
     result = lint(template)
     assert (result.exit_code, codes(result)) == (0, ["UNMATCHED", "UNMATCHED"])
