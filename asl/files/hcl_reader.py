@@ -205,18 +205,21 @@ class HclReader:
             self.at += 1
             here = json_text.member(location, key)
             self.places[here] = place
-            value = self._value(here)
-            members[key] = self._json(value)
+            self._skip()
+            start, value = self.at, self._value(here)
+            members[key] = self._json(value, start)
             if self._skip() == ",":
                 self.at += 1
         self.at += 1
         return members
 
-    def _json(self, value: Value) -> Json:
-        """Within a value: a heredoc is its text, a call an expression."""
+    def _json(self, value: Value, start: int) -> Json:
+        """Within a value: a heredoc is its text, a call an expression, which starts there."""
         if isinstance(value, Text):
             return self.placeholders.fill(self.text[value.start : value.end], value.start)
         if isinstance(value, Call):
+            if value.name in ("jsonencode", "jsondecode"):
+                return self.placeholders.named(" ".join(self.text[start : self.at].split()))
             return self.placeholders.named(f"{value.name}(...)")
         return value
 

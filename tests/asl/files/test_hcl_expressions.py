@@ -223,7 +223,10 @@ resource "aws_sfn_state_machine" "this" {
     States = {
       A = {
         Type = "Pass", End = true
-        Result = { q = local.queues["b"], e = [for x in ["a"] : upper(x)] }
+        Result = {
+          q = local.queues["b"], e = [for x in ["a"] : upper(x)]
+          j = jsonencode({ a = local.queues.b })
+        }
       }
     }
   })
@@ -235,7 +238,7 @@ locals {
     source = sampled(read_definition(text, "main.tf"), runs=True)
     definition = json.loads(source.text)
     assert definition["TimeoutSeconds"] == 120
-    assert definition["States"]["A"]["Result"] == {"q": "B", "e": ["A"]}
+    assert definition["States"]["A"]["Result"] == {"q": "B", "e": ["A"], "j": '{"a":"B"}'}
 
 
 # --- what would not end ---------------------------------------------------------------------------
