@@ -1,12 +1,11 @@
 """Real PostgreSQL servers for tests: each in a folder of its own, reached through a Unix socket and
-a port that the system chose.
+a port of its own.
 """
 
 import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.ports import free_port
 
 
 def _programs() -> Path | None:
@@ -30,13 +30,6 @@ def _programs() -> Path | None:
 
 PROGRAMS = _programs()
 REASON = "needs PostgreSQL (scripts/postgres)"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 class PostgresServer:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.conftest import ROOT
 from tests.integrations.server.live import Live, eventually, keep_compiled
-from tests.integrations.triggers.broker import free_port
+from tests.ports import free_port
 
 APP = ROOT / "examples" / "app"
 

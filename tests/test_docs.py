@@ -15,13 +15,13 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from tests.conftest import SCRIPT
+from tests.ports import free_port
 from tests.postgres import PROGRAMS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,12 +60,6 @@ SERVING = (
 RUNNING = (
     "for _ in $(seq 600); do stepwell executions list | grep -q RUNNING && break; sleep 0.1; done"
 )
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def script(text: str, port: int, postgres: bool = False) -> str:

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from socket import socket
 from tempfile import TemporaryDirectory
+
+from tests.ports import free_port
 
 AREAS = sorted(
     path.name
@@ -36,9 +37,7 @@ ONE_BY_ONE = ["--vectors-only", "--quiet", "--threads", "1", "--vector-time", "8
 @contextmanager
 def moto(seconds: float = 60) -> Iterator[str]:
     """The URL of a moto server with the execution of state machines enabled."""
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -18,8 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.conftest import ROOT, SCRIPT
 from tests.integrations.server.live import PASS, Live, eventually
 from tests.integrations.server.test_server import create
+from tests.ports import free_port
 from tests.postgres import PostgresServer
-from tests.test_docs import free_port
 
 from stepwell.integrations.limits import DEFAULT_LIMITS
 

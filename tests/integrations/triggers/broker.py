@@ -19,12 +19,7 @@ from typing import Any
 import paho.mqtt.client as paho
 from amqtt.broker import Broker
 from paho.mqtt.enums import CallbackAPIVersion
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+from tests.ports import free_port
 
 
 class RealBroker:
