@@ -163,13 +163,29 @@ def _instead(value: dict[str, Any]) -> str:
             "this is one state; a definition has it in States, as in "
             '{"StartAt": "NAME", "States": {"NAME": {...}}}'
         )
+    if "MockedResponses" in value:
+        return (
+            "this is a mock file: `stepwell test` runs its test cases, --mocks of `run` one of them"
+        )
     inner = [each for each in value.values() if isinstance(each, dict)]
     if inner and all("Type" in each for each in inner):
         return 'these are states; write {"StartAt": "NAME", "States": {...}} around them'
-    for name, each in value.items():
-        if isinstance(each, dict) and "StartAt" in each:
-            return f"the definition is inside of {name}: save it in a file of its own"
+    if place := _place_within(value):
+        return f"the definition is inside of {place}: save it in a file of its own"
     return "this is not the definition of a state machine"
+
+
+def _place_within(value: Any, place: str = "") -> str | None:
+    """Where a value has a definition, as an object or as text: resources.flow.definition"""
+    if isinstance(value, str):
+        return place if '"StartAt"' in value else None
+    if not isinstance(value, dict | list):
+        return None
+    if place and "StartAt" in value:
+        return place
+    members = value.items() if isinstance(value, dict) else enumerate(value)
+    inner = (_place_within(each, f"{place}.{key}".lstrip(".")) for key, each in members)
+    return next(filter(None, inner), None)
 
 
 def _with_hints(found: list[Problem], blank: Source) -> list[Problem]:

@@ -50,6 +50,8 @@ def test_other_contents_have_one_error() -> None:
         (state, "this is one state; a definition has it in States, as in {"),
         ({"A": state, "B": state}, "these are states; write {"),
         ({"Definition": json.loads(GOOD)}, "the definition is inside of Definition: save it in"),
+        ({"a": [{"b": {"text": GOOD}}]}, "the definition is inside of a.0.b.text: save it in"),
+        ({"StateMachines": {}, "MockedResponses": {}}, "this is a mock file: `stepwell test` runs"),
         ({"name": "x", "version": "1"}, "this is not the definition of a state machine"),
     ):
         found = problem(json.dumps(value))
