@@ -46,9 +46,10 @@ class Site:
     def inputs(self, machine: str) -> list[Any]:
         """The inputs of the executions of a machine, the oldest first."""
         states = self.aws("stepfunctions")
-        listed = states.list_executions(stateMachineArn=machine)["executions"]
+        pages = states.get_paginator("list_executions").paginate(stateMachineArn=machine)
+        listed = [each["executionArn"] for page in pages for each in page["executions"]]
         return [
-            json.loads(states.describe_execution(executionArn=each["executionArn"])["input"])
+            json.loads(states.describe_execution(executionArn=each)["input"])
             for each in reversed(listed)
         ]
 
