@@ -68,7 +68,8 @@ def _start(run: Run, event: events.Start) -> None:
         (EXECUTION_STARTED, 0, x.input, x.role_arn, x.extras.get("version"), x.extras.get("alias"))
     )
     computed = Payload(x.input.value)
-    raw, block = x.input if computed == x.input else computed, run.program.blocks[x.block]
+    as_sent = computed.data == x.input.data
+    raw, block = x.input if as_sent else computed, run.program.blocks[x.block]
     root = Frame(x.next_frame, 0, 0, block, raw, model.NO_VARIABLES, 0)
     run.spawn(root)
     if event.accept:
@@ -77,7 +78,7 @@ def _start(run: Run, event: events.Start) -> None:
     run.ready.append(root)
     _advance(run)
     # the first state shows the input as it was sent, white space too
-    if computed != x.input and len(run.events) > 1:
+    if not as_sent and len(run.events) > 1:
         first = run.events[1]
         run.events[1] = (*first[:3], x.input)
 

@@ -29,7 +29,7 @@ from stepwell.engine.core.dataflow import as_payload, assign, effective, shape
 from stepwell.engine.core.environment import environment
 from stepwell.engine.core.history import CODES, ENTERED, EXITED
 from stepwell.engine.core.maps import map_state
-from stepwell.engine.core.model import Children, Frame, Payload, Phase
+from stepwell.engine.core.model import Children, Frame, Phase
 from stepwell.engine.core.run import Run
 from stepwell.engine.core.transitions import (
     EVALUATION_ERRORS,
@@ -66,35 +66,41 @@ def _pass(run: Run, frame: Frame) -> None:
 
 def _pass_on(run: Run, frame: Frame, state: State) -> None:
     """This Pass and all that follow it and evaluate nothing either. It does what enter(), leave()
-    and decide's loop do for one after the other, in half the time.
+    and decide's loop do for one after the other, but writes to the run and the frame only once.
     """
-    events, base, raw, prev = run.events, run.base, frame.raw, frame.prev
-    room, most = run.room - 2, run.limits.payload_bytes
+    append, raw, prev = run.events.append, frame.raw, frame.prev
+    budget, most, evaluated = run.budget, run.limits.payload_bytes, run.evaluated
+    output, size, written, states = raw, len(raw.data), 0, 0
+    entered, last = run.next_id(), run.base + run.room
     while True:
-        output: Payload = state.constant or raw
-        size = len(output.data)
-        if size > most or len(events) > room:  # it fails
-            frame.state, frame.raw, frame.prev = state, raw, prev
-            enter(run, frame, state)
-            return leave(run, frame, output, state.next, frame.scope)
-        events.append((PASS_ENTERED, prev, state.name, raw))
-        frame.before, frame.entered = prev, base + len(events)
-        events.append((PASS_EXITED, frame.entered, state.name, output, None))
-        prev, raw = base + len(events), output
-        run.size += size
-        run.budget -= size >> 12
+        if state.constant is not None:
+            output, size = state.constant, len(state.constant.data)
+        fails = size > most or entered >= last
+        if fails:
+            break
+        append((PASS_ENTERED, prev, state.name, raw))
+        append((PASS_EXITED, entered, state.name, output, None))
+        before, prev, raw, entered = prev, entered + 1, output, entered + 2
+        written += size
+        budget -= size >> 12
         follow = state.next
         if follow is None:
             frame.phase = Phase.ENDED
             break
         state = follow
         plain = state.type == PASS and state.plain_in and state.plain_out
-        if not plain or run.budget <= 0 or (run.evaluated and run.spent()):
+        if not plain or budget <= 0 or (evaluated and run.spent()):
             break
-        run.budget -= 1
-        run.x.transitions += 1
-    frame.state, frame.raw, frame.prev, frame.data = state, raw, prev, None
-    frame.entered_at, frame.retries = run.now, ()
+        budget -= 1
+        states += 1
+    run.budget, run.size = budget, run.size + written
+    run.x.transitions += states
+    frame.state, frame.raw, frame.prev = state, raw, prev
+    if fails:
+        enter(run, frame, state)
+        return leave(run, frame, output, state.next, frame.scope)
+    frame.before, frame.entered, frame.entered_at = before, prev - 1, run.now
+    frame.data, frame.retries = None, ()
     if frame.phase == Phase.ENDED and not frame.parent:
         run.close(model.SUCCEEDED, prev, raw)
     return None
