@@ -4,6 +4,7 @@ needs two. Names made from them.
 
 import hashlib
 import os
+import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -11,6 +12,7 @@ _AT_ONCE: Final = 128  # of the system's randomness: 2 KB
 # of all of them at once: the random bits, and the version and the variant
 _RANDOM: Final = int("ffffffffffff0fff3fffffffffffffff" * _AT_ONCE, 16)
 _FIXED: Final = int("00000000000040008000000000000000" * _AT_ONCE, 16)
+_PARTS: Final = struct.Struct("8s4s4s4s12s")  # of the digits of one
 
 
 def uuids() -> Callable[[], str]:
@@ -20,10 +22,8 @@ def uuids() -> Callable[[], str]:
     def draw() -> str:
         if not pool:
             bits = int.from_bytes(os.urandom(16 * _AT_ONCE), "big")
-            digits = (bits & _RANDOM | _FIXED).to_bytes(16 * _AT_ONCE, "big").hex()
-            for at in range(0, len(digits), 32):
-                text = digits[at : at + 32]
-                pool.append(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
+            digits = (bits & _RANDOM | _FIXED).to_bytes(16 * _AT_ONCE, "big").hex().encode()
+            pool.extend(b" ".join(map(b"-".join, _PARTS.iter_unpack(digits))).decode().split())
         return pool.pop()
 
     return draw
