@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from inspect import iscoroutinefunction
+from operator import attrgetter
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 P = ParamSpec("P")
@@ -22,13 +23,14 @@ class delegated(Generic[P, R]):  # used like a decorator
     def __init__(self, part: str, method: Callable[Concatenate[Any, P], R]) -> None:
         self.part, self.method, self.__doc__ = part, method.__name__, method.__doc__
         self.function = _function(part, method)
+        self._bound = attrgetter(f"{part}.{method.__name__}")
 
     @overload
     def __get__(self, whole: None, kind: type) -> Callable[Concatenate[Any, P], R]: ...
     @overload
     def __get__(self, whole: object, kind: type) -> Callable[P, R]: ...
     def __get__(self, whole: object | None, kind: type) -> Any:
-        return self.function if whole is None else getattr(getattr(whole, self.part), self.method)
+        return self.function if whole is None else self._bound(whole)
 
 
 def _function(part: str, method: Callable[..., Any]) -> Callable[..., Any]:
