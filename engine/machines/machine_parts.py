@@ -16,9 +16,12 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from stepwell.asl.search_attributes import MARKER
 from stepwell.engine import messages
+from stepwell.engine.core.model import ExecutionExtras
 from stepwell.engine.errors import ApiError
 from stepwell.engine.limits import Limits
+from stepwell.engine.runtime.execution_logs import wanted
 from stepwell.engine.store.base import MachineRow
 
 KEY: Final = "api"
@@ -31,15 +34,16 @@ DELETING: Final = "DELETING"
 
 class Target(NamedTuple):
     """The target of a start: a revision of a machine (its definition's id, role and configuration),
-    and the ARNs of the version and alias that led to it.
+    the ARNs of the version and alias that led to it, and what all its executions have as extras.
     """
 
     machine: MachineRow
     definition: int
     role: str
     configuration: dict[str, Any]
-    version: str | None = None
-    alias: str | None = None
+    version: str | None
+    alias: str | None
+    extras: ExecutionExtras
 
 
 def new(
@@ -193,7 +197,7 @@ def target(row: MachineRow, qualifier: str | None, draw: int) -> Target | None:
     which chooses among the versions of an alias.
     """
     if qualifier is None:
-        return Target(row, row.definition_id, row.role_arn, row.configuration)
+        return _target(row, row.definition_id, row.role_arn, row.configuration, None, None)
     alias = part(row, "aliases").get(qualifier)
     number = qualifier if alias is None else _drawn(alias["routes"], draw % 100)
     version = part(row, "versions").get(number)
@@ -201,9 +205,30 @@ def target(row: MachineRow, qualifier: str | None, draw: int) -> Target | None:
         return None
     to_alias = None if alias is None else f"{row.arn}:{qualifier}"
     arn = version_arn(row, number)
-    return Target(
+    return _target(
         row, version["definition"], version["role"], version.get("configuration", {}), arn, to_alias
     )
+
+
+def _target(
+    row: MachineRow,
+    definition: int,
+    role: str,
+    configuration: dict[str, Any],
+    version: str | None,
+    alias: str | None,
+) -> Target:
+    extras: ExecutionExtras = {}
+    if version is not None:
+        extras["version"] = version
+    if alias is not None:
+        extras["alias"] = alias
+    if (tagged := part(row, "tags").get(MARKER)) is not None:
+        extras["search"] = tagged
+    logging: Any = configuration.get("loggingConfiguration")
+    if wanted(logging):
+        extras["logging"] = logging
+    return Target(row, definition, role, configuration, version, alias, extras)
 
 
 def _drawn(routes: list[tuple[int, int]], point: int) -> str:

@@ -51,7 +51,7 @@ class CommitEvents:
 
     def status_changes(self, unit: Unit) -> Transaction[Any] | None:
         """The writes of the receiver of status events, for the transaction of a unit."""
-        if (on_status := self._tasks.on_status) is None:
+        if unit.execution.express or (on_status := self._tasks.on_status) is None:
             return None
         events = status_events(unit, self._home, self._limits)
         if not events:

@@ -39,13 +39,10 @@ _DETAIL: Final = (
 
 
 def status_events(unit: Unit, home: Home, limits: Limits = DEFAULT_LIMITS) -> list[dict[str, Any]]:
-    """The events of a unit, [] for most: one if it starts (or redrives) the execution, one if it
-    ends it.
+    """The events of a unit of a Standard execution, [] for most: one if it starts (or redrives) the
+    execution, one if it ends it.
     """
-    x = unit.execution
-    if x.express:
-        return []
-    states = []
+    x, states = unit.execution, []
     if unit.created or (unit.history and unit.history[0][0] == _REDRIVEN):
         states.append(
             replace(x, status=model.RUNNING, stopped=None, output=None, error=None, cause=None)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
 from stepwell.asl.program import MAP, PARALLEL, Program
-from stepwell.asl.search_attributes import MARKER
 from stepwell.engine import arns, messages
 from stepwell.engine.arns import split_case
 from stepwell.engine.core import model
@@ -15,7 +13,7 @@ from stepwell.engine.core.events import Start
 from stepwell.engine.core.model import Execution, ExecutionExtras, Payload
 from stepwell.engine.errors import ApiError, EngineError
 from stepwell.engine.inputs import JsonInput
-from stepwell.engine.machines import configuration, machine_parts
+from stepwell.engine.machines import configuration
 from stepwell.engine.machines.machine_parts import Target
 from stepwell.engine.observers.trace_context import current_trace
 from stepwell.engine.observers.tracker import Started
@@ -24,7 +22,6 @@ from stepwell.engine.operations.base import Base
 from stepwell.engine.operations.executions import shapes
 from stepwell.engine.operations.reading.base import EXPRESS, pinned
 from stepwell.engine.operations.results import StartExecutionOutput, StartSyncExecutionOutput
-from stepwell.engine.runtime import execution_logs
 from stepwell.engine.store.base import ExecutionRow
 from stepwell.engine.store.blobs import scrub
 
@@ -199,7 +196,11 @@ class Starts:
         trace_header: str | None,
         case: str | None,
     ) -> Execution:
-        row = target.machine
+        row, extras = target.machine, target.extras.copy()
+        if (trace := scrub(trace_header)) is not None:
+            extras["trace"] = trace
+        if case is not None:
+            extras |= self._mocked(row.name, program, case)
         now, express = self._clock.now(), row.type == EXPRESS
         most = self._limits.express_seconds if express else self._limits.standard_seconds
         seconds = min(program.timeout or most, most)
@@ -216,13 +217,13 @@ class Starts:
             started=now,
             deadline=now + seconds * 1000,
             definition=target.definition,
-            extras={**_extras(target, trace_header), **self._mocked(row.name, program, case)},
+            extras=extras,
         )
 
-    def _mocked(self, machine: str, program: Program, case: str | None) -> ExecutionExtras:
+    def _mocked(self, machine: str, program: Program, case: str) -> ExecutionExtras:
         """The extras of an execution with a test case."""
         mocks = self._tasks.mocks
-        if case is None or mocks is None:
+        if mocks is None:
             return {}
         whole = {
             name: results
@@ -304,22 +305,3 @@ class Starts:
         await self._worker.admit(target.machine.arn)
         machines.check_active(target.machine.arn)  # since it was looked up
         return self._new(target, arn, name, program, payload, trace_header, case), program
-
-
-def _extras(target: Target, trace_header: str | None) -> ExecutionExtras:
-    """The extras that an execution has from its start on."""
-    extras: ExecutionExtras = {}
-    trace = scrub(trace_header)
-    if trace is not None:
-        extras["trace"] = trace
-    if target.version is not None:
-        extras["version"] = target.version
-    if target.alias is not None:
-        extras["alias"] = target.alias
-    if (tagged := machine_parts.part(target.machine, "tags").get(MARKER)) is not None:
-        extras["search"] = tagged
-    if target.configuration:
-        logging: Any = target.configuration.get("loggingConfiguration")
-        if execution_logs.wanted(logging):
-            extras["logging"] = logging
-    return extras
