@@ -121,13 +121,13 @@ class Admission(Hooks):
         # how many of them are still arriving; set by the server
         self.reading: Callable[[], int] = lambda: 0
         self.stopping = False
-        # headers of every answer; changed in place
-        self.date: list[tuple[bytes, bytes]] = [(b"date", b"")]
+        self.date = [b""]  # lines of the head of every answer; changed in place
         self.tell_time()
 
     def tell_time(self) -> None:
         """Called each second: set the Date of answers."""
-        self.date[0] = (b"date", formatdate(self._clock.wall() // 1000, usegmt=True).encode())
+        date = formatdate(self._clock.wall() // 1000, usegmt=True)
+        self.date[0] = f"date: {date}\r\n".encode()
 
     # --- hooks ------------------------------------------------------------------------------------
 

@@ -218,9 +218,10 @@ class App:
 
     def _most(self, request: Request) -> int:
         """The maximum size of the body, in bytes."""
-        has_length = request.headers.get(b"content-length", b"0").isdigit()
-        upload = has_length and request.operation is not None and request.operation.name in UPLOADS
-        return self._limits.upload_bytes if upload else self._limits.request_bytes
+        uploads = request.operation is not None and request.operation.name in UPLOADS
+        if uploads and request.headers.get(b"content-length", b"0").isdigit():
+            return self._limits.upload_bytes
+        return self._limits.request_bytes
 
     async def read(self, request: Request, receive: Receive, limit: int) -> bytes:
         """The body of a request. Raises ApiError if it is too long or comes too slowly,
@@ -258,9 +259,10 @@ class App:
                 return operation
         return None
 
-    async def _call(
+    def _call(
         self, operation: Operation, request: Request, receive: Receive
-    ) -> Mapping[str, Any]:
+    ) -> Awaitable[Mapping[str, Any]]:
+        """Its answer, to be awaited."""
         method = self._methods.get(operation) or self._method(operation)
         REACHED.set(
             f"{request.scope.get('scheme', 'http')}://{host.decode('latin-1')}"
@@ -268,7 +270,7 @@ class App:
             else ""
         )
         answer = method(**operation.protocol.arguments(operation, request))
-        return await (self._poll(answer, receive) if operation.name in LONG_POLLS else answer)
+        return self._poll(answer, receive) if operation.name in LONG_POLLS else answer
 
     def _method(self, operation: Operation) -> Callable[..., Awaitable[Mapping[str, Any]]]:
         """What carries the operation out. Raises ApiError if its service does not have it."""
@@ -409,17 +411,14 @@ async def _nothing() -> MutableMapping[str, Any]:
 
 
 def _complete(reply: Reply, request: Request) -> Reply:
-    """With the headers that every answer has."""
-    headers = [
-        *reply.headers,
-        (b"content-length", b"%d" % len(reply.body)),
-        (b"x-amzn-requestid", request.id.encode()),
-    ]
+    """Add the headers that every answer has, besides its length."""
+    reply.headers.append((b"x-amzn-requestid", request.id.encode()))
     if not request.read:  # the rest of its body would be parsed as the next request
-        headers.append((b"connection", b"close"))
-    return Reply(reply.status, headers, reply.body, reply.code)
+        reply.headers.append((b"connection", b"close"))
+    return reply
 
 
 async def _send(send: Send, reply: Reply) -> None:
-    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

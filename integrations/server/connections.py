@@ -46,7 +46,7 @@ class Connections:
     """Makes the protocols of a server's connections, and closes those that take too long.
 
     dispatch  see Dispatch; the application is for all other requests
-    date      header of every response; changed in place
+    date      lines of the head of every response; changed in place
 
     open      all of them
     answering exchanges whose task runs
@@ -62,7 +62,7 @@ class Connections:
         self,
         application: Application,
         dispatch: Dispatch,
-        date: list[tuple[bytes, bytes]],
+        date: list[bytes],
         limits: Limits,
     ) -> None:
         self.application, self.dispatch, self.date = application, dispatch, date
@@ -293,16 +293,12 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._begun = True
         self._url, self._headers = b"", list[tuple[bytes, bytes]]()
-        self._expects_continue = False
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self._expects_continue = True
-        self._headers.append((name, value))
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self.in_head = False
@@ -325,7 +321,6 @@ class Connection(asyncio.Protocol):
             scope,
             self._all.date,
             keep_alive=version != "1.0" and parser.should_keep_alive(),
-            expects_continue=self._expects_continue,
         )
         if self._running is None:
             self._running = self._fresh = exchange

@@ -61,10 +61,10 @@ class Exchange:
     """
 
     __slots__ = (
+        "_asked",
         "_before_body",
         "_chunked",
         "_date",
-        "_expects_continue",
         "_left",
         "_news",
         "_waiter",
@@ -83,16 +83,16 @@ class Exchange:
         self,
         wire: Wire,
         scope: MutableMapping[str, Any],
-        date: list[tuple[bytes, bytes]],
+        date: list[bytes],
         *,
         keep_alive: bool,
-        expects_continue: bool,
     ) -> None:
         self._wire, self.scope, self._date = wire, scope, date
-        self.keep_alive, self._expects_continue = keep_alive, expects_continue
+        self.keep_alive = keep_alive
         self.body = b""
         self.received = self.started = self.complete = self.disconnected = False
         self.task: asyncio.Task[None] | None = None
+        self._asked = False  # receive() has been called
         self._news = False  # for receive(): something has happened
         self._waiter: asyncio.Future[None] | None = None
         self._before_body = b""  # a head that is written together with the first piece of the body
@@ -118,7 +118,7 @@ class Exchange:
             if self._wire.write_paused:
                 await self._wire.drained()
             if not self.disconnected:
-                head = self._head(status, headers)
+                head = self._head(status, headers, len(body))
                 self.started = True
                 self._wire.transport.write(head if self.scope["method"] == "HEAD" else head + body)
                 self._end()
@@ -158,10 +158,9 @@ class Exchange:
             await self.send({"type": "http.response.body", "body": _FAULT})
 
     async def receive(self) -> Message:
-        if self._expects_continue and not self.started:
-            self._expects_continue = False
-            if not self._wire.transport.is_closing():
-                self._wire.transport.write(_CONTINUE)
+        if not (self._asked or self.started) and self._expects_continue():
+            self._wire.transport.write(_CONTINUE)
+        self._asked = True
         if not (self.disconnected or self.complete):
             self._wire.resume_reading()
             if not self._news:
@@ -211,10 +210,23 @@ class Exchange:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """Raises ValueError for a header that would change the response."""
-        lines, closes, sized, chunked = [_STATUS_LINES[status]], False, False, False
-        for header in (*self._date, *headers):
+    def _expects_continue(self) -> bool:
+        """Whether the client sends the body only after a 100 Continue."""
+        sent = (value for name, value in self.scope["headers"] if name == b"expect")
+        expects = any(value.lower() == b"100-continue" for value in sent)
+        return expects and not self._wire.transport.is_closing()
+
+    def _head(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], length: int | None = None
+    ) -> bytes:
+        """length: of the body, if it is not in the headers. Raises ValueError for a header that
+        would change the response.
+        """
+        lines, closes, sized, chunked = [_STATUS_LINES[status], *self._date], False, False, False
+        if length is not None:
+            lines.append(b"content-length: %d\r\n" % length)
+            sized = True
+        for header in headers:
             line = _known_lines.get(header)
             if line is not None:
                 lines.append(line)
@@ -267,14 +279,13 @@ def _checked_name(name: bytes) -> bytes:
     return name
 
 
-def text_response(status: int, date: Iterable[tuple[bytes, bytes]], text: str) -> bytes:
+def text_response(status: int, date: Iterable[bytes], text: str) -> bytes:
     """A response of the server itself, which closes the connection."""
     body = text.encode()
     headers = (
-        *date,
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),
     )
-    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    lines = b"".join((*date, *(b"%b: %b\r\n" % header for header in headers)))
     return b"%b%b\r\n%b" % (_STATUS_LINES[status], lines, body)

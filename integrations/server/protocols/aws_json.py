@@ -78,7 +78,7 @@ class Request:
 
 
 class Reply(NamedTuple):
-    """code: of an error."""
+    """headers: a list of its own, which others may be added to; code: of an error."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -148,14 +148,13 @@ class JsonProtocol:
 
     def __init__(self, models: Iterable[ServiceModel]) -> None:
         self._targets: dict[bytes, Operation] = {}
-        self._types: dict[str, list[tuple[bytes, bytes]]] = {}
+        self._types: dict[str, tuple[bytes, bytes]] = {}
         # of services that spoke Query earlier: error -> its code in Query;Sender or Receiver
         self._query_codes: dict[str, dict[str, str]] = {}
         for model in models:
             version = model.metadata.get("jsonVersion", "1.0")
-            self._types[model.service_name] = [
-                (b"content-type", f"application/x-amz-json-{version}".encode())
-            ]
+            kind = f"application/x-amz-json-{version}".encode()
+            self._types[model.service_name] = b"content-type", kind
             if model.is_query_compatible:
                 self._query_codes[model.service_name] = query_codes(model)
             for operation in operations(model, self):
@@ -188,12 +187,12 @@ class JsonProtocol:
     def answer(self, operation: Operation, request: Request, output: Mapping[str, Any]) -> Reply:
         if not output.keys() <= operation.members:
             output = {name: value for name, value in output.items() if name in operation.members}
-        return Reply(200, self._types[operation.service], self._encode(output))
+        return Reply(200, [self._types[operation.service]], self._encode(output))
 
     def error(self, error: ApiError, status: int, request: Request) -> Reply:
         prefix = "com.amazon.coral.service#" if error.code in FRONT_END else ""
         service = request.operation.service if request.operation else ""
-        headers = list(self._types.get(service, _JSON_1_0))
+        headers = [self._types.get(service, _JSON_1_0)]
         if service in self._query_codes:
             code = self._query_codes[service].get(
                 error.code, f"{error.code};{'Sender' if status < 500 else 'Receiver'}"
@@ -205,7 +204,7 @@ class JsonProtocol:
         return Reply(status, headers, body, error.code)
 
 
-_JSON_1_0: Final = ((b"content-type", b"application/x-amz-json-1.0"),)
+_JSON_1_0: Final = (b"content-type", b"application/x-amz-json-1.0")
 
 
 @cache

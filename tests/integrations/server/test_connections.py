@@ -17,7 +17,7 @@ from stepwell.integrations.server.app import App, Receive, Scope, Send
 from stepwell.integrations.server.connections import Connections
 from stepwell.integrations.server.exchange import Exchange
 
-DATE = (b"date", b"today")
+DATE = b"date: today\r\n"
 BODY = json.dumps({"name": "work"}).encode()
 Exchanged = Callable[..., Any]
 
