@@ -28,10 +28,11 @@ _MACHINE: Final = tuple(
     for field in ("StartAt", "States")
 )
 _TEMPLATE: Final = re.compile(
-    rb"AWS::(?:Serverless|StepFunctions)::StateMachine|\bstateMachines\b|aws_sfn_state_machine|"
-    rb"\bmodule\b[^}]*\bdefinition\s*=|"  # of Terraform
-    rb"\bdefinition\"?\s*:(?=[\s\S]*\bStartAt\b)"  # an answer of DescribeStateMachine
+    rb"AWS::(?:Serverless|StepFunctions)::StateMachine|aws_sfn_state_machine|"
+    rb"\bstateMachines\b|\bstepFunctions\b"
 )
+# of a module of Terraform, an answer of DescribeStateMachine
+_DEFINITION: Final = re.compile(rb'\bdefinition"?\s*[:=]')
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -113,9 +114,16 @@ def template_machines(
     """
     file = file_of(path)
     data = content(file)
-    if not _TEMPLATE.search(data):
+    if not _may_be_template(file, data):
         return []
     return machines_of_template(data, str(file), limits, parameters, opened, beside) or []
+
+
+def _may_be_template(file: Path, data: bytes) -> bool:
+    """A look without parsing, in one pass."""
+    if _TEMPLATE.search(data):
+        return True
+    return (b"StartAt" in data or file.suffix == ".tf") and bool(_DEFINITION.search(data))
 
 
 def in_template(

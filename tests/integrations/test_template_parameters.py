@@ -137,3 +137,14 @@ def test_a_module_of_terraform_has_the_name(project: Path) -> None:
     Path("main.tf").write_text(module)
     done = command("run", "main.tf", "--db", "a.db")
     assert done.stderr.startswith("my-flow  run ")
+
+
+def test_a_serverless_yml_whose_machines_are_in_another_file(project: Path) -> None:
+    Path("serverless.yml").write_text("service: shop\nstepFunctions: ${file(sm.yml)}\n")
+    machine = (
+        "{name: '${self:service}-flow', definition: {StartAt: A, States: {A: {Type: Succeed}}}}"
+    )
+    Path("sm.yml").write_text(f"stateMachines: {{flow: {machine}}}\n")
+    assert "2 files: valid" in command("validate", ".").output
+    done = command("run", "serverless.yml", "--db", "a.db")
+    assert done.stderr.startswith("shop-flow  run ")
