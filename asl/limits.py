@@ -42,7 +42,8 @@ class Limits:
     # of an evaluation in a thread, about 0.2 s: reached before jsonata_seconds, so that the result
     # does not depend on the machine, nor on how busy it is
     jsonata_steps: int = 2_000_000
-    # of the same, which may use up to 0.9 GB of memory in a second
+    # of the same, which may use up to 0.9 GB of memory in a second; again, twice at most, if the
+    # machine let it work for less than half of the time
     jsonata_seconds: float = 1.0
     jsonata_depth: int = 1_000  # nested calls
     jsonata_string_chars: int = 524_288  # of every intermediate string

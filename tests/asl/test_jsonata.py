@@ -2,9 +2,11 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -1208,6 +1210,37 @@ def test_hostile_expressions_end() -> None:
     assert slow == {}
     ends = {end for row in rows.values() for end in (row[0], row[2])}
     assert ends == {"value", "StateError", "ExpressionSyntaxError", "InlineBudgetError"}
+
+
+STOPPED = """
+import time
+from stepwell.asl.evaluation import Env
+from stepwell.asl.jsonata import Jsonata
+from stepwell.asl.limits import Limits
+limits = Limits(jsonata_inline_steps=1, jsonata_seconds=0.5)
+expression = Jsonata("$sum([1..6000].($ + $floor($random())))", limits)  # no constant
+longest = 0
+print(flush=True)
+while longest < 1:
+    began = time.monotonic()
+    env = Env({}, {}, dict, lambda: bytes(16), 0.0, in_thread=True)
+    assert expression.evaluate(env, "Output") == 18003000
+    longest = max(longest, time.monotonic() - began)
+"""
+
+
+def test_a_machine_that_stands_still_fails_no_evaluation() -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", STOPPED]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=env) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        while child.poll() is None:  # until it was stopped amid an evaluation
+            child.send_signal(signal.SIGSTOP)
+            time.sleep(1.2)
+            child.send_signal(signal.SIGCONT)
+            time.sleep(0.1)
+        assert child.returncode == 0
 
 
 def test_host_functions_keep_to_the_budget() -> None:
