@@ -230,11 +230,11 @@ async def test_no_process_survives_the_engine(bench: Bench, tmp_path: Path) -> N
 
 async def test_a_time_limit_of_the_function_itself(bench: Bench, tmp_path: Path) -> None:
     bench.write("src/f.py", PID)
-    bench.functions.add("f", tmp_path / "src", "f.handler", seconds=0.5)
+    bench.functions.add("f", tmp_path / "src", "f.handler", seconds=2)
     answer = await bench("f", 30)
     assert answer.text == (
         f'{{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: {ID} Error: Task timed '
-        f'out after 0.50 seconds"}}'
+        f'out after 2.00 seconds"}}'
     )
     assert (await bench.value("f"))[1] == 1
 

@@ -200,7 +200,7 @@ def test_a_slow_head_behind_a_long_poll_ends_and_a_complete_request_stays(serve:
 
 
 def test_bodies_are_bounded_one_by_one_and_together(serve: Serve):
-    live = serve(request_bytes=100_000, open_request_bytes=150_000, request_seconds=2.0)
+    live = serve(request_bytes=100_000, open_request_bytes=150_000, request_seconds=6.0)
     status, _, body = request(live, body=b" " * 100_001)
     assert (status, json.loads(body)["__type"]) == (413, "RequestEntityTooLarge")
     assert request(live, body=b"{}" + b" " * 90_000)[0] == 200
@@ -225,7 +225,7 @@ def test_bodies_are_bounded_one_by_one_and_together(serve: Serve):
 
 def test_a_client_that_reads_nothing_is_let_go(serve: Serve):
     """Each waits in the middle of its answers; as many as there may be open requests."""
-    live = serve(open_requests=4, answer_seconds=3.0, pipelined_requests=2_000)
+    live = serve(open_requests=4, answer_seconds=8.0, pipelined_requests=2_000)
     address = urlsplit(live.url).hostname, urlsplit(live.url).port
     page = f"GET /console/execution.js HTTP/1.1\r\nHost: localhost:{address[1]}\r\n\r\n".encode()
     deaf = []
