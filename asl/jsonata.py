@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from operator import attrgetter, methodcaller
-from time import thread_time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from stepwell.asl import messages
@@ -33,6 +32,7 @@ from stepwell.asl.jsonata_functions import (
     threw,
 )
 from stepwell.asl.limits import DEFAULT_LIMITS, Limits
+from stepwell.asl.meter import Cancellation
 
 if TYPE_CHECKING:
     from jlens import Expression, JlensError
@@ -232,37 +232,41 @@ class Jsonata:
             # these two methods of the engine release Python's lock, so other threads can run
             if bindings is not None:
                 return self._patiently(
+                    env,
                     lambda each: _loads(
                         each.evaluate_json(None, bindings, now=now, seed=seed, **self._full)
-                    )
+                    ),
                 )
             converted = engine().Document(_cut(bound, self._reads))
             return self._patiently(
+                env,
                 lambda each: each.evaluate_document(
                     converted, None, now=now, seed=seed, **self._full
-                )
+                ),
             )
         except (engine().JlensError, ValueError, RecursionError) as error:
             # ValueError, RecursionError: a value is nested too deeply for the engine
             raise _failed(error) from None
 
-    def _patiently(self, run: _Run) -> Json:
+    def _patiently(self, env: Env, run: _Run) -> Json:
         """_checked(), again if the time was over before the processor had worked for half of it.
         The engine measures by the wall clock, but a machine that stands still must not fail a
         workflow.
         """
+        worked = env.in_thread.worked if isinstance(env.in_thread, Cancellation) else None
 
         def once() -> Json:
             METER.set(self._full["max_steps"])
             return self._checked(run)
 
+        if worked is None:
+            return once()
         for _ in range(_TRIES - 1):
-            began = thread_time()
+            began = worked()
             try:
                 return once()
             except engine().JlensError as error:
-                worked = thread_time() - began
-                if error.code != _TIME_OVER or worked > self._full["timeout"] / 2:
+                if error.code != _TIME_OVER or worked() - began > self._full["timeout"] / 2:
                     raise
         return once()
 

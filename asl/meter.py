@@ -6,7 +6,7 @@ The nodes and operators of JSONPath call `spend` before they do the work; `measu
 that they use.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -20,12 +20,16 @@ class OutOfStepsError(Exception):
 
 
 class Cancellation:
-    """Cancels an evaluation in a thread: any thread may set `cancelled`."""
+    """Cancels an evaluation in a thread: any thread may set `cancelled`.
 
-    __slots__ = ("cancelled",)
+    worked  how many seconds the processor has worked in the thread that calls it. Without it, an
+            evaluation whose time is over while it waits for the processor is not repeated
+    """
 
-    def __init__(self) -> None:
-        self.cancelled = False
+    __slots__ = ("cancelled", "worked")
+
+    def __init__(self, worked: Callable[[], float] | None = None) -> None:
+        self.cancelled, self.worked = False, worked
 
 
 class Meter:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
+from time import thread_time
 from typing import Any, Protocol, TypeAlias
 
 from stepwell.asl.meter import Cancellation, EvaluationCancelledError
@@ -61,7 +62,7 @@ class LongDecisions:
         self, decide: Callable[..., Decision], live: Live, event: Event, now: int, answer: Answer
     ) -> None:
         """Decide upon an event in a thread."""
-        live.backlog, live.cancellation = deque([(event, answer)]), Cancellation()
+        live.backlog, live.cancellation = deque([(event, answer)]), Cancellation(thread_time)
         self._life.spawn(self._decide(decide, live, live.cancellation, event, now))
 
     def stop(self, live: Live, waiting: Backlog, event: Stop, answer: Answer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from functools import partial
+from time import thread_time
 from typing import Final
 
 from stepwell.asl.evaluation import InlineBudgetError, Json
@@ -100,7 +101,7 @@ class StateRun:
         step = partial(
             decide, self.program, self.x, event, self.now, self.limits, activities=_Every()
         )
-        cancellation = Cancellation()
+        cancellation = Cancellation(thread_time)
         try:
             decision = step(in_thread=False, time=self.clock.elapsed)
         except InlineBudgetError:
