@@ -17,6 +17,7 @@ from stepwell.asl.files.definition_texts import Parsed, Reading, decoded, is_yam
 from stepwell.asl.files.embedded import (
     Note,
     embedded_text,
+    endless_files,
     missing_file,
     undefined_notes,
     unmatched_notes,
@@ -184,10 +185,9 @@ def _read(data: bytes | str, filename: str, reading: Reading, known: _Outer = _N
     if definition_templates.is_template(whole):
         machine = _chosen(machines(whole, stack, filename, reading, outer), name, filename, parsed)
         if machine.included:
-            file, _ = definition_templates.split(machine.included)
-            if (content := reading.open_file(file)) is None:
-                raise missing_file(machine, file, filename, parsed)
-            return _read(content, machine.included, reading, known._replace(find=outer))
+            content = _included(machine, filename, parsed, reading)
+            known = known._replace(find=outer)
+            return _read(content, machine.included, reading.inside(filename), known)
         said = known.substitutions
         if said is None:
             said = _known(machine, placeholders)
@@ -197,8 +197,9 @@ def _read(data: bytes | str, filename: str, reading: Reading, known: _Outer = _N
             content, file = elsewhere
             inside = said.get if machine.file else outer  # what it includes may have its names
             values = _values(machine, reading.parameters, stack, said)
-            given = replace(reading, parameters=values), known._replace(find=inside)
-            inner = _read_named(content, file, *given, parsed.body is not None)
+            given = replace(reading.inside(filename), parameters=values)
+            known = known._replace(find=inside)
+            inner = _read_named(content, file, given, known, parsed.body is not None)
             notes = unmatched_notes(machine, filename, parsed, (), content, file)
             return replace(inner, unmatched=notes + unknown)
         values = {**machine.constants(), **reading.parameters}
@@ -273,11 +274,36 @@ def _elsewhere(
     """(content, name) of the file with the definition of a machine; None: the template has it."""
     files = definition_templates.other_files(machine, filename, written)
     for file in files:
-        if (content := reading.open_file(file)) is not None:
+        if (content := _content(machine, file, filename, parsed, reading)) is not None:
             return content, file
     if files:
         raise missing_file(machine, files[0], filename, parsed)
     return None
+
+
+def _included(
+    machine: definition_templates.Embedded, filename: str, parsed: Parsed, reading: Reading
+) -> bytes:
+    """The content of the file that is included for a machine. Raises DefinitionFileError."""
+    file, _ = definition_templates.split(machine.included)
+    if (content := _content(machine, file, filename, parsed, reading)) is None:
+        raise missing_file(machine, file, filename, parsed)
+    return content
+
+
+def _content(
+    machine: definition_templates.Embedded,
+    file: str,
+    filename: str,
+    parsed: Parsed,
+    reading: Reading,
+) -> bytes | None:
+    """Of a file with the definition of a machine. Raises DefinitionFileError for files that name
+    one another without end.
+    """
+    if file in (filename, *reading.outer):
+        raise endless_files(machine, file, filename, parsed)
+    return reading.open_file(file)
 
 
 def _known(machine: definition_templates.Embedded, placeholders: Placeholders) -> dict[str, Known]:

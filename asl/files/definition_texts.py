@@ -4,7 +4,7 @@ import codecs
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -38,12 +38,18 @@ class Reading:
     parameters  values of its placeholders
     open_file   the content of a file that a template names; None if there is none
     beside      the other files of the same kind in a file's folder: those of a module of Terraform
+    outer       the files that led to this one, by naming one another
     """
 
     parameters: Mapping[str, Json]
     limits: Limits = DEFAULT_LIMITS
     open_file: Callable[[str], bytes | None] = lambda path: None
     beside: Callable[[str], Mapping[str, bytes]] = lambda path: {}
+    outer: tuple[str, ...] = ()
+
+    def inside(self, filename: str) -> "Reading":
+        """For the files that this one names."""
+        return replace(self, outer=(*self.outer, filename))
 
 
 class Parsed(NamedTuple):

@@ -78,12 +78,24 @@ def undefined_notes(
 def missing_file(
     machine: definition_templates.Embedded, file: str, filename: str, parsed: Parsed
 ) -> DefinitionFileError:
-    place = json_text.nearest(parsed.places(), machine.location)
     mend = ", which is not there"
     if file.startswith("s3://"):
         mend = ": name a copy instead"
     elif match := PLACEHOLDER.search(file):
         mend = f", and {match[0]} has no value: name the file of the definition instead"
+    return _elsewhere(machine, file, filename, parsed, mend)
+
+
+def endless_files(
+    machine: definition_templates.Embedded, file: str, filename: str, parsed: Parsed
+) -> DefinitionFileError:
+    return _elsewhere(machine, file, filename, parsed, ", which names this file again")
+
+
+def _elsewhere(
+    machine: definition_templates.Embedded, file: str, filename: str, parsed: Parsed, mend: str
+) -> DefinitionFileError:
+    place = json_text.nearest(parsed.places(), machine.location)
     return DefinitionFileError(
         filename, place, f"the definition of {machine.name} is in {file}{mend}"
     )

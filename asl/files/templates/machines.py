@@ -91,11 +91,12 @@ def machines(
     found = [_with_substitutions(each, value, stack) if each.file else each for each in found]
     for name, file, key in stack.included_machines():
         path = posixpath.normpath(posixpath.join(posixpath.dirname(filename), file))
-        if (data := reading.open_file(path)) is None:
+        endless = path in (filename, *reading.outer)
+        if endless or (data := reading.open_file(path)) is None:
             stem = posixpath.basename(path).partition(".")[0]
             found.append(Embedded(name or key or stem, _INCLUDING, {}, included=path))
             continue
-        for each in _of_file(data, path, reading, find) or ():
+        for each in _of_file(data, path, reading.inside(filename), find) or ():
             if key not in ("", each.name):
                 continue
             alone = each.location == "/definition"  # the file is one machine, and has its name

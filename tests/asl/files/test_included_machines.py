@@ -89,3 +89,36 @@ def test_the_name_of_a_definition_file_without_a_value() -> None:
     message = r"is in sm/\$\{each.value\}, and \$\{each.value\} has no value: name the file"
     with pytest.raises(DefinitionFileError, match=message):
         read_definition(text, "main.tf", unfilled=True)
+
+
+@pytest.mark.parametrize(
+    ("filename", "text", "message"),
+    [
+        (
+            "serverless.yml",
+            "stepFunctions: {stateMachines: {m: '${file(b.yml)}', n: '${file(b.yml):n}'}}",
+            "the definition of [mn] is in serverless.yml, which names this file again",
+        ),
+        (
+            "b.yml",
+            "stepFunctions: {stateMachines: {m: '${file(b.yml)}'}}",
+            "the definition of m is in b.yml, which names this file again",
+        ),
+        (
+            "template.yml",
+            "Resources: {M: {Type: 'AWS::Serverless::StateMachine', "
+            "Properties: {DefinitionUri: template.yml}}}",
+            "the definition of M is in template.yml, which names this file again",
+        ),
+    ],
+)
+def test_files_that_name_one_another_without_end(filename: str, text: str, message: str) -> None:
+    head = "service: s\nprovider: {name: aws}\n"
+    again = "stepFunctions: {stateMachines: {n: '${file(serverless.yml):n}'}}"
+    files = {"b.yml": (head + again).encode(), filename: (head + text).encode()}
+    files.setdefault("serverless.yml", files["b.yml"])
+    found = machines_of_template(files[filename], filename, open_file=files.get) or ()
+    assert found
+    for each in found:
+        with pytest.raises(DefinitionFileError, match=message):
+            read_definition(files[filename], f"{filename}#{each.name}", open_file=files.get)
