@@ -19,7 +19,7 @@ from stepwell.asl.files.templates.hcl_functions import FUNCTIONS, LAZY
 
 Find: TypeAlias = Callable[[str], Known | None]
 
-_BLANKS: Final = re.compile(r"\s*")
+_DIGITS: Final = re.compile(r"\d+")
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
 _OPERATOR: Final = re.compile(r"=>|==|!=|<=|>=|&&|\|\||[-+*/%<>!?:.,=()\[\]{}]")
@@ -53,16 +53,20 @@ def _same(left: Json, right: Json) -> bool:
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
-# operators from the weakest to the strongest
-_BINARY: Final[tuple[Mapping[str, Callable[[Any, Any], Json]], ...]] = (
-    {"||": lambda a, b: _flag(a) or _flag(b)},
-    {"&&": lambda a, b: _flag(a) and _flag(b)},
-    {"==": _same, "!=": lambda a, b: not _same(a, b)},
-    {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge},
-    {"+": operator.add, "-": operator.sub},
-    {"*": operator.mul, "/": lambda a, b: _whole(a / b), "%": operator.mod},
-)
-_NUMERIC: Final = ("<", "<=", ">", ">=", "+", "-", "*", "/", "%")
+# from the weakest to the strongest
+_LEVELS: Final = (
+    ("||",), ("&&",), ("==", "!="), ("<", "<=", ">", ">="), ("+", "-"), ("*", "/", "%"),
+)  # fmt: skip
+_DECIDING: Final[Mapping[str, bool]] = {"||": True, "&&": False}  # the left value that decides
+_EQUALITY: Final[Mapping[str, Callable[[Json, Json], bool]]] = {
+    "==": _same,
+    "!=": lambda a, b: not _same(a, b),
+}
+_NUMERIC: Final[Mapping[str, Callable[[Any, Any], Json]]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "+": operator.add, "-": operator.sub,
+    "*": operator.mul, "/": lambda a, b: _whole(a / b), "%": operator.mod,
+}  # fmt: skip
 
 
 def _number(value: Json) -> int | float:
@@ -147,7 +151,8 @@ class _Parser:
 
     def next(self) -> str:
         """The operator, name, digit or quote that is next; "" at the end."""
-        self.at = _BLANKS.match(self.text, self.at).end()  # type: ignore[union-attr]
+        while self.text[self.at : self.at + 1].isspace():
+            self.at += 1
         for pattern in (_OPERATOR, _NAME):
             if match := pattern.match(self.text, self.at):
                 return match[0]
@@ -167,10 +172,10 @@ class _Parser:
             raise ValueError(f"{wanted[0]} is expected")
         return token
 
-    def name(self) -> str:
-        match = _NAME.match(self.text, self.at) if self.next() else None
+    def word(self, pattern: re.Pattern[str]) -> str:
+        match = pattern.match(self.text, self.at) if self.next() else None
         if match is None:
-            raise ValueError("a name is expected")
+            raise ValueError(f"{self.next()} is not expected")
         self.at = match.end()
         return match[0]
 
@@ -190,11 +195,11 @@ class _Parser:
         return node
 
     def _binary(self, level: int) -> Node:
-        if level == len(_BINARY):
+        if level == len(_LEVELS):
             return self._unary()
         left = self._binary(level + 1)
-        while token := self.take(*_BINARY[level]):
-            left = _computed(token, _BINARY[level][token], left, self._binary(level + 1))
+        while token := self.take(*_LEVELS[level]):
+            left = _computed(token, left, self._binary(level + 1))
         return left
 
     def _unary(self) -> Node:
@@ -207,8 +212,8 @@ class _Parser:
         return self._postfix()
 
     def _postfix(self) -> Node:
-        start = self.at = self.at + len(_BLANKS.match(self.text, self.at)[0])  # type: ignore[index]
         token = self.next()
+        start = self.at
         if _NAME.fullmatch(token) and token not in _WORDS:
             self.at += len(token)
             if self.take("("):
@@ -221,19 +226,14 @@ class _Parser:
         steps: list[tuple[str, Node]] = []
         while token := self.take(".", "["):
             if token == ".":
-                key: Json = int(self._digits()) if self.next().isdigit() else self.name()
+                digit = self.next().isdigit()
+                key: Json = int(self.word(_DIGITS)) if digit else self.word(_NAME)
                 steps.append((self.text[start : self.at], _constant(key)))
                 continue
             node = self.expression()
             self.expect("]")
             steps.append((self.text[start : self.at], node))
         return steps
-
-    def _digits(self) -> str:
-        match = re.compile(r"\d+").match(self.text, self.at)
-        assert match
-        self.at = match.end()
-        return match[0]
 
     def _members(self, node: Node, steps: "list[tuple[str, Node]]") -> Node:
         def value(scope: Scope) -> Json:
@@ -288,9 +288,9 @@ class _Parser:
 
     def _loop(self, closer: str) -> Node:
         self.expect("for")
-        names = [self.name()]
+        names = [self.word(_NAME)]
         if self.take(","):
-            names.append(self.name())
+            names.append(self.word(_NAME))
         self.expect("in")
         collection = self.expression()
         self.expect(":")
@@ -342,14 +342,15 @@ def _constant(value: Json) -> Node:
     return lambda scope: value
 
 
-def _computed(token: str, function: Callable[[Any, Any], Json], left: Node, right: Node) -> Node:
-    if token == "||":
-        return lambda scope: _flag(left(scope)) or _flag(right(scope))
-    if token == "&&":
-        return lambda scope: _flag(left(scope)) and _flag(right(scope))
+def _computed(token: str, left: Node, right: Node) -> Node:
+    if token in _DECIDING:
+        decides = _DECIDING[token]
+        return lambda scope: decides if _flag(left(scope)) == decides else _flag(right(scope))
     if token in _NUMERIC:
-        return lambda scope: function(_number(left(scope)), _number(right(scope)))
-    return lambda scope: function(left(scope), right(scope))
+        number = _NUMERIC[token]
+        return lambda scope: number(_number(left(scope)), _number(right(scope)))
+    equality = _EQUALITY[token]
+    return lambda scope: equality(left(scope), right(scope))
 
 
 def _reference(name: str, steps: list[tuple[str, Node]]) -> Node:
