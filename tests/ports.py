@@ -1,4 +1,4 @@
-"""Ports for servers of tests that are told theirs, and that may start again on it."""
+"""Free TCP ports for servers that a test starts on a given port, perhaps more than once."""
 
 import random
 import socket
